@@ -1,0 +1,46 @@
+"""The database behind OpenAlchemy's services: which specs, versions and credentials does a user have?
+
+from open_alchemy import package_database
+
+database = package_database.get()
+database.list_specs(sub="user 1")
+"""
+
+from .exceptions import (
+    BaseError,
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    ValidationError,
+)
+from .process import get
+from .types import (
+    CredentialsAuthInfo,
+    TCredentialsInfo,
+    TCredentialsInfoList,
+    TDatabase,
+    TSpecInfo,
+    TSpecInfoList,
+)
+
+__all__ = [  # noqa: RUF022 (grouped by what they are for)
+    # The database.
+    "get",
+    "TDatabase",
+    # What it returns.
+    "TSpecInfo",
+    "TSpecInfoList",
+    "TCredentialsInfo",
+    "TCredentialsInfoList",
+    "CredentialsAuthInfo",
+    # What it raises.
+    "BaseError",
+    "ConfigurationError",
+    "ConflictError",
+    "NotFoundError",
+    "RefusedError",
+    "UnavailableError",
+    "ValidationError",
+]

@@ -1,0 +1,1 @@
+"""The stores: each carries out the vocabulary, and knows no access pattern."""

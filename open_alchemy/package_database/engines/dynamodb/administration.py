@@ -1,0 +1,118 @@
+"""Creating, describing, emptying and deleting tables: for tests, development and operators."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ...deadline import Deadline
+from ...exceptions import RefusedError, UnavailableError
+from ...operations import DeleteMany, Index, Table
+from .engine import DynamoDBEngine
+from .requests import Request
+
+_DEADLINE: Final = 60.0
+"""Seconds for one table: AWS takes up to half a minute to create one."""
+_POLL: Final = 0.5
+_NO_TABLE: Final = "ResourceNotFoundException"
+
+
+def create_table(table: Table) -> Request:
+    """Returns the request of CreateTable, with on-demand billing."""
+    indexed = {table.partition_key, table.sort_key}
+    for index in table.indexes:
+        indexed |= set(_key_names(index))
+    request: Request = {
+        "TableName": table.name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            {"AttributeName": attribute.name, "AttributeType": attribute.type}
+            for attribute in table.attributes
+            if attribute.name in indexed
+        ],
+        "KeySchema": _key_schema(table),
+    }
+    for scope, parameter in (("local", "LocalSecondaryIndexes"), ("global", "GlobalSecondaryIndexes")):
+        indexes = [
+            {"IndexName": index.name, "KeySchema": _key_schema(index), "Projection": {"ProjectionType": "ALL"}}
+            for index in table.indexes
+            if index.scope == scope
+        ]
+        if indexes:
+            request[parameter] = indexes
+    return request
+
+
+class Administration:
+    """The tables of one DynamoDB. Its methods raise what the engine raises."""
+
+    def __init__(self, engine: DynamoDBEngine) -> None:
+        self._engine = engine
+
+    def create(self, table: Table) -> None:
+        """Creates a table and waits until it can be used.
+
+        Raises:
+            RefusedError: The table is there already, or the credentials do not allow it.
+        """
+        deadline = Deadline(_DEADLINE)
+        self._engine.ask("CreateTable", create_table(table), table.name, deadline)
+        while (self._describe(table, deadline) or {}).get("TableStatus") != "ACTIVE":
+            self._wait(table, "active", deadline)
+
+    def delete(self, table: Table) -> bool:
+        """Deletes a table with all that is in it, waits until it is gone, and returns whether it was there."""
+        deadline = Deadline(_DEADLINE)
+        if self._describe(table, deadline) is None:
+            return False
+        self._engine.ask("DeleteTable", {"TableName": table.name}, table.name, deadline)
+        while self._describe(table, deadline) is not None:
+            self._wait(table, "gone", deadline)
+        return True
+
+    def describe(self, table: Table) -> Mapping[str, Any] | None:
+        """Returns DynamoDB's description of a table, or None where there is no such table."""
+        return self._describe(table, Deadline(_DEADLINE))
+
+    def clear(self, table: Table) -> None:
+        """Deletes every item of a table; for tests, because nothing protects against writers at the same time."""
+        deadline = Deadline(_DEADLINE, renewable=True)
+        request: Request = {
+            "TableName": table.name,
+            "ConsistentRead": True,
+            "ProjectionExpression": "#partition, #sort",
+            "ExpressionAttributeNames": {"#partition": table.partition_key, "#sort": table.sort_key},
+        }
+        while True:
+            page = self._engine.ask("Scan", request, table.name, deadline)
+            keys = tuple({name: value["S"] for name, value in item.items()} for item in page["Items"])
+            if keys:
+                self._engine.execute(DeleteMany(table, keys), deadline)
+            if not page.get("LastEvaluatedKey"):
+                return
+            request = {**request, "ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def _describe(self, table: Table, deadline: Deadline) -> Mapping[str, Any] | None:
+        try:
+            answer = self._engine.ask("DescribeTable", {"TableName": table.name}, table.name, deadline)
+        except RefusedError as error:
+            if error.code == _NO_TABLE:
+                return None
+            raise
+        description: Mapping[str, Any] = answer["Table"]
+        return description
+
+    def _wait(self, table: Table, state: str, deadline: Deadline) -> None:
+        if not deadline.allows(_POLL):
+            raise UnavailableError(f"{table.name} was not {state} after {deadline.elapsed():.0f} s")
+        time.sleep(_POLL)
+
+
+def _key_names(keyed: Table | Index) -> list[str]:
+    return [name for name in (keyed.partition_key, keyed.sort_key) if name is not None]
+
+
+def _key_schema(keyed: Table | Index) -> list[dict[str, str]]:
+    types = ("HASH", "RANGE")
+    return [{"AttributeName": name, "KeyType": type_} for name, type_ in zip(_key_names(keyed), types, strict=False)]

@@ -1,0 +1,176 @@
+"""From an operation to a conversation with DynamoDB: paging, batches, cancellations and retries, for every transport.
+
+An operation becomes a generator that yields what it wants done, an ``Attempt`` or a ``Sleep``, and is sent the answer.
+It does no I/O and reads no clock of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeAlias, assert_never
+
+from ...deadline import Deadline
+from ...exceptions import BaseError, ConflictError, RefusedError, UnavailableError
+from ...operations import DeleteMany, Failures, Get, Item, Query, Result, StoreOperation, Transact
+from . import requests
+from .retry import Failure, Kind, Quota, Retries, conflict_delay
+from .values import decode_item
+
+Response: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Send a request once. Answer: the response, its binary values as ``Secret``, or a ``Failure``."""
+
+    action: str
+    request: requests.Request
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait. Answer: None."""
+
+    seconds: float
+
+
+Conversation: TypeAlias = Generator[Attempt | Sleep, Any, Result]
+
+_CREDENTIALS_HINT = "the AWS credentials are not valid"
+_HINTS: Mapping[str, str] = {
+    "AccessDeniedException": "the AWS credentials do not allow it",
+    "ExpiredToken": "the AWS credentials have expired",
+    "ExpiredTokenException": "the AWS credentials have expired",
+    "InvalidSignatureException": _CREDENTIALS_HINT,
+    "ItemCollectionSizeLimitExceeded": "all specs of one user may take 10 GB, the local index included",
+    "ItemCollectionSizeLimitExceededException": "all specs of one user may take 10 GB, the local index included",
+    "NoCredentialsError": "the standard AWS chain found no credentials",
+    "ResourceNotFoundException": "the table or its index does not exist in this region",
+    "UnrecognizedClientException": _CREDENTIALS_HINT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """Carries on conversations.
+
+    Attributes:
+        quota: The retries that all calls share.
+        random: Returns a random number from 0 to 1.
+        token: Draws the token of a transaction, at most 36 characters.
+    """
+
+    quota: Quota
+    random: Callable[[], float]
+    token: Callable[[], str]
+
+    def carry_out(self, operation: StoreOperation, deadline: Deadline) -> Conversation[Any]:
+        """Returns the conversation that carries out an operation; its return value is the operation's result."""
+        match operation:
+            case Get():
+                return self._get(operation, deadline)
+            case Query():
+                return self._query(operation, deadline)
+            case Transact():
+                return self._transact(operation, deadline)
+            case DeleteMany():
+                return self._delete_many(operation, deadline)
+            case _:
+                assert_never(operation)
+
+    def ask(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> Conversation[Response]:
+        """Returns the conversation that sends one request, which has no condition, until it is answered."""
+        answer: Response = yield from self._attempts(action, request, table, deadline)
+        return answer
+
+    def _get(self, operation: Get, deadline: Deadline) -> Conversation[Item | None]:
+        answer = yield from self.ask("GetItem", requests.get_item(operation), operation.table.name, deadline)
+        return decode_item(answer["Item"]) if "Item" in answer else None
+
+    def _query(self, operation: Query, deadline: Deadline) -> Conversation[list[Item]]:
+        items: list[Item] = []
+        request = requests.query(operation)
+        while True:
+            answer = yield from self.ask("Query", request, operation.table.name, deadline)
+            items += map(decode_item, answer["Items"])
+            deadline.progress()
+            # A page may be empty and not be the last (AWS, Query, Paginating).
+            if not answer.get("LastEvaluatedKey"):
+                return items
+            request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _transact(self, operation: Transact, deadline: Deadline) -> Conversation[Failures]:
+        action, request = requests.write(operation, self.token())
+        tables = ", ".join(sorted({action.table.name for action in operation.actions}))
+        answer = yield from self._attempts(action, request, tables, deadline)
+        if not isinstance(answer, Failure):
+            return {}
+        # A cancelled transaction gives its reasons in the order of its actions (AWS, TransactWriteItems).
+        return {
+            place: decode_item(reason["Item"]) if reason.get("Item") else None
+            for place, reason in enumerate(answer.reasons)
+            if reason.get("Code") == "ConditionalCheckFailed"
+        }
+
+    def _delete_many(self, operation: DeleteMany, deadline: Deadline) -> Conversation[None]:
+        name, left = operation.table.name, len(operation.keys)
+        for batch in requests.delete_batches(operation):
+            request, rounds = batch, 0
+            while True:
+                try:
+                    answer = yield from self.ask("BatchWriteItem", request, name, deadline)
+                except UnavailableError as error:
+                    raise UnavailableError(f"{error}; {left} of {len(operation.keys)} items are left") from error
+                unprocessed = answer.get("UnprocessedItems") or {}
+                done = len(request["RequestItems"][name]) - len(unprocessed.get(name, ()))
+                left -= done
+                if done:
+                    deadline.progress()
+                    rounds = 0
+                if not unprocessed:
+                    break
+                delay = conflict_delay(rounds, self.random)
+                rounds += 1
+                if not deadline.allows(delay):
+                    raise UnavailableError(
+                        f"BatchWriteItem on {name} left {left} of {len(operation.keys)} items unprocessed "
+                        f"after {deadline.elapsed():.1f} s"
+                    )
+                yield Sleep(delay)
+                request = {"RequestItems": unprocessed}
+
+    def _attempts(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> Conversation[Any]:
+        """Sends a request until it is answered, or fails for good; returns a failed condition as it is."""
+        what = f"{action} on {table}"
+        if not deadline.allows():
+            raise UnavailableError(f"{what} was not begun: {deadline.elapsed():.1f} s were over")
+        retries = Retries(self.quota, self.random)
+        for attempt in count(1):
+            answer = yield Attempt(action, request)
+            if not isinstance(answer, Failure):
+                retries.succeeded()
+                return answer
+            if answer.kind is Kind.CHECKED:
+                return answer
+            delay = retries.delay(answer)
+            if delay is None or not deadline.allows(delay):
+                raise _error(answer, what, attempt, deadline) from answer.cause
+            yield Sleep(delay)
+
+
+def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> BaseError:
+    reasons = sorted({code for reason in failure.reasons if (code := reason.get("Code", "None")) != "None"})
+    codes = f"{failure.code} ({', '.join(reasons)})" if reasons else failure.code
+    request_id = f", request id {failure.request_id}" if failure.request_id else ""
+    effort = f"{attempts} attempts and {deadline.elapsed():.1f} s"
+    match failure.kind:
+        case Kind.CONFLICT:
+            return ConflictError(f"{what} met other transactions in {effort}: {codes}{request_id}")
+        case Kind.REFUSED:
+            hints = [hint for code in (failure.code, *reasons) if (hint := _HINTS.get(code))]
+            hint = f": {hints[0]}" if hints else ""
+            return RefusedError(f"{what} was refused with {codes}{request_id}{hint}", code=failure.code)
+        case _:
+            return UnavailableError(f"{what} did not succeed in {effort}: {codes}{request_id}")

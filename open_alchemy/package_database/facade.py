@@ -1,0 +1,120 @@
+"""The facade: binds the access patterns to an engine.
+
+It owns a call's deadline, the clock, the randomness and the waiting between lost races. It knows no key and no store.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from .arguments import check
+from .backoff import full_jitter
+from .deadline import Deadline
+from .exceptions import ConflictError
+from .operations import Backoff, Operation, Stamp, Stamped, StoreOperation, Transact, drive
+from .tables import credentials, specs, users
+from .tables.access_pattern import AccessPattern
+from .types import TDatabase
+
+_FIRST_BACKOFF = 0.025
+_LONGEST_BACKOFF = 0.4
+
+Parameters = ParamSpec("Parameters")
+Answer = TypeVar("Answer")
+
+
+class Engine(Protocol):
+    """A store that carries out the vocabulary."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """The longest time in seconds that one request to the store can take."""
+
+    def prepare(self) -> None:
+        """Loads what the first call needs, before its deadline begins: the time that takes is not the store's.
+
+        Raises:
+            ConfigurationError: The store's configuration cannot be read.
+        """
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Carries out an operation and returns its result, as ``operations`` describes it.
+
+        Raises:
+            RefusedError: The store refuses.
+            UnavailableError: The store did not answer before the deadline.
+            ConflictError: Other transactions were in the way until the deadline.
+        """
+
+
+def _bind(
+    pattern: AccessPattern[Parameters, Answer],
+) -> Callable[Concatenate[Database, Parameters], Answer]:
+    """Makes a method of the facade that runs an access pattern; its documentation is the interface's."""
+
+    def method(self: Database, /, *args: Parameters.args, **arguments: Parameters.kwargs) -> Answer:
+        check(arguments)
+        self.engine.prepare()
+        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=self.engine.attempt_seconds)
+
+        def perform(operation: Operation) -> Any:
+            return _perform(operation, self.engine, deadline, pattern.name)
+
+        return drive(pattern.steps(*args, **arguments), perform)
+
+    update_wrapper(method, getattr(TDatabase, pattern.name))
+    return method
+
+
+class Database:
+    """The synchronous facade over an engine; ``TDatabase`` describes its functions.
+
+    Args:
+        engine: The store.
+        deadline: The deadline of a call in seconds.
+    """
+
+    def __init__(self, engine: Engine, *, deadline: float) -> None:
+        self.engine = engine
+        self.deadline = deadline
+
+    count_customer_models = _bind(specs.count_customer_models)
+    create_update_spec = _bind(specs.create_update_spec)
+    get_latest_spec_version = _bind(specs.get_latest_spec_version)
+    list_specs = _bind(specs.list_specs)
+    get_spec = _bind(specs.get_spec)
+    delete_spec = _bind(specs.delete_spec)
+    list_spec_versions = _bind(specs.list_spec_versions)
+    delete_all_specs = _bind(specs.delete_all_specs)
+    list_credentials = _bind(credentials.list_credentials)
+    create_update_credentials = _bind(credentials.create_update_credentials)
+    get_credentials = _bind(credentials.get_credentials)
+    get_user = _bind(credentials.get_user)
+    delete_credentials = _bind(credentials.delete_credentials)
+    delete_all_credentials = _bind(credentials.delete_all_credentials)
+    delete_all = _bind(users.delete_all)
+
+
+def _perform(operation: Operation, engine: Engine, deadline: Deadline, name: str) -> Any:
+    match operation:
+        case Stamp():
+            return Stamped(int(time.time()), os.urandom(16).hex())
+        case Backoff(attempt):
+            delay = full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random)
+            if not deadline.allows(delay):
+                raise ConflictError(f"{name} lost the race against other writers for {deadline.elapsed():.1f} s")
+            deadline.contended()
+            time.sleep(delay)
+            return None
+        case Transact():
+            failures = engine.execute(operation, deadline)
+            if not failures:
+                deadline.settled()
+            return failures
+        case _:
+            return engine.execute(operation, deadline)

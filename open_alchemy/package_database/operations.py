@@ -1,0 +1,203 @@
+"""The vocabulary: what an access pattern may ask of a store.
+
+Operations are plain values in DynamoDB's terms. An access pattern is a generator that yields them and is sent
+their results; an engine carries them out. This module knows neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+Value: TypeAlias = str | int | bytes
+Item: TypeAlias = Mapping[str, Value]
+Key: TypeAlias = Mapping[str, str]
+
+MAX_TRANSACT_ACTIONS: Final = 100
+"""Actions in one transaction (AWS, TransactWriteItems)."""
+MAX_TRANSACT_BYTES: Final = 4_000_000
+"""Size of all items of one transaction in bytes (AWS, TransactWriteItems: 4 MB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """An attribute of a table's items; ``type`` is DynamoDB's: S text, N number, B binary."""
+
+    name: str
+    type: Literal["S", "N", "B"]
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A secondary index that projects all attributes.
+
+    A local index has the table's partition key and is read strongly consistent; a global index lags.
+    """
+
+    name: str
+    partition_key: str
+    sort_key: str | None
+    scope: Literal["local", "global"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: its keys, its secondary indexes and the attributes of its items."""
+
+    name: str
+    partition_key: str
+    sort_key: str
+    indexes: tuple[Index, ...]
+    attributes: tuple[Attribute, ...]
+
+    def key_of(self, item: Item) -> Key:
+        """Returns the primary key of an item."""
+        return {name: str(item[name]) for name in (self.partition_key, self.sort_key)}
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The attribute is not there; true also where the whole item is not there."""
+
+    attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    """The attribute is there and has this value."""
+
+    attribute: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """The attribute, decimal digits without leading zeros, stands for a smaller number than ``digits`` does."""
+
+    attribute: str
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Read one item by its whole key, strongly consistent. Result: the item, or None."""
+
+    table: Table
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Read one partition of a table or an index, by sort-key prefix. Result: the items of every page, in key order."""
+
+    table: Table
+    partition: str
+    prefix: str = ""
+    index: Index | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store an item, replacing one with its key, if the condition on the old item holds."""
+
+    table: Table
+    item: Item
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the item with this key, if the condition on it holds; no item is no failure of its own."""
+
+    table: Table
+    key: Key
+    condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Change nothing, but fail the transaction where the condition does not hold."""
+
+    table: Table
+    key: Key
+    condition: Condition
+
+
+Action: TypeAlias = Put | Delete | Check
+Failures: TypeAlias = Mapping[int, Item | None]
+"""For each action whose condition did not hold, by its place in the transaction: the old item, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transact:
+    """Carry out all actions or none, on distinct items. Result: ``Failures``, empty when done."""
+
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMany:
+    """Delete any number of items, each by itself, until all are gone. Result: None. Never for specs."""
+
+    table: Table
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Ask for the time and a revision. Result: ``Stamped``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """Whole seconds since the epoch, and a text that no other write has."""
+
+    seconds: int
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Wait before the race is run again, longer with each lost ``attempt`` (0 for the first). Result: None."""
+
+    attempt: int
+
+
+StoreOperation: TypeAlias = Get | Query | Transact | DeleteMany
+Operation: TypeAlias = StoreOperation | Stamp | Backoff
+
+Result = TypeVar("Result")
+Request = TypeVar("Request")
+Steps: TypeAlias = Generator[Operation, Any, Result]
+"""An access pattern at work: yields operations, is sent their results and returns the pattern's result."""
+
+
+def drive(steps: Generator[Request, Any, Result], perform: Callable[[Request], Any]) -> Result:
+    """Runs a generator to its end, sending it what ``perform`` makes of each thing that it yields."""
+    result: Any = None
+    while True:
+        try:
+            request = steps.send(result)
+        except StopIteration as stop:
+            returned: Result = stop.value
+            return returned
+        result = perform(request)

@@ -1,0 +1,233 @@
+"""Fixtures for the tests of services: a local DynamoDB, its tables, and a clean table for each test.
+
+The stage of a test run is what ``STAGE`` says when pytest starts, ``TEST`` where it says nothing, and stays so. Nothing
+is imported, started or opened for a run that uses no fixture of this plugin.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from . import process
+from .config import check_url
+from .exceptions import BaseError, ConfigurationError, RefusedError
+from .local_server import DEFAULT_PORT, LocalServerError, is_free, run
+
+# The engine and the tables are imported by the fixtures: most test runs only load this module.
+if TYPE_CHECKING:
+    from .config import Config
+    from .engines.dynamodb.administration import Administration
+    from .operations import Table
+
+_ENDPOINT = "package_database_endpoint"
+_ALLOW_REMOTE = "package_database_allow_remote"
+_WORKER_STAGE = "package_database_stage"
+
+_stage = os.environ.get("STAGE") or "TEST"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options and ini values."""
+    group = parser.getgroup("package-database", "OpenAlchemy's package database")
+    endpoint_help = "use the DynamoDB at this URL, which is running already, instead of starting one"
+    remote_help = "allow package_database_endpoint on another machine: the fixtures create, empty and delete tables"
+    group.addoption("--package-database-endpoint", dest=_ENDPOINT, metavar="URL", help=endpoint_help)
+    group.addoption("--package-database-allow-remote", dest=_ALLOW_REMOTE, action="store_true", help=remote_help)
+    parser.addini(_ENDPOINT, endpoint_help, default="")
+    parser.addini(_ALLOW_REMOTE, remote_help, type="bool", default=False)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
+    """Settles the stage before any conftest or application can change the environment.
+
+    A worker of pytest-xdist inherits an environment that may have changed since: until the controller tells it the
+    stage, it can only be TEST.
+    """
+    del early_config
+    _settle_stage("TEST" if "PYTEST_XDIST_WORKER" in os.environ else _stage)
+    return (yield)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Takes the stage from the controller, in a worker of pytest-xdist."""
+    worker_input = getattr(config, "workerinput", None)
+    if worker_input is not None:
+        _settle_stage(worker_input[_WORKER_STAGE])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a worker of pytest-xdist the stage."""
+    node.workerinput[_WORKER_STAGE] = _stage
+
+
+def _settle_stage(stage: str) -> None:
+    global _stage
+    _stage = stage
+    process.pin_stage(stage)
+
+
+@pytest.fixture(scope="session")
+def _database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A local DynamoDB without tables; gives its URL, and makes ``package_database.get()`` talk to it."""
+    if _stage != "TEST":
+        pytest.fail(
+            f"STAGE is {_stage!r}: the fixtures that create and delete tables only run with STAGE=TEST; "
+            "tests against deployed tables use package_database.get() alone",
+            pytrace=False,
+        )
+    with ExitStack() as stack:
+        url = _given_endpoint(request.config) or _start(stack, request.config)
+        process.connect(_config(url))
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _specs_table(_database: str) -> Iterator[None]:
+    """The table package.specs, for the whole test run."""
+    from .tables.schema import SPECS
+
+    yield from _table(_database, SPECS)
+
+
+@pytest.fixture
+def _clean_specs_table(_database: str, _specs_table: None) -> Iterator[None]:
+    """The table package.specs, emptied before and after the test."""
+    from .tables.schema import SPECS
+
+    yield from _clean(_database, SPECS)
+
+
+@pytest.fixture(scope="session")
+def _credentials_table(_database: str) -> Iterator[None]:
+    """The table package.credentials, for the whole test run."""
+    from .tables.schema import CREDENTIALS
+
+    yield from _table(_database, CREDENTIALS)
+
+
+@pytest.fixture
+def _clean_credentials_table(_database: str, _credentials_table: None) -> Iterator[None]:
+    """The table package.credentials, emptied before and after the test."""
+    from .tables.schema import CREDENTIALS
+
+    yield from _clean(_database, CREDENTIALS)
+
+
+def _config(url: str) -> Config:
+    return replace(process.configure(), endpoint_url=url)
+
+
+def _administration(url: str) -> Administration:
+    from .engines.dynamodb.administration import Administration
+    from .engines.dynamodb.engine import DynamoDBEngine
+
+    return Administration(DynamoDBEngine(_config(url)))
+
+
+def _table(url: str, table: Table) -> Iterator[None]:
+    administration = _administration(url)
+    if administration.describe(table) is not None:
+        pytest.fail(
+            f"the table {table.name} is already at {url}: the fixtures create it, empty it and delete it, so what is "
+            "in it would be lost; delete it first, or use another server",
+            pytrace=False,
+        )
+    administration.create(table)
+    yield
+    administration.delete(table)
+
+
+def _clean(url: str, table: Table) -> Iterator[None]:
+    administration = _administration(url)
+    administration.clear(table)
+    yield
+    administration.clear(table)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _start(stack: ExitStack, config: pytest.Config) -> str:
+    """Starts the server at the default port, or at a free one where that is taken."""
+    if not _is_worker(config) and is_free(DEFAULT_PORT):
+        with suppress(LocalServerError):
+            return stack.enter_context(run(DEFAULT_PORT))
+    try:
+        return stack.enter_context(run())
+    except LocalServerError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+def _given_endpoint(config: pytest.Config) -> str | None:
+    url: str | None = config.getoption(_ENDPOINT) or config.getini(_ENDPOINT)
+    if not url:
+        return None
+    try:
+        check_url(url, source=_ENDPOINT)
+    except ConfigurationError as error:
+        pytest.fail(str(error), pytrace=False)
+    if not _is_loopback(urlsplit(url).hostname or "") and not (
+        config.getoption(_ALLOW_REMOTE) or config.getini(_ALLOW_REMOTE)
+    ):
+        pytest.fail(
+            f"{_ENDPOINT} is {url}, on another machine, where the fixtures would create, empty and delete tables: "
+            f"allow it with {_ALLOW_REMOTE}, or use localhost",
+            pytrace=False,
+        )
+    if _is_worker(config):
+        pytest.fail(
+            f"the workers of pytest-xdist cannot share the tables at {url}: leave {_ENDPOINT} out, or run with -n 0",
+            pytrace=False,
+        )
+    _require_transactions(url)
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _require_transactions(url: str) -> None:
+    """Refuses a server without transactions: a new version of a spec is written in one."""
+    from .deadline import Deadline
+    from .engines.dynamodb.engine import DynamoDBEngine
+
+    engine = DynamoDBEngine(_config(url))
+    probe = {
+        "TransactItems": [
+            {
+                "ConditionCheck": {
+                    "TableName": "package.transactions-probe",
+                    "Key": {"id": {"S": "probe"}},
+                    "ConditionExpression": "attribute_not_exists(#id)",
+                    "ExpressionAttributeNames": {"#id": "id"},
+                }
+            }
+        ]
+    }
+    try:
+        engine.ask("TransactWriteItems", probe, "package.transactions-probe", Deadline(engine.config.deadline))
+    except RefusedError as error:
+        # Any other refusal is about the table, which is not there.
+        if error.code in ("UnknownOperationException", "NotImplemented"):
+            pytest.fail(
+                f"the server at {url} has no transactions (TransactWriteItems), as dynalite has none: "
+                "use moto, DynamoDB Local or the server that the fixtures start",
+                pytrace=False,
+            )
+    except BaseError as error:
+        pytest.fail(f"the server at {url} does not answer: {error}", pytrace=False)

@@ -1,0 +1,312 @@
+"""The commands, as a person and a program run them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from open_alchemy import package_database
+from open_alchemy.package_database import cli, local_server
+from open_alchemy.package_database.cli import tour
+from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.facade import Database
+from tests.canned_server import fail, serve
+
+EXAMPLES = tour.EXAMPLES
+
+
+def run(*arguments: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(commands, arguments, input=answer)
+
+
+def succeed(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+pytestmark = pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
+
+
+def test_a_document_is_published() -> None:
+    printed = succeed("publish", str(EXAMPLES / "library-2.0.yaml"), "--sub", "u1")
+
+    assert printed == "published Library 2.0 with 5 models for u1\n"
+    spec = package_database.get().get_spec(sub="u1", name="library")
+    assert spec is not None
+    assert (spec["version"], spec["model_count"], spec["title"]) == ("2.0", 5, "Library")
+    assert spec["description"].startswith("Books")
+
+
+def test_a_document_is_published_under_another_name() -> None:
+    succeed("publish", str(EXAMPLES / "web-shop.json"), "--sub", "u1", "--name", "shop")
+
+    assert [spec["id"] for spec in package_database.get().list_specs(sub="u1")] == ["shop"]
+
+
+def test_specs_and_versions_are_json_for_programs() -> None:
+    for version in ("1.0", "1.1", "2.0"):
+        succeed("publish", str(EXAMPLES / f"library-{version}.yaml"), "--sub", "u1")
+
+    specs = json.loads(succeed("specs", "u1", "--json"))
+    versions = json.loads(succeed("versions", "u1", "library", "--json"))
+
+    assert specs == package_database.get().list_specs(sub="u1")
+    assert versions == package_database.get().list_spec_versions(sub="u1", name="library")
+    assert [info["version"] for info in versions] == ["1.0", "1.1", "2.0"]
+
+
+def test_specs_are_a_table_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000)
+    package_database.get().create_update_spec(sub="u1", name="a", version="1.0", model_count=3)
+
+    printed = succeed("specs", "u1")
+
+    assert re.search(r"a +│ a +│ 1\.0 +│ 3 +│ 2023-11-14 22:13:20Z", printed)
+
+
+def test_nothing_is_said_to_be_none() -> None:
+    assert succeed("specs", "u1") == "none\n"
+    assert succeed("specs", "u1", "--json") == "[]\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_credentials_show_no_secret(options: list[str]) -> None:
+    package_database.get().create_update_credentials(
+        sub="u1", id_="laptop", public_key="pk", secret_key_hash=b"canary hash", salt=b"canary salt"
+    )
+
+    printed = succeed("credentials", "u1", *options)
+
+    assert "laptop" in printed
+    assert "canary" not in printed
+    assert "salt" not in printed
+
+
+def test_a_spec_that_is_not_there_is_one_line_and_a_failure() -> None:
+    result = run("versions", "u1", "nothing")
+
+    assert (result.exit_code, result.output) == (1, "Error: the user has no spec 'nothing'\n")
+
+
+def test_an_argument_that_is_wrong_is_one_line_and_wrong_usage() -> None:
+    result = run("specs", "x" * 3000)
+
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: sub must have 1 to 2048 bytes in UTF-8, not 'xxx")
+
+
+WRONG = {
+    "empty.yaml": ("", "the document must be a mapping"),
+    "text.yaml": ("hello", "the document must be a mapping"),
+    "swagger.yaml": (
+        "swagger: '2.0'\ninfo: {title: a, version: '1'}",
+        "the key openapi must be a version such as 3.1.0",
+    ),
+    "no-info.yaml": ("openapi: 3.1.0", "info must be a mapping"),
+    "no-title.yaml": ("openapi: 3.1.0\ninfo: {version: '1'}", "info.title must be text"),
+    "no-version.yaml": ("openapi: 3.1.0\ninfo: {title: a}", "info.version must be text"),
+    "number.json": ('{"openapi": "3.1.0", "info": {"title": "a", "version": 1.10}}', "info.version must be text"),
+    "description.yaml": ("openapi: 3.1.0\ninfo: {title: a, version: '1', description: []}", "info.description must be"),
+    "schemas.json": (
+        '{"openapi": "3.1.0", "info": {"title": "a", "version": "1"}, "components": {"schemas": [1]}}',
+        "components.schemas must be a mapping",
+    ),
+    "broken.yaml": ("a: [", "neither YAML nor JSON"),
+    "broken.json": ("{", "neither YAML nor JSON"),
+    "deep.json": ("[" * 100_000, "neither YAML nor JSON"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_file_that_is_no_openapi_document_is_one_line_and_wrong_usage(tmp_path: Path, name: str) -> None:
+    content, message = WRONG[name]
+    path = tmp_path / name
+    path.write_text(content)
+
+    result = run("publish", str(path), "--sub", "u1")
+
+    assert result.exit_code == 2
+    assert message in result.output
+    assert result.output.count("\n") == 1
+    assert package_database.get().list_specs(sub="u1") == []
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_file_that_cannot_be_read_is_one_line_and_wrong_usage(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "file.yaml"
+    if content is not None:
+        path.write_bytes(content)
+
+    result = run("publish", str(path), "--sub", "u1")
+
+    assert result.exit_code == 2
+    assert result.output.count("\n") == 1
+
+
+def test_a_version_is_published_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("openapi: 3.1.0\ninfo:\n  title: 2024\n  version: 1.10\n")
+
+    succeed("publish", str(path), "--sub", "u1")
+
+    assert package_database.get().get_latest_spec_version(sub="u1", name="2024") == "1.10"
+
+
+def test_models_are_the_schemas_that_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("""
+openapi: 3.0.3
+info: {title: a, version: "1"}
+components:
+  schemas:
+    Table: {x-tablename: table}
+    Inherits: {allOf: [{$ref: "#/components/schemas/Table"}, {x-inherits: true}]}
+    Not: {x-inherits: false}
+    Reference: {$ref: "#/components/schemas/Table"}
+    Plain: {type: string}
+    Boolean: true
+""")
+
+    assert "with 2 models" in succeed("publish", str(path), "--sub", "u1")
+
+
+def test_a_store_that_does_not_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(fail("AccessDeniedException")) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        result = run("tables", "describe")
+
+    assert result.exit_code == 1
+    assert "AccessDeniedException" in result.output
+
+
+def test_a_stage_that_is_wrong_is_wrong_usage(tmp_path: Path) -> None:
+    environment = {**os.environ, "STAGE": "STAGING"}
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "specs", "u1"]
+
+    finished = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert finished.returncode == 2
+    assert finished.stderr == "Error: the environment variable STAGE is 'STAGING': it must be TEST or PROD\n"
+
+
+def test_the_tables_are_created_described_and_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    with local_server.run() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+
+        missing = run("tables", "describe")
+        created = succeed("tables", "create")
+        again = succeed("tables", "create")
+        described = json.loads(succeed("tables", "describe", "--json"))
+        kept = run("tables", "delete", answer="n\n")
+        deleted = run("tables", "delete", answer="y\n")
+        gone = succeed("tables", "delete", "--yes")
+
+    assert missing.exit_code == 1
+    assert "package.specs and package.credentials not found" in missing.output
+    assert created.count("created package.") == 2
+    assert again.count(" is already at ") == 2
+    assert [(row["table"], row["keys"], row["indexes"]) for row in described] == [
+        ("package.specs", "sub, updated_at_id", "idUpdatedAt (sub, id_updated_at)"),
+        ("package.credentials", "sub, id", "publicKey (public_key)"),
+    ]
+    assert kept.exit_code == 1
+    assert "Aborted" in kept.output
+    assert f"at {url}, with everything in them?" in deleted.output
+    assert deleted.output.count("deleted package.") == 2
+    assert gone.count("was not there") == 2
+
+
+def test_the_tour_shows_every_function_with_every_answer_right() -> None:
+    result = run("tour")
+
+    assert result.exit_code == 0, result.output
+    assert "Every answer was right: 15 functions at work." in result.output
+    for name in vars(package_database.TDatabase):
+        assert name.startswith("_") or f"{name}(" in result.output
+    for operation in ("Get", "Query", "Transact", "DeleteMany"):
+        assert operation in result.output
+    assert "hash of the secret key" not in result.output
+    assert "idUpdatedAt" in result.output
+    assert "publicKey" in result.output
+
+
+def test_a_wrong_answer_fails_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Database, "count_customer_models", lambda self, *, sub: -1)
+    console = Console(file=io.StringIO(), record=True)
+
+    assert tour.take_tour(console) == 1
+    printed = console.export_text()
+    assert "WRONG How many models does a user have?" in printed
+    assert "2 answers were wrong." in printed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child process")
+def test_serve_runs_a_local_store_with_both_tables_until_it_is_interrupted() -> None:
+    with local_server.run() as url:
+        free = int(url.rpartition(":")[2])
+    command = [sys.executable, "-u", "-m", "open_alchemy.package_database.cli", "serve", "--port", str(free)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        lines = [server.stdout.readline() for _ in range(3)]
+        environment = {**os.environ, "STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": f"http://localhost:{free}"}
+        specs = subprocess.run(
+            [*command[:3], command[3], "specs", "u1", "--json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        server.send_signal(signal.SIGINT)
+        exit_code = server.wait(20)
+
+    assert lines[0] == f"a DynamoDB with package.specs and package.credentials is at http://localhost:{free}\n"
+    assert "AWS_ENDPOINT_URL_DYNAMODB" in lines[1]
+    assert (specs.returncode, specs.stdout) == (0, "[]\n")
+    assert exit_code == 0
+
+
+def test_a_taken_port_is_named() -> None:
+    with local_server.run() as url:
+        result = run("serve", "--port", url.rpartition(":")[2])
+
+    assert result.exit_code == 1
+    assert "did not start" in result.output
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "open_alchemy.package_database.cli.commands", None)
+
+    with pytest.raises(SystemExit, match=r"pip install 'open-alchemy.package-database\[cli\]'"):
+        cli.main()
+
+
+def test_the_command_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["package-database", "--help"])
+
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+
+    assert caught.value.code == 0
+    assert "tour" in capsys.readouterr().out
+
+
+def test_every_command_is_documented() -> None:
+    def documented(command: click.Command) -> bool:
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        return bool(command.help) and all(documented(child) for child in below)
+
+    assert documented(commands)

@@ -1,0 +1,326 @@
+"""The pytest plugin, as a service's test suite uses it: in a pytest of its own."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing, suppress
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import local_server, process, pytest_plugin
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.engines.dynamodb.administration import Administration
+from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
+from open_alchemy.package_database.tables.schema import SPECS
+from tests.canned_server import fail, serve
+
+USES_BOTH_TABLES = """
+    import pytest
+    from open_alchemy import package_database
+
+    @pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
+    @pytest.mark.parametrize("number", range(2))
+    def test_service(number):
+        database = package_database.get()
+        assert database.list_specs(sub="u1") == []
+        assert database.list_credentials(sub="u1") == []
+        database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+        database.create_update_credentials(
+            sub="u1", id_="1", public_key="pk", secret_key_hash=b"hash", salt=b"salt"
+        )
+        assert database.count_customer_models(sub="u1") == 1
+        assert database.get_user(public_key="pk").sub == "u1"
+"""
+
+
+@pytest.fixture
+def service(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A service's folder, in an environment that says nothing of stages and test runners."""
+    for name in ("STAGE", "AWS_ENDPOINT_URL_DYNAMODB", "PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    pytester.makeini("[pytest]\naddopts = -p no:randomly\nfilterwarnings = error\n")
+    return pytester
+
+
+def test_every_test_starts_with_clean_tables(service: pytest.Pytester) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+
+    service.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+
+    service.runpytest_subprocess("-n", "2").assert_outcomes(passed=2)
+
+
+def test_the_server_has_no_tables_before_they_are_asked_for(service: pytest.Pytester) -> None:
+    service.makepyfile("""
+        import pytest
+        from open_alchemy import package_database
+
+        def test_service(_database):
+            assert _database.startswith("http://")
+            with pytest.raises(package_database.RefusedError, match="does not exist"):
+                package_database.get().list_specs(sub="u1")
+    """)
+
+    service.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_facade_that_was_taken_at_import_talks_to_the_server(service: pytest.Pytester) -> None:
+    service.makepyfile(
+        application="""
+            from open_alchemy import package_database
+            database = package_database.get()
+        """,
+        test_service="""
+            import application
+            from open_alchemy import package_database
+
+            def test_service(_clean_specs_table):
+                application.database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+                assert package_database.get() is application.database
+        """,
+    )
+
+    service.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+CHANGES_THE_STAGE = """
+    import os
+    from open_alchemy import package_database
+    os.environ["STAGE"] = "PROD"
+    database = package_database.get()
+"""
+SEES_THE_TEST_STAGE = """
+    from open_alchemy import package_database
+    from open_alchemy.package_database import process
+
+    def test_service(_clean_specs_table, monkeypatch):
+        assert process.configure().stage == "TEST"
+        monkeypatch.delenv("STAGE", raising=False)
+        package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
+        assert package_database.get().get_latest_spec_version(sub="u1", name="a") == "1"
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("file", ["conftest", "application"])
+def test_the_stage_stays_whatever_an_application_does(
+    service: pytest.Pytester, options: tuple[str, ...], file: str
+) -> None:
+    load = "import application" if file == "application" else ""
+    service.makepyfile(**{file: CHANGES_THE_STAGE, "test_service": f"    {load}\n{SEES_THE_TEST_STAGE}"})
+
+    service.runpytest_subprocess(*options).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_the_table_fixtures_refuse_to_run_in_production(
+    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("STAGE", "PROD")
+    service.makepyfile(USES_BOTH_TABLES)
+
+    result = service.runpytest_subprocess(*options)
+
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
+
+
+def test_a_run_in_production_uses_get_alone(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE", "PROD")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    service.makepyfile("""
+        from open_alchemy import package_database
+        from open_alchemy.package_database import process
+
+        def test_service():
+            assert package_database.get() is package_database.get()
+            assert process.configure().stage == "PROD"
+    """)
+
+    service.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_run_that_uses_no_fixture_loads_nothing(service: pytest.Pytester) -> None:
+    service.makepyfile("""
+        import sys
+
+        def test_service():
+            loaded = {name for name in sys.modules if name.startswith("open_alchemy.package_database.")}
+            assert {name.split(".")[2] for name in loaded}.isdisjoint({"engines", "tables", "facade", "cli"})
+            assert {"boto3", "botocore", "moto", "factory", "packaging.utils"}.isdisjoint(sys.modules)
+    """)
+
+    service.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=1)
+
+
+def test_a_taken_port_is_left_alone(service: pytest.Pytester) -> None:
+    service.makepyfile("""
+        def test_service(_database):
+            assert not _database.endswith(":8000")
+    """)
+    with closing(socket.socket()) as other:
+        # Somebody else may hold the port already, which serves as well.
+        with suppress(OSError):
+            other.bind(("127.0.0.1", local_server.DEFAULT_PORT))
+            other.listen()
+
+        service.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_mock_of_aws_does_not_wipe_the_server(service: pytest.Pytester) -> None:
+    service.makepyfile("""
+        from moto import mock_aws
+        from open_alchemy import package_database
+
+        def test_service(_clean_specs_table):
+            database = package_database.get()
+            database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+            with mock_aws():
+                database.create_update_spec(sub="u1", name="b", version="1", model_count=1)
+            assert len(database.list_specs(sub="u1")) == 2
+    """)
+
+    service.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_the_factories_save(service: pytest.Pytester) -> None:
+    service.makepyfile("""
+        from open_alchemy import package_database
+        from open_alchemy.package_database.factory import CredentialsFactory, SpecFactory
+
+        def test_service(_clean_specs_table, _clean_credentials_table):
+            database = package_database.get()
+            spec, credentials = SpecFactory(title="title"), CredentialsFactory()
+            spec.save()
+            credentials.save()
+            SpecFactory().save()
+
+            (info,) = database.list_specs(sub=spec.sub)
+            assert (info["name"], info["version"]) == (spec.name, spec.version)
+            assert (info["model_count"], info["title"]) == (spec.model_count, "title")
+            user = database.get_user(public_key=credentials.public_key)
+            assert (user.sub, user.salt) == (credentials.sub, credentials.salt)
+            assert user.secret_key_hash == credentials.secret_key_hash
+            assert "salt" not in repr(credentials)
+    """)
+
+    service.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def administration(url: str) -> Administration:
+    return Administration(DynamoDBEngine(Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS)))
+
+
+@pytest.mark.parametrize("way", ["option", "ini"])
+def test_a_server_that_is_running_is_used_and_left_as_it_was(service: pytest.Pytester, way: str) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+    with local_server.run() as url:
+        service.makeini(f"[pytest]\npackage_database_endpoint = {url if way == 'ini' else ''}\n")
+        options = [f"--package-database-endpoint={url}"] if way == "option" else []
+
+        service.runpytest_subprocess(*options).assert_outcomes(passed=2)
+        assert administration(url).describe(SPECS) is None
+
+
+def test_a_table_that_is_there_already_is_not_touched(service: pytest.Pytester) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+    with local_server.run() as url:
+        administration(url).create(SPECS)
+
+        result = service.runpytest_subprocess(f"--package-database-endpoint={url}")
+
+        result.assert_outcomes(errors=2)
+        result.stdout.fnmatch_lines(["*the table package.specs is already at*"])
+        assert administration(url).describe(SPECS) is not None
+
+
+def test_a_server_without_transactions_is_named(service: pytest.Pytester) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+    with serve(fail("UnknownOperationException")) as server:
+        result = service.runpytest_subprocess(f"--package-database-endpoint={server.url}")
+
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*has no transactions (TransactWriteItems), as dynalite has none*"])
+
+
+def test_a_server_that_does_not_answer_is_named(service: pytest.Pytester) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+    with serve(fail("InternalServerError", status=500)) as server:
+        result = service.runpytest_subprocess(f"--package-database-endpoint={server.url}")
+
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*the server at http://127.0.0.1:* does not answer: *"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--package-database-endpoint=http://192.0.2.1:8000"], "*on another machine*package_database_allow_remote*"),
+        (["--package-database-endpoint=http://dynamodb.example:8000"], "*on another machine*"),
+        (["--package-database-endpoint=localhost:8000"], "*package_database_endpoint must be a URL*"),
+        (["--package-database-endpoint=http://localhost:1", "-n", "1"], "*workers of pytest-xdist cannot share*"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_used_is_refused(service: pytest.Pytester, options: list[str], message: str) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+
+    result = service.runpytest_subprocess(*options)
+
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines([message])
+
+
+def test_a_server_on_another_machine_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://192.0.2.1:8000"
+    asked: list[str] = []
+    monkeypatch.setattr(pytest_plugin, "_require_transactions", asked.append)
+    options = {"package_database_endpoint": url, "package_database_allow_remote": True}
+    config: Any = SimpleNamespace(getoption=options.get, getini=options.get)
+
+    assert pytest_plugin._given_endpoint(config) == url
+    assert asked == [url]
+
+
+@pytest.mark.parametrize(
+    ("is_free", "workerinput", "ports"),
+    [(True, False, [8000]), (False, False, [0]), (True, True, [0])],
+    ids=["free", "taken", "xdist"],
+)
+def test_the_server_has_the_default_port_where_that_is_free(
+    monkeypatch: pytest.MonkeyPatch, ports: list[int], *, is_free: bool, workerinput: bool
+) -> None:
+    started: list[int] = []
+    stack: Any = SimpleNamespace(enter_context=lambda url: url)
+    monkeypatch.setattr(pytest_plugin, "is_free", lambda _: is_free)
+
+    def run(port: int = 0) -> str:
+        started.append(port)
+        return "url"
+
+    monkeypatch.setattr(pytest_plugin, "run", run)
+    config: Any = SimpleNamespace(workerinput={}) if workerinput else SimpleNamespace()
+
+    assert pytest_plugin._start(stack, config) == "url"
+    assert started == ports
+
+
+def test_a_server_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int = 0) -> None:
+        raise local_server.LocalServerError("no server")
+
+    monkeypatch.setattr(pytest_plugin, "run", refuse)
+    stack: Any = SimpleNamespace(enter_context=lambda url: url)
+    config: Any = SimpleNamespace()
+
+    with pytest.raises(pytest.fail.Exception, match="no server"):
+        pytest_plugin._start(stack, config)
+
+
+def test_the_run_of_these_tests_is_of_the_test_stage() -> None:
+    assert process.configure().stage == "TEST"

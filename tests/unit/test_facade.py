@@ -1,0 +1,216 @@
+"""The facade drives access patterns, and owns the deadline."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import ConflictError, TDatabase, UnavailableError
+from open_alchemy.package_database.backoff import full_jitter
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.operations import Get, Item, Put, Query, StoreOperation, Transact
+from open_alchemy.package_database.tables.schema import SPECS, latest_key
+from tests.memory import MemoryEngine
+
+
+class Clock:
+    """The monotonic clock and the sleep of the process under test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(Deadline.__init__, "__kwdefaults__", {**self._defaults(), "clock": lambda: self.now})
+        monkeypatch.setattr("time.sleep", self._sleep)
+
+    @staticmethod
+    def _defaults() -> dict[str, Any]:
+        return Deadline.__init__.__kwdefaults__ or {}
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+class Rival(MemoryEngine):
+    """An engine on which another writer is always faster.
+
+    Args:
+        clock: Its every operation takes a hundredth of a second.
+        wins: How many races the other writer wins.
+    """
+
+    def __init__(self, clock: Clock, wins: int) -> None:
+        super().__init__()
+        self.clock = clock
+        self.wins = wins
+        self.operations: list[StoreOperation] = []
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        self.clock.now += 0.01
+        self.operations.append(operation)
+        if isinstance(operation, Transact) and self.wins:
+            self.wins -= 1
+            self.write_first(deadline)
+        result = super().execute(operation, deadline)
+        if isinstance(operation, Query):
+            deadline.progress()
+        return result
+
+    def write_first(self, deadline: Deadline) -> None:
+        seconds = 2_000_000_000 + len(self.operations)
+        record: Item = {
+            "sub": "u1",
+            "id": "a",
+            "version": f"of the rival {seconds}",
+            "updated_at": str(seconds),
+            "revision": str(seconds),
+            "id_updated_at": "a#latest",
+            **latest_key("u1", "a"),
+        }
+        super().execute(Transact((Put(SPECS, record),)), deadline)
+
+
+def create(database: Database) -> None:
+    database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+
+
+def delete(database: Database) -> None:
+    database.delete_spec(sub="u1", name="a")
+
+
+def test_a_lost_race_is_run_again(clock: Clock) -> None:
+    engine = Rival(clock, wins=20)
+    database = Database(engine, deadline=60)
+
+    create(database)
+
+    assert database.get_latest_spec_version(sub="u1", name="a") == "1"
+    assert len(engine.operations) == 22
+
+
+@pytest.mark.parametrize("call", [create, delete])
+def test_a_race_that_is_lost_until_the_deadline_is_a_conflict(clock: Clock, call: Callable[[Database], None]) -> None:
+    engine = Rival(clock, wins=10_000)
+    engine.write_first(Deadline(5))
+    database = Database(engine, deadline=5)
+    start = clock.now
+
+    with pytest.raises(ConflictError, match="_spec lost the race against other writers for [45]"):
+        call(database)
+
+    assert 4 < clock.now - start <= 5.5
+
+
+def test_a_try_after_a_lost_race_comes_after_what_won_and_has_a_revision_of_its_own(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Rival(clock, wins=1)
+    seconds = iter([100.5, 107.5])
+    monkeypatch.setattr("time.time", lambda: next(seconds))
+
+    create(Database(engine, deadline=5))
+
+    puts = [
+        action.item
+        for operation in engine.operations
+        if isinstance(operation, Transact)
+        for action in operation.actions
+        if isinstance(action, Put)
+    ]
+    assert [item["updated_at"] for item in puts] == ["100", "100", "2000000002", "2000000002"]
+    assert len({item["revision"] for item in puts}) == 2
+    assert list(seconds) == []
+
+
+class SlowEngine(MemoryEngine):
+    """Notes the deadline of each operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deadlines: list[Deadline] = []
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        self.deadlines.append(deadline)
+        if isinstance(operation, Get):
+            raise UnavailableError("no answer")
+        return super().execute(operation, deadline)
+
+
+def test_one_deadline_bounds_a_whole_call(clock: Clock) -> None:
+    engine = SlowEngine()
+    database = Database(engine, deadline=7)
+
+    with pytest.raises(UnavailableError):
+        database.get_spec(sub="u1", name="a")
+    create(database)
+
+    assert [deadline.seconds for deadline in engine.deadlines] == [7, 7]
+    assert engine.deadlines[0] is not engine.deadlines[1]
+
+
+def test_a_deadline_that_is_renewable_bounds_standing_still() -> None:
+    now = [0.0]
+    deadline = Deadline(5, renewable=True, clock=lambda: now[0])
+    now[0] = 4.0
+    deadline.progress()
+    now[0] = 8.0
+
+    assert deadline.remaining() == 1.0
+    assert deadline.elapsed() == 8.0
+
+
+def test_a_deadline_that_is_not_renewable_bounds_the_whole_call() -> None:
+    now = [0.0]
+    deadline = Deadline(5, clock=lambda: now[0])
+    now[0] = 4.0
+    deadline.progress()
+    deadline.settled()
+
+    assert deadline.remaining() == 1.0
+
+
+def test_reading_again_what_was_lost_is_no_progress() -> None:
+    now = [0.0]
+    deadline = Deadline(5, renewable=True, clock=lambda: now[0])
+    deadline.contended()
+    now[0] = 4.0
+    deadline.progress()
+    assert deadline.remaining() == 1.0
+
+    deadline.settled()
+    assert deadline.remaining() == 5.0
+
+
+@pytest.mark.parametrize(
+    ("now", "delay", "is_allowed"),
+    [(0.0, 0.0, True), (3.5, 0.0, True), (3.6, 0.0, False), (3.0, 0.6, False), (5.0, 0.0, False)],
+)
+def test_a_request_is_allowed_that_ends_half_a_second_late_at_most(
+    now: float, delay: float, *, is_allowed: bool
+) -> None:
+    clock = [0.0]
+    deadline = Deadline(5, attempt=2.0, clock=lambda: clock[0])
+    clock[0] = now
+
+    assert deadline.allows(delay) is is_allowed
+
+
+def test_the_backoff_grows_to_its_bound_with_full_jitter() -> None:
+    bounds = [full_jitter(0.1, attempt, 1.0, lambda: 1.0) for attempt in (0, 1, 2, 3, 4, 10_000)]
+
+    assert bounds == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert full_jitter(0.1, 3, 1.0, lambda: 0.0) == 0.0
+
+
+def test_the_functions_are_documented_as_the_interface_is() -> None:
+    function = Database(MemoryEngine(), deadline=5).get_spec
+
+    assert function.__doc__ == TDatabase.get_spec.__doc__
+    assert list(inspect.signature(function).parameters) == ["sub", "name"]

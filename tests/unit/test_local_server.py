@@ -1,0 +1,95 @@
+"""The local DynamoDB is a process that ends with its parent, and starts or says why not."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from open_alchemy.package_database import local_server
+from open_alchemy.package_database.local_server import LocalServerError
+
+PARENT = """
+import os, sys, time
+from open_alchemy.package_database import local_server
+with local_server.run() as url:
+    if sys.argv[1:] == ["fork"] and os.fork() == 0:
+        time.sleep(20)
+        os._exit(0)
+    print(url, flush=True)
+    time.sleep(60)
+"""
+
+
+def is_up(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0
+
+
+def wait_until_down(url: str) -> bool:
+    until = time.monotonic() + 10
+    while is_up(url) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not is_up(url)
+
+
+def test_the_server_answers_and_stops() -> None:
+    with local_server.run() as url:
+        assert is_up(url)
+
+    assert not is_up(url)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "alone",
+        pytest.param("fork", marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")),
+    ],
+)
+def test_the_server_dies_with_its_parent(argument: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT, argument], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().strip()
+        was_up = is_up(url)
+        parent.kill()
+        parent.stdout.close()
+
+    assert was_up
+    assert wait_until_down(url)
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+
+        with (
+            pytest.raises(LocalServerError, match=f"did not start on port {port}: .* in use"),
+            local_server.run(port),
+        ):
+            pass
+
+
+def test_a_port_is_free_where_nobody_listens() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        assert local_server.is_free(port)
+        other.listen()
+        assert not local_server.is_free(port)
+
+
+def test_moto_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_server, "find_spec", lambda _: None)
+    assert importlib.util.find_spec("moto") is not None
+
+    with pytest.raises(LocalServerError, match=r"open-alchemy.package-database\[test\]"), local_server.run():
+        pass

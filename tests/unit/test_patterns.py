@@ -1,0 +1,102 @@
+"""What the access patterns ask for, step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.operations import Check, Delete, Item, Put, Query, Stamped, Transact
+from open_alchemy.package_database.tables import ACCESS_PATTERNS, specs
+from open_alchemy.package_database.tables.schema import SPECS, latest_key, padded
+
+
+def record(seconds: int, description: str = "") -> Item:
+    return {
+        "sub": "u1",
+        "id": "a",
+        "version": "1",
+        "updated_at": str(seconds),
+        "description": description,
+        "updated_at_id": f"{padded(seconds)}#a",
+        "id_updated_at": f"a#{padded(seconds)}",
+    }
+
+
+def test_the_facade_has_a_function_for_every_access_pattern_and_no_other() -> None:
+    promised = {name for name in vars(TDatabase) if not name.startswith("_")}
+
+    assert [pattern.name for pattern in ACCESS_PATTERNS if not hasattr(Database, pattern.name)] == []
+    assert {pattern.name for pattern in ACCESS_PATTERNS} == promised
+    assert len(ACCESS_PATTERNS) == 15
+
+
+def test_the_two_records_of_a_version() -> None:
+    steps = specs.create_update_spec.steps(
+        sub="u1", name="My.Spec", version="2.0", model_count=3, title="title", description="description"
+    )
+    steps.send(None)
+
+    transaction = steps.send(Stamped(1_700_000_000, "9f0c"))
+
+    common = {
+        "sub": "u1",
+        "id": "my-spec",
+        "name": "My.Spec",
+        "updated_at": "1700000000",
+        "version": "2.0",
+        "model_count": 3,
+        "title": "title",
+        "description": "description",
+        "revision": "9f0c",
+    }
+    assert isinstance(transaction, Transact)
+    version, latest = transaction.actions
+    assert isinstance(version, Put)
+    assert isinstance(latest, Put)
+    assert version.item == {
+        **common,
+        "updated_at_id": "00000000001700000000#my-spec",
+        "id_updated_at": "my-spec#00000000001700000000",
+    }
+    assert latest.item == {**common, "updated_at_id": "latest#my-spec", "id_updated_at": "my-spec#latest"}
+
+
+def transactions_of_delete(versions: list[Item]) -> list[Transact]:
+    """Returns the transactions that delete a spec of these versions."""
+    latest = {**versions[-1], "revision": "r", **latest_key("u1", "a"), "id_updated_at": "a#latest"}
+    steps = specs.delete_spec.steps(sub="u1", name="a")
+    steps.send(None)
+    steps.send(latest)
+    found: list[Any] = [steps.send([*versions, latest])]
+    with pytest.raises(StopIteration):
+        while True:
+            found.append(steps.send({}))
+    return found
+
+
+def deleted(transaction: Transact) -> list[str]:
+    return [action.key["updated_at_id"] for action in transaction.actions if isinstance(action, Delete)]
+
+
+def test_a_delete_goes_in_transactions_of_99_deletes_and_a_check() -> None:
+    transactions = transactions_of_delete([record(second) for second in range(1, 201)])
+
+    assert [len(transaction.actions) for transaction in transactions] == [100, 100, 2, 2]
+    assert [isinstance(transaction.actions[0], Check) for transaction in transactions] == [True, True, True, False]
+    assert deleted(transactions[0])[0] == f"{padded(1)}#a"
+    assert deleted(transactions[-1]) == ["latest#a", f"{padded(200)}#a"]
+
+
+def test_a_delete_keeps_to_the_size_of_a_transaction() -> None:
+    transactions = transactions_of_delete([record(second, "x" * 199_000) for second in range(1, 42)])
+
+    assert [len(deleted(transaction)) for transaction in transactions] == [20, 20, 2]
+
+
+def test_versions_are_looked_for_in_the_index() -> None:
+    operation = specs.list_spec_versions.steps(sub="u1", name="A").send(None)
+
+    assert operation == Query(SPECS, "u1", prefix="a#", index=SPECS.indexes[0])

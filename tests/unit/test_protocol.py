@@ -1,0 +1,388 @@
+"""The conversation with DynamoDB, on canned answers: paging, batches, cancellations, retries and deadlines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import BaseError, ConflictError, RefusedError, UnavailableError
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.engines.dynamodb.protocol import Attempt, Protocol, Sleep
+from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
+from open_alchemy.package_database.operations import (
+    Check,
+    Delete,
+    DeleteMany,
+    Get,
+    Missing,
+    Put,
+    Query,
+    StoreOperation,
+    Transact,
+    drive,
+)
+from open_alchemy.package_database.secret import Secret
+from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+
+KEY = {"sub": "u1", "id": "1"}
+GET = Get(CREDENTIALS, KEY)
+TRANSACT = Transact(
+    (Check(SPECS, {"sub": "u1", "updated_at_id": "latest#a"}, Missing("sub")), Delete(CREDENTIALS, KEY))
+)
+
+TIMEOUT = Failure("ReadTimeoutError", answered=False, cause=TimeoutError())
+THROTTLED = Failure("ThrottlingException", status=400, request_id="R1")
+CONFLICT = Failure(
+    "TransactionCanceledException", status=400, reasons=({"Code": "None"}, {"Code": "TransactionConflict"})
+)
+
+
+@dataclass
+class Server:
+    """Gives canned answers on a clock of its own.
+
+    Attributes:
+        answers: What it answers, in order; the last for ever.
+        seconds: How long each answer takes.
+    """
+
+    answers: Sequence[Any]
+    seconds: float = 0.0
+    jitter: float = 1.0
+    now: float = 0.0
+    asked: list[Attempt] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    quota: Quota = field(default_factory=Quota)
+
+    def carry_out(
+        self, operation: StoreOperation, *, deadline: float = 5.0, renewable: bool = False, attempt: float = 0.0
+    ) -> Any:
+        tokens = iter(["token 1", "token 2"])
+        protocol = Protocol(self.quota, lambda: self.jitter, lambda: next(tokens))
+        limit = Deadline(deadline, renewable=renewable, attempt=attempt, clock=lambda: self.now)
+        return drive(protocol.carry_out(operation, limit), self._perform)
+
+    def _perform(self, step: Attempt | Sleep) -> Any:
+        if isinstance(step, Sleep):
+            self.slept.append(step.seconds)
+            self.now += step.seconds
+            return None
+        self.asked.append(step)
+        self.now += self.seconds
+        return self.answers[min(len(self.asked), len(self.answers)) - 1]
+
+    @property
+    def quota_left(self) -> int:
+        return next(left for left in range(QUOTA, -1, -1) if self.quota.acquire(left))
+
+
+def test_an_item_is_read() -> None:
+    server = Server([{"Item": {"sub": {"S": "u1"}, "salt": {"B": Secret(b"s")}}}])
+
+    assert server.carry_out(GET) == {"sub": "u1", "salt": b"s"}
+    assert server.carry_out(GET) is not None
+
+
+def test_no_item_is_none() -> None:
+    assert Server([{}]).carry_out(GET) is None
+
+
+def test_a_query_follows_every_page_also_an_empty_one() -> None:
+    pages = [
+        {"Items": [{"id": {"S": "1"}}], "LastEvaluatedKey": {"id": {"S": "1"}}},
+        {"Items": [], "LastEvaluatedKey": {"id": {"S": "5"}}},
+        {"Items": [{"id": {"S": "6"}}]},
+    ]
+    server = Server(pages)
+
+    assert server.carry_out(Query(CREDENTIALS, "u1")) == [{"id": "1"}, {"id": "6"}]
+    starts = [attempt.request.get("ExclusiveStartKey") for attempt in server.asked]
+    assert starts == [None, {"id": {"S": "1"}}, {"id": {"S": "5"}}]
+
+
+def test_the_deadline_of_many_pages_bounds_standing_still() -> None:
+    pages = [{"Items": [], "LastEvaluatedKey": {"id": {"S": "1"}}}] * 20 + [{"Items": []}]
+
+    assert Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"), renewable=True) == []
+    with pytest.raises(UnavailableError, match=r"not begun: 5\.0 s were over"):
+        Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"))
+
+
+def test_a_transaction_that_is_done_has_no_failures() -> None:
+    assert Server([{}]).carry_out(TRANSACT) == {}
+
+
+def test_failed_conditions_are_told_by_their_place_with_the_old_items() -> None:
+    cancelled = Failure(
+        "TransactionCanceledException",
+        status=400,
+        reasons=(
+            {"Code": "ConditionalCheckFailed", "Item": {"sub": {"S": "u1"}}},
+            {"Code": "TransactionConflict"},
+            {"Code": "None"},
+            {"Code": "ConditionalCheckFailed"},
+        ),
+    )
+    server = Server([cancelled])
+
+    assert server.carry_out(TRANSACT) == {0: {"sub": "u1"}, 3: None}
+    assert len(server.asked) == 1
+
+
+def test_a_transaction_keeps_its_token_over_its_retries() -> None:
+    server = Server([TIMEOUT, THROTTLED, CONFLICT, {}])
+
+    assert server.carry_out(TRANSACT) == {}
+    assert {attempt.request["ClientRequestToken"] for attempt in server.asked} == {"token 1"}
+    assert len(server.asked) == 4
+
+
+def test_every_transaction_has_a_token_of_its_own() -> None:
+    server = Server([{}])
+    tokens = iter(["token 1", "token 2"])
+    protocol = Protocol(Quota(), lambda: 0.0, lambda: next(tokens))
+
+    for _ in range(2):
+        drive(protocol.carry_out(TRANSACT, Deadline(5)), server._perform)
+
+    assert [attempt.request["ClientRequestToken"] for attempt in server.asked] == ["token 1", "token 2"]
+
+
+def test_conflicts_are_retried_until_the_deadline() -> None:
+    server = Server([CONFLICT], seconds=0.01)
+
+    with pytest.raises(ConflictError, match="TransactWriteItems on package.credentials, package.specs") as caught:
+        server.carry_out(TRANSACT)
+
+    assert len(server.asked) > 10
+    assert 4.5 < server.now <= 5
+    assert server.quota_left == QUOTA
+    assert "TransactionConflict" in str(caught.value)
+
+
+def test_conflicts_do_not_use_up_the_attempts_for_faults() -> None:
+    assert Server([CONFLICT] * 10 + [TIMEOUT] * 3 + [{}]).carry_out(TRANSACT) == {}
+
+
+def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
+    server = Server([TIMEOUT])
+
+    with pytest.raises(
+        UnavailableError, match="GetItem on package.credentials did not succeed in 4 attempts"
+    ) as caught:
+        server.carry_out(GET)
+
+    assert server.slept == [0.025, 0.05, 0.1]
+    assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+def test_load_is_given_more_time_than_a_fault() -> None:
+    server = Server([THROTTLED, THROTTLED, {}])
+
+    assert server.carry_out(GET) is None
+    assert server.slept == [1.0, 2.0]
+
+
+def test_the_delays_are_jittered() -> None:
+    server = Server([THROTTLED, TIMEOUT, {}], jitter=0.5)
+
+    server.carry_out(GET)
+
+    assert server.slept == [0.5, 0.025]
+
+
+def test_the_server_may_ask_to_wait_longer_within_limits() -> None:
+    def after(retry_after: float) -> Failure:
+        return Failure("ThrottlingException", status=400, retry_after=retry_after)
+
+    server = Server([after(1.5), after(0.1), {}])
+    server.carry_out(GET)
+    late = Server([after(100.0), {}])
+    late.carry_out(GET, deadline=60)
+
+    assert server.slept == [1.5, 2.0]
+    assert late.slept == [6.0]
+
+
+@pytest.mark.parametrize(
+    ("failure", "cost"), [(TIMEOUT, 14), (THROTTLED, 5), (Failure("InternalServerError", status=500), 14)]
+)
+def test_retries_cost_quota_that_success_gives_back(failure: Failure, cost: int) -> None:
+    server = Server([failure, failure, {}])
+
+    server.carry_out(GET, deadline=60)
+
+    # Two retries were paid for, and the last one came back.
+    assert server.quota_left == QUOTA - cost
+
+
+def test_no_quota_no_retry() -> None:
+    server = Server([TIMEOUT])
+    server.quota.acquire(QUOTA - 13)
+
+    with pytest.raises(UnavailableError, match="in 1 attempts"):
+        server.carry_out(GET)
+
+
+def test_success_refills_the_quota_one_by_one() -> None:
+    server = Server([{}])
+    server.quota.acquire(QUOTA - 13)
+
+    server.carry_out(GET)
+
+    assert server.quota_left == 14
+
+
+def test_nothing_is_started_that_cannot_end_in_time() -> None:
+    server = Server([TIMEOUT], seconds=2)
+
+    with pytest.raises(UnavailableError, match="in 2 attempts"):
+        server.carry_out(GET, deadline=5, attempt=2)
+
+    assert server.now <= 5.5
+
+
+def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
+    server = Server([THROTTLED], seconds=0.1)
+
+    with pytest.raises(UnavailableError, match="ThrottlingException, request id R1"):
+        server.carry_out(GET, deadline=0.5)
+
+    assert server.now < 0.5
+
+
+REFUSALS: list[tuple[Failure, str]] = [
+    (
+        Failure("ResourceNotFoundException", status=400, request_id="R1"),
+        "request id R1: the table or its index does not",
+    ),
+    (Failure("AccessDeniedException", status=400), "the AWS credentials do not allow it"),
+    (Failure("ExpiredTokenException", status=400), "have expired"),
+    (Failure("UnrecognizedClientException", status=400), "not valid"),
+    (Failure("NoCredentialsError"), "found no credentials"),
+    (Failure("ValidationException", status=400), "GetItem on package.credentials was refused with ValidationException"),
+    (Failure("SomethingNew", status=418), "SomethingNew"),
+]
+
+
+@pytest.mark.parametrize(("failure", "message"), REFUSALS, ids=[failure.code for failure, _ in REFUSALS])
+def test_a_refusal_is_final_and_says_why(failure: Failure, message: str) -> None:
+    server = Server([failure])
+
+    with pytest.raises(RefusedError, match=message) as caught:
+        server.carry_out(GET)
+
+    assert caught.value.code == failure.code
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure("RequestTimeout", status=400),
+        Failure("Unknown", status=502),
+        Failure("Unknown", status=503),
+        Failure("Unknown", status=504),
+        Failure("Unknown", status=429),
+        Failure("ProvisionedThroughputExceededException", status=400),
+        Failure("TransactionInProgressException", status=400),
+        Failure("RequestLimitExceeded", status=400),
+        Failure("TransactionConflictException", status=400),
+    ],
+)
+def test_what_may_pass_is_tried_again(failure: Failure) -> None:
+    server = Server([failure, {}])
+
+    assert server.carry_out(GET, deadline=60) is None
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("codes", "error"),
+    [
+        (["None", "ItemCollectionSizeLimitExceeded"], RefusedError),
+        (["ValidationError", "TransactionConflict"], RefusedError),
+        (["None", "ThrottlingError"], UnavailableError),
+        (["TransactionConflict", "ProvisionedThroughputExceeded"], UnavailableError),
+        (["TransactionConflict", "None"], ConflictError),
+        (["None", "None"], RefusedError),
+    ],
+)
+def test_a_cancelled_transaction_fails_for_its_gravest_reason(codes: list[str], error: type[BaseError]) -> None:
+    reasons = tuple({"Code": code} for code in codes)
+
+    with pytest.raises(error):
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).carry_out(TRANSACT)
+
+
+def test_a_full_item_collection_is_explained() -> None:
+    failure = Failure("TransactionCanceledException", reasons=({"Code": "ItemCollectionSizeLimitExceeded"},))
+
+    with pytest.raises(RefusedError, match="10 GB"):
+        Server([failure]).carry_out(TRANSACT)
+
+
+def keys(number: int) -> tuple[dict[str, str], ...]:
+    return tuple({"sub": "u1", "id": str(index)} for index in range(number))
+
+
+def leaving(count: int) -> Callable[[Attempt], Any]:
+    def answer(attempt: Attempt) -> Any:
+        deletes = attempt.request["RequestItems"]["package.credentials"]
+        left = deletes[len(deletes) - count :] if count else []
+        return {"UnprocessedItems": {"package.credentials": left}} if left else {}
+
+    return answer
+
+
+class BatchServer(Server):
+    """Its answers depend on what is asked."""
+
+    def _perform(self, step: Attempt | Sleep) -> Any:
+        answer = super()._perform(step)
+        return answer(step) if callable(answer) else answer
+
+
+@pytest.mark.parametrize("unprocessed", [1, 24, 25])
+def test_unprocessed_items_are_sent_again_until_done(unprocessed: int) -> None:
+    server = BatchServer([leaving(unprocessed), leaving(0)])
+
+    server.carry_out(DeleteMany(CREDENTIALS, keys(25)))
+
+    sizes = [len(attempt.request["RequestItems"]["package.credentials"]) for attempt in server.asked]
+    assert sizes == [25, unprocessed]
+    assert len(server.slept) == 1
+
+
+def test_items_that_stay_unprocessed_are_counted_in_the_error() -> None:
+    server = BatchServer([leaving(0), leaving(24), leaving(24)])
+
+    with pytest.raises(UnavailableError, match="left 29 of 55 items unprocessed"):
+        server.carry_out(DeleteMany(CREDENTIALS, keys(55)), renewable=True)
+
+    assert 4 < server.now <= 5
+
+
+def test_a_batch_that_fails_says_how_many_are_left() -> None:
+    server = BatchServer([leaving(0), TIMEOUT])
+
+    with pytest.raises(UnavailableError, match="4 attempts.*; 30 of 55 items are left"):
+        server.carry_out(DeleteMany(CREDENTIALS, keys(55)))
+
+
+def test_progress_of_a_batch_starts_the_deadline_anew() -> None:
+    server = BatchServer([leaving(count) for count in range(24, -1, -1)], seconds=1)
+
+    server.carry_out(DeleteMany(CREDENTIALS, keys(25)), renewable=True)
+
+    assert server.now > 20
+
+
+def test_one_put_is_a_put() -> None:
+    server = Server([{}])
+
+    assert server.carry_out(Transact((Put(CREDENTIALS, KEY),))) == {}
+    assert server.asked[0].action == "PutItem"

@@ -1,0 +1,285 @@
+"""Every operation renders to the exact request, no database needed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database.engines.dynamodb import administration, requests, values
+from open_alchemy.package_database.operations import (
+    AllOf,
+    AnyOf,
+    Below,
+    Check,
+    Condition,
+    Delete,
+    DeleteMany,
+    Equal,
+    Get,
+    Item,
+    Missing,
+    Put,
+    Query,
+    Stamped,
+    Transact,
+)
+from open_alchemy.package_database.secret import Secret
+from open_alchemy.package_database.tables import credentials, specs
+from open_alchemy.package_database.tables.schema import (
+    CREDENTIALS,
+    ID_UPDATED_AT,
+    PUBLIC_KEY,
+    SPECS,
+    TABLES,
+    latest_key,
+    padded,
+)
+
+KEY = {"sub": "u1", "updated_at_id": "latest#a"}
+TYPED_KEY = {"sub": {"S": "u1"}, "updated_at_id": {"S": "latest#a"}}
+
+
+def test_get() -> None:
+    assert requests.get_item(Get(SPECS, KEY)) == {
+        "TableName": "package.specs",
+        "Key": TYPED_KEY,
+        "ConsistentRead": True,
+    }
+
+
+def test_query_a_partition() -> None:
+    assert requests.query(Query(CREDENTIALS, "u1")) == {
+        "TableName": "package.credentials",
+        "KeyConditionExpression": "#sub = :0",
+        "ExpressionAttributeNames": {"#sub": "sub"},
+        "ExpressionAttributeValues": {":0": {"S": "u1"}},
+        "ConsistentRead": True,
+    }
+
+
+def test_query_a_table_by_prefix() -> None:
+    assert requests.query(Query(SPECS, "u1", prefix="latest#")) == {
+        "TableName": "package.specs",
+        "KeyConditionExpression": "#sub = :0 AND begins_with(#updated_at_id, :1)",
+        "ExpressionAttributeNames": {"#sub": "sub", "#updated_at_id": "updated_at_id"},
+        "ExpressionAttributeValues": {":0": {"S": "u1"}, ":1": {"S": "latest#"}},
+        "ConsistentRead": True,
+    }
+
+
+def test_query_the_local_index_is_strongly_consistent() -> None:
+    assert requests.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT)) == {
+        "TableName": "package.specs",
+        "IndexName": "idUpdatedAt",
+        "KeyConditionExpression": "#sub = :0 AND begins_with(#id_updated_at, :1)",
+        "ExpressionAttributeNames": {"#sub": "sub", "#id_updated_at": "id_updated_at"},
+        "ExpressionAttributeValues": {":0": {"S": "u1"}, ":1": {"S": "a#"}},
+        "ConsistentRead": True,
+    }
+
+
+def test_query_the_global_index_cannot_be_consistent() -> None:
+    assert requests.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY)) == {
+        "TableName": "package.credentials",
+        "IndexName": "publicKey",
+        "KeyConditionExpression": "#public_key = :0",
+        "ExpressionAttributeNames": {"#public_key": "public_key"},
+        "ExpressionAttributeValues": {":0": {"S": "pk"}},
+    }
+
+
+def test_one_put_and_one_delete_without_a_condition_need_no_transaction() -> None:
+    assert requests.write(Transact((Put(SPECS, {**KEY, "model_count": 3}),)), "token") == (
+        "PutItem",
+        {"TableName": "package.specs", "Item": {**TYPED_KEY, "model_count": {"N": "3"}}},
+    )
+    assert requests.write(Transact((Delete(SPECS, KEY),)), "token") == (
+        "DeleteItem",
+        {"TableName": "package.specs", "Key": TYPED_KEY},
+    )
+
+
+def test_one_action_with_a_condition_is_a_transaction_that_can_be_repeated() -> None:
+    action, request = requests.write(Transact((Delete(SPECS, KEY, Missing("sub")),)), "token")
+
+    assert action == "TransactWriteItems"
+    assert request["ClientRequestToken"] == "token"
+
+
+def test_a_transaction() -> None:
+    operation = Transact(
+        (
+            Put(SPECS, {**KEY, "salt": Secret(b"s")}, Missing("sub")),
+            Delete(SPECS, {**KEY, "updated_at_id": "1#a"}, Equal("revision", "r")),
+            Delete(SPECS, {**KEY, "updated_at_id": "2#a"}),
+            Check(SPECS, {**KEY, "updated_at_id": "3#a"}, Missing("sub")),
+        )
+    )
+
+    assert requests.write(operation, "token") == (
+        "TransactWriteItems",
+        {
+            "ClientRequestToken": "token",
+            "TransactItems": [
+                {
+                    "Put": {
+                        "TableName": "package.specs",
+                        "Item": {**TYPED_KEY, "salt": {"B": b"s"}},
+                        "ConditionExpression": "attribute_not_exists(#sub)",
+                        "ExpressionAttributeNames": {"#sub": "sub"},
+                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                    }
+                },
+                {
+                    "Delete": {
+                        "TableName": "package.specs",
+                        "Key": {**TYPED_KEY, "updated_at_id": {"S": "1#a"}},
+                        "ConditionExpression": "#revision = :0",
+                        "ExpressionAttributeNames": {"#revision": "revision"},
+                        "ExpressionAttributeValues": {":0": {"S": "r"}},
+                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                    }
+                },
+                {"Delete": {"TableName": "package.specs", "Key": {**TYPED_KEY, "updated_at_id": {"S": "2#a"}}}},
+                {
+                    "ConditionCheck": {
+                        "TableName": "package.specs",
+                        "Key": {**TYPED_KEY, "updated_at_id": {"S": "3#a"}},
+                        "ConditionExpression": "attribute_not_exists(#sub)",
+                        "ExpressionAttributeNames": {"#sub": "sub"},
+                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                    }
+                },
+            ],
+        },
+    )
+
+
+def rendered(condition: Condition) -> dict[str, Any]:
+    _, request = requests.write(Transact((Check(SPECS, KEY, condition),)), "token")
+    check: dict[str, Any] = request["TransactItems"][0]["ConditionCheck"]
+    return check
+
+
+def test_numbers_in_text_are_compared_by_their_digits_first() -> None:
+    check = rendered(Below("updated_at", "1000000"))
+
+    assert check["ConditionExpression"] == "(size(#updated_at) < :1 OR (size(#updated_at) = :1 AND #updated_at < :0))"
+    assert check["ExpressionAttributeValues"] == {":0": {"S": "1000000"}, ":1": {"N": "7"}}
+
+
+def test_conditions_are_put_in_brackets() -> None:
+    check = rendered(AnyOf((Missing("sub"), AllOf((Equal("version", "1"), Equal("revision", "1"))))))
+
+    assert check["ConditionExpression"] == ("(attribute_not_exists(#sub) OR (#version = :0 AND #revision = :0))")
+    assert check["ExpressionAttributeValues"] == {":0": {"S": "1"}}
+
+
+def test_many_deletes_go_in_batches_of_25() -> None:
+    keys = tuple({"sub": "u1", "id": str(number)} for number in range(51))
+
+    batches = requests.delete_batches(DeleteMany(CREDENTIALS, keys))
+
+    sizes = [len(batch["RequestItems"]["package.credentials"]) for batch in batches]
+    assert sizes == [25, 25, 1]
+    assert batches[2]["RequestItems"]["package.credentials"] == [
+        {"DeleteRequest": {"Key": {"sub": {"S": "u1"}, "id": {"S": "50"}}}}
+    ]
+
+
+def expressions(request: Any) -> list[dict[str, Any]]:
+    """Returns every part of a request that has an expression."""
+    if isinstance(request, list):
+        return [part for entry in request for part in expressions(entry)]
+    if not isinstance(request, dict):
+        return []
+    own = [request] if any(key.endswith("Expression") for key in request) else []
+    return own + [part for entry in request.values() for part in expressions(entry)]
+
+
+def test_every_name_goes_through_a_placeholder_and_every_placeholder_is_used() -> None:
+    found = [part for request in requests_of_patterns() for part in expressions(request)]
+
+    assert len(found) == 12
+    for part in found:
+        text = " ".join(value for key, value in part.items() if key.endswith("Expression"))
+        assert set(re.findall(r"#\w+", text)) == part["ExpressionAttributeNames"].keys()
+        assert set(re.findall(r":\w+", text)) == part.get("ExpressionAttributeValues", {}).keys()
+        words = set(re.findall(r"(?<![#:\w])[a-z_]+", text))
+        assert words <= {"attribute_not_exists", "begins_with", "size"}
+
+
+def requests_of_patterns() -> list[dict[str, Any]]:
+    found = []
+    for pattern, answers in (
+        (specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1), [Stamped(900_000, "r")]),
+        (specs.list_specs.steps(sub="u1"), []),
+        (specs.list_spec_versions.steps(sub="u1", name="a"), []),
+        (credentials.list_credentials.steps(sub="u1"), []),
+        (credentials.get_user.steps(public_key="pk"), []),
+        *[(specs.delete_spec.steps(sub="u1", name="a"), answers) for answers in deletions()],
+    ):
+        operation: Any = pattern.send(None)
+        for answer in [*answers, None]:
+            match operation:
+                case Query():
+                    found.append(requests.query(operation))
+                case Transact():
+                    found.append(requests.write(operation, "token")[1])
+            if answer is not None:
+                operation = pattern.send(answer)
+    return found
+
+
+def deletions() -> list[list[Any]]:
+    """Returns what the store answers to a delete: of version 4's records, of our own, and of version records alone."""
+    latest = {**latest_key("u1", "a"), "id": "a", "updated_at": "2", "id_updated_at": "a#latest"}
+    versions = [
+        {**latest, "updated_at_id": f"{padded(second)}#a", "id_updated_at": f"a#{padded(second)}"} for second in (1, 2)
+    ]
+    return [[latest, versions, {}], [{**latest, "revision": "r"}, versions, {}]]
+
+
+def test_values_come_and_go() -> None:
+    item: Item = {"text": "é", "number": 2**63 - 1, "binary": Secret(b"\x00")}
+
+    encoded = values.encode_item(item)
+
+    assert encoded == {"text": {"S": "é"}, "number": {"N": "9223372036854775807"}, "binary": {"B": b"\x00"}}
+    assert values.decode_item(encoded) == item
+    assert values.decode_item({"of another type": {"BOOL": True}}) == {}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_created_with_on_demand_billing_and_all_attributes_projected(table: Any) -> None:
+    request = administration.create_table(table)
+
+    indexes = [*request.get("LocalSecondaryIndexes", ()), *request.get("GlobalSecondaryIndexes", ())]
+    assert request["BillingMode"] == "PAY_PER_REQUEST"
+    assert [index["Projection"] for index in indexes] == [{"ProjectionType": "ALL"}]
+    keys = {key["AttributeName"] for schema in (request, *indexes) for key in schema["KeySchema"]}
+    assert keys == {definition["AttributeName"] for definition in request["AttributeDefinitions"]}
+
+
+def test_the_tables_are_those_of_version_4() -> None:
+    made = [administration.create_table(table) for table in TABLES]
+
+    assert made[0]["TableName"] == "package.specs"
+    assert made[0]["KeySchema"] == [
+        {"AttributeName": "sub", "KeyType": "HASH"},
+        {"AttributeName": "updated_at_id", "KeyType": "RANGE"},
+    ]
+    assert made[0]["LocalSecondaryIndexes"][0]["IndexName"] == "idUpdatedAt"
+    assert made[0]["LocalSecondaryIndexes"][0]["KeySchema"] == [
+        {"AttributeName": "sub", "KeyType": "HASH"},
+        {"AttributeName": "id_updated_at", "KeyType": "RANGE"},
+    ]
+    assert made[1]["TableName"] == "package.credentials"
+    assert made[1]["KeySchema"] == [
+        {"AttributeName": "sub", "KeyType": "HASH"},
+        {"AttributeName": "id", "KeyType": "RANGE"},
+    ]
+    assert made[1]["GlobalSecondaryIndexes"][0]["IndexName"] == "publicKey"
+    assert made[1]["GlobalSecondaryIndexes"][0]["KeySchema"] == [{"AttributeName": "public_key", "KeyType": "HASH"}]

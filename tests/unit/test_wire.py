@@ -1,0 +1,176 @@
+"""One attempt through boto3, against a server that misbehaves."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import sys
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.engines.dynamodb.boto3_wire import Boto3Wire, find_region
+from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
+from open_alchemy.package_database.process import open_database
+from open_alchemy.package_database.secret import Secret
+from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
+
+ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
+
+
+def config(url: str, *, deadline: float = 5.0) -> Config:
+    return Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+
+
+def database(url: str, *, deadline: float = 5.0) -> TDatabase:
+    return open_database(config(url, deadline=deadline))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        reset,
+        cut_short,
+        succeed(ITEM, x_amz_crc32="1"),
+        fail("InternalServerError", status=500),
+        fail("Unknown", status=503),
+        lambda handler: handler.answer(200, b"{not json"),
+        lambda handler: handler.answer(200, b""),
+    ],
+    ids=["reset", "cut short", "wrong checksum", "500", "503", "not JSON", "empty"],
+)
+def test_a_passing_fault_is_not_seen(fault: Behaviour) -> None:
+    with serve(fault, succeed(ITEM)) as server:
+        assert database(server.url).get_latest_spec_version(sub="u1", name="a") == "1.0"
+
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "name"),
+    [
+        (reset, "ConnectionClosedError"),
+        (succeed(ITEM, x_amz_crc32="1"), "ChecksumError"),
+        (fail("InternalServerError", status=500), "InternalServerError, request id REQUEST-ID"),
+    ],
+    ids=["reset", "wrong checksum", "500"],
+)
+def test_a_lasting_fault_is_unavailable(fault: Behaviour, name: str) -> None:
+    with serve(fault) as server:
+        with pytest.raises(UnavailableError, match=f"GetItem on package.specs .* in 4 attempts .*{name}") as caught:
+            database(server.url).get_spec(sub="u1", name="a")
+
+        assert len(server.requests) == 4
+        assert caught.value.__cause__ is not None
+
+
+def test_a_server_that_never_answers_is_given_up_in_time() -> None:
+    with serve(stay_silent) as server:
+        store = database(server.url, deadline=1.0)
+        start = time.monotonic()
+        with pytest.raises(UnavailableError, match="ReadTimeoutError"):
+            store.get_spec(sub="u1", name="a")
+
+        assert time.monotonic() - start < 1.5 + 1.0  # making the client takes its time
+        assert len(server.requests) >= 2
+
+
+def test_a_host_that_is_not_there_is_unavailable() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UnavailableError, match="EndpointConnectionError"):
+            database(url).get_spec(sub="u1", name="a")
+
+
+def test_a_refusal_is_final() -> None:
+    with serve(fail("AccessDeniedException")) as server:
+        with pytest.raises(RefusedError, match="AccessDeniedException, request id REQUEST-ID") as caught:
+            database(server.url).get_spec(sub="u1", name="a")
+
+        assert caught.value.code == "AccessDeniedException"
+        assert len(server.requests) == 1
+
+
+def test_the_time_that_the_answer_asks_to_wait_is_read() -> None:
+    wire = Boto3Wire(config("http://127.0.0.1:1"))
+    with serve(fail("ThrottlingException", x_amz_retry_after="1500")) as server:
+        wire = Boto3Wire(config(server.url))
+        failure: Any = wire.attempt("GetItem", {"TableName": "t", "Key": {"id": {"S": "1"}}})
+
+    assert failure.retry_after == 1.5
+    assert failure.status == 400
+
+
+def test_binary_values_do_not_show() -> None:
+    cancelled = {"CancellationReasons": [{"Code": "ConditionalCheckFailed", **ITEM}]}
+    with serve(succeed(ITEM), fail("TransactionCanceledException", content=cancelled)) as server:
+        wire = Boto3Wire(config(server.url))
+        found: Any = wire.attempt("GetItem", {"TableName": "t", "Key": {"id": {"S": "1"}}})
+        failure: Any = wire.attempt("TransactWriteItems", {"TransactItems": []})
+
+    assert found["Item"]["salt"]["B"] == b"canary"
+    assert failure.reasons[0]["Item"]["salt"]["B"] == Secret(b"canary")
+    assert "canary" not in repr((found, failure, failure.reasons))
+
+
+def test_no_credentials_are_a_refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with serve(succeed()) as server:
+        store = open_database(Config("PROD", "eu-west-1", endpoint_url=server.url))
+        with pytest.raises(RefusedError, match="the standard AWS chain found no credentials"):
+            store.get_spec(sub="u1", name="a")
+
+        assert server.requests == []
+
+
+def test_a_profile_that_is_not_there_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+
+    with pytest.raises(ConfigurationError, match="no-such-profile"):
+        find_region()
+    with pytest.raises(ConfigurationError, match="no-such-profile"):
+        open_database(Config("PROD", "eu-west-1")).get_spec(sub="u1", name="a")
+
+
+def test_one_client_is_made_by_many_threads() -> None:
+    wire = Boto3Wire(config("http://127.0.0.1:1"))
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(wire.client)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 16
+    assert len(set(map(id, found))) == 1
+
+
+def test_the_timeouts_leave_time_for_a_second_attempt() -> None:
+    assert Boto3Wire(config("http://127.0.0.1:1", deadline=5.0)).attempt_seconds == 2.0
+    assert Boto3Wire(config("http://127.0.0.1:1", deadline=60.0)).attempt_seconds == 8.0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_opens_connections_of_its_own() -> None:
+    with serve(succeed(ITEM)) as server:
+        engine = DynamoDBEngine(config(server.url))
+        engine.prepare()
+        client = engine._wire.client
+        child = os.fork()
+        if child == 0:
+            os._exit(int(engine._wire._client is client))
+        _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert engine._wire.client is client
