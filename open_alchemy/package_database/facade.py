@@ -21,8 +21,8 @@ from .tables import credentials, specs, users
 from .tables.access_pattern import AccessPattern
 from .types import TDatabase
 
-_FIRST_BACKOFF = 0.025
-_LONGEST_BACKOFF = 0.4
+_FIRST_BACKOFF = 0.05
+_LONGEST_BACKOFF = 1.0
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")

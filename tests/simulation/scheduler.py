@@ -11,6 +11,9 @@ from open_alchemy.package_database.operations import Backoff, Operation, Stamp, 
 from tests.memory import MemoryStore
 
 
+_MOST_STEPS = 500
+
+
 @dataclass
 class Call:
     """One call of an access pattern by a caller with a clock of its own.
@@ -36,6 +39,7 @@ class Call:
 
     def step(self, store: MemoryStore) -> None:
         """Takes one step on the store; others may take theirs before the next."""
+        assert len(self.seen) < _MOST_STEPS, f"{self.name} does not end"
         assert self._operation is not None
         if self._work is None:
             assert not isinstance(self._operation, Stamp | Backoff)

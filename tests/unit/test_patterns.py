@@ -8,7 +8,23 @@ import pytest
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import Check, Delete, Item, Put, Query, Stamped, Transact
+from open_alchemy.package_database.operations import (
+    AllOf,
+    AnyOf,
+    Backoff,
+    Below,
+    Check,
+    Condition,
+    Delete,
+    Equal,
+    Item,
+    Missing,
+    Put,
+    Query,
+    Stamp,
+    Stamped,
+    Transact,
+)
 from open_alchemy.package_database.tables import ACCESS_PATTERNS, specs
 from open_alchemy.package_database.tables.schema import SPECS, latest_key, padded
 
@@ -61,12 +77,59 @@ def test_the_two_records_of_a_version() -> None:
         "updated_at_id": "00000000001700000000#my-spec",
         "id_updated_at": "my-spec#00000000001700000000",
     }
+    absent, same_version = Missing("sub"), Equal("version", "2.0")
+    assert version.condition == AnyOf((absent, same_version))
+    assert latest.condition == AnyOf(
+        (absent, Below("updated_at", "1700000000"), AllOf((Equal("updated_at", "1700000000"), same_version)))
+    )
     assert latest.item == {**common, "updated_at_id": "latest#my-spec", "id_updated_at": "my-spec#latest"}
 
 
-def transactions_of_delete(versions: list[Item]) -> list[Transact]:
+def test_a_lost_race_is_run_again_at_once_and_after_that_waits() -> None:
+    steps = specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1)
+    steps.send(None)
+    lost = {1: record(100)}
+
+    asked: list[Any] = [steps.send(Stamped(7, "r"))]
+    asked += [steps.send(answer) for answer in (lost, Stamped(7, "r"), lost, None, Stamped(7, "r"), lost)]
+
+    assert [type(operation) for operation in asked] == [Transact, Stamp, Transact, Backoff, Stamp, Transact, Stamp]
+    assert asked[3] == Backoff(0)
+
+
+@pytest.mark.parametrize(
+    ("revision", "unchanged"),
+    [
+        ({"revision": "r"}, Equal("revision", "r")),
+        ({}, AllOf((Missing("revision"), Equal("updated_at", "2")))),
+    ],
+    ids=["ours", "version 4"],
+)
+def test_every_transaction_of_a_delete_checks_that_the_latest_record_is_unchanged(
+    revision: dict[str, str], unchanged: Condition
+) -> None:
+    transactions = transactions_of_delete([record(1), record(2)], revision)
+
+    assert transactions[0].actions[0] == Check(SPECS, latest_key("u1", "a"), unchanged)
+    assert transactions[1].actions[0] == Delete(SPECS, latest_key("u1", "a"), unchanged)
+
+
+def test_version_records_alone_are_deleted_while_there_is_no_latest_record() -> None:
+    steps = specs.delete_spec.steps(sub="u1", name="a")
+    steps.send(None)
+    steps.send(None)
+
+    transaction = steps.send([record(1), record(2)])
+
+    assert isinstance(transaction, Transact)
+    assert transaction.actions[0] == Check(SPECS, latest_key("u1", "a"), Missing("sub"))
+    assert deleted(transaction) == [f"{padded(1)}#a", f"{padded(2)}#a"]
+
+
+def transactions_of_delete(versions: list[Item], revision: dict[str, str] | None = None) -> list[Transact]:
     """Returns the transactions that delete a spec of these versions."""
-    latest = {**versions[-1], "revision": "r", **latest_key("u1", "a"), "id_updated_at": "a#latest"}
+    drawn = {"revision": "r"} if revision is None else revision
+    latest = {**versions[-1], **drawn, **latest_key("u1", "a"), "id_updated_at": "a#latest"}
     steps = specs.delete_spec.steps(sub="u1", name="a")
     steps.send(None)
     steps.send(latest)

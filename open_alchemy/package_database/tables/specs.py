@@ -87,7 +87,9 @@ def create_update_spec(
         if not failures:
             return
         newest = max((item for item in failures.values() if item), key=_seconds, default=None)
-        yield Backoff(attempt)
+        # What is newest is only known now, and after a wait it would be old news: so every other try is made at once.
+        if attempt % 2:
+            yield Backoff(attempt // 2)
 
 
 @access_pattern("What is the newest version of a spec?")
