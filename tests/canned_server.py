@@ -97,7 +97,7 @@ def cut_short(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
-    handler.wfile.write(b'{"Item"')
+    handler.wfile.write(b'{"Item": {}')
     handler.close_connection = True
 
 

@@ -10,7 +10,6 @@ from open_alchemy.package_database.exceptions import BaseError
 from open_alchemy.package_database.operations import Backoff, Operation, Stamp, Stamped, Steps
 from tests.memory import MemoryStore
 
-
 _MOST_STEPS = 500
 
 

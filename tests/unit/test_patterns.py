@@ -98,6 +98,20 @@ def test_a_lost_race_is_run_again_at_once_and_after_that_waits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("now", "seconds"), [(99, "100"), (100, "100"), (101, "101")], ids=["behind", "the same second", "past"]
+)
+def test_the_newest_version_is_replaced_only_where_the_clock_is_not_past_it(now: int, seconds: str) -> None:
+    steps = specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1)
+    steps.send(None)
+    steps.send(Stamped(99, "r"))
+    steps.send({1: record(100)})
+
+    transaction: Any = steps.send(Stamped(now, "r"))
+
+    assert transaction.actions[1].item["updated_at"] == seconds
+
+
+@pytest.mark.parametrize(
     ("revision", "unchanged"),
     [
         ({"revision": "r"}, Equal("revision", "r")),

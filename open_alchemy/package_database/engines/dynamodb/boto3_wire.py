@@ -13,6 +13,7 @@ from zlib import crc32
 from ...config import Config
 from ...exceptions import ConfigurationError
 from ...secret import Secret
+from .discretion import discretion, silence_libraries, without_frames
 from .requests import Request
 from .retry import Failure
 
@@ -64,13 +65,15 @@ class Boto3Wire:
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
+        method = getattr(self.client, xform_name(action))
         try:
-            response: dict[str, Any] = getattr(self.client, xform_name(action))(**request)
+            with discretion():
+                response: dict[str, Any] = method(**request)
         except ClientError as error:
+            without_frames(error)
             return _refused(error)
-        except ResponseParserError as error:
-            return Failure("ResponseParserError", answered=False, cause=error)
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError) as error:
+            without_frames(error)
             return Failure(type(error).__name__, answered=not _is_transient(error), cause=error)
         conceal(response)
         return response
@@ -99,6 +102,7 @@ class Boto3Wire:
             client = session.client("dynamodb", endpoint_url=self._config.endpoint_url, config=options)
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(f"boto3 makes no DynamoDB client of this configuration: {error}") from error
+        silence_libraries()
         client.meta.events.register("response-received.dynamodb", _verify)
         return client
 
@@ -168,10 +172,12 @@ def _refused(error: Any) -> Failure:
 
 def _is_transient(error: Exception) -> bool:
     from botocore import exceptions
+    from botocore.parsers import ResponseParserError
 
     return isinstance(
         error,
-        exceptions.ConnectionError
+        ResponseParserError
+        | exceptions.ConnectionError
         | exceptions.HTTPClientError
         | exceptions.ChecksumError
         | exceptions.IncompleteReadError,

@@ -82,7 +82,9 @@ class Protocol:
 
     def ask(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> Conversation[Response]:
         """Returns the conversation that sends one request, which has no condition, until it is answered."""
-        answer: Response = yield from self._attempts(action, request, table, deadline)
+        answer: Response | Failure = yield from self._attempts(action, request, table, deadline)
+        if isinstance(answer, Failure):
+            raise _refusal(answer, f"{action} on {table}") from answer.cause
         return answer
 
     def _get(self, operation: Get, deadline: Deadline) -> Conversation[Item | None]:
@@ -161,16 +163,27 @@ class Protocol:
 
 
 def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> BaseError:
-    reasons = sorted({code for reason in failure.reasons if (code := reason.get("Code", "None")) != "None"})
-    codes = f"{failure.code} ({', '.join(reasons)})" if reasons else failure.code
-    request_id = f", request id {failure.request_id}" if failure.request_id else ""
     effort = f"{attempts} attempts and {deadline.elapsed():.1f} s"
     match failure.kind:
         case Kind.CONFLICT:
-            return ConflictError(f"{what} met other transactions in {effort}: {codes}{request_id}")
+            return ConflictError(f"{what} met other transactions in {effort}: {_describe(failure)}")
         case Kind.REFUSED:
-            hints = [hint for code in (failure.code, *reasons) if (hint := _HINTS.get(code))]
-            hint = f": {hints[0]}" if hints else ""
-            return RefusedError(f"{what} was refused with {codes}{request_id}{hint}", code=failure.code)
+            return _refusal(failure, what)
         case _:
-            return UnavailableError(f"{what} did not succeed in {effort}: {codes}{request_id}")
+            return UnavailableError(f"{what} did not succeed in {effort}: {_describe(failure)}")
+
+
+def _refusal(failure: Failure, what: str) -> RefusedError:
+    hints = [hint for code in (failure.code, *_reasons(failure)) if (hint := _HINTS.get(code))]
+    hint = f": {hints[0]}" if hints else ""
+    return RefusedError(f"{what} was refused with {_describe(failure)}{hint}", code=failure.code)
+
+
+def _describe(failure: Failure) -> str:
+    reasons = _reasons(failure)
+    codes = f"{failure.code} ({', '.join(reasons)})" if reasons else failure.code
+    return f"{codes}, request id {failure.request_id}" if failure.request_id else codes
+
+
+def _reasons(failure: Failure) -> list[str]:
+    return sorted({code for reason in failure.reasons if (code := reason.get("Code", "None")) != "None"})

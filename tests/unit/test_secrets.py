@@ -1,0 +1,158 @@
+"""A canary in every secret: it turns up in no log, repr, message, traceback or output, on no path."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import BaseError, TDatabase
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.process import open_database
+from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
+
+HASH = b"canary-of-the-hash"
+SALT = b"canary-of-the-salt"
+ITEM = {
+    "sub": {"S": "u1"},
+    "id": {"S": "1"},
+    "public_key": {"S": "pk"},
+    "secret_key_hash": {"B": base64.b64encode(HASH).decode()},
+    "salt": {"B": base64.b64encode(SALT).decode()},
+}
+
+
+def traces(secret: bytes) -> list[str]:
+    """Returns what would betray a secret: the text itself, its hexadecimal digits and its base64 in each alignment."""
+    encoded = [base64.b64encode(b"x" * shift + secret).decode().rstrip("=")[4:-2] for shift in range(3)]
+    return [secret.decode(), secret.hex(), secret.hex(" "), *encoded]
+
+
+TRACES = traces(HASH) + traces(SALT)
+
+
+def find(text: str) -> list[str]:
+    return [trace for trace in TRACES if trace in text]
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """All loggers at DEBUG; returns all that they said."""
+    caplog.set_level(logging.DEBUG)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith(("boto", "urllib3", "open_alchemy"))]
+    for name in names:
+        caplog.set_level(logging.DEBUG, logger=name)
+    return lambda: caplog.text + "".join(str(vars(record)) for record in caplog.records)
+
+
+def create(database: TDatabase) -> None:
+    database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=HASH, salt=bytearray(SALT))
+
+
+def create_with_a_wrong_hash(database: TDatabase) -> None:
+    wrong: Any = HASH.decode()
+    database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=wrong, salt=SALT)
+
+
+def create_with_a_wrong_id(database: TDatabase) -> None:
+    database.create_update_credentials(sub="u1", id_="", public_key="pk", secret_key_hash=HASH, salt=SALT)
+
+
+def create_too_large(database: TDatabase) -> None:
+    database.create_update_credentials(
+        sub="u1", id_="1", public_key="pk", secret_key_hash=HASH * 30_000, salt=memoryview(SALT)
+    )
+
+
+def get_user(database: TDatabase) -> object:
+    return repr(database.get_user(public_key="pk"))
+
+
+def get_credentials(database: TDatabase) -> object:
+    # The salt is the caller's to see.
+    return database.get_credentials(sub="u1", id_="1") is None
+
+
+def list_credentials(database: TDatabase) -> object:
+    return len(database.list_credentials(sub="u1"))
+
+
+ANSWERS: dict[str, Behaviour] = {
+    "item": succeed({"Item": ITEM, "Items": [ITEM]}),
+    "two claims": succeed({"Item": ITEM, "Items": [ITEM, {**ITEM, "id": {"S": "2"}}]}),
+    "refused": fail("ValidationException", content={"Item": ITEM}),
+    "cancelled": fail(
+        "TransactionCanceledException",
+        content={"CancellationReasons": [{"Code": "ConditionalCheckFailed", "Item": ITEM}]},
+    ),
+    "condition": fail("ConditionalCheckFailedException", content={"Item": ITEM}),
+    "throttled": fail("ThrottlingException"),
+    "500": fail("InternalServerError", status=500),
+    "wrong checksum": succeed({"Item": ITEM, "Items": [ITEM]}, x_amz_crc32="1"),
+    "cut short": cut_short,
+    "reset": reset,
+    "silent": stay_silent,
+}
+CALLS = [
+    create,
+    create_with_a_wrong_hash,
+    create_with_a_wrong_id,
+    create_too_large,
+    get_user,
+    get_credentials,
+    list_credentials,
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("call", CALLS)
+def test_no_path_betrays_a_secret(
+    answer: str,
+    call: Callable[[TDatabase], object],
+    logged: Callable[[], str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with serve(ANSWERS[answer]) as server:
+        database = open_database(
+            Config("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, deadline=0.3)
+        )
+        try:
+            told = repr(call(database))
+        except BaseError as error:
+            told = frames_below(error)
+
+    printed = capfd.readouterr()
+    assert find(told) == []
+    assert find(logged() + printed.out + printed.err) == []
+
+
+def frames_below(error: Exception) -> str:
+    """Returns an error as a tool shows it that prints local variables, from the first frame that is the package's."""
+    assert error.__traceback__ is not None
+    error.__traceback__ = error.__traceback__.tb_next
+    while error.__traceback__ is not None and error.__traceback__.tb_frame.f_code.co_filename == __file__:
+        error.__traceback__ = error.__traceback__.tb_next
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    return "".join(shown.format()) + repr(error) + str(error)
+
+
+def test_the_canary_would_be_found(logged: Callable[[], str]) -> None:
+    logging.getLogger("botocore.endpoint").debug("body: %s", ITEM)
+    raised = ValueError(f"{SALT!r}")
+
+    assert len(find(logged())) >= 2
+    assert find(str(raised)) != []
+    assert find(f"{base64.b64encode(b'ab' + HASH).decode()} {HASH.hex()}") != []
+
+
+def test_other_users_of_botocore_may_still_log(logged: Callable[[], str]) -> None:
+    with serve(succeed({})) as server:
+        config = Config("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS)
+        open_database(config).get_spec(sub="u1", name="a")
+    logging.getLogger("botocore.endpoint").debug("of somebody else")
+
+    assert "of somebody else" in logged()
