@@ -1,0 +1,169 @@
+"""Many writers at once, in threads and processes, on a server whose transactions are right side by side.
+
+The server is ministack, in a virtual environment of its own beside this one, where ``scripts/install`` puts it: it pins a
+botocore. moto's server answers one request at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from open_alchemy.package_database import NotFoundError
+from open_alchemy.package_database.engines.dynamodb.administration import Administration
+from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
+from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.tables.schema import TABLES
+from tests.concurrency.writer import NAME
+from tests.faults.faults import config_of, open_at
+
+MINISTACK = Path(sys.prefix) / "ministack" / ("Scripts" if sys.platform == "win32" else "bin") / "ministack"
+PROCESSES = 4
+WRITERS = 32
+VERSIONS = 100
+
+pytestmark = pytest.mark.xdist_group("concurrency")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with both tables."""
+    if not MINISTACK.exists():
+        pytest.skip(
+            f"ministack, a server that does transactions side by side, is not at {MINISTACK}: run scripts/install"
+        )
+    home, port = str(tmp_path_factory.mktemp("ministack")), free_port()
+    settings = {"SERVICES": "dynamodb", "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "LOG_LEVEL": "ERROR"}
+    environment = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, **settings}
+    with subprocess.Popen([MINISTACK], env=environment, cwd=home, stdout=subprocess.DEVNULL) as server:
+        try:
+            await_port(port)
+            address = f"http://127.0.0.1:{port}"
+            administration = Administration(DynamoDBEngine(config_of(address, deadline=60)))
+            for table in TABLES:
+                administration.create(table)
+            yield address
+        finally:
+            server.kill()
+
+
+def await_port(port: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    pytest.fail("ministack did not start")
+
+
+@pytest.fixture
+def database(url: str) -> Database:
+    return open_at(url, deadline=60)
+
+
+def run_writers(url: str, sub: str, *, versions: int, deletes: int = 0) -> list[str]:
+    """Runs the writers in their processes, all started together, and returns their errors."""
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [
+                        *(sys.executable, "-m", "tests.concurrency.writer", url, sub),
+                        *map(str, (first, WRITERS // PROCESSES, versions, deletes)),
+                    ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for first in range(0, WRITERS, WRITERS // PROCESSES)
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        reports = [process.communicate("go\n")[0] for process in start_together(processes)]
+    return [error for report in reports for error in json.loads(report)[0]]
+
+
+def start_together(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return processes
+
+
+def test_no_version_of_many_writers_is_lost(url: str, database: Database) -> None:
+    sub = f"u{uuid4()}"
+
+    errors = run_writers(url, sub, versions=VERSIONS)
+
+    infos = database.list_spec_versions(sub=sub, name=NAME)
+    times = [info["updated_at"] for info in infos]
+    assert errors == []
+    assert {info["version"] for info in infos} == {f"{w}.{v}" for w in range(WRITERS) for v in range(VERSIONS)}
+    assert len(infos) == WRITERS * VERSIONS
+    assert times == sorted(set(times))
+    assert database.get_spec(sub=sub, name=NAME) == infos[-1]
+    assert database.count_customer_models(sub=sub) == infos[-1]["model_count"]
+
+
+def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, database: Database) -> None:
+    sub = f"u{uuid4()}"
+
+    errors = run_writers(url, sub, versions=10, deletes=2)
+
+    try:
+        infos = database.list_spec_versions(sub=sub, name=NAME)
+    except NotFoundError:
+        infos = []
+    times = [info["updated_at"] for info in infos]
+    assert errors == []
+    assert times == sorted(set(times))
+    assert [database.get_spec(sub=sub, name=NAME)] == (infos[-1:] or [None])
+
+
+def test_a_thousand_users_side_by_side_see_only_their_own(database: Database) -> None:
+    run = uuid4()
+
+    def live(number: int) -> list[object]:
+        sub = f"{run} {number}"
+        key = f"key of {sub}"
+        database.create_update_spec(sub=sub, name="a", version=sub, model_count=number)
+        database.create_update_credentials(
+            sub=sub, id_="1", public_key=key, secret_key_hash=sub.encode(), salt=sub.encode()
+        )
+        user = database.get_user(public_key=key)
+        assert user is not None
+        return [
+            [info["version"] for info in database.list_specs(sub=sub)],
+            [info["public_key"] for info in database.list_credentials(sub=sub)],
+            (user.sub, user.secret_key_hash, user.salt),
+            database.count_customer_models(sub=sub),
+        ]
+
+    with ThreadPoolExecutor(32) as pool:
+        seen = list(pool.map(live, range(1000)))
+
+    subs = [f"{run} {number}" for number in range(1000)]
+    assert seen == [
+        [[sub], [f"key of {sub}"], (sub, sub.encode(), sub.encode()), number] for number, sub in enumerate(subs)
+    ]
