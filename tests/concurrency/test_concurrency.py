@@ -1,7 +1,7 @@
 """Many writers at once, in threads and processes, on a server whose transactions are right side by side.
 
-The server is ministack, in a virtual environment of its own beside this one, where ``scripts/install`` puts it: it pins a
-botocore. moto's server answers one request at a time.
+The server is ministack, in a virtual environment of its own beside this one, where ``scripts/install`` puts it: it pins
+a botocore. moto's server answers one request at a time.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, datab
     times = [info["updated_at"] for info in infos]
     assert errors == []
     assert times == sorted(set(times))
-    assert [database.get_spec(sub=sub, name=NAME)] == (infos[-1:] or [None])
+    assert database.get_spec(sub=sub, name=NAME) == next(reversed(infos), None)
 
 
 def test_a_thousand_users_side_by_side_see_only_their_own(database: Database) -> None:

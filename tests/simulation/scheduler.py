@@ -1,48 +1,139 @@
-"""Runs calls side by side on the in-memory model, in every order in which their steps can interleave."""
+"""Runs calls side by side on the in-memory model, in every order in which their steps can interleave, with faults.
+
+A failing run prints itself as a script that replays it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
-from open_alchemy.package_database.exceptions import BaseError
-from open_alchemy.package_database.operations import Backoff, Operation, Stamp, Stamped, Steps
+from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
+from open_alchemy.package_database.operations import (
+    Backoff,
+    Operation,
+    Stamp,
+    Stamped,
+    Steps,
+    StoreOperation,
+    Transact,
+    drive,
+)
+from open_alchemy.package_database.tables import credentials, specs, users
 from tests.memory import MemoryStore
 
+SECOND = 999_999
+"""The second of the newest version that is stored at the start; the next one has a digit more."""
+
+Fault: TypeAlias = Literal["crash", "lost answer", "throttled", "conflict"]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+Step: TypeAlias = tuple[int, Fault | None]
+"""Which call takes a step, and the fault that meets it."""
+
 _MOST_STEPS = 500
+
+_KINDS: dict[str, Callable[[Plan], Steps[Any]]] = {
+    "create": lambda plan: specs.create_update_spec.steps(
+        sub=plan.sub, name=plan.name, version=plan.version, model_count=1
+    ),
+    "delete": lambda plan: specs.delete_spec.steps(sub=plan.sub, name=plan.name),
+    "delete all specs": lambda plan: specs.delete_all_specs.steps(sub=plan.sub),
+    "delete all": lambda plan: users.delete_all.steps(sub=plan.sub),
+    "get": lambda plan: specs.get_spec.steps(sub=plan.sub, name=plan.name),
+    "list": lambda plan: specs.list_spec_versions.steps(sub=plan.sub, name=plan.name),
+    "list specs": lambda plan: specs.list_specs.steps(sub=plan.sub),
+    "store key": lambda plan: credentials.create_update_credentials.steps(
+        sub=plan.sub, id_="1", public_key=plan.version, secret_key_hash=b"hash", salt=b"salt"
+    ),
+    "delete key": lambda plan: credentials.delete_credentials.steps(sub=plan.sub, id_="1"),
+    "delete all keys": lambda plan: credentials.delete_all_credentials.steps(sub=plan.sub),
+    "get user": lambda plan: credentials.get_user.steps(public_key=plan.version),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A call to make.
+
+    Attributes:
+        kind: The function, by its name in ``_KINDS``.
+        version: The version of a spec, or the public key.
+        now: The caller's time at each of its tries; the last for ever.
+        sub: The user.
+        name: The name of the spec.
+    """
+
+    kind: str
+    version: str = ""
+    now: tuple[int, ...] = (SECOND,)
+    sub: str = "u1"
+    name: str = "a"
 
 
 @dataclass
 class Call:
-    """One call of an access pattern by a caller with a clock of its own.
+    """A call at work.
 
     Attributes:
-        name: Tells it from the other calls.
-        steps: The access pattern at work.
-        now: The caller's time.
+        plan: What is called.
+        mark: What no other call has, for its revisions.
+        answer: What it returned, or the error that it raised.
+        is_over: Whether it returned, raised or crashed.
+        is_crashed: Whether its caller is gone.
+        after: The calls that were over when it began, by their number.
+        seen: What the store answered.
     """
 
-    name: str
-    steps: Steps[Any]
-    now: int
-    answer: object = None
-    is_done: bool = False
+    plan: Plan
+    mark: str
+    answer: Any = None
+    is_over: bool = False
+    is_crashed: bool = False
+    after: frozenset[int] | None = None
     seen: list[object] = field(default_factory=list)
+    _steps: Steps[Any] | None = None
     _work: Generator[object, None, Any] | None = None
     _operation: Operation | None = None
+    _stamps: int = 0
 
-    def begin(self) -> None:
-        """Runs up to the first step on the store."""
-        self._resume(None)
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended as it should."""
+        return self.is_over and not self.is_crashed and not isinstance(self.answer, UnavailableError | ConflictError)
 
-    def step(self, store: MemoryStore) -> None:
-        """Takes one step on the store; others may take theirs before the next."""
-        assert len(self.seen) < _MOST_STEPS, f"{self.name} does not end"
-        assert self._operation is not None
-        if self._work is None:
-            assert not isinstance(self._operation, Stamp | Backoff)
-            self._work = store.steps(self._operation)
+    @property
+    def operation(self) -> StoreOperation:
+        """What it asks of the store next."""
+        if self._steps is None:
+            self._steps = _KINDS[self.plan.kind](self.plan)
+            self._resume(None)
+        assert not isinstance(self._operation, Stamp | Backoff | None)
+        return self._operation
+
+    def step(self, store: MemoryStore, fault: Fault | None = None) -> None:
+        """Takes one step on the store, or meets a fault; others may take their steps before the next."""
+        assert len(self.seen) < _MOST_STEPS, f"{self.plan} does not end"
+        self._work = self._work or store.steps(self.operation)
+        match fault:
+            case None:
+                self._work_on()
+            case "crash":
+                self.is_over = self.is_crashed = True
+            case "throttled":
+                self._end(UnavailableError(fault))
+            case "conflict":
+                self._end(ConflictError(fault))
+            case "lost answer":
+                drive(self._work, lambda _: None)
+                self._end(UnavailableError(fault))
+
+    def can_meet(self, fault: Fault) -> bool:
+        """Returns whether a fault is possible at its next step: only a transaction meets others."""
+        return fault != "conflict" or isinstance(self.operation, Transact)
+
+    def _work_on(self) -> None:
+        assert self._work is not None
         try:
             self.seen.append(_trace(next(self._work)))
         except StopIteration as stop:
@@ -52,36 +143,104 @@ class Call:
 
     def _resume(self, result: object) -> None:
         """Gives the pattern a result, and runs it up to its next step on the store, or to its end."""
+        assert self._steps is not None
         try:
-            self._operation = self.steps.send(result)
+            self._operation = self._steps.send(result)
             while isinstance(self._operation, Stamp | Backoff):
-                drawn = Stamped(self.now, f"revision of {self.name} after {len(self.seen)} steps")
-                self._operation = self.steps.send(drawn if isinstance(self._operation, Stamp) else None)
+                self._operation = self._steps.send(self._stamp() if isinstance(self._operation, Stamp) else None)
         except StopIteration as stop:
-            self.answer, self.is_done = stop.value, True
+            self._end(stop.value)
         except BaseError as error:
-            self.answer, self.is_done = error, True
+            self._end(error)
+
+    def _stamp(self) -> Stamped:
+        now = self.plan.now[min(self._stamps, len(self.plan.now) - 1)]
+        self._stamps += 1
+        return Stamped(now, f"{self.mark}, try {self._stamps}")
+
+    def _end(self, answer: object) -> None:
+        self.answer, self.is_over = answer, True
 
 
-@dataclass
 class Run:
-    """The calls, the store, and the order in which the calls took their steps so far."""
+    """Calls on a store, and the steps that they took so far."""
 
-    store: MemoryStore
-    calls: Sequence[Call]
-    schedule: tuple[int, ...] = ()
+    def __init__(self, store: MemoryStore, plans: Sequence[Plan], *, mark: str = "call") -> None:
+        self.store = store
+        self.calls = [Call(plan, f"{mark} {number}") for number, plan in enumerate(plans)]
+        self.schedule: list[Step] = []
 
     @property
     def is_over(self) -> bool:
-        return all(call.is_done for call in self.calls)
+        """Whether every call is."""
+        return all(call.is_over for call in self.calls)
+
+    def step(self, number: int, fault: Fault | None = None) -> None:
+        """Has one call take a step."""
+        call = self.calls[number]
+        if call.after is None:
+            call.after = frozenset(other for other, ended in enumerate(self.calls) if ended.is_over)
+        self.schedule.append((number, fault))
+        call.step(self.store, fault)
+
+    def finish(self) -> None:
+        """Runs the calls that are not over to their ends, one after the other."""
+        for number, call in enumerate(self.calls):
+            while not call.is_over:
+                self.step(number)
 
     def state(self) -> object:
-        """What the future depends on: the store, and what each call has seen."""
+        """What the future depends on, and what its history can be told from."""
         items = frozenset((place, _trace(item)) for place, item in self.store.items.items())
-        return items, tuple(tuple(call.seen) for call in self.calls)
+        calls = tuple((tuple(call.seen), call.is_over, call.is_crashed, call.after) for call in self.calls)
+        return items, calls
 
-    def __str__(self) -> str:
-        return "schedule: " + ", ".join(self.calls[number].name for number in self.schedule)
+    def script(self, start: str) -> str:
+        """Returns a script that replays the run; ``start`` is the expression of the store at its start."""
+        return (
+            f"\nfrom tests.simulation.test_interleavings import *\n"
+            f"run = Run({start}, {[call.plan for call in self.calls]!r})\n"
+            f"for number, fault in {self.schedule!r}:\n"
+            f"    run.step(number, fault)\n"
+            f"check_specs(run.store)\n"
+        )
+
+
+def execute(store: MemoryStore, plan: Plan) -> Any:
+    """Makes a call alone, and returns its answer."""
+    run = Run(store, [plan], mark=f"before {store.writes}")
+    run.finish()
+    return run.calls[0].answer
+
+
+def explore(store: MemoryStore, plans: Sequence[Plan], *, faults: int = 0) -> Iterator[Run]:
+    """Yields every state that the calls can reach, each once.
+
+    A crash of a caller is among them without a fault: it is the state in which it takes no further step, while the
+    others go on.
+
+    Args:
+        store: The store at the start.
+        plans: The calls.
+        faults: How many faults may happen in a run.
+    """
+    seen: set[object] = set()
+    schedules: list[list[Step]] = [[]]
+    while schedules:
+        schedule = schedules.pop()
+        run = Run(store.copy(), plans)
+        for number, fault in schedule:
+            run.step(number, fault)
+        happened = sum(fault is not None for _, fault in schedule)
+        if (state := (run.state(), happened)) in seen:
+            continue
+        seen.add(state)
+        yield run
+        for number, call in enumerate(run.calls):
+            if not call.is_over:
+                schedules.append([*schedule, (number, None)])
+                possible = [fault for fault in FAULTS if happened < faults and call.can_meet(fault)]
+                schedules += [[*schedule, (number, fault)] for fault in possible]
 
 
 def _trace(result: object) -> object:
@@ -93,25 +252,3 @@ def _trace(result: object) -> object:
             return len(result)  # Its items were seen one by one.
         case _:
             return repr(result)
-
-
-def explore(start: Callable[[], Run]) -> Iterator[Run]:
-    """Yields every state that the calls can reach, each once.
-
-    A crash of a caller is among them: it is the state in which it takes no further step, while the others go on.
-    """
-    seen: set[object] = set()
-    schedules: list[tuple[int, ...]] = [()]
-    while schedules:
-        schedule = schedules.pop()
-        run = start()
-        for call in run.calls:
-            call.begin()
-        for number in schedule:
-            run.calls[number].step(run.store)
-        run.schedule = schedule
-        if (state := run.state()) in seen:
-            continue
-        seen.add(state)
-        yield run
-        schedules += [(*schedule, number) for number, call in enumerate(run.calls) if not call.is_done]

@@ -1,52 +1,37 @@
-"""Every interleaving of two calls, and a crash after every step, keeps the invariants.
+"""Every interleaving of two calls and of three short ones, with a crash or a fault at every step, keeps the invariants.
 
 A crash needs no case of its own: the invariants are checked in every state that can be reached, and from each the
-other call is also run to its end alone.
+others are also run to their ends alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from open_alchemy.package_database import CredentialsAuthInfo, NotFoundError
-from open_alchemy.package_database.operations import Item, Steps, drive
-from open_alchemy.package_database.tables import credentials, specs, users
+from open_alchemy.package_database.operations import Item
 from open_alchemy.package_database.tables.schema import SPECS
 from tests.memory import MemoryStore
+from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs, versions_of
-from tests.simulation.scheduler import Call, Run, explore
-
-SECOND = 999_999
-"""The second of the newest stored version; the next one has a digit more."""
+from tests.simulation.scheduler import SECOND, Plan, Run, execute, explore
 
 BYSTANDERS = (("u2", "a"), ("u1", "a#b"), ("u1", "a#latest"))
 
 
-def create(version: str, *, sub: str = "u1", name: str = "a") -> Steps[None]:
-    return specs.create_update_spec.steps(sub=sub, name=name, version=version, model_count=1)
-
-
-def delete() -> Steps[None]:
-    return specs.delete_spec.steps(sub="u1", name="a")
-
-
-def execute(store: MemoryStore, steps: Steps[object], now: int) -> None:
-    call = Call("before", steps, now)
-    call.begin()
-    while not call.is_done:
-        call.step(store)
+def old(versions: int) -> tuple[str, ...]:
+    return tuple(f"old {number}" for number in range(versions))
 
 
 def stored(versions: int, *, with_revision: bool = True) -> MemoryStore:
     """Returns a store with so many versions of spec a, the newest at SECOND, and specs that no call is about."""
     store = MemoryStore()
-    for number in range(versions):
-        execute(store, create(f"old {number}"), SECOND - versions + 1 + number)
+    for number, version in enumerate(old(versions)):
+        execute(store, Plan("create", version, (SECOND - versions + 1 + number,)))
     for sub, name in BYSTANDERS:
-        execute(store, create("bystander", sub=sub, name=name), SECOND)
+        execute(store, Plan("create", "bystander", sub=sub, name=name))
     if not with_revision:
         for place, item in store.items.items():
             store.items[place] = {name: value for name, value in item.items() if name != "revision"}
@@ -57,59 +42,63 @@ def bystanders(store: MemoryStore) -> dict[object, Item]:
     return {place: item for place, item in store.items.items() if (item["sub"], item["id"]) in BYSTANDERS}
 
 
-def states(store: Callable[[], MemoryStore], calls: Callable[[], list[Call]]) -> Iterator[Run]:
-    """Yields every state, after checking the invariants in it."""
-    before = store()
-    unchanged = bystanders(before)
-    for run in explore(lambda: Run(before.copy(), calls())):
+def names(run: Run, sub: str = "u1", id_: str = "a") -> tuple[str, ...]:
+    return tuple(str(record["version"]) for record in versions_of(run.store, sub, id_))
+
+
+def states(start: str, plans: Sequence[Plan], *, faults: int = 0) -> Iterator[Run]:
+    """Yields every state, after checking in it the invariants, and at the ends that an order explains the answers."""
+    store: MemoryStore = eval(start)  # noqa: S307 (an expression of this file, which the script shows)
+    unchanged = bystanders(store)
+    first = names(Run(store, []))
+    for run in explore(store, plans, faults=faults):
         try:
             check_specs(run.store)
             assert bystanders(run.store) == unchanged
+            assert not run.is_over or explains(first, run.calls, names(run)), "no order explains the answers"
         except AssertionError as error:
-            error.add_note(str(run))
+            error.add_note(run.script(start))
             raise
         yield run
 
 
-def ends(store: Callable[[], MemoryStore], calls: Callable[[], list[Call]]) -> list[Run]:
-    """Returns the states in which every call is done."""
-    over = [run for run in states(store, calls) if run.is_over]
+def ends(start: str, *plans: Plan, faults: int = 0) -> list[Run]:
+    """Returns the states in which every call is over."""
+    over = [run for run in states(start, plans, faults=faults) if run.is_over]
     assert over
     return over
-
-
-def names(run: Run) -> list[str]:
-    return [str(record["version"]) for record in versions_of(run.store, "u1", "a")]
 
 
 @pytest.mark.parametrize("versions", range(3))
 @pytest.mark.parametrize("clocks", [(0, 0), (0, 1), (1, 1), (-100, 1), (-1, -100)])
 def test_two_creates_both_stay(versions: int, clocks: tuple[int, int]) -> None:
     over = ends(
-        lambda: stored(versions),
-        lambda: [
-            Call("create x", create("x"), SECOND + clocks[0]),
-            Call("create y", create("y"), SECOND + clocks[1]),
-        ],
+        f"stored({versions})",
+        Plan("create", "x", (SECOND + clocks[0],)),
+        Plan("create", "y", (SECOND + clocks[1],)),
     )
 
-    old = [f"old {number}" for number in range(versions)]
-    assert {tuple(names(run)) for run in over} == {(*old, "x", "y"), (*old, "y", "x")}
+    assert {names(run) for run in over} == {(*old(versions), "x", "y"), (*old(versions), "y", "x")}
 
 
 @pytest.mark.parametrize("versions", range(2))
 @pytest.mark.parametrize("clocks", [(0, 0), (0, 1), (-100, 1)])
 def test_two_creates_of_one_version_leave_that_version(versions: int, clocks: tuple[int, int]) -> None:
     over = ends(
-        lambda: stored(versions),
-        lambda: [
-            Call("create x", create("x"), SECOND + clocks[0]),
-            Call("create x too", create("x"), SECOND + clocks[1]),
-        ],
+        f"stored({versions})",
+        Plan("create", "x", (SECOND + clocks[0],)),
+        Plan("create", "x", (SECOND + clocks[1],)),
     )
 
     assert {names(run)[-1] for run in over} == {"x"}
     assert {len(names(run)) - versions for run in over} <= {1, 2}
+
+
+@pytest.mark.parametrize("clocks", [(SECOND, SECOND - 10), (SECOND + 1, SECOND - 1, SECOND + 5)])
+def test_a_clock_that_steps_back_during_a_call_loses_nothing(clocks: tuple[int, ...]) -> None:
+    over = ends("stored(1)", Plan("create", "x", clocks), Plan("create", "y", clocks[::-1]))
+
+    assert {names(run) for run in over} == {("old 0", "x", "y"), ("old 0", "y", "x")}
 
 
 @pytest.mark.parametrize("with_revision", [True, False])
@@ -119,196 +108,186 @@ def test_two_creates_of_one_version_leave_that_version(versions: int, clocks: tu
 def test_a_create_beside_a_delete_comes_before_or_after_it(
     versions: int, version: str, clock: int, *, with_revision: bool
 ) -> None:
-    created = f"old {versions - 1}" if version == "newest" else version
+    created = old(versions)[-1] if version == "newest" else version
     over = ends(
-        lambda: stored(versions, with_revision=with_revision),
-        lambda: [Call("create", create(created), SECOND + clock), Call("delete", delete(), SECOND)],
+        f"stored({versions}, with_revision={with_revision})",
+        Plan("create", created, (SECOND + clock,)),
+        Plan("delete"),
     )
 
-    assert {tuple(names(run)) for run in over} == {(), (created,)}
+    assert {names(run) for run in over} == {(), (created,)}
 
 
 @pytest.mark.parametrize("versions", range(1, 4))
 def test_two_deletes_leave_nothing(versions: int) -> None:
-    over = ends(
-        lambda: stored(versions),
-        lambda: [Call("delete", delete(), SECOND), Call("delete too", delete(), SECOND)],
-    )
-
-    assert {tuple(names(run)) for run in over} == {()}
+    assert {names(run) for run in ends(f"stored({versions})", Plan("delete"), Plan("delete"))} == {()}
 
 
 @pytest.mark.parametrize(("versions", "clock"), [(1, 0), (1, 1), (2, -1), (2, 0)])
 def test_two_deletes_and_a_create_in_one_second_keep_the_invariants(versions: int, clock: int) -> None:
     over = ends(
-        lambda: stored(versions),
-        lambda: [
-            Call("delete", delete(), SECOND),
-            Call("delete too", delete(), SECOND),
-            Call("create x", create("x"), SECOND + clock),
-        ],
+        f"stored({versions})",
+        Plan("delete"),
+        Plan("delete"),
+        Plan("create", "x", (SECOND + clock,)),
     )
 
-    assert {tuple(names(run)) for run in over} == {(), ("x",)}
+    assert {names(run) for run in over} == {(), ("x",)}
+
+
+@pytest.mark.parametrize("versions", range(2))
+def test_three_creates_all_stay(versions: int) -> None:
+    over = ends(f"stored({versions})", *(Plan("create", version) for version in "xyz"))
+
+    assert {tuple(sorted(names(run))) for run in over} == {(*old(versions), "x", "y", "z")}
+
+
+@pytest.mark.parametrize("versions", range(2))
+def test_two_creates_and_a_delete_leave_what_came_after_it(versions: int) -> None:
+    over = ends(f"stored({versions})", Plan("create", "x"), Plan("create", "y"), Plan("delete"))
+
+    ordered = {(), ("x",), ("y",), ("x", "y"), ("y", "x")}
+    assert {names(run)[-2:] for run in over} >= ordered - {()}
+    assert {names(run) for run in over} <= ordered | {(*old(versions), *names) for names in ordered}
 
 
 def test_a_create_beside_the_delete_of_more_versions_than_one_transaction_takes() -> None:
-    over = ends(
-        lambda: stored(101),
-        lambda: [Call("create x", create("x"), SECOND), Call("delete", delete(), SECOND)],
-    )
+    over = ends("stored(101)", Plan("create", "x"), Plan("delete"))
 
-    assert {tuple(names(run)) for run in over} == {(), ("x",)}
+    assert {names(run) for run in over} == {(), ("x",)}
+
+
+@pytest.mark.parametrize(
+    "plans",
+    [
+        (Plan("create", "x"), Plan("create", "y")),
+        (Plan("create", "x"), Plan("create", "x")),
+        (Plan("create", "x"), Plan("delete")),
+        (Plan("create", "old 1"), Plan("delete")),
+        (Plan("delete"), Plan("delete")),
+        (Plan("create", "x"), Plan("list")),
+        (Plan("delete"), Plan("get")),
+    ],
+    ids=lambda plans: " and ".join(plan.kind for plan in plans),
+)
+@pytest.mark.parametrize("versions", range(3))
+def test_a_fault_at_any_step_of_two_calls_keeps_the_invariants(versions: int, plans: tuple[Plan, Plan]) -> None:
+    over = ends(f"stored({versions})", *plans, faults=1)
+
+    assert any(not call.is_done for run in over for call in run.calls)
 
 
 @pytest.mark.parametrize("versions", range(1, 3))
-def test_deleting_all_beside_a_create_comes_before_or_after_it(versions: int) -> None:
+@pytest.mark.parametrize("kind", ["delete all", "delete all specs"])
+def test_deleting_all_beside_a_create_comes_before_or_after_it(versions: int, kind: str) -> None:
     user = "u3"
+    store = stored(0)
+    for name in ("a", "b"):
+        for number, version in enumerate(old(versions)):
+            execute(store, Plan("create", version, (SECOND - versions + 1 + number,), user, name))
+    unchanged = bystanders(store)
 
-    def store() -> MemoryStore:
-        filled = stored(0)
-        for name in ("a", "b"):
-            for number in range(versions):
-                execute(filled, create(f"old {number}", sub=user, name=name), SECOND - versions + 1 + number)
-        return filled
+    over = []
+    for run in explore(store, [Plan("create", "x", sub=user), Plan(kind, sub=user)]):
+        check_specs(run.store)
+        assert bystanders(run.store) == unchanged
+        over += [run] if run.is_over else []
 
-    over = ends(
-        store,
-        lambda: [
-            Call("create x", create("x", sub=user), SECOND),
-            Call("delete all", users.delete_all.steps(sub=user), SECOND),
-        ],
-    )
-
-    left = {tuple(str(record["version"]) for record in versions_of(run.store, user, "a")) for run in over}
-    assert left == {(), ("x",)}
-    assert all(versions_of(run.store, user, "b") == [] for run in over)
+    assert {names(run, user) for run in over} == {(), ("x",)}
+    assert {names(run, user, "b") for run in over} == {()}
 
 
 def test_version_records_that_version_4_left_without_a_latest_record_are_deleted() -> None:
-    def store() -> MemoryStore:
-        broken = stored(2)
-        del broken.items[SPECS.name, b"u1", b"latest#a"]
-        return broken
+    def broken() -> MemoryStore:
+        store = stored(2)
+        del store.items[SPECS.name, b"u1", b"latest#a"]
+        return store
 
-    one, all_ = store(), store()
-    execute(one, delete(), SECOND)
-    execute(all_, specs.delete_all_specs.steps(sub="u1"), SECOND)
+    one, all_ = broken(), broken()
+    execute(one, Plan("delete"))
+    execute(all_, Plan("delete all specs"))
 
     assert versions_of(one, "u1", "a") == versions_of(all_, "u1", "a") == []
-    assert bystanders(one) == bystanders(store())
+    assert bystanders(one) == bystanders(broken())
 
 
 @pytest.mark.parametrize("clock", [0, -1])
 def test_a_version_record_that_version_4_left_without_a_latest_record_is_not_overwritten(clock: int) -> None:
-    broken = stored(1)
-    del broken.items[SPECS.name, b"u1", b"latest#a"]
+    store = stored(1)
+    del store.items[SPECS.name, b"u1", b"latest#a"]
 
-    execute(broken, create("x"), SECOND + clock)
+    execute(store, Plan("create", "x", (SECOND + clock,)))
 
-    versions = {(str(record["version"]), int(record["updated_at"])) for record in versions_of(broken, "u1", "a")}
+    versions = {(str(record["version"]), int(record["updated_at"])) for record in versions_of(store, "u1", "a")}
     assert versions == {("old 0", SECOND), ("x", SECOND + 1 if clock == 0 else SECOND + clock)}
 
 
 @pytest.mark.parametrize("versions", range(1, 4))
 def test_a_reader_beside_a_delete_sees_the_newest_version_or_no_spec(versions: int) -> None:
-    newest = f"old {versions - 1}"
-    over = ends(
-        lambda: stored(versions),
-        lambda: [
-            Call("list", specs.list_spec_versions.steps(sub="u1", name="a"), SECOND),
-            Call("get", specs.get_latest_spec_version.steps(sub="u1", name="a"), SECOND),
-            Call("delete", delete(), SECOND),
-        ],
-    )
+    over = ends(f"stored({versions})", Plan("list"), Plan("get"), Plan("delete"))
 
     for run in over:
-        listed, latest = run.calls[0].answer, run.calls[1].answer
-        assert isinstance(listed, NotFoundError) or (isinstance(listed, list) and listed[-1]["version"] == newest)
-        assert isinstance(latest, NotFoundError) or latest == newest
+        listed, got = (call.answer for call in run.calls[:2])
+        assert isinstance(listed, NotFoundError) or listed[-1]["version"] == old(versions)[-1]
+        assert got is None or got["version"] == old(versions)[-1]
 
 
 @pytest.mark.parametrize("versions", range(3))
 def test_a_reader_beside_a_create_sees_all_of_it_or_nothing(versions: int) -> None:
-    over = ends(
-        lambda: stored(versions),
-        lambda: [
-            Call("list", specs.list_spec_versions.steps(sub="u1", name="a"), SECOND),
-            Call("list specs", specs.list_specs.steps(sub="u1"), SECOND),
-            Call("create x", create("x"), SECOND),
-        ],
-    )
+    over = ends(f"stored({versions})", Plan("list"), Plan("create", "x"))
 
-    old = [f"old {number}" for number in range(versions)]
     for run in over:
         listed = run.calls[0].answer
-        seen = [] if isinstance(listed, NotFoundError) else [info["version"] for info in listed]  # type: ignore[attr-defined]
-        assert seen in (old, [*old, "x"])
+        seen = () if isinstance(listed, NotFoundError) else tuple(info["version"] for info in listed)
+        assert seen in (old(versions), (*old(versions), "x"))
 
 
-def store_credentials(public_key: str, *, sub: str = "u1") -> Steps[None]:
-    return credentials.create_update_credentials.steps(
-        sub=sub, id_="1", public_key=public_key, secret_key_hash=b"hash", salt=b"salt"
-    )
-
-
-def get_user(store: MemoryStore, public_key: str) -> CredentialsAuthInfo | None:
-    return drive(credentials.get_user.steps(public_key=public_key), lambda operation: _at_once(store, operation))
-
-
-def _at_once(store: MemoryStore, operation: object) -> object:
-    return drive(store.steps(operation), lambda _: None)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "revoke",
-    [
-        partial(credentials.delete_credentials.steps, sub="u1", id_="1"),
-        partial(credentials.delete_all_credentials.steps, sub="u1"),
-        partial(users.delete_all.steps, sub="u1"),
-        partial(store_credentials, "new"),
-    ],
-)
-def test_a_revoked_key_authenticates_nobody_while_the_index_lags(revoke: Callable[[], Steps[None]]) -> None:
+@pytest.mark.parametrize("kind", ["delete key", "delete all keys", "delete all", "store key"])
+def test_a_revoked_key_authenticates_nobody_while_the_index_lags(kind: str) -> None:
     store = MemoryStore(index_lags=True)
-    execute(store, store_credentials("old"), SECOND)
+    execute(store, Plan("store key", "old"))
     store.catch_up()
-    assert get_user(store, "old") is not None
+    assert execute(store, Plan("get user", "old")) is not None
 
-    execute(store, revoke(), SECOND)
+    execute(store, Plan(kind, "new"))
 
-    assert get_user(store, "old") is None
+    assert execute(store, Plan("get user", "old")) is None
 
 
 @pytest.mark.parametrize("public_key", ["old", "new"])
 def test_a_user_is_found_only_with_the_key_that_is_stored(public_key: str) -> None:
-    def store() -> MemoryStore:
-        filled = MemoryStore()
-        execute(filled, store_credentials("old"), SECOND)
-        return filled
+    store = MemoryStore()
+    execute(store, Plan("store key", "old"))
 
-    for run in ends(
-        store,
-        lambda: [
-            Call("replace", store_credentials("new"), SECOND),
-            Call("get user", credentials.get_user.steps(public_key=public_key), SECOND),
-        ],
-    ):
-        found = run.calls[1].answer
-        assert found is None or (isinstance(found, CredentialsAuthInfo) and found.sub == "u1")
-        assert get_user(run.store, "old") is None
-        assert get_user(run.store, "new") is not None
+    over = [run for run in explore(store, [Plan("store key", "new"), Plan("get user", public_key)]) if run.is_over]
+
+    assert {run.calls[1].answer for run in over} == {None, CredentialsAuthInfo("u1", b"hash", b"salt")}
+    for run in over:
+        assert execute(run.store, Plan("get user", "old")) is None
+        assert execute(run.store, Plan("get user", "new")) is not None
 
 
 def test_a_key_that_changed_hands_finds_its_new_holder_while_the_index_lags() -> None:
     store = MemoryStore(index_lags=True)
-    execute(store, store_credentials("key"), SECOND)
+    execute(store, Plan("store key", "key"))
     store.catch_up()
-    execute(store, store_credentials("other"), SECOND)
-    execute(store, store_credentials("key", sub="u2"), SECOND)
+    execute(store, Plan("store key", "other"))
+    execute(store, Plan("store key", "key", sub="u2"))
 
-    assert get_user(store, "key") is None
+    assert execute(store, Plan("get user", "key")) is None
     store.catch_up()
-    found = get_user(store, "key")
-    assert found is not None
-    assert found.sub == "u2"
+    assert execute(store, Plan("get user", "key")).sub == "u2"
+
+
+def test_a_failing_run_prints_a_script_that_replays_it() -> None:
+    run = Run(stored(1), [Plan("create", "x"), Plan("delete")])
+    for step in [(0, None), (1, None), (1, "crash")]:
+        run.step(*step)  # type: ignore[arg-type]
+    replayed: dict[str, object] = {}
+
+    exec(run.script("stored(1)"), replayed)  # noqa: S102 (the script is what is tested)
+
+    again = replayed["run"]
+    assert isinstance(again, Run)
+    assert again.store.items == run.store.items
+    assert again.state() == run.state()

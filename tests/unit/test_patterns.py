@@ -33,6 +33,8 @@ def record(seconds: int, description: str = "") -> Item:
     return {
         "sub": "u1",
         "id": "a",
+        "name": "a",
+        "model_count": 1,
         "version": "1",
         "updated_at": str(seconds),
         "description": description,
@@ -177,3 +179,28 @@ def test_versions_are_looked_for_in_the_index() -> None:
     operation = specs.list_spec_versions.steps(sub="u1", name="A").send(None)
 
     assert operation == Query(SPECS, "u1", prefix="a#", index=SPECS.indexes[0])
+
+
+def test_versions_that_others_write_to_are_read_again_until_the_newest_is_seen() -> None:
+    latest = {**record(2), **latest_key("u1", "a"), "id_updated_at": "a#latest"}
+    steps = specs.list_spec_versions.steps(sub="u1", name="a")
+    query = steps.send(None)
+
+    assert steps.send([record(1), latest]) == Backoff(0)
+    assert steps.send(None) == query
+    with pytest.raises(StopIteration) as stop:
+        steps.send([record(1), record(2), latest])
+    assert [info["updated_at"] for info in stop.value.value] == [1, 2]
+
+
+def test_a_latest_record_that_version_4_left_without_its_version_record_is_the_newest_version() -> None:
+    latest = {**record(2), **latest_key("u1", "a"), "id_updated_at": "a#latest"}
+    steps = specs.list_spec_versions.steps(sub="u1", name="a")
+    steps.send(None)
+
+    for attempt in range(3):
+        assert steps.send([record(1), latest]) == Backoff(attempt)
+        steps.send(None)
+    with pytest.raises(StopIteration) as stop:
+        steps.send([record(1), latest])
+    assert [info["updated_at"] for info in stop.value.value] == [1, 2]

@@ -39,6 +39,8 @@ from ..types import TSpecInfo, TSpecInfoList
 from .access_pattern import access_pattern
 from .schema import ID_UPDATED_AT, LATEST, SPECS, latest_key, padded, record_keys, spec_key
 
+_REREADS = 3
+"""How often the versions of a spec are read again that others write to."""
 _ANY_SECONDS = 10**10
 """As many digits as a clock shows, for the size of an item before the clock is read."""
 
@@ -119,12 +121,21 @@ def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
 def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
     """Queries the spec's records: the versions in the order of time, then the latest record.
 
-    Where that is not among them, the spec was deleted while it was read.
+    Where that is not among them, the spec was deleted while it was read. Where it is newer than the versions, others
+    were written behind the reader's back, while it read the neighbours in between, and it reads again. The latest
+    record stands for the newest version in any case: version 4 may have left it without its version record.
     """
-    records = yield from _all_records(sub, spec_id(name))
-    if not records or not _is_latest(records[-1]):
-        raise _not_found(name)
-    return [_to_info(record) for record in records[:-1]]
+    rereads = 0
+    while True:
+        records = yield from _all_records(sub, spec_id(name))
+        if not records or not _is_latest(records[-1]):
+            raise _not_found(name)
+        *versions, latest = records
+        if rereads == _REREADS or (versions and _seconds(versions[-1]) == _seconds(latest)):
+            older = [record for record in versions if _seconds(record) < _seconds(latest)]
+            return [_to_info(record) for record in (*older, latest)]
+        yield Backoff(rereads)
+        rereads += 1
 
 
 @access_pattern("Delete a spec with all its versions.", unbounded=True)
