@@ -7,6 +7,7 @@ others are also run to their ends alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations_with_replacement
 
 import pytest
 
@@ -157,18 +158,20 @@ def test_a_create_beside_the_delete_of_more_versions_than_one_transaction_takes(
     assert {names(run) for run in over} == {(), ("x",)}
 
 
+CALLS = [
+    Plan("create", "x"),
+    Plan("create", "y", (SECOND - 1,)),
+    Plan("create", "old 1"),
+    Plan("delete"),
+    Plan("get"),
+    Plan("list"),
+]
+
+
 @pytest.mark.parametrize(
     "plans",
-    [
-        (Plan("create", "x"), Plan("create", "y")),
-        (Plan("create", "x"), Plan("create", "x")),
-        (Plan("create", "x"), Plan("delete")),
-        (Plan("create", "old 1"), Plan("delete")),
-        (Plan("delete"), Plan("delete")),
-        (Plan("create", "x"), Plan("list")),
-        (Plan("delete"), Plan("get")),
-    ],
-    ids=lambda plans: " and ".join(plan.kind for plan in plans),
+    list(combinations_with_replacement(CALLS, 2)),
+    ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
 )
 @pytest.mark.parametrize("versions", range(3))
 def test_a_fault_at_any_step_of_two_calls_keeps_the_invariants(versions: int, plans: tuple[Plan, Plan]) -> None:
