@@ -37,8 +37,8 @@ INTRODUCTION = f"""\
 # What a fault costs
 
 This page is written by `python -m tests.faults`. Each fault stands between the package and a local DynamoDB, over real
-sockets. {len(CALLS)} calls meet it, with the deadline of {DEADLINE:.0f} seconds: a transaction, a put, a read, a query, a
-delete of many versions and a batch. The times are those of one run, on a machine with 2 cores.
+sockets. {len(CALLS)} calls meet it, with the deadline of {DEADLINE:.0f} seconds: a transaction, a put, a read, a query,
+a delete of many versions and a batch. The times are those of one run, on a machine with 2 cores.
 
 A fault that passes meets the first request of a call, and is not seen: the call's effect is there exactly once. A fault
 that lasts is a typed error, and the call's effect is there whole or not at all; a delete may have gone a part of the

@@ -37,19 +37,19 @@ class _Machine(RuleBasedStateMachine):
     def _has_room(self) -> bool:
         return len(self.run.calls) < _MOST_CALLS
 
-    @precondition(_running)
+    @precondition(lambda self: bool(self._running()))
     @rule(data=st.data())
     def step(self, data: st.DataObject) -> None:
         self.run.step(data.draw(st.sampled_from(self._running())))
 
-    @precondition(_running)
+    @precondition(lambda self: bool(self._running()))
     @rule(data=st.data())
     def end(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(self._running()))
         while not self.run.calls[number].is_over:
             self.run.step(number)
 
-    @precondition(_running)
+    @precondition(lambda self: bool(self._running()))
     @rule(data=st.data(), fault=st.sampled_from(FAULTS))
     def fail(self, data: st.DataObject, fault: Any) -> None:
         number = data.draw(st.sampled_from(self._running()))
