@@ -77,6 +77,16 @@ def test_specs_are_a_table_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.search(r"a +│ a +│ 1\.0 +│ 3 +│ 2023-11-14 22:13:20Z", printed)
 
 
+def test_a_name_is_no_command_for_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    package_database.get().create_update_spec(sub="u1", name="[red]a\x1b[2J", version="1.0", model_count=3)
+
+    printed = succeed("specs", "u1")
+
+    assert r"[red]a\x1b[2J" in printed
+    assert "\x1b" not in printed
+
+
 def test_nothing_is_said_to_be_none() -> None:
     assert succeed("specs", "u1") == "none\n"
     assert succeed("specs", "u1", "--json") == "[]\n"

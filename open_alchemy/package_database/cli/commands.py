@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 from .. import local_server, process
 from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, Config
@@ -209,7 +210,12 @@ def _show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bo
     Console().print(grid if rows else "none")
 
 
-def _cell(column: str, value: object) -> str:
+def _cell(column: str, value: object) -> str | Text:
     if column == "updated_at" and isinstance(value, int):
         return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(value))
-    return "" if value is None else str(value)
+    return "" if value is None else _printable(str(value))
+
+
+def _printable(text: str) -> Text:
+    """Returns text that neither the terminal nor rich takes for a command."""
+    return Text("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
