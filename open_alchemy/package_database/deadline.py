@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 GRACE = 0.5
 """Seconds that a call may end after its deadline."""
+_MARGIN = 0.1
+"""Seconds for waking up."""
 
 
 class Deadline:
@@ -53,6 +55,11 @@ class Deadline:
         """Returns whether a request that starts after ``delay`` seconds is sure to end in time."""
         remaining = self.remaining() - delay
         return remaining > 0 and remaining + GRACE >= self._attempt
+
+    def spare(self) -> float:
+        """Returns how many seconds one may wait and still have time for a request, at least 0."""
+        remaining = self.remaining()
+        return max(0.0, min(remaining, remaining + GRACE - self._attempt) - _MARGIN)
 
     def progress(self) -> None:
         """Starts the deadline anew after a finished page or batch, but not while the call repeats what it lost."""

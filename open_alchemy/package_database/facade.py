@@ -22,7 +22,7 @@ from .tables.access_pattern import AccessPattern
 from .types import TDatabase
 
 _FIRST_BACKOFF = 0.05
-_LONGEST_BACKOFF = 1.0
+_LONGEST_BACKOFF = 2.0
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -105,7 +105,8 @@ def _perform(operation: Operation, engine: Engine, deadline: Deadline, name: str
         case Stamp():
             return Stamped(int(time.time()), os.urandom(16).hex())
         case Backoff(attempt):
-            delay = full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random)
+            # The last try starts when there is just time for it.
+            delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random), deadline.spare())
             if not deadline.allows(delay):
                 raise ConflictError(f"{name} lost the race against other writers for {deadline.elapsed():.1f} s")
             deadline.contended()

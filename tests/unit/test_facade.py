@@ -202,6 +202,18 @@ def test_a_request_is_allowed_that_ends_half_a_second_late_at_most(
     assert deadline.allows(delay) is is_allowed
 
 
+@pytest.mark.parametrize(
+    ("now", "attempt", "spare"), [(0.0, 0.0, 4.9), (0.0, 2.0, 3.4), (3.0, 2.0, 0.4), (3.5, 2.0, 0.0), (6.0, 0.0, 0.0)]
+)
+def test_one_may_wait_as_long_as_there_is_time_for_a_request(now: float, attempt: float, spare: float) -> None:
+    clock = [0.0]
+    deadline = Deadline(5, attempt=attempt, clock=lambda: clock[0])
+    clock[0] = now
+
+    assert deadline.spare() == pytest.approx(spare)
+    assert spare == 0.0 or deadline.allows(spare)
+
+
 def test_the_backoff_grows_to_its_bound_with_full_jitter() -> None:
     bounds = [full_jitter(0.1, attempt, 1.0, lambda: 1.0) for attempt in (0, 1, 2, 3, 4, 10_000)]
 
