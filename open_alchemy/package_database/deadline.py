@@ -26,7 +26,7 @@ class Deadline:
         clock: Returns the monotonic time in seconds.
     """
 
-    __slots__ = ("_attempt", "_begin", "_clock", "_contended", "_renewable", "_start", "seconds")
+    __slots__ = ("_attempt", "_begin", "_clock", "_lost", "_renewable", "_start", "seconds")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Deadline:
         self._attempt = attempt
         self._clock = clock
         self._begin = self._start = clock()
-        self._contended = False
+        self._lost: float | None = None
 
     def remaining(self) -> float:
         """Returns the seconds left, negative when the deadline is over."""
@@ -56,21 +56,39 @@ class Deadline:
         remaining = self.remaining() - delay
         return remaining > 0 and remaining + GRACE >= self._attempt
 
+    def allows_race(self, delay: float = 0.0) -> bool:
+        """Returns whether, after losing a race, one may run it again after ``delay`` seconds."""
+        return self.allows(delay) and self._racing() > delay
+
     def spare(self) -> float:
-        """Returns how many seconds one may wait and still have time for a request, at least 0."""
+        """Returns how many seconds one may wait after a lost race and still have time for a request, at least 0."""
         remaining = self.remaining()
-        return max(0.0, min(remaining, remaining + GRACE - self._attempt) - _MARGIN)
+        return max(0.0, min(remaining, remaining + GRACE - self._attempt, self._racing()) - _MARGIN)
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether a race was lost and no transaction has succeeded since."""
+        return self._lost is not None
 
     def progress(self) -> None:
-        """Starts the deadline anew after a finished page or batch, but not while the call repeats what it lost."""
-        if self._renewable and not self._contended:
+        """Starts the deadline anew after a finished page, batch or transaction."""
+        if self._renewable:
             self._start = self._clock()
 
-    def contended(self) -> None:
-        """Notes a lost race: reading everything once more is no progress until a transaction succeeds."""
-        self._contended = True
+    def contended(self, *, anew: bool = False) -> None:
+        """Notes a lost race; ``anew`` where it is the first of its kind.
+
+        What is read again for the next race is progress in reading, but not in the race: that may take as long as the
+        deadline from its first loss.
+        """
+        if anew or self._lost is None:
+            self._lost = self._clock()
 
     def settled(self) -> None:
         """Notes a transaction that succeeded."""
-        self._contended = False
+        self._lost = None
         self.progress()
+
+    def _racing(self) -> float:
+        """Returns the seconds left for a race."""
+        return self.seconds if self._lost is None else self._lost + self.seconds - self._clock()

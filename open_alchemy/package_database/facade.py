@@ -10,13 +10,13 @@ import random
 import time
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from .arguments import check
 from .backoff import full_jitter
 from .deadline import Deadline
 from .exceptions import ConflictError
-from .operations import Backoff, Operation, Stamp, Stamped, StoreOperation, Transact, drive
+from .operations import Backoff, Operation, Stamp, Stamped, Steps, StoreOperation, Transact, drive
 from .tables import credentials, specs, users
 from .tables.access_pattern import AccessPattern
 from .types import TDatabase
@@ -56,8 +56,10 @@ def _bind(
     pattern: AccessPattern[Parameters, Answer],
 ) -> Callable[Concatenate[Database, Parameters], Answer]:
     """Makes a method of the facade that runs an access pattern; its documentation is the interface's."""
+    steps: Callable[..., Steps[Answer]] = pattern.steps
 
-    def method(self: Database, /, *args: Parameters.args, **arguments: Parameters.kwargs) -> Answer:
+    # Without *args: a secret that is passed by its place is refused in the caller's frame, and is in none of ours.
+    def method(self: Database, /, **arguments: Any) -> Answer:
         check(arguments)
         self.engine.prepare()
         deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=self.engine.attempt_seconds)
@@ -65,10 +67,10 @@ def _bind(
         def perform(operation: Operation) -> Any:
             return _perform(operation, self.engine, deadline, pattern.name)
 
-        return drive(pattern.steps(*args, **arguments), perform)
+        return drive(steps(**arguments), perform)
 
     update_wrapper(method, getattr(TDatabase, pattern.name))
-    return method
+    return cast("Callable[Concatenate[Database, Parameters], Answer]", method)
 
 
 class Database:
@@ -105,17 +107,24 @@ def _perform(operation: Operation, engine: Engine, deadline: Deadline, name: str
         case Stamp():
             return Stamped(int(time.time()), os.urandom(16).hex())
         case Backoff(attempt):
+            deadline.contended(anew=attempt == 0)
             # The last try starts when there is just time for it.
             delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random), deadline.spare())
-            if not deadline.allows(delay):
-                raise ConflictError(f"{name} lost the race against other writers for {deadline.elapsed():.1f} s")
-            deadline.contended()
+            if not deadline.allows_race(delay):
+                raise _lost_race(name, deadline)
             time.sleep(delay)
             return None
-        case Transact():
-            failures = engine.execute(operation, deadline)
-            if not failures:
-                deadline.settled()
-            return failures
         case _:
-            return engine.execute(operation, deadline)
+            if deadline.is_contended and not deadline.allows():
+                raise _lost_race(name, deadline)
+            result = engine.execute(operation, deadline)
+            if isinstance(operation, Transact):
+                if result:
+                    deadline.contended()
+                else:
+                    deadline.settled()
+            return result
+
+
+def _lost_race(name: str, deadline: Deadline) -> ConflictError:
+    return ConflictError(f"{name} lost the race against other writers for {deadline.elapsed():.1f} s")

@@ -47,9 +47,15 @@ def configure() -> Config:
 
 
 def pin_stage(stage: str) -> None:
-    """Makes the environment's ``STAGE`` count for nothing from now on: the stage is this one."""
+    """Makes the environment's ``STAGE`` count for nothing from now on: the stage is this one.
+
+    Raises:
+        ConfigurationError: ``get()`` was called already, and could not have returned the database of this stage.
+    """
     global _pinned_stage
-    _pinned_stage = stage
+    is_other, _pinned_stage = _pinned_stage != stage, stage
+    if is_other and _database is not None:
+        connect(configure())
 
 
 def connect(config: Config) -> None:

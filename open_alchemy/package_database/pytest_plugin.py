@@ -61,7 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Takes the stage from the controller, in a worker of pytest-xdist."""
     worker_input = getattr(config, "workerinput", None)
     if worker_input is not None:
-        _settle_stage(worker_input[_WORKER_STAGE])
+        try:
+            _settle_stage(worker_input[_WORKER_STAGE])
+        except ConfigurationError as error:
+            raise pytest.UsageError(str(error)) from error
 
 
 @pytest.hookimpl(optionalhook=True)

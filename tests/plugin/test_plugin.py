@@ -146,6 +146,27 @@ def test_a_run_in_production_uses_get_alone(service: pytest.Pytester, monkeypatc
     service.runpytest_subprocess().assert_outcomes(passed=1)
 
 
+def test_a_worker_in_production_leaves_the_test_stage_that_a_conftest_opened(
+    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE", "PROD")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    service.makepyfile(
+        conftest="""
+            from open_alchemy import package_database
+            database = package_database.get()
+        """,
+        test_service="""
+            from open_alchemy import package_database
+
+            def test_service():
+                assert package_database.get().engine.config.stage == "PROD"
+        """,
+    )
+
+    service.runpytest_subprocess("-n", "1").assert_outcomes(passed=1)
+
+
 def test_a_run_that_uses_no_fixture_loads_nothing(service: pytest.Pytester) -> None:
     service.makepyfile("""
         import sys

@@ -176,16 +176,55 @@ def test_a_deadline_that_is_not_renewable_bounds_the_whole_call() -> None:
     assert deadline.remaining() == 1.0
 
 
-def test_reading_again_what_was_lost_is_no_progress() -> None:
+def test_reading_again_what_was_lost_is_progress_in_reading_but_not_in_the_race() -> None:
     now = [0.0]
     deadline = Deadline(5, renewable=True, clock=lambda: now[0])
-    deadline.contended()
+    deadline.contended(anew=True)
     now[0] = 4.0
     deadline.progress()
-    assert deadline.remaining() == 1.0
+
+    assert deadline.remaining() == 5.0
+    assert deadline.allows(2.0)
+    assert deadline.allows_race(0.5)
+    assert not deadline.allows_race(1.0)
+    assert deadline.spare() == pytest.approx(0.9)
 
     deadline.settled()
-    assert deadline.remaining() == 5.0
+    assert deadline.allows_race(4.0)
+    assert not deadline.is_contended
+
+
+def test_a_race_for_something_else_has_a_deadline_of_its_own() -> None:
+    now = [0.0]
+    deadline = Deadline(5, renewable=True, clock=lambda: now[0])
+    deadline.contended(anew=True)
+    now[0] = 4.0
+    deadline.progress()
+    deadline.contended()
+    assert not deadline.allows_race(1.0)
+
+    deadline.contended(anew=True)
+    assert deadline.allows_race(1.0)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 0.1, 0.3, 0.7, 1.8])
+def test_a_race_that_is_lost_to_the_end_is_a_conflict_and_not_an_outage(clock: Clock, seconds: float) -> None:
+    class LosingEngine(MemoryEngine):
+        """Behind the real rules of time, an engine whose answers take their time, and where others always win."""
+
+        attempt_seconds = 0.8
+
+        def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+            if not deadline.allows():
+                raise UnavailableError("not begun")
+            clock.now += seconds
+            return {1: {"updated_at": "100", "version": "of another"}} if isinstance(operation, Transact) else None
+
+    for _ in range(50):
+        start = clock.now
+        with pytest.raises(ConflictError):
+            create(Database(LosingEngine(), deadline=2))
+        assert 1.6 - 2 * seconds <= clock.now - start <= 2.5
 
 
 @pytest.mark.parametrize(

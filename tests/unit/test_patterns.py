@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.arguments import item_size
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.operations import (
+    MAX_TRANSACT_BYTES,
     AllOf,
     AnyOf,
     Backoff,
@@ -169,10 +171,13 @@ def test_a_delete_goes_in_transactions_of_99_deletes_and_a_check() -> None:
     assert deleted(transactions[-1]) == ["latest#a", f"{padded(200)}#a"]
 
 
-def test_a_delete_keeps_to_the_size_of_a_transaction() -> None:
-    transactions = transactions_of_delete([record(second, "x" * 199_000) for second in range(1, 42)])
+def test_a_delete_keeps_to_the_size_of_a_transaction_with_the_record_that_it_checks() -> None:
+    versions = [record(second, "x" * 199_000) for second in range(1, 42)]
 
-    assert [len(deleted(transaction)) for transaction in transactions] == [20, 20, 2]
+    transactions = transactions_of_delete(versions)
+
+    assert [len(deleted(transaction)) for transaction in transactions] == [19, 19, 2, 2]
+    assert 20 * item_size(versions[0]) <= MAX_TRANSACT_BYTES < 21 * item_size(versions[0])
 
 
 def test_versions_are_looked_for_in_the_index() -> None:

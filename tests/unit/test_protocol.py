@@ -220,6 +220,23 @@ def test_retries_cost_quota_that_success_gives_back(failure: Failure, cost: int)
     assert server.quota_left == QUOTA - cost
 
 
+def test_a_retry_that_the_deadline_forbids_costs_no_quota() -> None:
+    server = Server([THROTTLED])
+
+    with pytest.raises(UnavailableError):
+        server.carry_out(GET, deadline=0.5)
+
+    assert server.quota_left == QUOTA
+
+
+def test_a_condition_that_does_not_hold_is_an_answer_and_gives_quota_back() -> None:
+    checked = Failure("TransactionCanceledException", reasons=({"Code": "ConditionalCheckFailed"},))
+    server = Server([TIMEOUT, checked])
+
+    assert server.carry_out(TRANSACT) == {0: None}
+    assert server.quota_left == QUOTA
+
+
 def test_no_quota_no_retry() -> None:
     server = Server([TIMEOUT])
     server.quota.acquire(QUOTA - 13)
@@ -262,7 +279,7 @@ REFUSALS: list[tuple[Failure, str]] = [
     ),
     (Failure("AccessDeniedException", status=400), "the AWS credentials do not allow it"),
     (Failure("ExpiredTokenException", status=400), "have expired"),
-    (Failure("UnrecognizedClientException", status=400), "not valid"),
+    (Failure("UnrecognizedClientException", status=400), "machine's clock, are not right"),
     (Failure("NoCredentialsError"), "found no credentials"),
     (Failure("ValidationException", status=400), "GetItem on package.credentials was refused with ValidationException"),
     (Failure("SomethingNew", status=418), "SomethingNew"),

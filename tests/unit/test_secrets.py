@@ -68,6 +68,15 @@ def create_too_large(database: TDatabase) -> None:
     )
 
 
+def create_by_place(database: TDatabase) -> None:
+    call: Any = database.create_update_credentials
+    with pytest.raises(TypeError, match="positional") as caught:
+        call("u1", "1", "pk", HASH, SALT)
+    frames = traceback.walk_tb(caught.value.__traceback__)
+    told = [str(frame.f_locals) for frame, _ in frames if frame.f_code.co_filename != __file__]
+    assert find(" ".join(told)) == []
+
+
 def get_user(database: TDatabase) -> object:
     return repr(database.get_user(public_key="pk"))
 
@@ -102,6 +111,7 @@ CALLS = [
     create_with_a_wrong_hash,
     create_with_a_wrong_id,
     create_too_large,
+    create_by_place,
     get_user,
     get_credentials,
     list_credentials,

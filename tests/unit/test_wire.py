@@ -142,6 +142,21 @@ def test_a_profile_that_is_not_there_is_a_configuration_error(monkeypatch: pytes
         open_database(Config("PROD", "eu-west-1")).get_spec(sub="u1", name="a")
 
 
+def test_an_error_of_botocore_of_no_kind_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(succeed(ITEM)) as server:
+        store = open_database(config(server.url))
+        store.engine.prepare()
+
+        def refuse(**_: object) -> None:
+            raise RuntimeError("the refreshed credentials are still expired")
+
+        monkeypatch.setattr(store.engine._wire.client, "get_item", refuse)  # type: ignore[attr-defined]
+        with pytest.raises(RefusedError, match="refused with RuntimeError") as caught:
+            store.get_spec(sub="u1", name="a")
+
+    assert "still expired" in str(caught.value.__cause__)
+
+
 def test_one_client_is_made_by_many_threads() -> None:
     wire = Boto3Wire(config("http://127.0.0.1:1"))
     found: list[Any] = []

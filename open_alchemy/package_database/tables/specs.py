@@ -146,10 +146,11 @@ def delete_spec(*, sub: str, name: str) -> Steps[None]:
 
 @access_pattern("Delete all of a user's specs.", unbounded=True)
 def delete_all_specs(*, sub: str) -> Steps[None]:
-    """Deletes one spec after the other, also those of which only version records are left."""
-    items = yield Query(SPECS, sub)
-    for id_ in sorted({str(item["id"]) for item in items}):
-        yield from _delete_spec(sub, id_)
+    """Deletes one spec after the other, and then those of which version 4 left only version records."""
+    for query in (_latest_records(sub), Query(SPECS, sub)):
+        items = yield query
+        for id_ in sorted({str(item["id"]) for item in items}):
+            yield from _delete_spec(sub, id_)
 
 
 def _latest_records(sub: str) -> Query:
@@ -238,7 +239,7 @@ def _deletions(
         newest_key = spec_key(sub, padded(_seconds(latest)), id_)
         versions = [record for record in versions if SPECS.key_of(record) != newest_key]
         last = (Delete(SPECS, key, unchanged), Delete(SPECS, newest_key))
-    for records in _chunks(versions):
+    for records in _chunks(versions, beside=latest or {}):
         yield Check(SPECS, key, unchanged), *(Delete(SPECS, SPECS.key_of(record)) for record in records)
     if last:
         yield last
@@ -254,15 +255,16 @@ def _unchanged(latest: Item | None) -> Condition:
     return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
 
 
-def _chunks(records: Sequence[Item]) -> Iterator[list[Item]]:
-    """Splits records into as few runs as one transaction takes each, beside one check."""
+def _chunks(records: Sequence[Item], *, beside: Item) -> Iterator[list[Item]]:
+    """Splits records into as few runs as one transaction takes each, beside a check of one item."""
+    limit = MAX_TRANSACT_BYTES - item_size(beside)
     chunk: list[Item] = []
-    free = MAX_TRANSACT_BYTES
+    free = limit
     for record in records:
         size = item_size(record)
         if chunk and (len(chunk) == MAX_TRANSACT_ACTIONS - 1 or size > free):
             yield chunk
-            chunk, free = [], MAX_TRANSACT_BYTES
+            chunk, free = [], limit
         chunk.append(record)
         free -= size
     if chunk:

@@ -75,6 +75,9 @@ class Boto3Wire:
         except (BotoCoreError, ResponseParserError) as error:
             without_frames(error)
             return Failure(type(error).__name__, answered=not _is_transient(error), cause=error)
+        except Exception as error:  # noqa: BLE001 (botocore raises a RuntimeError where refreshed credentials are expired)
+            without_frames(error)
+            return Failure(type(error).__name__, cause=error)
         conceal(response)
         return response
 

@@ -38,7 +38,7 @@ class Sleep:
 
 Conversation: TypeAlias = Generator[Attempt | Sleep, Any, Result]
 
-_CREDENTIALS_HINT = "the AWS credentials are not valid"
+_CREDENTIALS_HINT = "the AWS credentials, or this machine's clock, are not right"
 _HINTS: Mapping[str, str] = {
     "AccessDeniedException": "the AWS credentials do not allow it",
     "ExpiredToken": "the AWS credentials have expired",
@@ -155,9 +155,11 @@ class Protocol:
                 retries.succeeded()
                 return answer
             if answer.kind is Kind.CHECKED:
+                retries.succeeded()
                 return answer
             delay = retries.delay(answer)
             if delay is None or not deadline.allows(delay):
+                retries.withdraw(delay)
                 raise _error(answer, what, attempt, deadline) from answer.cause
             yield Sleep(delay)
 

@@ -155,6 +155,7 @@ class Retries:
         delay: float | None
         match failure.kind:
             case Kind.CONFLICT:
+                self._acquired = 0
                 delay = conflict_delay(self._conflicts, self._random)
                 self._conflicts += 1
             case Kind.TRANSIENT:
@@ -170,6 +171,11 @@ class Retries:
     def succeeded(self) -> None:
         """Gives the quota of the last retry back."""
         self._quota.release(self._acquired or _SUCCESS_INCREMENT)
+
+    def withdraw(self, delay: float | None) -> None:
+        """Gives the quota of a retry back that was granted and is not made."""
+        if delay is not None:
+            self._quota.release(self._acquired)
 
     def _fault(self, first: float, cost: int) -> float | None:
         if self._faults + 1 >= MAX_ATTEMPTS or not self._quota.acquire(cost):
