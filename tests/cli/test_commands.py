@@ -264,24 +264,24 @@ def test_a_wrong_answer_fails_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2 answers were wrong." in printed
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child process")
-def test_serve_runs_a_local_store_with_both_tables_until_it_is_interrupted() -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_runs_a_local_store_with_both_tables_until_it_is_stopped(number: signal.Signals) -> None:
     with local_server.run() as url:
         free = int(url.rpartition(":")[2])
-    command = [sys.executable, "-u", "-m", "open_alchemy.package_database.cli", "serve", "--port", str(free)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        lines = [server.stdout.readline() for _ in range(3)]
-        environment = {**os.environ, "STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": f"http://localhost:{free}"}
-        specs = subprocess.run(
-            [*command[:3], command[3], "specs", "u1", "--json"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        server.send_signal(signal.SIGINT)
-        exit_code = server.wait(20)
+    command = [sys.executable, "-u", "-m", "open_alchemy.package_database.cli"]
+    with subprocess.Popen([*command, "serve", "--port", str(free)], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            lines = [server.stdout.readline() for _ in range(3)]
+            environment = {**os.environ, "STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": f"http://localhost:{free}"}
+            specs = subprocess.run(
+                [*command, "specs", "u1", "--json"], env=environment, capture_output=True, text=True, check=False
+            )
+            server.send_signal(number)
+            exit_code = server.wait(20)
+        finally:
+            server.kill()
 
     assert lines[0] == f"a DynamoDB with package.specs and package.credentials is at http://localhost:{free}\n"
     assert "AWS_ENDPOINT_URL_DYNAMODB" in lines[1]

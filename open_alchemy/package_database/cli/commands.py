@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,11 +123,16 @@ def serve(port: int) -> None:
         if port != local_server.DEFAULT_PORT:
             click.echo(f"point services to it with AWS_ENDPOINT_URL_DYNAMODB={url}")
         click.echo("what it holds is lost when it ends: press Ctrl-C")
-        try:
-            while True:
-                time.sleep(1)
-        except KeyboardInterrupt:
-            click.echo()
+        _wait_for_a_signal()
+
+
+def _wait_for_a_signal() -> None:
+    """Waits for Ctrl-C, or for what a supervisor sends."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.wait(1):
+        pass
 
 
 @commands.group()
