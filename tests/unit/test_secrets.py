@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +17,10 @@ import pytest
 from open_alchemy.package_database import BaseError, TDatabase
 from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
 from open_alchemy.package_database.process import open_database
+from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
 
-HASH = b"canary-of-the-hash"
-SALT = b"canary-of-the-salt"
+ROOT = Path(__file__).parents[2]
 ITEM = {
     "sub": {"S": "u1"},
     "id": {"S": "1"},
@@ -24,19 +28,6 @@ ITEM = {
     "secret_key_hash": {"B": base64.b64encode(HASH).decode()},
     "salt": {"B": base64.b64encode(SALT).decode()},
 }
-
-
-def traces(secret: bytes) -> list[str]:
-    """Returns what would betray a secret: the text itself, its hexadecimal digits and its base64 in each alignment."""
-    encoded = [base64.b64encode(b"x" * shift + secret).decode().rstrip("=")[4:-2] for shift in range(3)]
-    return [secret.decode(), secret.hex(), secret.hex(" "), *encoded]
-
-
-TRACES = traces(HASH) + traces(SALT)
-
-
-def find(text: str) -> list[str]:
-    return [trace for trace in TRACES if trace in text]
 
 
 @pytest.fixture
@@ -166,3 +157,23 @@ def test_other_users_of_botocore_may_still_log(logged: Callable[[], str]) -> Non
     logging.getLogger("botocore.endpoint").debug("of somebody else")
 
     assert "of somebody else" in logged()
+
+
+def test_a_whole_run_of_the_contract_betrays_no_secret(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run = [sys.executable, "-m", "pytest", "-s", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = [f"--log-file={log}", "--log-file-level=DEBUG", "--log-level=DEBUG", f"--basetemp={tmp_path / 'base'}"]
+
+    finished = subprocess.run(
+        [*run, *options, "tests/contract/test_credentials.py"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    logged = log.read_text()
+    assert finished.returncode == 0, finished.stdout
+    assert "botocore" in logged
+    assert find(logged + finished.stdout + finished.stderr) == []
