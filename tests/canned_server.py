@@ -19,7 +19,12 @@ class Handler(BaseHTTPRequestHandler):
     """One connection. A behaviour answers one request on it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: CannedServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
 
     def do_POST(self) -> None:
         self.body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -50,6 +55,7 @@ class CannedServer(ThreadingHTTPServer):
     def __init__(self, *behaviours: Behaviour) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests: list[Any] = []
+        self.connections = 0
         self.is_over = threading.Event()
         self._behaviours = list(behaviours)
         self._lock = threading.Lock()
