@@ -110,7 +110,9 @@ class _Withheld:
 @lru_cache(maxsize=1024)
 def spec_id(name: str) -> str:
     """Returns the id of the spec with this name: its canonical form (PEP 503)."""
-    # Imports a good part of the standard library, which a caller of get() may never need.
+    if name.isascii() and name.replace("-", "").isalnum() and name == name.lower() and "--" not in name:
+        return name
+    # Imports a good part of the standard library, for what most callers' names are already.
     from packaging.utils import canonicalize_name
 
     return str(canonicalize_name(name))

@@ -42,8 +42,8 @@ def get_async() -> AsyncTDatabase:
     """Returns the database for ``await``; the same object every time.
 
     It is what ``get()`` returns with coroutines for functions: see there for the environment. It opens connections on
-    first use, in the running loop, and serves any number of loops. They are closed when the loop shuts down, or by
-    ``aclose()``.
+    first use, in the running loop, which goes on meanwhile, and serves any number of loops. They are closed when the
+    loop shuts down, or by ``aclose()``. Call it where a program starts: it loads some modules.
 
     Raises:
         ConfigurationError: As ``get()``.

@@ -14,7 +14,8 @@ from ...config import Config
 from ...exceptions import ConfigurationError
 from ...secret import Secret
 from .botocore_errors import failure_of
-from .discretion import discretion, silence_libraries, without_frames
+from .discretion import discretion, silence_libraries
+from .frames import without_frames
 from .protocol import Response
 from .requests import Request
 from .retry import Failure

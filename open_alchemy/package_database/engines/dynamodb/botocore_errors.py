@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .discretion import without_frames
+from .frames import without_frames
 from .retry import Failure
 
 

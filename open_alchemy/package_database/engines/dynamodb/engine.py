@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ...config import Config
 from ...deadline import Deadline
 from ...driver import drive, drive_async
 from ...operations import StoreOperation
-from .boto3_wire import Boto3Wire, ThreadedBoto3Wire
-from .lean.endpoint import Endpoint, find_endpoint
-from .lean.wire import AsyncLeanWire, LeanWire
 from .protocol import Protocol, Response
 from .requests import Request
 from .retry import Quota
 
-_logger = logging.getLogger(__name__)
+# A wire is imported when it is made: in a thread, where a loop is running.
+if TYPE_CHECKING:
+    from .boto3_wire import Boto3Wire, ThreadedBoto3Wire
+    from .lean.endpoint import Endpoint
+    from .lean.wire import AsyncLeanWire, LeanWire
 
-BlockingWire = LeanWire | Boto3Wire
-AsyncWire = AsyncLeanWire | ThreadedBoto3Wire
-Wire = TypeVar("Wire", BlockingWire, AsyncWire)
+Wire = TypeVar("Wire", "LeanWire | Boto3Wire", "AsyncLeanWire | ThreadedBoto3Wire")
 
 
 class _Engine(ABC, Generic[Wire]):
@@ -63,10 +61,14 @@ class _Engine(ABC, Generic[Wire]):
         return self._made
 
     def _make_wire(self) -> Wire:
+        from .lean.endpoint import Endpoint, find_endpoint
+
         endpoint = find_endpoint(self.config, os.environ)
         if isinstance(endpoint, Endpoint):
             return self._make_lean_wire(endpoint)
-        _logger.debug("boto3 carries the requests: %s", endpoint.reason)
+        import logging
+
+        logging.getLogger(__name__).debug("boto3 carries the requests: %s", endpoint.reason)
         return self._make_boto3_wire()
 
     @abstractmethod
@@ -76,7 +78,7 @@ class _Engine(ABC, Generic[Wire]):
     def _make_boto3_wire(self) -> Wire: ...
 
 
-class DynamoDBEngine(_Engine[BlockingWire]):
+class DynamoDBEngine(_Engine["LeanWire | Boto3Wire"]):
     """A DynamoDB for threads."""
 
     def prepare(self) -> None:
@@ -109,13 +111,17 @@ class DynamoDBEngine(_Engine[BlockingWire]):
             self._made.close()
 
     def _make_lean_wire(self, endpoint: Endpoint) -> LeanWire:
+        from .lean.wire import LeanWire
+
         return LeanWire(self.config, endpoint, os.environ)
 
     def _make_boto3_wire(self) -> Boto3Wire:
+        from .boto3_wire import Boto3Wire
+
         return Boto3Wire(self.config)
 
 
-class AsyncDynamoDBEngine(_Engine[AsyncWire]):
+class AsyncDynamoDBEngine(_Engine["AsyncLeanWire | ThreadedBoto3Wire"]):
     """A DynamoDB for asyncio, in any loop of the process. Otherwise a ``DynamoDBEngine``."""
 
     async def prepare(self) -> None:
@@ -136,9 +142,13 @@ class AsyncDynamoDBEngine(_Engine[AsyncWire]):
             await self._made.aclose()
 
     def _make_lean_wire(self, endpoint: Endpoint) -> AsyncLeanWire:
+        from .lean.wire import AsyncLeanWire
+
         return AsyncLeanWire(self.config, endpoint, os.environ)
 
     def _make_boto3_wire(self) -> ThreadedBoto3Wire:
+        from .boto3_wire import ThreadedBoto3Wire
+
         return ThreadedBoto3Wire(self.config)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ....secret import Secret
 from .answer import Answer, BrokenAnswerError
-from .blocking import CONNECTIONS, broken_by
+from .blocking import CONNECTIONS, broken_by, not_connected_by
 from .endpoint import Endpoint
 from .freshness import Freshness
 
@@ -209,12 +209,8 @@ class AwaitingTransport:
                 _, connection = await pool.loop.create_connection(
                     lambda: _Connection(pool.loop), self._endpoint.host, self._endpoint.port, ssl=self._context
                 )
-        except TimeoutError as error:
-            raise BrokenAnswerError("ConnectTimeoutError", "connecting took too long") from error
-        except ssl.SSLError as error:
-            raise BrokenAnswerError("SSLError", str(error)) from error
         except OSError as error:
-            raise BrokenAnswerError("EndpointConnectionError", str(error)) from error
+            raise not_connected_by(error) from error
         pool.open.add(connection)
         return connection
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import threading
 import time
 import weakref
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ....secret import Secret
 from .answer import Answer, BrokenAnswerError
 from .endpoint import Endpoint
 from .freshness import Freshness
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 CONNECTIONS: Final = 50
 """Connections at once, as boto3's pool is set on the other wire; who comes later waits for one."""
@@ -22,7 +24,7 @@ _CHUNK: Final = 1 << 16
 class _Connection:
     """One connection, encrypted or not."""
 
-    def __init__(self, endpoint: Endpoint, context: ssl.SSLContext | None, end: float) -> None:
+    def __init__(self, endpoint: Endpoint, context: SSLContext | None, end: float) -> None:
         self._socket = _connect(endpoint, end)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -57,7 +59,7 @@ class BlockingTransport:
         connect_seconds: How long connecting may take, the handshake included.
     """
 
-    def __init__(self, endpoint: Endpoint, context: ssl.SSLContext | None, connect_seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, context: SSLContext | None, connect_seconds: float) -> None:
         self._endpoint = endpoint
         self._context = context
         self._connect_seconds = connect_seconds
@@ -108,12 +110,8 @@ class BlockingTransport:
         end = min(end, time.monotonic() + self._connect_seconds)
         try:
             return _Connection(self._endpoint, self._context, end)
-        except TimeoutError as error:
-            raise BrokenAnswerError("ConnectTimeoutError", "connecting took too long") from error
-        except ssl.SSLError as error:
-            raise BrokenAnswerError("SSLError", str(error)) from error
         except OSError as error:
-            raise BrokenAnswerError("EndpointConnectionError", str(error)) from error
+            raise not_connected_by(error) from error
 
     def _use(self, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
         try:
@@ -133,6 +131,15 @@ class BlockingTransport:
 def _close_all(connections: list[_Connection]) -> None:
     while connections:
         connections.pop().close()
+
+
+def not_connected_by(error: OSError) -> BrokenAnswerError:
+    """Returns what an error of opening a connection means."""
+    if isinstance(error, TimeoutError):
+        return BrokenAnswerError("ConnectTimeoutError", "connecting took too long")
+    # Named by its module, which is only loaded where there is TLS.
+    code = "SSLError" if type(error).__module__ == "ssl" else "EndpointConnectionError"
+    return BrokenAnswerError(code, str(error))
 
 
 def broken_by(error: OSError) -> BrokenAnswerError:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from ....config import Config, Credentials, environment_credentials
-from ..discretion import discretion, silence_libraries
 
 
 class Source(Protocol):
@@ -57,6 +56,8 @@ class Resolved:
     def fetch(self) -> Credentials | None:
         """Has botocore find the credentials, or refresh them if it is time."""
         from botocore.session import get_session
+
+        from ..discretion import discretion, silence_libraries
 
         with discretion():
             if self._found is None:

@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -118,6 +117,8 @@ def _needs_proxy(url: str, environment: Mapping[str, str]) -> bool:
 
 def _profile(environment: Mapping[str, str]) -> Mapping[str, str]:
     """Returns the settings of the AWS profile, none where there is no config file."""
+    from pathlib import Path
+
     path = Path(environment.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser()
     name = environment.get("AWS_DEFAULT_PROFILE") or environment.get("AWS_PROFILE") or "default"
     if not path.is_file():

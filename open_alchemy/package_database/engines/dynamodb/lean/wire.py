@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ....config import Config, Credentials
 from ....exceptions import ConfigurationError
 from ..botocore_errors import failure_of
-from ..discretion import without_frames
+from ..frames import without_frames
 from ..retry import Failure
 from ..timeouts import Timeouts
 from .answer import Answer, BrokenAnswerError
