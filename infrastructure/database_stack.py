@@ -191,8 +191,8 @@ def _actions(operations: Operations) -> list[str]:
 def _sum(metric: cloudwatch.IMetric) -> cloudwatch.MathExpression:
     """Returns the sum of a metric over operations, counting an operation without data as zero.
 
-    DynamoDB reports these metrics only while they are not zero, and where one term of a sum has no data, CloudWatch's sum
-    may have none either.
+    DynamoDB reports these metrics only while they are not zero, and where one term of a sum has no data, the sum may
+    have none either.
     """
     assert isinstance(metric, cloudwatch.MathExpression)
     terms = ", ".join(f"FILL({name}, 0)" for name in metric.using_metrics)
