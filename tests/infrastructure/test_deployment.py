@@ -79,12 +79,14 @@ def cloud(synthesis: Synthesis) -> Iterator[Cloud]:
         yield cloud
 
 
-def run_production_tests(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_production_tests(
+    folder: Path, path: str = "production", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs a copy of the production tests, as one would who has only that folder and the installed package."""
     shutil.copytree(PRODUCTION, folder / "production", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_", "STAGE"))}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers", "production"],
+        [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers", path],
         cwd=folder,
         env=inherited | environment,
         capture_output=True,
@@ -169,6 +171,14 @@ def test_the_production_tests_are_left_out_where_the_stage_is_not_prod(tmp_path:
     finished = run_production_tests(tmp_path, STAGE="TEST")
 
     assert finished.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "nothing is tested, because STAGE is not PROD" in finished.stdout
+
+
+def test_a_production_test_fails_where_it_is_named_and_the_stage_is_not_prod(tmp_path: Path) -> None:
+    finished = run_production_tests(tmp_path, "production/test_production.py", STAGE="TEST")
+
+    assert finished.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "3 errors" in finished.stdout
     assert "nothing is tested, because STAGE is not PROD" in finished.stdout
 
 

@@ -43,6 +43,9 @@ def _subject() -> str:
 
 @pytest.fixture
 def database() -> TDatabase:
+    if not _IS_PROD:
+        # A file that is named on the command line is not left out.
+        pytest.fail(_subject(), pytrace=False)
     return package_database.get()
 
 
