@@ -46,7 +46,10 @@ def losses(stored: Template, synthesized: Template) -> list[str]:
 def _table_losses(logical_id: str, before: dict[str, Any], after: dict[str, Any] | None) -> Iterator[str]:
     name = before["TableName"]
     if after is None:
-        yield f"{name}: the resource {logical_id} is gone: CloudFormation would leave the table, and its data, behind"
+        yield (
+            f"{name}: the resource {logical_id} is gone: CloudFormation would leave the table and its data behind, and "
+            "an empty one would take its place"
+        )
         return
     types = _types(after)
     retyped = [attribute for attribute, type_ in _types(before).items() if types.get(attribute, type_) != type_]

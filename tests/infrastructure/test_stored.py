@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.infrastructure import stored
-from tests.infrastructure.synthesis import Template
+from tests.infrastructure import __main__, stored
+from tests.infrastructure.synthesis import Synthesis, Template
 
 SPECS, CREDENTIALS = "SpecsTable26CE7812", "CredentialsTableD9D3F717"
 
@@ -19,6 +20,8 @@ DELETED = (
     "is not what is deployed: CloudFormation would delete it, and what reads it would fail until another is built and "
     "every service knows that one"
 )
+
+GONE = "is gone: CloudFormation would leave the table and its data behind, and an empty one would take its place"
 
 
 def test_the_stack_parts_no_service_from_its_data(template: Template) -> None:
@@ -64,10 +67,7 @@ def rename(template: Template) -> None:
             set_in(CREDENTIALS, "GlobalSecondaryIndexes", 0, "IndexName", to="key"),
             f"package.credentials: the index publicKey {DELETED}",
         ),
-        (
-            rename,
-            f"package.specs: the resource {SPECS} is gone: CloudFormation would leave the table, and its data, behind",
-        ),
+        (rename, f"package.specs: the resource {SPECS} {GONE}"),
     ],
     ids=["table name", "key", "local index", "attribute type", "global index", "logical id"],
 )
@@ -87,3 +87,43 @@ def test_any_other_change_is_shown_and_costs_nothing() -> None:
     assert stored.losses(stored.read(), changed) == []
     assert '-    "DeletionProtectionEnabled": true,' in stored.difference(stored.read(), changed)
     assert '+    "DeletionProtectionEnabled": false,' in stored.difference(stored.read(), changed)
+
+
+@pytest.mark.parametrize(
+    ("damage", "arguments", "exit_code", "kept"),
+    [
+        (rename, [], 1, "stored.json"),
+        (rename, ["--losing-the-data"], 0, "synthesized.json"),
+        (set_in(SPECS, "DeletionProtectionEnabled", to=False), [], 0, "synthesized.json"),
+    ],
+    ids=["a loss", "a loss that is meant", "another change"],
+)
+def test_a_loss_is_only_stored_where_it_is_meant(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    damage: Callable[[Template], None],
+    arguments: list[str],
+    exit_code: int,
+    kept: str,
+) -> None:
+    changed = deepcopy(stored.read())
+    damage(changed)
+    (tmp_path / "synthesized.json").write_text(stored.text(changed), encoding="utf-8")
+    (tmp_path / "stored.json").write_text(stored.text(stored.read()), encoding="utf-8")
+    expected = (tmp_path / kept).read_text(encoding="utf-8")
+    monkeypatch.setattr(stored, "FILE", tmp_path / "stored.json")
+    monkeypatch.setattr(__main__, "synthesize", lambda _: Synthesis(0, "", tmp_path / "synthesized.json"))
+
+    assert __main__.main(arguments) == exit_code
+
+    assert stored.FILE.read_text(encoding="utf-8") == expected
+
+
+def test_what_cannot_be_synthesized_is_not_stored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(__main__, "synthesize", lambda _: Synthesis(1, "no Node", stored.FILE))
+
+    assert __main__.main([]) == 1
+
+    assert "no Node" in capsys.readouterr().err
