@@ -49,7 +49,6 @@ _TYPES: Final = {
     "B": dynamodb.AttributeType.BINARY,
 }
 _NO_TOPIC: Final = "none"
-_GUIDE: Final = "See docs/operating.md of open-alchemy.package-database."
 
 
 class DatabaseStack(Stack):
@@ -75,21 +74,26 @@ class DatabaseStack(Stack):
             self._output(f"{_name(table)}TableArn", deployed.table_arn, f"The ARN of {table.name}")
         self._policy("ReadWrite", "Calls every function of the package database.", tables, _WRITES)
         self._policy("ReadOnly", "Calls the functions of the package database that only read.", tables, {})
-        self._alarms(tables)
+        actions = [self._topic()]
+        for table, deployed in tables.items():
+            operations = [*_READS, *_WRITES[table.name]]
+            throttled = deployed.metric_throttled_requests_for_operations(operations=operations)
+            failed = deployed.metric_system_errors_for_operations(operations=operations)
+            self._alarm(f"{_name(table)}ThrottledRequests", throttled, f"throttles requests to {table.name}", actions)
+            self._alarm(f"{_name(table)}SystemErrors", failed, f"fails by itself in requests to {table.name}", actions)
 
     def _table(self, table: Table) -> dynamodb.Table:
-        """Adds a table, which outlives the stack and every mistake in it."""
-        types = {attribute.name: _TYPES[attribute.type] for attribute in table.attributes}
-
-        def key(name: str) -> dynamodb.Attribute:
-            return dynamodb.Attribute(name=name, type=types[name])
-
+        """Adds a table, which outlives the stack and every mistake in it, with its indexes."""
+        keys = {
+            attribute.name: dynamodb.Attribute(name=attribute.name, type=_TYPES[attribute.type])
+            for attribute in table.attributes
+        }
         deployed = dynamodb.Table(
             self,
             f"{_name(table)}Table",
             table_name=table.name,
-            partition_key=key(table.partition_key),
-            sort_key=key(table.sort_key),
+            partition_key=keys[table.partition_key],
+            sort_key=keys[table.sort_key],
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
@@ -99,13 +103,13 @@ class DatabaseStack(Stack):
             removal_policy=RemovalPolicy.RETAIN,
         )
         for index in table.indexes:
-            sort_key = key(index.sort_key) if index.sort_key else None
+            sort_key = keys[index.sort_key] if index.sort_key else None
             if index.scope == "local":
                 assert sort_key is not None, "a local index is another order of the table's partitions"
                 deployed.add_local_secondary_index(index_name=index.name, sort_key=sort_key)
             else:
                 deployed.add_global_secondary_index(
-                    index_name=index.name, partition_key=key(index.partition_key), sort_key=sort_key
+                    index_name=index.name, partition_key=keys[index.partition_key], sort_key=sort_key
                 )
         return deployed
 
@@ -132,8 +136,8 @@ class DatabaseStack(Stack):
         )
         self._output(f"{kind}PolicyArn", policy.managed_policy_arn, description)
 
-    def _alarms(self, tables: Mapping[Table, dynamodb.Table]) -> None:
-        """Adds the alarms, which tell a topic where the parameter names one."""
+    def _topic(self) -> str:
+        """Adds the parameter that names a topic, and returns the alarm action that is the topic's, or nothing."""
         topic = CfnParameter(
             self,
             "AlarmTopicArn",
@@ -143,30 +147,24 @@ class DatabaseStack(Stack):
         is_given = CfnCondition(
             self, "HasAlarmTopic", expression=Fn.condition_not(Fn.condition_equals(topic.value_as_string, _NO_TOPIC))
         )
-        told = Fn.condition_if(is_given.logical_id, topic.value_as_string, Aws.NO_VALUE).to_string()
-        for table, deployed in tables.items():
-            # CloudWatch adds up to ten metrics in one alarm: these are fewer.
-            operations = [*_READS, *_WRITES[table.name]]
-            throttled = deployed.metric_throttled_requests_for_operations(operations=operations)
-            failed = deployed.metric_system_errors_for_operations(operations=operations)
-            for kind, metric, meaning in (
-                ("ThrottledRequests", throttled, "throttles requests"),
-                ("SystemErrors", failed, "fails requests with errors of its own"),
-            ):
-                alarm = cloudwatch.Alarm(
-                    self,
-                    f"{_name(table)}{kind}",
-                    alarm_description=f"DynamoDB {meaning} to {table.name}. {_GUIDE}",
-                    metric=_sum(metric),
-                    threshold=1,
-                    comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-                    evaluation_periods=3,
-                    datapoints_to_alarm=2,
-                    treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-                )
-                resource = alarm.node.default_child
-                assert isinstance(resource, cloudwatch.CfnAlarm)
-                resource.alarm_actions = [told]
+        return Fn.condition_if(is_given.logical_id, topic.value_as_string, Aws.NO_VALUE).to_string()
+
+    def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str, actions: list[str]) -> None:
+        """Adds an alarm, which goes off where the metric is not zero in two of three periods of five minutes."""
+        alarm = cloudwatch.Alarm(
+            self,
+            name,
+            alarm_description=f"DynamoDB {meaning}. See docs/operating.md of open-alchemy.package-database.",
+            metric=_sum(metric),
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=3,
+            datapoints_to_alarm=2,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        resource = alarm.node.default_child
+        assert isinstance(resource, cloudwatch.CfnAlarm)
+        resource.alarm_actions = actions
 
     def _output(self, name: str, value: str, description: str) -> None:
         CfnOutput(self, name, value=value, description=description)
