@@ -7,8 +7,9 @@ names. What PyPI cannot be asked is an error with exit code 1, never a guess: a 
 without a word.
 
 The question is asked of the index API, in JSON, as pip asks it (PEP 691). Its ``versions`` (PEP 700) are all that
-were ever uploaded and not deleted. A yanked version is among them: it is taken, and cannot be uploaded again (PEP 592).
-The key ``releases`` of PyPI's older JSON API says the same, and is deprecated (docs.pypi.org/api/json).
+were ever uploaded and not deleted, yanked ones among them (PEP 592): such a version is taken, because PyPI accepts no
+file name twice (pypi.org/help/#file-name-reuse). The key ``releases`` of PyPI's older JSON API says the same, and is
+deprecated (docs.pypi.org/api/json).
 """
 
 from __future__ import annotations

@@ -99,9 +99,9 @@ def verify(project: Project, *, index: str, dependencies: str, sleep: Callable[[
         python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
         for command in install_commands(python, project.requirement, index=index, dependencies=dependencies):
             if not run_until_it_succeeds(command, run=run, sleep=sleep):
-                print(f"{project.requirement} cannot be installed from {index}", file=sys.stderr)
+                print(f"{project.requirement} of {index} cannot be installed; pip says why.", file=sys.stderr)
                 return 1
-        shutil.copytree(PRODUCTION_TESTS, folder / "production")
+        shutil.copytree(PRODUCTION_TESTS, folder / "production", ignore=shutil.ignore_patterns("__pycache__"))
         return run([str(python), "-m", "pytest", "--verbose", "production"])
 
 

@@ -144,7 +144,7 @@ def test_a_version_that_never_comes_fails(monkeypatch: pytest.MonkeyPatch, capfd
 
     assert code == 1
     assert pauses == list(released.PAUSES)
-    message = "open-alchemy.package-database==5.1.0 cannot be installed from https://test.pypi.org/simple/"
+    message = "open-alchemy.package-database==5.1.0 of https://test.pypi.org/simple/ cannot be installed"
     assert message in capfd.readouterr().err
 
 
