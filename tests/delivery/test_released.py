@@ -1,0 +1,179 @@
+"""What is tested is what was released: nothing else comes from the index, and nothing from the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from delivery import project, released
+from delivery.project import PYPI, TEST_PYPI, Project
+from tests.delivery.simple_index import SimpleIndex, serve
+
+NAME = "open-alchemy-package-database"
+PROJECT = Project("open-alchemy.package-database", "5.1.0")
+PIP = ["python", "-m", "pip", "install", "--only-binary=:all:", "--disable-pip-version-check", "--progress-bar=off"]
+
+PACKAGE = "open_alchemy/package_database/__init__.py"
+
+# Stands in for pytest, and tells what a test would see.
+FAKE_PYTEST = """
+import os, sys
+from importlib.metadata import distributions
+from open_alchemy.package_database import WHERE_FROM
+print(sys.argv[1:], os.environ["STAGE"], WHERE_FROM, os.listdir("production"))
+print(sorted(f"{each.name} {each.version}" for each in distributions() if each.name not in ("pip", "setuptools")))
+"""
+
+
+def test_from_pypi_all_comes_at_once() -> None:
+    commands = released.install_commands(Path("python"), PROJECT.requirement, index=PYPI, dependencies=PYPI)
+
+    assert commands == [
+        [*PIP, "--index-url=https://pypi.org/simple/", "open-alchemy.package-database==5.1.0", "pytest>=8"],
+    ]
+
+
+def test_from_test_pypi_comes_the_package_alone() -> None:
+    commands = released.install_commands(Path("python"), PROJECT.requirement, index=TEST_PYPI, dependencies=PYPI)
+
+    assert commands == [
+        [*PIP, "--no-deps", "--index-url=https://test.pypi.org/simple/", "open-alchemy.package-database==5.1.0"],
+        [*PIP, "--index-url=https://pypi.org/simple/", "open-alchemy.package-database==5.1.0", "pytest>=8"],
+    ]
+
+
+def test_no_setting_of_the_caller_leads_elsewhere() -> None:
+    variables = {
+        "AWS_REGION": "eu-west-1",
+        "PIP_CERT": "/etc/proxy.pem",
+        "PIP_EXTRA_INDEX_URL": "https://example.org/simple/",
+        "PIP_FIND_LINKS": "/wheels",
+        "PIP_CONFIG_FILE": "/home/me/pip.conf",
+        "PYTHONPATH": "/repository",
+        "PYTEST_ADDOPTS": "--rootdir=/repository",
+        "STAGE": "TEST",
+    }
+
+    environment = released.environment(variables)
+
+    assert environment == {
+        "AWS_REGION": "eu-west-1",
+        "PIP_CERT": "/etc/proxy.pem",
+        "PIP_CONFIG_FILE": os.devnull,
+        "STAGE": "PROD",
+    }
+
+
+@pytest.mark.parametrize(
+    ("codes", "succeeds", "slept"),
+    [
+        ([0], True, []),
+        ([1, 0], True, [5]),
+        ([1, 1, 2, 0], True, [5, 10, 20]),
+        ([1] * 7 + [0], True, [5, 10, 20, 40, 80, 160, 300]),
+        ([1] * 8, False, [5, 10, 20, 40, 80, 160, 300]),
+    ],
+)
+def test_an_install_is_tried_again_after_growing_pauses(
+    *, codes: list[int], succeeds: bool, slept: list[float]
+) -> None:
+    left = list(codes)
+    pauses: list[float] = []
+
+    result = released.run_until_it_succeeds(["pip"], run=lambda _: left.pop(0), sleep=pauses.append)
+
+    assert (result, left, pauses) == (succeeds, [], slept)
+
+
+@pytest.fixture
+def production_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "production"
+    folder.mkdir()
+    (folder / "test_specs.py").touch()
+    monkeypatch.setattr(released, "PRODUCTION_TESTS", folder)
+
+
+@pytest.mark.usefixtures("production_tests")
+def test_the_package_comes_from_one_index_and_all_else_from_the_other(
+    index: SimpleIndex, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve() as pypi:
+        pypi.publish("tiny-dependency", "1.0", {})
+        pypi.publish("pytest", "8.0", {"pytest/__init__.py": "", "pytest/__main__.py": FAKE_PYTEST})
+        pypi.publish(NAME, "5.1.0", {PACKAGE: "WHERE_FROM = 'PyPI'"})
+        # Whoever registers a name on test PyPI gives it the highest version.
+        index.publish("tiny-dependency", "99", {})
+        index.publish("pytest", "99", {})
+        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", index.url)
+
+        def catch_up(_: float) -> None:
+            index.publish(NAME, "5.1.0", {PACKAGE: "WHERE_FROM = 'its index'"}, requires=["tiny-dependency"])
+
+        code = released.verify(PROJECT, index=index.url, dependencies=pypi.url, sleep=catch_up)
+
+    assert code == 0
+    printed = capfd.readouterr().out.splitlines()
+    assert "Failed; trying again in 5 seconds." in printed
+    assert printed[-2:] == [
+        "['--verbose', 'production'] PROD its index ['test_specs.py']",
+        "['open-alchemy-package-database 5.1.0', 'pytest 8.0', 'tiny-dependency 1.0']",
+    ]
+    assert {path for path, _ in index.requests} == {
+        f"/simple/{NAME}/",
+        f"/files/{NAME.replace('-', '_')}-5.1.0-py3-none-any.whl",
+    }
+
+
+@pytest.mark.usefixtures("production_tests")
+def test_a_failing_test_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(released, "install_commands", lambda *_, **__: [])
+
+    code = released.verify(PROJECT, index=PYPI, dependencies=PYPI)
+
+    assert code == 1
+    assert "No module named pytest" in capfd.readouterr().err
+
+
+def test_a_version_that_never_comes_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(released, "install_commands", lambda python, *_, **__: [[str(python), "-c", "1 / 0"]])
+    pauses: list[float] = []
+
+    code = released.verify(PROJECT, index=TEST_PYPI, dependencies=PYPI, sleep=pauses.append)
+
+    assert code == 1
+    assert pauses == list(released.PAUSES)
+    message = "open-alchemy.package-database==5.1.0 of https://test.pypi.org/simple/ cannot be installed"
+    assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "verified"),
+    [
+        (["pypi"], (project.configured(), PYPI, PYPI)),
+        (["testpypi", "5.1.0"], (PROJECT, TEST_PYPI, PYPI)),
+        (["testpypi", "5.1.0", "--index-url", "a", "--dependencies-url", "b"], (PROJECT, "a", "b")),
+    ],
+)
+def test_the_arguments_name_the_index_and_the_version(
+    arguments: list[str], verified: tuple[Project, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[Project, str, str]] = []
+
+    def verify(given: Project, *, index: str, dependencies: str) -> int:
+        called.append((given, index, dependencies))
+        return 7
+
+    monkeypatch.setattr(released, "verify", verify)
+
+    code = released.main(arguments)
+
+    assert (code, called) == (7, [verified])
+
+
+def test_an_unknown_index_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        released.main(["elsewhere"])
+
+    assert "invalid choice: 'elsewhere'" in capsys.readouterr().err
