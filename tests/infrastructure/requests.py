@@ -10,10 +10,12 @@ from typing import Any
 
 from open_alchemy.package_database import NotFoundError
 from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.dynamodb.protocol import Attempt, Protocol, Sleep
+from open_alchemy.package_database.driver import drive
+from open_alchemy.package_database.engines.dynamodb.boto3_wire import Attempt, Boto3Wire
+from open_alchemy.package_database.engines.dynamodb.protocol import Protocol
 from open_alchemy.package_database.engines.dynamodb.retry import Quota
 from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import StoreOperation, drive
+from open_alchemy.package_database.operations import StoreOperation
 from open_alchemy.package_database.tables import ACCESS_PATTERNS
 from open_alchemy.package_database.tables.schema import LATEST
 from tests.memory import MemoryEngine, MemoryStore
@@ -65,15 +67,14 @@ class _Recorder(MemoryEngine):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.uses: set[Use] = set()
-        self._protocol = Protocol(Quota(), random=lambda: 0, token=lambda: "token")
+        self._protocol = Protocol(Boto3Wire.attempts, Quota(), random=lambda: 0, token=lambda: "token")
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         drive(self._protocol.carry_out(operation, deadline), self._answer)
         return super().execute(operation, deadline)
 
-    def _answer(self, step: Attempt | Sleep) -> Any:
-        assert isinstance(step, Attempt)
-        self.uses.update(_uses(step.action, step.request))
+    def _answer(self, attempt: Attempt) -> Any:
+        self.uses.update(_uses(attempt.action, attempt.request))
         return {"Items": []}
 
 

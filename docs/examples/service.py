@@ -1,0 +1,35 @@
+"""A web service with FastAPI that tells the newest version of a spec.
+
+STAGE=TEST uvicorn --app-dir docs/examples service:app
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException
+
+from open_alchemy import package_database
+from open_alchemy.package_database import NotFoundError, UnavailableError
+
+database = package_database.get_async()
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Closes the connections when the service stops."""
+    async with database:
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/{sub}/specs/{name}/version")
+async def version(sub: str, name: str) -> str:
+    """Returns the newest version of a spec."""
+    try:
+        return await database.get_latest_spec_version(sub=sub, name=name)
+    except NotFoundError as error:
+        raise HTTPException(404, str(error)) from error
+    except UnavailableError as error:
+        raise HTTPException(503, str(error)) from error
