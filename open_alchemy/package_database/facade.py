@@ -126,5 +126,19 @@ def _perform(operation: Operation, engine: Engine, deadline: Deadline, name: str
             return result
 
 
+def run(steps: Steps[Answer], engine: Engine, *, seconds: float, name: str) -> Answer:
+    """Runs steps that are no function of the database, an operator's, on an engine.
+
+    Args:
+        steps: The steps.
+        engine: The store.
+        seconds: How long the steps may stand still.
+        name: What errors call them.
+    """
+    engine.prepare()
+    deadline = Deadline(seconds, renewable=True, attempt=engine.attempt_seconds)
+    return drive(steps, lambda operation: _perform(operation, engine, deadline, name))
+
+
 def _lost_race(name: str, deadline: Deadline) -> ConflictError:
     return ConflictError(f"{name} lost the race against other writers for {deadline.elapsed():.1f} s")

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
 from open_alchemy.package_database.operations import (
     Backoff,
+    Item,
     Operation,
     Stamp,
     Stamped,
@@ -20,7 +21,9 @@ from open_alchemy.package_database.operations import (
     Transact,
     drive,
 )
-from open_alchemy.package_database.tables import credentials, specs, users
+from open_alchemy.package_database.tables import credentials, imports, specs, users
+from open_alchemy.package_database.tables.items import Entry
+from open_alchemy.package_database.tables.schema import LATEST, SPECS, padded, record_keys
 from tests.memory import MemoryStore
 
 SECOND = 999_999
@@ -48,8 +51,20 @@ _KINDS: dict[str, Callable[[Plan], Steps[Any]]] = {
     ),
     "delete key": lambda plan: credentials.delete_credentials.steps(sub=plan.sub, id_="1"),
     "delete all keys": lambda plan: credentials.delete_all_credentials.steps(sub=plan.sub),
+    "import": lambda plan: imports.import_items(exported(plan)),
     "get user": lambda plan: credentials.get_user.steps(public_key=plan.version),
 }
+
+
+def exported(plan: Plan) -> list[Entry]:
+    """Returns what an export holds of a spec with this version at each of the plan's times."""
+    common: Item = {"sub": plan.sub, "id": plan.name, "name": plan.name, "version": plan.version, "model_count": 1}
+    records: list[Item] = []
+    for now in plan.now:
+        record = {**common, "updated_at": str(now), "revision": f"exported {now}"}
+        records.append({**record, **record_keys(padded(now), plan.name)})
+    latest = {**records[-1], **record_keys(LATEST, plan.name)}
+    return [Entry(SPECS, record) for record in (*records, latest)]
 
 
 @dataclass(frozen=True)

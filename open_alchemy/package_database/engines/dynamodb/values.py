@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from ...operations import Item, Value
+from ...exceptions import RefusedError
+from ...operations import Item, Table, Value
 from ...secret import Secret
 
 AttributeValue: TypeAlias = Mapping[str, Any]
@@ -30,6 +31,30 @@ def encode_item(item: Item) -> dict[str, AttributeValue]:
 def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     """Returns DynamoDB's item; attributes of types that no table of ours has are left out."""
     return {name: value for name, typed in item.items() if (value := _decode(typed)) is not None}
+
+
+def decode_whole(table: Table, item: Mapping[str, AttributeValue]) -> Item:
+    """Returns DynamoDB's item with all its attributes.
+
+    Raises:
+        RefusedError: An attribute has a type, or a number, that no table of ours has; the message names the item.
+    """
+    lost = [name for name, typed in item.items() if not _is_value(typed)]
+    if lost:
+        key = ", ".join(f"{name} {item[name]['S']!r}" for name in (table.partition_key, table.sort_key))
+        raise RefusedError(
+            f"the item of {table.name} with {key} cannot be read whole: its attributes {', '.join(sorted(lost))} are "
+            "neither text nor whole numbers nor bytes"
+        )
+    return decode_item(item)
+
+
+def _is_value(typed: AttributeValue) -> bool:
+    match typed:
+        case {"N": str(digits)}:
+            return digits.removeprefix("-").isdecimal()
+        case _:
+            return _decode(typed) is not None
 
 
 def _decode(typed: AttributeValue) -> Value | None:
