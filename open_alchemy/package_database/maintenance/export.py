@@ -17,6 +17,7 @@ from typing import BinaryIO, Final
 
 from ..exceptions import RefusedError, ValidationError
 from ..operations import Page, Scan
+from ..secret import Secret
 from ..tables.items import Entry, check_item
 from ..tables.schema import TABLES
 from . import private_files
@@ -72,7 +73,7 @@ class Part:
         if title.endswith(b"\n") and title != self._title:
             raise ValidationError(f"{self._path} is the beginning of another export: finish that, or delete the file")
         end = self._file.tell() if title == self._title else 0
-        for line in self._file if end else ():
+        for line in map(Secret, self._file if end else ()):
             if not line.endswith(b"\n"):
                 break
             self._count(line, self._decode(line))

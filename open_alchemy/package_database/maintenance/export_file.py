@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from ..exceptions import ValidationError
+from ..secret import Secret
 from ..tables.items import Entry
 from .export_format import MAX_LINE_BYTES, Header, decode_entry, decode_header
 
@@ -41,7 +42,7 @@ class ExportFile:
         count = 0
         while True:
             with self._errors(f"line {count + 2}"):
-                line = self._file.readline(MAX_LINE_BYTES)
+                line = Secret(self._file.readline(MAX_LINE_BYTES))
                 if not line:
                     break
                 digest.update(line)
