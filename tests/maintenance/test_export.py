@@ -147,6 +147,18 @@ def test_an_export_that_was_cut_at_any_byte_goes_on(tmp_path: Path) -> None:
         assert path.read_bytes() == expected
 
 
+def test_a_line_that_was_cut_leaves_no_trace_where_its_item_is_gone(tmp_path: Path) -> None:
+    store, path, part = filled(1), tmp_path / "all.jsonl", tmp_path / "all.jsonl.part"
+    with pytest.raises(Interruption):
+        export(store, path, fail_at=3)
+    part.write_bytes(part.read_bytes()[:-10])
+    store.items.clear()
+
+    export(store, path)
+
+    assert len(items_of(path)) == 2
+
+
 @pytest.mark.parametrize("difference", [{"place": "elsewhere"}, {"sub": "u1"}])
 def test_an_export_does_not_go_on_from_another(tmp_path: Path, difference: dict[str, str]) -> None:
     with pytest.raises(Interruption):

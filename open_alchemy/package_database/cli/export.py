@@ -11,7 +11,7 @@ from ..maintenance.export import Part, open_part, pages
 from ..maintenance.export_file import open_export
 from ..maintenance.imports import Imported, import_file
 from ..tables.imports import Outcome
-from .show import progress, say
+from .show import moment, progress, say
 from .store import Store
 
 
@@ -40,7 +40,10 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
 
 def _write(part: Part, store: Store, file: Path, sub: str | None) -> None:
     if part.items:
-        say(f"goes on after the {part.items} items that an interrupted export wrote to {file}.part")
+        say(
+            f"goes on after the {part.items} items that an interrupted export wrote to {file}.part until "
+            f"{moment(part.written)}; to begin anew, delete that file first"
+        )
     try:
         with progress("exporting", store.expected_items() if sub is None else None) as advance:
             advance(part.items)

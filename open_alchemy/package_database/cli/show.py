@@ -55,8 +55,13 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
+def moment(seconds: float) -> str:
+    """Returns seconds since the epoch as a date and a time."""
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
+
+
 def _cell(column: str, value: object) -> str | Text:
     if column == "updated_at" and isinstance(value, int):
-        return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(value))
+        return moment(value)
     # Text, so that rich takes no name for its markup.
     return "" if value is None else Text(printable(str(value)))

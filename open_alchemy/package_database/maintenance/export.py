@@ -50,6 +50,7 @@ class Part:
     """The beginning of an export, in a file of its own.
 
     Attributes:
+        written: When it was last written before it was opened, in seconds since the epoch.
         items: How many items it holds.
         last: The last of them.
     """
@@ -60,6 +61,7 @@ class Part:
         self._sub = sub
         self._title = encode_title(sub, place)
         self._digest = hashlib.sha256()
+        self.written = os.fstat(file.fileno()).st_mtime
         self.items = 0
         self.last: Entry | None = None
 
