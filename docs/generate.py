@@ -1,17 +1,21 @@
-"""Writes docs/tables.md from the schema and the access patterns, so that the page cannot drift from them.
+"""Writes what follows from other files, so that it cannot drift from them.
 
-Each access pattern is run on the in-memory model with an example, and what it asks of the store is written down.
+``docs/tables.md`` from the schema and the access patterns: each is run on the in-memory model with an example, and what
+it asks of the store is written down. ``async_types.py``, the awaiting face's interface, from the blocking face's.
 
-    python -m docs.generate          write the page
-    python -m docs.generate --check  fail where the page is not what would be written
+    python -m docs.generate          write the files
+    python -m docs.generate --check  fail where a file is not what would be written
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from open_alchemy.package_database import types
+from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.explain import explain
 from open_alchemy.package_database.operations import (
     Backoff,
@@ -21,7 +25,6 @@ from open_alchemy.package_database.operations import (
     Stamped,
     StoreOperation,
     Table,
-    drive,
 )
 from open_alchemy.package_database.secret import Secret
 from open_alchemy.package_database.tables import ACCESS_PATTERNS
@@ -30,6 +33,8 @@ from open_alchemy.package_database.tables.schema import TABLES
 from tests.memory import MemoryStore
 
 PAGE = Path(__file__).parent / "tables.md"
+INTERFACE = Path(types.__file__)
+ASYNC_INTERFACE = INTERFACE.with_name("async_types.py")
 
 NOW = 1_700_000_000
 ARGUMENTS: dict[str, Any] = {
@@ -51,6 +56,37 @@ TAKES: dict[str, tuple[str, ...]] = {
 }
 TYPES = {"S": "text", "N": "number", "B": "binary"}
 
+ASYNC_HEADER = '''\
+"""The interface of the database for asyncio.
+
+Written by ``python -m docs.generate`` from ``types.py``; do not edit it.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
+
+
+class AsyncTDatabase(Protocol):
+'''
+ASYNC_FOOTER = '''
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop; a later call opens new ones.
+
+        They are closed too where the loop shuts its asynchronous generators down, as ``asyncio.run`` makes it do.
+        """
+
+    async def __aenter__(self) -> Self:
+        """Returns the database."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes as ``aclose`` does."""
+'''
 INTRODUCTION = """\
 # Tables and access patterns
 
@@ -137,15 +173,27 @@ def _run(name: str, arguments: dict[str, Any], store: MemoryStore, now: int) -> 
     return asked
 
 
+def async_interface() -> str:
+    """Returns the text of async_types.py: the blocking face's interface with coroutines for its functions."""
+    _, _, body = INTERFACE.read_text(encoding="utf-8").partition("\nclass TDatabase(Protocol):\n")
+    body = body.replace('"""The database. Every', '"""The database, for ``await``. Every', 1)
+    body = body.replace("\n    def ", "\n    async def ")
+    return ASYNC_HEADER + body + ASYNC_FOOTER
+
+
+FILES: dict[Path, Callable[[], str]] = {PAGE: page, ASYNC_INTERFACE: async_interface}
+
+
 def main(arguments: list[str]) -> int:
-    """Writes or checks the page, and returns the exit code."""
+    """Writes or checks the files, and returns the exit code."""
+    stale = [path for path, text in FILES.items() if path.read_text(encoding="utf-8") != text()]
     if arguments != ["--check"]:
-        PAGE.write_text(page(), encoding="utf-8")
+        for path in stale:
+            path.write_text(FILES[path](), encoding="utf-8")
         return 0
-    if PAGE.read_text(encoding="utf-8") == page():
-        return 0
-    print("docs/tables.md is not what the tables say: run python -m docs.generate", file=sys.stderr)  # noqa: T201
-    return 1
+    for path in stale:
+        print(f"{path.name} is not what its source says: run python -m docs.generate", file=sys.stderr)  # noqa: T201
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

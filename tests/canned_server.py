@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,12 @@ class Handler(BaseHTTPRequestHandler):
     """One connection. A behaviour answers one request on it."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: CannedServer
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
 
     def do_POST(self) -> None:
         self.body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -45,11 +51,15 @@ class CannedServer(ThreadingHTTPServer):
     """Answers each request with the next behaviour; the last serves for ever."""
 
     daemon_threads = True
+    request_queue_size = 256
     block_on_close = False
 
-    def __init__(self, *behaviours: Behaviour) -> None:
+    def __init__(self, *behaviours: Behaviour, context: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.requests: list[Any] = []
+        self.connections = 0
         self.is_over = threading.Event()
         self._behaviours = list(behaviours)
         self._lock = threading.Lock()
@@ -64,8 +74,8 @@ class CannedServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(*behaviours: Behaviour) -> Iterator[CannedServer]:
-    with CannedServer(*behaviours) as server:
+def serve(*behaviours: Behaviour, context: ssl.SSLContext | None = None) -> Iterator[CannedServer]:
+    with CannedServer(*behaviours, context=context) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

@@ -6,10 +6,12 @@ by key, all else at once. The contract suite runs on it too, so that the model i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from typing import Any, TypeAlias
 
 from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.driver import drive, drive_async
 from open_alchemy.package_database.operations import (
     MAX_TRANSACT_ACTIONS,
     Action,
@@ -34,7 +36,6 @@ from open_alchemy.package_database.operations import (
     StoreOperation,
     Table,
     Transact,
-    drive,
 )
 
 Place: TypeAlias = tuple[str, bytes, bytes]
@@ -170,6 +171,25 @@ class MemoryEngine:
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         del deadline
         return drive(self.store.steps(operation), lambda _: None)
+
+
+class AsyncMemoryEngine:
+    """The same for ``await``: others may come between the steps of an operation."""
+
+    attempt_seconds = 0.0
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+
+    async def prepare(self) -> None:
+        """Nothing to load."""
+
+    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        del deadline
+        return await drive_async(self.store.steps(operation), lambda _: asyncio.sleep(0))
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
 
 
 def holds(condition: Condition, item: Item | None) -> bool:

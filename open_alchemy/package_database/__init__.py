@@ -4,8 +4,12 @@ from open_alchemy import package_database
 
 database = package_database.get()
 database.list_specs(sub="user 1")
+
+database = package_database.get_async()
+await database.list_specs(sub="user 1")
 """
 
+from .async_types import AsyncTDatabase
 from .exceptions import (
     BaseError,
     ConfigurationError,
@@ -15,7 +19,7 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
-from .process import get
+from .process import get, get_async
 from .types import (
     CredentialsAuthInfo,
     TCredentialsInfo,
@@ -28,7 +32,9 @@ from .types import (
 __all__ = [  # noqa: RUF022 (grouped by what they are for)
     # The database.
     "get",
+    "get_async",
     "TDatabase",
+    "AsyncTDatabase",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from .exceptions import ValidationError
@@ -106,9 +107,12 @@ class _Withheld:
         return f"a value of type {self._type}"
 
 
+@lru_cache(maxsize=1024)
 def spec_id(name: str) -> str:
     """Returns the id of the spec with this name: its canonical form (PEP 503)."""
-    # Imports a good part of the standard library, which a caller of get() may never need.
+    if name.isascii() and name.replace("-", "").isalnum() and name == name.lower() and "--" not in name:
+        return name
+    # Imports a good part of the standard library, for what most callers' names are already.
     from packaging.utils import canonicalize_name
 
     return str(canonicalize_name(name))
@@ -122,15 +126,17 @@ def check(arguments: dict[str, Any]) -> None:
     Raises:
         ValidationError: An argument breaks its rule; the message names the argument, the rule and what was given.
     """
-    for name in _SECRETS & arguments.keys():
-        is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
-        arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
-    for name, rule in RULES.items():
+    for name in _SECRETS:
         if name in arguments:
+            is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
+            arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
+    for name, value in arguments.items():
+        # An argument that the function does not take is refused when it is called.
+        if (rule := RULES.get(name)) is not None:
             try:
-                arguments[name] = rule(arguments[name])
+                arguments[name] = rule(value)
             except _BrokenRuleError as broken:
-                raise ValidationError(f"{name} {broken}, not {_shown(arguments[name])}") from None
+                raise ValidationError(f"{name} {broken}, not {_shown(value)}") from None
 
 
 def check_item_size(item: Item, *, copies: int = 1) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from .exceptions import ConfigurationError
 
 Stage: TypeAlias = Literal["TEST", "PROD"]
+Wire: TypeAlias = Literal["lean", "boto3"]
 
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+WIRES: Final[tuple[Wire, ...]] = get_args(Wire)
 DEFAULT_TEST_ENDPOINT: Final = "http://localhost:8000"
 DEFAULT_DEADLINE: Final = 5.0
+Choice = TypeVar("Choice", bound=str)
+
 _DUMMY: Final = "package-database-test"
 
 
@@ -41,6 +45,7 @@ class Config:
         endpoint_url: Where DynamoDB is; None for AWS's own endpoint of the region.
         credentials: None for what the standard AWS chain finds.
         deadline: The deadline of a call in seconds.
+        wire: What carries requests to DynamoDB: the package's own HTTP client, or boto3.
     """
 
     stage: Stage
@@ -48,6 +53,7 @@ class Config:
     endpoint_url: str | None = None
     credentials: Credentials | None = None
     deadline: float = DEFAULT_DEADLINE
+    wire: Wire = "lean"
 
 
 def from_environment(environment: Mapping[str, str], *, find_region: Callable[[], str | None]) -> Config:
@@ -55,7 +61,8 @@ def from_environment(environment: Mapping[str, str], *, find_region: Callable[[]
 
     ``STAGE=TEST`` is DynamoDB at http://localhost:8000, or at ``AWS_ENDPOINT_URL_DYNAMODB``, with dummy credentials and
     region where the environment has none. ``STAGE=PROD`` is DynamoDB on AWS, with what the standard AWS chain finds.
-    ``PACKAGE_DATABASE_DEADLINE`` changes the deadline of a call, in seconds.
+    ``PACKAGE_DATABASE_DEADLINE`` changes the deadline of a call, in seconds; ``PACKAGE_DATABASE_WIRE=boto3`` has boto3
+    carry every request.
 
     Args:
         environment: The environment's variables.
@@ -64,7 +71,8 @@ def from_environment(environment: Mapping[str, str], *, find_region: Callable[[]
     Raises:
         ConfigurationError: A variable is missing or cannot be read; the message names it and what is allowed.
     """
-    stage = _stage(environment)
+    stage = _choose(environment, "STAGE", STAGES, default=None)
+    wire = _choose(environment, "PACKAGE_DATABASE_WIRE", WIRES, default="lean")
     deadline = _deadline(environment)
     endpoint_url = environment.get("AWS_ENDPOINT_URL_DYNAMODB") or None
     if endpoint_url is not None:
@@ -75,8 +83,9 @@ def from_environment(environment: Mapping[str, str], *, find_region: Callable[[]
             stage,
             region or DUMMY_REGION,
             endpoint_url or DEFAULT_TEST_ENDPOINT,
-            _credentials(environment) or DUMMY_CREDENTIALS,
+            environment_credentials(environment) or DUMMY_CREDENTIALS,
             deadline,
+            wire,
         )
     region = region or find_region()
     if not region:
@@ -84,7 +93,7 @@ def from_environment(environment: Mapping[str, str], *, find_region: Callable[[]
             "no AWS region: set AWS_REGION or AWS_DEFAULT_REGION to the region of the tables, such as eu-west-1, "
             "or give the AWS profile one"
         )
-    return Config(stage, region, endpoint_url, deadline=deadline)
+    return Config(stage, region, endpoint_url, deadline=deadline, wire=wire)
 
 
 def check_url(url: str, *, source: str) -> None:
@@ -102,14 +111,27 @@ def check_url(url: str, *, source: str) -> None:
         raise ConfigurationError(f"{source} must be a URL such as {DEFAULT_TEST_ENDPOINT}, not {url!r}")
 
 
-def _stage(environment: Mapping[str, str]) -> Stage:
-    given = environment.get("STAGE")
-    for stage in STAGES:
-        if given == stage:
-            return stage
-    allowed = " or ".join(STAGES)
+def environment_credentials(environment: Mapping[str, str]) -> Credentials | None:
+    """Returns the credentials that the environment's variables hold, None where they do not hold both keys."""
+    access_key_id = environment.get("AWS_ACCESS_KEY_ID")
+    secret_access_key = environment.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key_id or not secret_access_key:
+        return None
+    token = environment.get("AWS_SECURITY_TOKEN") or environment.get("AWS_SESSION_TOKEN")
+    return Credentials(access_key_id, secret_access_key, token or None)
+
+
+def _choose(
+    environment: Mapping[str, str], variable: str, choices: tuple[Choice, ...], *, default: Choice | None
+) -> Choice:
+    given = environment.get(variable)
+    if not given and default is not None:
+        return default
+    for choice in choices:
+        if given == choice:
+            return choice
     problem = f"is {given!r}" if given else "is not set"
-    raise ConfigurationError(f"the environment variable STAGE {problem}: it must be {allowed}")
+    raise ConfigurationError(f"the environment variable {variable} {problem}: it must be {' or '.join(choices)}")
 
 
 def _deadline(environment: Mapping[str, str]) -> float:
@@ -123,11 +145,3 @@ def _deadline(environment: Mapping[str, str]) -> float:
     if not 0 < seconds < math.inf:
         raise ConfigurationError(f"PACKAGE_DATABASE_DEADLINE must be a number of seconds above 0, not {given!r}")
     return seconds
-
-
-def _credentials(environment: Mapping[str, str]) -> Credentials | None:
-    access_key_id = environment.get("AWS_ACCESS_KEY_ID")
-    secret_access_key = environment.get("AWS_SECRET_ACCESS_KEY")
-    if not access_key_id or not secret_access_key:
-        return None
-    return Credentials(access_key_id, secret_access_key, environment.get("AWS_SESSION_TOKEN") or None)

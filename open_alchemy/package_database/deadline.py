@@ -12,7 +12,7 @@ from collections.abc import Callable
 GRACE = 0.5
 """Seconds that a call may end after its deadline."""
 _MARGIN = 0.1
-"""Seconds for waking up."""
+"""Seconds for waking up and for saying so."""
 
 
 class Deadline:
@@ -22,7 +22,8 @@ class Deadline:
         seconds: How long the call may take; how long it may stand still, where ``renewable``.
         renewable: Whether every finished page, batch or transaction starts the deadline anew, as it does in a call
             that moves any number of items.
-        attempt: The longest time in seconds that one request to the store can take.
+        attempt: How long in seconds a request to the store may take once it is begun, whatever the deadline is; 0
+            where a request is given up when ``attempt_seconds`` are over.
         clock: Returns the monotonic time in seconds.
     """
 
@@ -55,6 +56,10 @@ class Deadline:
         """Returns whether a request that starts after ``delay`` seconds is sure to end in time."""
         remaining = self.remaining() - delay
         return remaining > 0 and remaining + GRACE >= self._attempt
+
+    def attempt_seconds(self) -> float:
+        """Returns after how many seconds a request that starts now must be given up."""
+        return max(0.0, self.remaining() + GRACE - _MARGIN)
 
     def allows_race(self, delay: float = 0.0) -> bool:
         """Returns whether, after losing a race, one may run it again after ``delay`` seconds."""

@@ -1,6 +1,6 @@
-"""The facade: binds the access patterns to an engine.
+"""The two faces of the database, blocking and awaiting: they bind the access patterns to an engine.
 
-It owns a call's deadline, the clock, the randomness and the waiting between lost races. It knows no key and no store.
+They own a call's deadline, the clock, the randomness and the waiting between lost races. They know no key and no store.
 """
 
 from __future__ import annotations
@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 from .arguments import check
+from .async_types import AsyncTDatabase
 from .backoff import full_jitter
 from .deadline import Deadline
+from .driver import Sleep, drive, drive_async
 from .exceptions import ConflictError
-from .operations import Backoff, Operation, Stamp, Stamped, Steps, StoreOperation, Transact, drive
+from .operations import Backoff, Stamp, Stamped, Steps, StoreOperation, Transact
 from .tables import credentials, specs, users
 from .tables.access_pattern import AccessPattern
 from .types import TDatabase
@@ -33,7 +36,7 @@ class Engine(Protocol):
 
     @property
     def attempt_seconds(self) -> float:
-        """The longest time in seconds that one request to the store can take."""
+        """How long in seconds a request to the store may take once it is begun, whatever the deadline is."""
 
     def prepare(self) -> None:
         """Loads what the first call needs, before its deadline begins: the time that takes is not the store's.
@@ -52,29 +55,64 @@ class Engine(Protocol):
         """
 
 
-def _bind(
-    pattern: AccessPattern[Parameters, Answer],
-) -> Callable[Concatenate[Database, Parameters], Answer]:
-    """Makes a method of the facade that runs an access pattern; its documentation is the interface's."""
+class AsyncEngine(Protocol):
+    """A store that carries out the vocabulary in the running loop, and never blocks it. Otherwise an ``Engine``."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """As the engine's."""
+
+    async def prepare(self) -> None:
+        """As the engine's."""
+
+    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """As the engine's."""
+
+    async def aclose(self) -> None:
+        """Closes what is open in the running loop; it is opened anew by the next operation."""
+
+
+def _bind(pattern: AccessPattern[Parameters, Answer]) -> Callable[Concatenate[Database, Parameters], Answer]:
+    """Makes a method that runs an access pattern; its documentation is the interface's."""
     steps: Callable[..., Steps[Answer]] = pattern.steps
 
     # Without *args: a secret that is passed by its place is refused in the caller's frame, and is in none of ours.
     def method(self: Database, /, **arguments: Any) -> Answer:
         check(arguments)
-        self.engine.prepare()
-        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=self.engine.attempt_seconds)
-
-        def perform(operation: Operation) -> Any:
-            return _perform(operation, self.engine, deadline, pattern.name)
-
-        return drive(steps(**arguments), perform)
+        engine = self.engine
+        engine.prepare()
+        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=engine.attempt_seconds)
+        return drive(
+            _run(steps(**arguments), pattern.name, deadline),
+            lambda operation: engine.execute(operation, deadline),
+        )
 
     update_wrapper(method, getattr(TDatabase, pattern.name))
     return cast("Callable[Concatenate[Database, Parameters], Answer]", method)
 
 
+def _bind_async(
+    pattern: AccessPattern[Parameters, Answer],
+) -> Callable[Concatenate[AsyncDatabase, Parameters], Coroutine[Any, Any, Answer]]:
+    """Makes a coroutine method that runs an access pattern."""
+    steps: Callable[..., Steps[Answer]] = pattern.steps
+
+    async def method(self: AsyncDatabase, /, **arguments: Any) -> Answer:
+        check(arguments)
+        engine = self.engine
+        await engine.prepare()
+        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=engine.attempt_seconds)
+        return await drive_async(
+            _run(steps(**arguments), pattern.name, deadline),
+            lambda operation: engine.execute(operation, deadline),
+        )
+
+    update_wrapper(method, getattr(AsyncTDatabase, pattern.name))
+    return cast("Callable[Concatenate[AsyncDatabase, Parameters], Coroutine[Any, Any, Answer]]", method)
+
+
 class Database:
-    """The synchronous facade over an engine; ``TDatabase`` describes its functions.
+    """The blocking face over an engine; ``TDatabase`` describes its functions.
 
     Args:
         engine: The store.
@@ -102,28 +140,75 @@ class Database:
     delete_all = _bind(users.delete_all)
 
 
-def _perform(operation: Operation, engine: Engine, deadline: Deadline, name: str) -> Any:
-    match operation:
-        case Stamp():
-            return Stamped(int(time.time()), os.urandom(16).hex())
-        case Backoff(attempt):
-            deadline.contended(anew=attempt == 0)
-            # The last try starts when there is just time for it.
-            delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random), deadline.spare())
-            if not deadline.allows_race(delay):
-                raise _lost_race(name, deadline)
-            time.sleep(delay)
-            return None
-        case _:
-            if deadline.is_contended and not deadline.allows():
-                raise _lost_race(name, deadline)
-            result = engine.execute(operation, deadline)
-            if isinstance(operation, Transact):
-                if result:
-                    deadline.contended()
-                else:
-                    deadline.settled()
-            return result
+class AsyncDatabase:
+    """The awaiting face over an engine; ``AsyncTDatabase`` describes its functions.
+
+    Args:
+        engine: The store.
+        deadline: The deadline of a call in seconds.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, deadline: float) -> None:
+        self.engine = engine
+        self.deadline = deadline
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop; a later call opens new ones."""
+        await self.engine.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    count_customer_models = _bind_async(specs.count_customer_models)
+    create_update_spec = _bind_async(specs.create_update_spec)
+    get_latest_spec_version = _bind_async(specs.get_latest_spec_version)
+    list_specs = _bind_async(specs.list_specs)
+    get_spec = _bind_async(specs.get_spec)
+    delete_spec = _bind_async(specs.delete_spec)
+    list_spec_versions = _bind_async(specs.list_spec_versions)
+    delete_all_specs = _bind_async(specs.delete_all_specs)
+    list_credentials = _bind_async(credentials.list_credentials)
+    create_update_credentials = _bind_async(credentials.create_update_credentials)
+    get_credentials = _bind_async(credentials.get_credentials)
+    get_user = _bind_async(credentials.get_user)
+    delete_credentials = _bind_async(credentials.delete_credentials)
+    delete_all_credentials = _bind_async(credentials.delete_all_credentials)
+    delete_all = _bind_async(users.delete_all)
+
+
+def _run(steps: Steps[Answer], name: str, deadline: Deadline) -> Generator[StoreOperation | Sleep, Any, Answer]:
+    """Runs an access pattern: answers what is not the store's to answer, and yields the rest."""
+    result: Any = None
+    while True:
+        try:
+            operation = steps.send(result)
+        except StopIteration as stop:
+            answer: Answer = stop.value
+            return answer
+        match operation:
+            case Stamp():
+                result = Stamped(int(time.time()), os.urandom(16).hex())
+            case Backoff(attempt):
+                deadline.contended(anew=attempt == 0)
+                # The last try starts when there is just time for it.
+                delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random), deadline.spare())
+                if not deadline.allows_race(delay):
+                    raise _lost_race(name, deadline)
+                result = yield Sleep(delay)
+            case _:
+                if deadline.is_contended and not deadline.allows():
+                    raise _lost_race(name, deadline)
+                result = yield operation
+                if isinstance(operation, Transact):
+                    if result:
+                        deadline.contended()
+                    else:
+                        deadline.settled()
 
 
 def run(steps: Steps[Answer], engine: Engine, *, seconds: float, name: str) -> Answer:
@@ -137,7 +222,7 @@ def run(steps: Steps[Answer], engine: Engine, *, seconds: float, name: str) -> A
     """
     engine.prepare()
     deadline = Deadline(seconds, renewable=True, attempt=engine.attempt_seconds)
-    return drive(steps, lambda operation: _perform(operation, engine, deadline, name))
+    return drive(_run(steps, name, deadline), lambda operation: engine.execute(operation, deadline))
 
 
 def _lost_race(name: str, deadline: Deadline) -> ConflictError:

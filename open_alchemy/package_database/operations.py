@@ -6,7 +6,7 @@ their results; an engine carries them out. This module knows neither.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
@@ -222,18 +222,5 @@ StoreOperation: TypeAlias = Get | Query | Scan | Transact | DeleteMany
 Operation: TypeAlias = StoreOperation | Stamp | Backoff
 
 Result = TypeVar("Result")
-Request = TypeVar("Request")
 Steps: TypeAlias = Generator[Operation, Any, Result]
 """An access pattern at work: yields operations, is sent their results and returns the pattern's result."""
-
-
-def drive(steps: Generator[Request, Any, Result], perform: Callable[[Request], Any]) -> Result:
-    """Runs a generator to its end, sending it what ``perform`` makes of each thing that it yields."""
-    result: Any = None
-    while True:
-        try:
-            request = steps.send(result)
-        except StopIteration as stop:
-            returned: Result = stop.value
-            return returned
-        result = perform(request)

@@ -1,4 +1,4 @@
-"""The one facade of this process, and which store it talks to."""
+"""The one database of this process, in its two faces, and which store they talk to."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from .config import Config, from_environment
 
 if TYPE_CHECKING:
-    from .facade import Database
+    from .async_types import AsyncTDatabase
+    from .facade import AsyncDatabase, Database
     from .types import TDatabase
 
 _lock = threading.Lock()
 _database: Database | None = None
+_async_database: AsyncDatabase | None = None
 _pinned_stage: str | None = None
 
 
@@ -36,6 +38,24 @@ def get() -> TDatabase:
     return _database
 
 
+def get_async() -> AsyncTDatabase:
+    """Returns the database for ``await``; the same object every time.
+
+    It is what ``get()`` returns with coroutines for functions: see there for the environment. It opens connections on
+    first use, in the running loop, which goes on meanwhile, and serves any number of loops. They are closed when the
+    loop shuts down, or by ``aclose()``. Call it where a program starts: it loads some modules.
+
+    Raises:
+        ConfigurationError: As ``get()``.
+    """
+    global _async_database
+    if _async_database is None:
+        with _lock:
+            if _async_database is None:
+                _async_database = open_async_database(configure())
+    return _async_database
+
+
 def configure() -> Config:
     """Returns the configuration that ``get()`` would use now.
 
@@ -54,19 +74,21 @@ def pin_stage(stage: str) -> None:
     """
     global _pinned_stage
     is_other, _pinned_stage = _pinned_stage != stage, stage
-    if is_other and _database is not None:
+    if is_other and (_database or _async_database) is not None:
         connect(configure())
 
 
 def connect(config: Config) -> None:
-    """Makes the one facade, also where ``get()`` has returned it already, talk to this store."""
-    global _database
+    """Makes the one database, also where ``get()`` or ``get_async()`` has returned it already, talk to this store."""
+    global _database, _async_database
     with _lock:
-        opened = open_database(config)
+        opened, opened_async = open_database(config), open_async_database(config)
         if _database is None:
             _database = opened
-        else:
-            _database.engine, _database.deadline = opened.engine, opened.deadline
+        if _async_database is None:
+            _async_database = opened_async
+        _database.engine, _database.deadline = opened.engine, opened.deadline
+        _async_database.engine, _async_database.deadline = opened_async.engine, opened_async.deadline
 
 
 def open_database(config: Config) -> Database:
@@ -76,6 +98,14 @@ def open_database(config: Config) -> Database:
     from .facade import Database
 
     return Database(DynamoDBEngine(config), deadline=config.deadline)
+
+
+def open_async_database(config: Config) -> AsyncDatabase:
+    """Returns a facade of its own for ``await``, which opens no connection before its first call."""
+    from .engines.dynamodb.engine import AsyncDynamoDBEngine
+    from .facade import AsyncDatabase
+
+    return AsyncDatabase(AsyncDynamoDBEngine(config), deadline=config.deadline)
 
 
 def _find_region() -> str | None:

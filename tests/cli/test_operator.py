@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from click.testing import CliRunner, Result
 
@@ -21,9 +22,8 @@ from open_alchemy import package_database
 from open_alchemy.package_database import RefusedError, UnavailableError, local_server
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.cli.store import Store
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.engines.dynamodb.administration import Administration, create_table
-from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.maintenance import export as export_module
 from open_alchemy.package_database.operations import Page, Scan
@@ -306,20 +306,30 @@ def test_an_unknown_version_is_wrong_usage() -> None:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDBEngine]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A DynamoDB without tables, which the commands talk to."""
     with local_server.run() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-        yield DynamoDBEngine(Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS))
+        yield url
 
 
-def create(engine: DynamoDBEngine, **changes: Any) -> None:
-    client: Any = engine._wire.client
+def client_of(server: str) -> Any:
+    given = DUMMY_CREDENTIALS
+    return boto3.client(
+        "dynamodb",
+        region_name=DUMMY_REGION,
+        endpoint_url=server,
+        aws_access_key_id=given.access_key_id,
+        aws_secret_access_key=given.secret_access_key,
+    )
+
+
+def create(server: str) -> None:
     for table in (SPECS, CREDENTIALS):
-        client.create_table(**create_table(table) | changes)
+        client_of(server).create_table(**create_table(table))
 
 
-def test_tables_that_are_as_they_must_be_are_described_without_a_word(server: DynamoDBEngine) -> None:
+def test_tables_that_are_as_they_must_be_are_described_without_a_word(server: str) -> None:
     create(server)
 
     described = succeed("tables", "describe", "--json")
@@ -328,8 +338,8 @@ def test_tables_that_are_as_they_must_be_are_described_without_a_word(server: Dy
     assert described.stderr == ""
 
 
-def test_tables_that_differ_are_named_and_a_failure(server: DynamoDBEngine) -> None:
-    client: Any = server._wire.client
+def test_tables_that_differ_are_named_and_a_failure(server: str) -> None:
+    client = client_of(server)
     wrong = create_table(SPECS)
     wrong["LocalSecondaryIndexes"][0]["Projection"] = {"ProjectionType": "KEYS_ONLY"}
     client.create_table(**wrong)
@@ -346,24 +356,23 @@ def test_tables_that_differ_are_named_and_a_failure(server: DynamoDBEngine) -> N
     assert "are not what they must be; differences: 2" in described.stderr
 
 
-def describe_in_production(server: DynamoDBEngine) -> subprocess.CompletedProcess[str]:
-    given = server.config.credentials
-    assert given is not None
+def describe_in_production(server: str) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "STAGE": "PROD",
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": given.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": given.secret_access_key,
+        "AWS_ENDPOINT_URL_DYNAMODB": server,
+        "AWS_REGION": DUMMY_REGION,
+        "AWS_ACCESS_KEY_ID": DUMMY_CREDENTIALS.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": DUMMY_CREDENTIALS.secret_access_key,
     }
     command = [sys.executable, "-m", "open_alchemy.package_database.cli", "tables", "describe"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_production_table_must_be_protected(server: DynamoDBEngine) -> None:
+def test_a_production_table_must_be_protected(server: str) -> None:
     create(server)
     bare = describe_in_production(server)
-    client: Any = server._wire.client
+    client = client_of(server)
     for table in (SPECS, CREDENTIALS):
         client.update_table(TableName=table.name, DeletionProtectionEnabled=True)
         client.update_continuous_backups(

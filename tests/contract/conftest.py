@@ -1,30 +1,39 @@
-"""The stores that keep the contract. A test takes ``database`` and asks for no store by name."""
+"""The stores that keep the contract, in each of their faces. A test takes ``database`` and asks for none by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.facade import Database
-from tests.memory import MemoryEngine
+from open_alchemy.package_database.facade import AsyncDatabase, Database
+from tests.faces import FACES, awaited, open_face
+from tests.memory import AsyncMemoryEngine, MemoryEngine
+
+Store = Callable[[pytest.FixtureRequest], AbstractContextManager[TDatabase]]
 
 
-def _dynamodb(request: pytest.FixtureRequest) -> TDatabase:
-    request.getfixturevalue("_clean_specs_table")
-    request.getfixturevalue("_clean_credentials_table")
-    return package_database.get()
+def _dynamodb(face: str) -> Store:
+    def open_store(request: pytest.FixtureRequest) -> AbstractContextManager[TDatabase]:
+        request.getfixturevalue("_clean_specs_table")
+        request.getfixturevalue("_clean_credentials_table")
+        return open_face(face, cast("Any", package_database.get()).engine.config)
+
+    return open_store
 
 
-def _memory(_: pytest.FixtureRequest) -> TDatabase:
-    return Database(MemoryEngine(), deadline=5)
-
-
-_STORES: dict[str, Callable[[pytest.FixtureRequest], TDatabase]] = {"dynamodb": _dynamodb, "memory": _memory}
+_STORES: dict[str, Store] = {
+    **{f"dynamodb, {face}": _dynamodb(face) for face in FACES},
+    "memory": lambda _: nullcontext(Database(MemoryEngine(), deadline=5)),
+    "memory, async": lambda _: awaited(AsyncDatabase(AsyncMemoryEngine(), deadline=5)),
+}
 
 
 @pytest.fixture(params=_STORES)
-def database(request: pytest.FixtureRequest) -> TDatabase:
-    return _STORES[request.param](request)
+def database(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
+    with _STORES[request.param](request) as opened:
+        yield opened

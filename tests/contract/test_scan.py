@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 import pytest
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.operations import Delete, Item, Key, Page, Scan, Table, Transact
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+from tests.faces import execute
 
 
 def scan(database: TDatabase, operation: Scan) -> Page:
-    page: Page = cast("Database", database).engine.execute(operation, Deadline(5))
+    page: Page = execute(database, operation)
     return page
 
 
@@ -85,7 +83,7 @@ def test_a_scan_goes_on_where_its_last_item_was_deleted(database: TDatabase, par
     expected = keys(database, CREDENTIALS, 100, partition)
     page = scan(database, Scan(CREDENTIALS, 2, partition=partition))
     last = CREDENTIALS.key_of(page.items[-1])
-    cast("Database", database).engine.execute(Transact((Delete(CREDENTIALS, last),)), Deadline(5))
+    execute(database, Transact((Delete(CREDENTIALS, last),)))
 
     rest = [item for items in pages(database, CREDENTIALS, 2, after=last, partition=partition) for item in items]
 

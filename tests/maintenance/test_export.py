@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import RefusedError, ValidationError
+from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.maintenance.export import open_part, pages
 from open_alchemy.package_database.maintenance.export_file import open_export
 from open_alchemy.package_database.maintenance.imports import import_file
-from open_alchemy.package_database.operations import Item, Operation, Page, Scan, Stamp, Stamped, drive
+from open_alchemy.package_database.operations import Item, Operation, Page, Scan, Stamp, Stamped
 from open_alchemy.package_database.tables.imports import MAX_TOGETHER, Outcome
 from open_alchemy.package_database.tables.schema import SPECS
 from tests.canary import HASH, SALT, find

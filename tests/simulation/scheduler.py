@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
+from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
 from open_alchemy.package_database.operations import (
     Backoff,
@@ -19,7 +20,6 @@ from open_alchemy.package_database.operations import (
     Steps,
     StoreOperation,
     Transact,
-    drive,
 )
 from open_alchemy.package_database.tables import credentials, imports, specs, users
 from open_alchemy.package_database.tables.items import Entry

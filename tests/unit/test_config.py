@@ -192,7 +192,7 @@ except package_database.ConfigurationError as error:
 
 def test_every_public_name_is_there() -> None:
     assert [name for name in package_database.__all__ if not hasattr(package_database, name)] == []
-    assert len(set(package_database.__all__)) == len(package_database.__all__) == 14
+    assert len(set(package_database.__all__)) == len(package_database.__all__) == 16
 
 
 def test_every_error_derives_from_the_base() -> None:

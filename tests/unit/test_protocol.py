@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,9 @@ import pytest
 
 from open_alchemy.package_database import BaseError, ConflictError, RefusedError, UnavailableError
 from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.dynamodb.protocol import Attempt, Protocol, Sleep
+from open_alchemy.package_database.driver import Sleep
+from open_alchemy.package_database.engines.dynamodb.boto3_wire import Attempt, Boto3Wire
+from open_alchemy.package_database.engines.dynamodb.protocol import Protocol
 from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
 from open_alchemy.package_database.operations import (
     Check,
@@ -24,7 +26,6 @@ from open_alchemy.package_database.operations import (
     Scan,
     StoreOperation,
     Transact,
-    drive,
 )
 from open_alchemy.package_database.secret import Secret
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
@@ -40,6 +41,16 @@ THROTTLED = Failure("ThrottlingException", status=400, request_id="R1")
 CONFLICT = Failure(
     "TransactionCanceledException", status=400, reasons=({"Code": "None"}, {"Code": "TransactionConflict"})
 )
+
+
+def converse(conversation: Generator[Attempt | Sleep, Any, Any], answer: Callable[[Attempt | Sleep], Any]) -> Any:
+    """Carries a conversation on to its end, in no time of its own."""
+    said: Any = None
+    while True:
+        try:
+            said = answer(conversation.send(said))
+        except StopIteration as stop:
+            return stop.value
 
 
 @dataclass
@@ -63,9 +74,9 @@ class Server:
         self, operation: StoreOperation, *, deadline: float = 5.0, renewable: bool = False, attempt: float = 0.0
     ) -> Any:
         tokens = iter(["token 1", "token 2"])
-        protocol = Protocol(self.quota, lambda: self.jitter, lambda: next(tokens))
+        protocol = Protocol(Boto3Wire.attempts, self.quota, lambda: self.jitter, lambda: next(tokens))
         limit = Deadline(deadline, renewable=renewable, attempt=attempt, clock=lambda: self.now)
-        return drive(protocol.carry_out(operation, limit), self._perform)
+        return converse(protocol.carry_out(operation, limit), self._perform)
 
     def _perform(self, step: Attempt | Sleep) -> Any:
         if isinstance(step, Sleep):
@@ -156,10 +167,10 @@ def test_a_transaction_keeps_its_token_over_its_retries() -> None:
 def test_every_transaction_has_a_token_of_its_own() -> None:
     server = Server([{}])
     tokens = iter(["token 1", "token 2"])
-    protocol = Protocol(Quota(), lambda: 0.0, lambda: next(tokens))
+    protocol = Protocol(Boto3Wire.attempts, Quota(), lambda: 0.0, lambda: next(tokens))
 
     for _ in range(2):
-        drive(protocol.carry_out(TRANSACT, Deadline(5)), server._perform)
+        converse(protocol.carry_out(TRANSACT, Deadline(5)), server._perform)
 
     assert [attempt.request["ClientRequestToken"] for attempt in server.asked] == ["token 1", "token 2"]
 

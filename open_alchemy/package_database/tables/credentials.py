@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from ..arguments import check_item_size
 from ..exceptions import ConflictError
 from ..operations import Delete, DeleteMany, Get, Item, Key, Put, Query, Steps, Transact
@@ -11,8 +9,6 @@ from ..secret import Secret
 from ..types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList
 from .access_pattern import access_pattern
 from .schema import CREDENTIALS, PUBLIC_KEY
-
-_LOGGER = logging.getLogger(__name__)
 
 
 @access_pattern("Which credentials does a user have?", unbounded=True)
@@ -56,7 +52,10 @@ def get_user(*, public_key: str) -> Steps[CredentialsAuthInfo | None]:
             holders.append(current)
     if len(holders) > 1:
         claims = ", ".join(f"{str(item['id'])!r} of {str(item['sub'])!r}" for item in holders)
-        _LOGGER.error("public_key %r is claimed by the credentials %s", public_key, claims)
+        # Loaded here: most processes never come to it.
+        import logging
+
+        logging.getLogger(__name__).error("public_key %r is claimed by the credentials %s", public_key, claims)
         raise ConflictError(f"{len(holders)} credentials claim the public_key {public_key!r}")
     return _to_auth_info(holders[0]) if holders else None
 

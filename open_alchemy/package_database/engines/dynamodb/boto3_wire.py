@@ -5,91 +5,86 @@ boto3 is imported when the first client is made. The client never retries: ``pro
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from ...config import Config
 from ...exceptions import ConfigurationError
 from ...secret import Secret
-from .discretion import discretion, silence_libraries, without_frames
+from .botocore_errors import failure_of
+from .discretion import discretion, silence_libraries
+from .frames import without_frames
+from .protocol import Response
 from .requests import Request
 from .retry import Failure
+from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_CONNECT_SHARE: Final = 0.1
-_READ_SHARE: Final = 0.3
-_LONGEST_CONNECT: Final = 2.0
-_LONGEST_READ: Final = 6.0
 _POOL_CONNECTIONS: Final = 50
 _OK: Final = 200
 
 
-class Boto3Wire:
-    """The client of one process and one endpoint, made on first use.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Have boto3 send a request once. Result: the response, its binary values as ``Secret``, or a ``Failure``."""
 
-    The timeouts are shares of the deadline: an attempt that gets no answer leaves time for another.
+    action: str
+    request: Request
+
+
+class Boto3Wire:
+    """The client of one process and one endpoint. To make one takes a while; it opens no connection.
+
+    Raises:
+        ConfigurationError: The standard AWS configuration cannot be read.
     """
 
     def __init__(self, config: Config) -> None:
-        self._config = config
-        self._connect_timeout = min(_LONGEST_CONNECT, config.deadline * _CONNECT_SHARE)
-        self._read_timeout = min(_LONGEST_READ, config.deadline * _READ_SHARE)
-        self.attempt_seconds = self._connect_timeout + self._read_timeout
-        self._lock = threading.Lock()
-        self._client: DynamoDBClient | None = None
+        self._timeouts = Timeouts.of(config.deadline)
+        self.attempt_seconds = self._timeouts.attempt
+        self.client = self._make_client(config)
 
-    @property
-    def client(self) -> DynamoDBClient:
-        """The client, made under a lock by the first who asks.
+    @staticmethod
+    def attempts(action: str, request: Request, seconds: float) -> Generator[Attempt, Any, Response | Failure]:
+        """Returns the steps of an attempt. boto3 has timeouts of its own, whatever the deadline is."""
+        del seconds
+        answer: Response | Failure = yield Attempt(action, request)
+        return answer
 
-        Raises:
-            ConfigurationError: The standard AWS configuration cannot be read.
-        """
-        if self._client is None:
-            with self._lock:
-                if self._client is None:
-                    self._client = self._make_client()
-        return self._client
-
-    def attempt(self, action: str, request: Request) -> Mapping[str, Any] | Failure:
-        """Sends a request once.
-
-        Returns:
-            The response, its binary values as ``Secret``, or what went wrong.
-        """
+    def perform(self, attempt: Attempt) -> Response | Failure:
+        """Makes an attempt, and returns the response, its binary values as ``Secret``, or what went wrong."""
         from botocore import xform_name
-        from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.parsers import ResponseParserError
+        from botocore.exceptions import ClientError
 
-        method = getattr(self.client, xform_name(action))
+        method = getattr(self.client, xform_name(attempt.action))
         try:
             with discretion():
-                response: dict[str, Any] = method(**request)
+                response: dict[str, Any] = method(**attempt.request)
         except ClientError as error:
             without_frames(error)
             return _refused(error)
-        except (BotoCoreError, ResponseParserError) as error:
-            without_frames(error)
-            return Failure(type(error).__name__, answered=not _is_transient(error), cause=error)
         except Exception as error:  # noqa: BLE001 (botocore raises a RuntimeError where refreshed credentials are expired)
-            without_frames(error)
-            return Failure(type(error).__name__, cause=error)
+            return failure_of(error)
         conceal(response)
         return response
 
-    def _make_client(self) -> DynamoDBClient:
+    def close(self) -> None:
+        """Closes the idle connections; a later attempt opens new ones."""
+        self.client.close()
+
+    def _make_client(self, config: Config) -> DynamoDBClient:
         import boto3
         from botocore.config import Config as BotoConfig
         from botocore.exceptions import BotoCoreError
 
-        given = self._config.credentials
+        given = config.credentials
         options = BotoConfig(
-            connect_timeout=self._connect_timeout,
-            read_timeout=self._read_timeout,
+            connect_timeout=self._timeouts.connect,
+            read_timeout=self._timeouts.read,
             retries={"total_max_attempts": 1, "mode": "standard"},
             max_pool_connections=_POOL_CONNECTIONS,
             tcp_keepalive=True,
@@ -97,17 +92,39 @@ class Boto3Wire:
         )
         try:
             session = boto3.session.Session(
-                region_name=self._config.region,
+                region_name=config.region,
                 aws_access_key_id=given.access_key_id if given else None,
                 aws_secret_access_key=given.secret_access_key if given else None,
                 aws_session_token=given.session_token if given else None,
             )
-            client = session.client("dynamodb", endpoint_url=self._config.endpoint_url, config=options)
+            client = session.client("dynamodb", endpoint_url=config.endpoint_url, config=options)
         except (BotoCoreError, ValueError) as error:
             raise ConfigurationError(f"boto3 makes no DynamoDB client of this configuration: {error}") from error
         silence_libraries()
         client.meta.events.register("response-received.dynamodb", _verify)
         return client
+
+
+class ThreadedBoto3Wire:
+    """The same for asyncio: each attempt in a thread of the running loop's executor.
+
+    An attempt whose call was cancelled goes on in its thread to its end.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._wire = Boto3Wire(config)
+        self.attempt_seconds = self._wire.attempt_seconds
+        self.attempts = self._wire.attempts
+
+    async def perform(self, attempt: Attempt) -> Response | Failure:
+        """Makes an attempt, and returns the response, its binary values as ``Secret``, or what went wrong."""
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(None, self._wire.perform, attempt)
+
+    async def aclose(self) -> None:
+        """Closes the idle connections."""
+        self._wire.close()
 
 
 def find_region() -> str | None:
@@ -170,18 +187,4 @@ def _refused(error: Any) -> Failure:
         reasons=tuple(response.get("CancellationReasons", ())),
         retry_after=int(milliseconds) / 1000 if milliseconds.isdecimal() else None,
         cause=error,
-    )
-
-
-def _is_transient(error: Exception) -> bool:
-    from botocore import exceptions
-    from botocore.parsers import ResponseParserError
-
-    return isinstance(
-        error,
-        ResponseParserError
-        | exceptions.ConnectionError
-        | exceptions.HTTPClientError
-        | exceptions.ChecksumError
-        | exceptions.IncompleteReadError,
     )

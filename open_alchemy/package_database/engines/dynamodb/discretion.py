@@ -1,7 +1,6 @@
 """Keeps botocore from telling what a request or an answer holds.
 
-At level DEBUG botocore logs whole bodies, and the frames of its exceptions hold them as local variables. Both would
-show secret key hashes and salts to whoever collects logs or tracebacks.
+At level DEBUG botocore logs whole bodies: it would show secret key hashes and salts to whoever collects logs.
 """
 
 from __future__ import annotations
@@ -44,15 +43,3 @@ def discretion() -> Iterator[None]:
         yield
     finally:
         _state.is_discreet = False
-
-
-def without_frames(error: BaseException) -> None:
-    """Takes the frames of the libraries, and so their local variables, off an exception and those behind it."""
-    seen: set[int] = set()
-    behind: list[BaseException | None] = [error]
-    while behind:
-        current = behind.pop()
-        if current is not None and id(current) not in seen:
-            seen.add(id(current))
-            current.__traceback__ = None
-            behind += [current.__cause__, current.__context__]

@@ -1,23 +1,33 @@
-"""The synchronous DynamoDB engine: carries on a conversation over a wire, and sleeps where it is asked to."""
+"""The DynamoDB engines, blocking and awaiting: they carry on a conversation over a wire."""
 
 from __future__ import annotations
 
 import os
 import random
-import time
+import threading
 import weakref
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ...config import Config
 from ...deadline import Deadline
-from ...operations import StoreOperation, drive
-from .boto3_wire import Boto3Wire
-from .protocol import Attempt, Protocol, Response, Sleep
+from ...driver import drive, drive_async
+from ...operations import StoreOperation
+from .protocol import Protocol, Response
 from .requests import Request
 from .retry import Quota
 
+# A wire is imported when it is made: in a thread, where a loop is running.
+if TYPE_CHECKING:
+    from .boto3_wire import Boto3Wire, ThreadedBoto3Wire
+    from .lean.endpoint import Endpoint
+    from .lean.wire import AsyncLeanWire, LeanWire
 
-class DynamoDBEngine:
+Wire = TypeVar("Wire", "LeanWire | Boto3Wire", "AsyncLeanWire | ThreadedBoto3Wire")
+
+
+class _Engine(ABC, Generic[Wire]):
     """A DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
 
     def __init__(self, config: Config) -> None:
@@ -27,21 +37,57 @@ class DynamoDBEngine:
 
     def start_anew(self) -> None:
         """Forgets all that is loaded or open, as a fork of the process must."""
-        self._wire = Boto3Wire(self.config)
-        self._protocol = Protocol(Quota(), random.random, _draw_token)
+        self._lock = threading.Lock()
+        self._made: Wire | None = None
 
     @property
     def attempt_seconds(self) -> float:
-        """The longest time in seconds that one request can take."""
+        """How long in seconds a request may take once it is begun; to be asked when the wire is made."""
         return self._wire.attempt_seconds
 
-    def prepare(self) -> None:
-        """Makes the client, whose loading time is not the store's.
+    @property
+    def _wire(self) -> Wire:
+        """The wire, made under a lock by the first who asks. That may take a while.
 
         Raises:
             ConfigurationError: The standard AWS configuration cannot be read.
         """
-        _ = self._wire.client
+        if self._made is None:
+            with self._lock:
+                if self._made is None:
+                    made = self._make_wire()
+                    self._protocol = Protocol(made.attempts, Quota(), random.random, _draw_token)
+                    self._made = made
+        return self._made
+
+    def _make_wire(self) -> Wire:
+        from .lean.endpoint import Endpoint, find_endpoint
+
+        endpoint = find_endpoint(self.config, os.environ)
+        if isinstance(endpoint, Endpoint):
+            return self._make_lean_wire(endpoint)
+        import logging
+
+        logging.getLogger(__name__).debug("boto3 carries the requests: %s", endpoint.reason)
+        return self._make_boto3_wire()
+
+    @abstractmethod
+    def _make_lean_wire(self, endpoint: Endpoint) -> Wire: ...
+
+    @abstractmethod
+    def _make_boto3_wire(self) -> Wire: ...
+
+
+class DynamoDBEngine(_Engine["LeanWire | Boto3Wire"]):
+    """A DynamoDB for threads."""
+
+    def prepare(self) -> None:
+        """Makes the wire, whose loading time is not the store's.
+
+        Raises:
+            ConfigurationError: The standard AWS configuration cannot be read.
+        """
+        _ = self._wire
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Carries out an operation and returns its result.
@@ -51,26 +97,66 @@ class DynamoDBEngine:
             UnavailableError: DynamoDB did not answer, or refused for load, after the retries.
             ConflictError: Other transactions were in the way until the deadline.
         """
-        return drive(self._protocol.carry_out(operation, deadline), self._perform)
+        perform = self._wire.perform
+        return drive(self._protocol.carry_out(operation, deadline), perform)
 
     def ask(self, action: str, request: Request, table: str, deadline: Deadline) -> Response:
         """Sends one request that is no operation, and returns the response; raises what ``execute`` raises."""
-        return drive(self._protocol.ask(action, request, table, deadline), self._perform)
+        perform = self._wire.perform
+        return drive(self._protocol.ask(action, request, table, deadline), perform)
 
-    def _perform(self, step: Attempt | Sleep) -> Any:
-        match step:
-            case Attempt(action, request):
-                return self._wire.attempt(action, request)
-            case Sleep(seconds):
-                time.sleep(seconds)
-                return None
+    def close(self) -> None:
+        """Closes the connections that are idle; a later operation opens new ones."""
+        if self._made is not None:
+            self._made.close()
+
+    def _make_lean_wire(self, endpoint: Endpoint) -> LeanWire:
+        from .lean.wire import LeanWire
+
+        return LeanWire(self.config, endpoint, os.environ)
+
+    def _make_boto3_wire(self) -> Boto3Wire:
+        from .boto3_wire import Boto3Wire
+
+        return Boto3Wire(self.config)
+
+
+class AsyncDynamoDBEngine(_Engine["AsyncLeanWire | ThreadedBoto3Wire"]):
+    """A DynamoDB for asyncio, in any loop of the process. Otherwise a ``DynamoDBEngine``."""
+
+    async def prepare(self) -> None:
+        """Makes the wire in a thread, because that reads files and loads libraries."""
+        if self._made is None:
+            import asyncio
+
+            await asyncio.get_running_loop().run_in_executor(None, lambda: self._wire)
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
+        """Carries out an operation and returns its result; raises what the blocking engine raises."""
+        perform = self._wire.perform
+        return drive_async(self._protocol.carry_out(operation, deadline), perform)
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop; a later operation opens new ones."""
+        if self._made is not None:
+            await self._made.aclose()
+
+    def _make_lean_wire(self, endpoint: Endpoint) -> AsyncLeanWire:
+        from .lean.wire import AsyncLeanWire
+
+        return AsyncLeanWire(self.config, endpoint, os.environ)
+
+    def _make_boto3_wire(self) -> ThreadedBoto3Wire:
+        from .boto3_wire import ThreadedBoto3Wire
+
+        return ThreadedBoto3Wire(self.config)
 
 
 def _draw_token() -> str:
     return os.urandom(16).hex()
 
 
-_ENGINES: weakref.WeakSet[DynamoDBEngine] = weakref.WeakSet()
+_ENGINES: weakref.WeakSet[_Engine[Any]] = weakref.WeakSet()
 
 
 def _start_all_anew() -> None:

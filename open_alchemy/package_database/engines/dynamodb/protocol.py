@@ -1,7 +1,7 @@
 """From an operation to a conversation with DynamoDB: paging, batches, cancellations and retries, for every transport.
 
-An operation becomes a generator that yields what it wants done, an ``Attempt`` or a ``Sleep``, and is sent the answer.
-It does no I/O and reads no clock of its own.
+An operation becomes a generator that yields what it wants done, and is sent the result: what a wire's attempts yield,
+and ``Sleep``. It does no I/O and reads no clock of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias, assert_never
+from typing import Protocol as Typed
 
 from ...deadline import Deadline
+from ...driver import Sleep
 from ...exceptions import BaseError, ConflictError, RefusedError, UnavailableError
 from ...operations import DeleteMany, Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from . import requests
@@ -21,22 +23,25 @@ from .values import decode_item, decode_whole
 Response: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Send a request once. Answer: the response, its binary values as ``Secret``, or a ``Failure``."""
+class Attempts(Typed):
+    """Makes attempts for a conversation: its part of what a wire does, without the I/O."""
 
-    action: str
-    request: requests.Request
+    def __call__(
+        self, action: str, request: requests.Request, seconds: float
+    ) -> Generator[Any, Any, Response | Failure]:
+        """Returns the steps of sending a request once; each is the wire's to perform.
+
+        They return the response, its binary values as ``Secret``, or what went wrong.
+
+        Args:
+            action: DynamoDB's action.
+            request: Its parameters.
+            seconds: After how many seconds it must be given up, where the wire can.
+        """
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Wait. Answer: None."""
-
-    seconds: float
-
-
-Conversation: TypeAlias = Generator[Attempt | Sleep, Any, Result]
+Conversation: TypeAlias = Generator[Any, Any, Result]
+"""Yields the steps of the wire's attempts, and ``Sleep``."""
 
 _CREDENTIALS_HINT = "the AWS credentials, or this machine's clock, are not right"
 _HINTS: Mapping[str, str] = {
@@ -57,11 +62,13 @@ class Protocol:
     """Carries on conversations.
 
     Attributes:
+        attempts: Makes attempts, for the wire that performs them.
         quota: The retries that all calls share.
         random: Returns a random number from 0 to 1.
         token: Draws the token of a transaction, at most 36 characters.
     """
 
+    attempts: Attempts
     quota: Quota
     random: Callable[[], float]
     token: Callable[[], str]
@@ -161,7 +168,7 @@ class Protocol:
             raise UnavailableError(f"{what} was not begun: {deadline.elapsed():.1f} s were over")
         retries = Retries(self.quota, self.random)
         for attempt in count(1):
-            answer = yield Attempt(action, request)
+            answer = yield from self.attempts(action, request, deadline.attempt_seconds())
             if not isinstance(answer, Failure):
                 retries.succeeded()
                 return answer

@@ -75,6 +75,7 @@ class Failure:
         reasons: Why a transaction was cancelled: DynamoDB's reasons, one for each action.
         retry_after: How many seconds the answer asks to wait.
         answered: Whether DynamoDB or the client refused; else no usable answer came.
+        is_skewed: Whether it was refused because this machine's clock is off, which the next attempt makes up for.
         cause: The driver's exception.
     """
 
@@ -84,6 +85,7 @@ class Failure:
     reasons: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     retry_after: float | None = None
     answered: bool = True
+    is_skewed: bool = False
     cause: BaseException | None = field(default=None, repr=False)
 
     @property
@@ -91,7 +93,7 @@ class Failure:
         """What the failure means for the next attempt."""
         if self.code == "TransactionCanceledException":
             return _cancelled(tuple(reason.get("Code", "None") for reason in self.reasons))
-        return _classify(self.code, self.status, answered=self.answered)
+        return _classify(self.code, self.status, answered=self.answered and not self.is_skewed)
 
 
 def _classify(code: str, status: int | None, *, answered: bool = True) -> Kind:

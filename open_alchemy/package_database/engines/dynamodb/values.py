@@ -30,7 +30,16 @@ def encode_item(item: Item) -> dict[str, AttributeValue]:
 
 def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     """Returns DynamoDB's item; attributes of types that no table of ours has are left out."""
-    return {name: value for name, typed in item.items() if (value := _decode(typed)) is not None}
+    decoded: dict[str, Value] = {}
+    # The types in the order of how often they come: a list decodes ten thousands of values.
+    for name, typed in item.items():
+        if (value := typed.get("S")) is not None:
+            decoded[name] = value
+        elif (value := typed.get("N")) is not None:
+            decoded[name] = int(value)
+        elif isinstance(value := typed.get("B"), Secret):
+            decoded[name] = value
+    return decoded
 
 
 def decode_whole(table: Table, item: Mapping[str, AttributeValue]) -> Item:
@@ -51,19 +60,9 @@ def decode_whole(table: Table, item: Mapping[str, AttributeValue]) -> Item:
 
 def _is_value(typed: AttributeValue) -> bool:
     match typed:
+        case {"S": str()} | {"B": Secret()}:
+            return True
         case {"N": str(digits)}:
             return digits.removeprefix("-").isdecimal()
         case _:
-            return _decode(typed) is not None
-
-
-def _decode(typed: AttributeValue) -> Value | None:
-    match typed:
-        case {"S": str(text)}:
-            return text
-        case {"N": digits}:
-            return int(digits)
-        case {"B": Secret() as binary}:
-            return binary
-        case _:
-            return None
+            return False

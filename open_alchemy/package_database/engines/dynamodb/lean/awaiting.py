@@ -1,0 +1,230 @@
+"""The awaiting transport: a pool of connections for each running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from ....secret import Secret
+from .answer import Answer, BrokenAnswerError
+from .blocking import CONNECTIONS, broken_by, not_connected_by
+from .endpoint import Endpoint
+from .freshness import Freshness
+
+
+class _Connection(asyncio.Protocol):
+    """One connection. It has one answer at a time under way."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: Any = None
+        self._answer: Answer | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._end = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+        self.is_open = True
+        self.lost: asyncio.Future[None] = loop.create_future()
+
+    async def exchange(self, data: Secret, answer: Answer, end: float) -> None:
+        """Sends a request and receives the answer, before a time on the loop's clock."""
+        self._answer, self._waiter, self._end = answer, self._loop.create_future(), end
+        # The alarm of an earlier exchange looks for itself whether it is still too early: to set one and to call it off
+        # for each exchange would cost more than to encode the request.
+        if self._alarm is None or self._alarm.when() > end:
+            self._set_alarm()
+        try:
+            self._transport.write(data)
+            await self._waiter
+        finally:
+            self._answer = self._waiter = None
+        self.freshness.begin()
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(self._end, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._end:
+            self._set_alarm()
+        else:
+            self._finish(TimeoutError())
+
+    def close(self) -> None:
+        """Closes it at once."""
+        self.is_open = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = transport
+        self.freshness = Freshness(transport.get_extra_info("socket").fileno())
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        if self._answer is None:
+            # Nobody asked: what comes next could be taken for the answer to another request.
+            self.close()
+            return
+        try:
+            if self._answer.feed(Secret(data)):
+                self._finish(None)
+        except BrokenAnswerError as error:
+            self._finish(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        self.is_open = False
+        self.lost.set_result(None)
+        if self._answer is not None:
+            self._finish(exc or self._answer.cut_off())
+
+    def _finish(self, error: Exception | None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            if error is None:
+                self._waiter.set_result(None)
+            else:
+                self._waiter.set_exception(error)
+
+
+class _Pool:
+    """The connections of one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.room = asyncio.Semaphore(CONNECTIONS)
+        self.idle: list[_Connection] = []
+        self.open: set[_Connection] = set()
+        self._lifetime: AsyncGenerator[None, None] | None = None
+
+    async def start(self) -> None:
+        """Has the connections closed when the loop shuts down.
+
+        A loop closes the asynchronous generators that have begun in it (PEP 525); ``asyncio.run`` makes it do so.
+        """
+        self._lifetime = self._live()
+        await anext(self._lifetime)
+
+    async def aclose(self) -> None:
+        """Closes all connections, and waits until they are closed."""
+        if self._lifetime is not None:
+            await self._lifetime.aclose()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            self.idle.clear()
+            lost = [connection.lost for connection in self.open]
+            for connection in self.open:
+                connection.close()
+            if lost:
+                await asyncio.wait(lost)
+
+    def take_idle(self) -> _Connection | None:
+        """Returns an idle connection that can be used, if there is one."""
+        while self.idle:
+            connection = self.idle.pop()
+            if connection.is_open and connection.freshness.lasts():
+                return connection
+            self.discard(connection)
+        return None
+
+    def discard(self, connection: _Connection) -> None:
+        """Closes a connection."""
+        connection.close()
+        self.open.discard(connection)
+
+
+class AwaitingTransport:
+    """Connections to one endpoint, for every loop that runs in this process.
+
+    Args:
+        endpoint: Where they go.
+        context: Whom they trust; None where they are not encrypted.
+        connect_seconds: How long connecting may take, the handshake included.
+    """
+
+    def __init__(self, endpoint: Endpoint, context: ssl.SSLContext | None, connect_seconds: float) -> None:
+        self._endpoint = endpoint
+        self._context = context
+        self._connect_seconds = connect_seconds
+        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
+
+    async def exchange(self, data: Secret, seconds: float) -> Answer:
+        """Sends a request and returns the complete answer; a call that is cancelled closes its connection.
+
+        Raises:
+            BrokenAnswerError: There was none within so many seconds.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        pool = self._pools.get(loop) or await self._make_pool(loop)
+        try:
+            if pool.room.locked():
+                await asyncio.wait_for(pool.room.acquire(), seconds)
+            else:
+                await pool.room.acquire()
+        except TimeoutError as error:
+            raise BrokenAnswerError("PoolTimeoutError", f"all {CONNECTIONS} connections are in use") from error
+        try:
+            # As the blocking transport does.
+            connection = pool.take_idle()
+            if connection is not None:
+                answer = Answer()
+                try:
+                    return await _use(pool, connection, data, answer, end)
+                except BrokenAnswerError as error:
+                    if answer.is_begun or error.code != "ConnectionClosedError":
+                        raise
+            return await _use(pool, await self._open(pool, end), data, Answer(), end)
+        finally:
+            pool.room.release()
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+    async def _make_pool(self, loop: asyncio.AbstractEventLoop) -> _Pool:
+        for other in list(self._pools):
+            if other.is_closed():
+                self._pools.pop(other, None)
+        pool = self._pools[loop] = _Pool(loop)
+        await pool.start()
+        return pool
+
+    async def _open(self, pool: _Pool, end: float) -> _Connection:
+        seconds = min(end - pool.loop.time(), self._connect_seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                _, connection = await pool.loop.create_connection(
+                    lambda: _Connection(pool.loop), self._endpoint.host, self._endpoint.port, ssl=self._context
+                )
+        except OSError as error:
+            raise not_connected_by(error) from error
+        pool.open.add(connection)
+        return connection
+
+
+async def _use(pool: _Pool, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
+    try:
+        await connection.exchange(data, answer, end)
+    except BaseException as error:
+        pool.discard(connection)
+        if isinstance(error, OSError):
+            raise broken_by(error) from error
+        raise
+    if answer.keeps_connection and connection.is_open:
+        pool.idle.append(connection)
+    else:
+        pool.discard(connection)
+    return answer

@@ -1,0 +1,211 @@
+"""One attempt: a request as signed bytes, and the answer as a response or a failure, for both transports.
+
+An attempt is a generator that yields what it wants done, a ``Fetch`` or an ``Exchange``, and is sent the result. It
+does no I/O, and its clock comes in.
+
+DynamoDB speaks JSON over ``POST /``; its low-level API names the headers and the checksum.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from zlib import crc32
+
+from ....config import Credentials
+from ....secret import Secret
+from ..protocol import Response
+from ..requests import Request
+from ..retry import Failure
+from .answer import Answer, BrokenAnswerError
+from .credentials import Source
+from .endpoint import Endpoint
+from .signature import Key, Moment, authorization
+
+_CONTENT_TYPE: Final = "application/x-amz-json-1.0"
+_VERSION: Final = "DynamoDB_20120810"
+_REQUEST_LINES: Final = "POST\n/\n"
+_OK: Final = 200
+
+_SKEW_CODES: Final = frozenset({"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed"})
+_LARGEST_SKEW: Final = 240.0
+"""Seconds that a clock may be off before signatures are refused, with a minute to spare (AWS: 5 minutes)."""
+
+
+def _binary(value: object) -> str:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b64encode(value).decode()
+    raise TypeError(f"a request holds no {type(value).__name__}")
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Have the source fetch credentials. Result: ``Credentials``, or a ``Failure``."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Send bytes and receive the answer. Result: the ``Answer``, or a ``Failure``.
+
+    Attributes:
+        data: A whole HTTP request.
+        seconds: After how many seconds to give up.
+    """
+
+    data: Secret
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Second:
+    """What all requests of one second and one set of credentials share."""
+
+    seconds: int
+    credentials: Credentials
+    moment: Moment
+    key: Key
+
+
+class Core:
+    """One endpoint's attempts. It remembers how far this machine's clock is off.
+
+    Safe to use from many threads: what it remembers is replaced as a whole.
+
+    Args:
+        endpoint: Where DynamoDB is.
+        source: Whose signature requests get.
+        agent: The value of the header ``User-Agent``.
+        longest: How many seconds an attempt may take at most.
+        clock: Returns the seconds since the epoch.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, source: Source, *, agent: str, longest: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._endpoint = endpoint
+        self._source = source
+        self._agent = agent
+        self._longest = longest
+        self._clock = clock
+        self._second: _Second | None = None
+        self._skew = 0.0
+
+    def attempts(
+        self, action: str, request: Request, seconds: float
+    ) -> Generator[Fetch | Exchange, Any, Response | Failure]:
+        """Returns the steps of an attempt; they return the response, its binary values as ``Secret``, or a failure."""
+        credentials = self._source.at_hand()
+        if credentials is None:
+            fetched: Credentials | Failure = yield Fetch()
+            if isinstance(fetched, Failure):
+                return fetched
+            credentials = fetched
+        data = self.render(action, request, credentials)
+        answer = yield Exchange(data, min(seconds, self._longest))
+        return self.read(answer) if isinstance(answer, Answer) else answer
+
+    def render(self, action: str, request: Request, credentials: Credentials) -> Secret:
+        """Returns the bytes of a signed HTTP request."""
+        second = self._of_second(int(self._clock() + self._skew), credentials)
+        body = Secret(_encode(request).encode())
+        host, token = self._endpoint.authority, credentials.session_token
+        timestamp, target = second.moment.timestamp, f"{_VERSION}.{action}"
+        signed_token, named_token, sent_token = (
+            (f"\nx-amz-security-token:{token}", ";x-amz-security-token", f"X-Amz-Security-Token: {token}\r\n")
+            if token
+            else ("", "", "")
+        )
+        signature = authorization(
+            second.key,
+            second.moment,
+            _REQUEST_LINES,
+            f"content-type:{_CONTENT_TYPE}\nhost:{host}\nx-amz-date:{timestamp}{signed_token}\nx-amz-target:{target}",
+            f"content-type;host;x-amz-date{named_token};x-amz-target",
+            body,
+        )
+        head = (
+            f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: {_CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            f"X-Amz-Date: {timestamp}\r\n{sent_token}X-Amz-Target: {target}\r\nAuthorization: {signature}\r\n"
+            f"User-Agent: {self._agent}\r\nAccept-Encoding: identity\r\n\r\n"
+        )
+        return Secret(head.encode("latin-1") + body)
+
+    def read(self, answer: Answer) -> Response | Failure:
+        """Returns the response of a complete answer, its binary values as ``Secret``, or what went wrong."""
+        body = Secret(answer.body)
+        expected = answer.headers.get(b"x-amz-crc32")
+        if expected is not None and expected != b"%d" % crc32(body):
+            return failed(BrokenAnswerError("ChecksumError", "the answer's checksum is not that of its body"))
+        try:
+            content: Any = json.loads(body)
+        except ValueError:
+            content = None
+        if isinstance(content, dict):
+            if body.find(b'"B"') >= 0:
+                conceal(content)
+        elif answer.status == _OK:
+            return failed(BrokenAnswerError("ResponseParserError", "the body is no JSON object"))
+        else:
+            content = {}
+        return content if answer.status == _OK else self._refused(answer, content)
+
+    def _refused(self, answer: Answer, content: Mapping[str, Any]) -> Failure:
+        milliseconds = answer.headers.get(b"x-amz-retry-after", b"")
+        request_id = answer.headers.get(b"x-amzn-requestid")
+        code = str(content.get("__type", answer.status)).rpartition("#")[2]
+        return Failure(
+            code=code,
+            status=answer.status,
+            request_id=request_id.decode("latin-1") if request_id else None,
+            reasons=tuple(content.get("CancellationReasons") or ()),
+            retry_after=int(milliseconds) / 1000 if milliseconds.isdigit() else None,
+            is_skewed=code in _SKEW_CODES and self._corrects(answer.headers.get(b"date", b"")),
+        )
+
+    def _corrects(self, date: bytes) -> bool:
+        """Corrects the clock by an answer's date, and returns whether it was so far off."""
+        from email.utils import parsedate_to_datetime
+
+        try:
+            skew = parsedate_to_datetime(date.decode("latin-1")).timestamp() - self._clock()
+        except ValueError:
+            return False
+        is_off = abs(skew - self._skew) > _LARGEST_SKEW
+        if is_off:
+            self._skew = skew
+        return is_off
+
+    def _of_second(self, seconds: int, credentials: Credentials) -> _Second:
+        known = self._second
+        if known is not None and known.seconds == seconds and known.credentials is credentials:
+            return known
+        moment = Moment.at(seconds)
+        key = known.key if known else None
+        if key is None or known is None or known.credentials is not credentials or known.moment.date != moment.date:
+            key = Key.of(credentials, moment.date, self._endpoint.region, "dynamodb")
+        self._second = _Second(seconds, credentials, moment, key)
+        return self._second
+
+
+def failed(error: BrokenAnswerError) -> Failure:
+    """Returns the failure of an attempt that had no usable answer."""
+    return Failure(error.code, answered=False, cause=error)
+
+
+def conceal(content: Any) -> None:
+    """Replaces every binary value of a response, in place, by a ``Secret``: JSON has it in base64."""
+    places = content.items() if isinstance(content, dict) else enumerate(content)
+    for place, value in places:
+        if isinstance(value, str):
+            if place == "B":
+                content[place] = Secret(b64decode(value))
+        elif isinstance(value, dict | list):
+            conceal(value)

@@ -1,0 +1,117 @@
+"""The lean wire: the core over the blocking transport, and over the awaiting one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from ....config import Config, Credentials
+from ....exceptions import ConfigurationError
+from ..botocore_errors import failure_of
+from ..frames import without_frames
+from ..retry import Failure
+from ..timeouts import Timeouts
+from .answer import Answer, BrokenAnswerError
+from .blocking import BlockingTransport
+from .core import Core, Exchange, Fetch, failed
+from .credentials import Source, find_source
+from .endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+_AGENT: Final = "open-alchemy.package-database"
+
+
+class LeanWire:
+    """Carries requests over sockets of its own. To make one may take a while; it opens no connection.
+
+    Args:
+        config: The configuration.
+        endpoint: Where DynamoDB is.
+        environment: The environment's variables.
+
+    Raises:
+        ConfigurationError: The AWS configuration cannot be read.
+    """
+
+    attempt_seconds = 0.0
+    """It gives an attempt up when its time is over."""
+
+    def __init__(self, config: Config, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
+        self._source = _find_source(config, environment)
+        self.attempts = _core(config, endpoint, self._source).attempts
+        self._transport = BlockingTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
+
+    def close(self) -> None:
+        """Closes the idle connections; a later attempt opens new ones."""
+        self._transport.close()
+
+    def perform(self, step: Fetch | Exchange) -> Answer | Credentials | Failure:
+        """Performs a step of an attempt, and returns its result."""
+        if isinstance(step, Fetch):
+            return _fetch(self._source)
+        try:
+            return self._transport.exchange(step.data, step.seconds)
+        except BrokenAnswerError as error:
+            without_frames(error)
+            return failed(error)
+
+
+class AsyncLeanWire:
+    """Carries requests over connections of the running loop. Otherwise a ``LeanWire``."""
+
+    attempt_seconds = 0.0
+
+    def __init__(self, config: Config, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
+        from .awaiting import AwaitingTransport
+
+        self._source = _find_source(config, environment)
+        self.attempts = _core(config, endpoint, self._source).attempts
+        self._transport = AwaitingTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop; a later attempt opens new ones."""
+        await self._transport.aclose()
+
+    async def perform(self, step: Fetch | Exchange) -> Answer | Credentials | Failure:
+        """Performs a step of an attempt, and returns its result."""
+        if isinstance(step, Fetch):
+            import asyncio
+
+            return await asyncio.get_running_loop().run_in_executor(None, _fetch, self._source)
+        try:
+            return await self._transport.exchange(step.data, step.seconds)
+        except BrokenAnswerError as error:
+            without_frames(error)
+            return failed(error)
+
+
+def _find_source(config: Config, environment: Mapping[str, str]) -> Source:
+    source = find_source(config, environment)
+    if source.at_hand() is None:
+        try:
+            source.fetch()
+        except Exception as error:
+            without_frames(error)
+            raise ConfigurationError(f"botocore finds no AWS credentials in this configuration: {error}") from error
+    return source
+
+
+def _core(config: Config, endpoint: Endpoint, source: Source) -> Core:
+    return Core(endpoint, source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
+
+
+def _trust(endpoint: Endpoint) -> SSLContext | None:
+    if not endpoint.is_encrypted:
+        return None
+    from .tls import make_context
+
+    return make_context(endpoint.ca_bundle)
+
+
+def _fetch(source: Source) -> Credentials | Failure:
+    try:
+        return source.fetch() or Failure("NoCredentialsError")
+    except Exception as error:  # noqa: BLE001 (botocore raises a RuntimeError where refreshed credentials are expired)
+        return failure_of(error)

@@ -1,0 +1,82 @@
+"""The ways to one DynamoDB: over either wire, blocking or awaiting. All keep the same promises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.config import Config, Wire
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.facade import AsyncDatabase, Database
+from open_alchemy.package_database.operations import StoreOperation
+from open_alchemy.package_database.process import open_async_database, open_database
+
+FACES = ("lean", "boto3", "lean, async", "boto3, async")
+BLOCKING_FACES = ("lean", "boto3")
+
+
+class Awaited:
+    """The awaiting face for a caller that blocks: each call runs to its end in the same loop."""
+
+    def __init__(self, database: AsyncDatabase) -> None:
+        self._database = database
+        self._runner = asyncio.Runner()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._database, name)
+
+        async def call(**arguments: Any) -> Any:
+            return await method(**arguments)
+
+        return lambda **arguments: self._runner.run(call(**arguments))
+
+    def prepare(self) -> None:
+        self._runner.run(self._database.engine.prepare())
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        async def call() -> Any:
+            await self._database.engine.prepare()
+            return await self._database.engine.execute(operation, deadline)
+
+        return self._runner.run(call())
+
+    def close(self) -> None:
+        self._runner.run(self._database.aclose())
+        self._runner.close()
+
+
+@contextmanager
+def awaited(database: AsyncDatabase) -> Iterator[TDatabase]:
+    adapter = Awaited(database)
+    try:
+        yield cast("TDatabase", adapter)
+    finally:
+        adapter.close()
+
+
+def execute(database: TDatabase, operation: StoreOperation) -> Any:
+    """Has the engine behind a database carry out an operation that no function asks for."""
+    engine = database if isinstance(database, Awaited) else cast("Database", database).engine
+    return engine.execute(operation, Deadline(5))
+
+
+@contextmanager
+def open_face(face: str, config: Config) -> Iterator[TDatabase]:
+    """Opens a database of its own, with its wire made, so that its loading is not measured."""
+    wire, _, is_async = face.partition(", ")
+    config = replace(config, wire=cast("Wire", wire))
+    if is_async:
+        with awaited(open_async_database(config)) as database:
+            cast("Any", database).prepare()
+            yield database
+    else:
+        blocking = open_database(config)
+        blocking.engine.prepare()
+        try:
+            yield blocking
+        finally:
+            cast("Any", blocking.engine).close()

@@ -1,0 +1,320 @@
+"""The face for await: loops, cancellation, closing, and a loop that goes on meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from open_alchemy import package_database
+from open_alchemy.package_database import AsyncTDatabase, TDatabase, ValidationError, process
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.facade import AsyncDatabase, Database
+from open_alchemy.package_database.process import open_async_database
+from tests.canned_server import Handler, serve, stay_silent, succeed
+from tests.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
+from tests.simulation.invariants import check_specs
+
+ROOT = Path(__file__).parents[2]
+ITEM = {"Item": {"version": {"S": "1.0"}}}
+
+
+def open_at(url: str, *, deadline: float = 5.0) -> AsyncDatabase:
+    return open_async_database(
+        Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+    )
+
+
+async def version(database: AsyncTDatabase) -> str:
+    return await database.get_latest_spec_version(sub="u1", name="a")
+
+
+def functions(face: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(face).items() if inspect.isfunction(value) and name[0] != "_"}
+
+
+def test_both_faces_have_the_same_functions() -> None:
+    blocking, awaiting = functions(TDatabase), functions(AsyncTDatabase)
+
+    assert len(blocking) == 15
+    assert awaiting.keys() - blocking.keys() == {"aclose"}
+    for name, function in blocking.items():
+        assert inspect.signature(awaiting[name]) == inspect.signature(function)
+        assert getattr(AsyncDatabase, name).__doc__ == function.__doc__
+        assert inspect.iscoroutinefunction(
+            inspect.unwrap(getattr(AsyncDatabase, name), stop=inspect.iscoroutinefunction)
+        )
+
+
+@pytest.fixture
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before the first call of ``get()`` and ``get_async()``."""
+    monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(process, "_async_database", None)
+    monkeypatch.setattr(process, "_pinned_stage", None)
+    monkeypatch.setenv("STAGE", "TEST")
+
+
+def test_get_async_returns_the_same_database_every_time(fresh_process: None) -> None:
+    assert package_database.get_async() is package_database.get_async()
+
+
+def test_get_async_says_what_is_wrong(fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE", "OTHER")
+
+    with pytest.raises(package_database.ConfigurationError, match="STAGE is 'OTHER'"):
+        package_database.get_async()
+
+
+def test_a_pinned_stage_holds_for_both_faces(fresh_process: None) -> None:
+    database: Any = package_database.get_async()
+    process.pin_stage("TEST")
+    process.connect(Config("TEST", "eu-west-1", endpoint_url="http://127.0.0.1:1", deadline=0.5))
+
+    again: Any = package_database.get_async()
+    assert again is database
+    assert database.engine.config.endpoint_url == "http://127.0.0.1:1"
+    assert database.deadline == 0.5
+
+
+def test_an_argument_is_refused_before_any_io() -> None:
+    database = open_at("http://127.0.0.1:1")
+
+    with pytest.raises(ValidationError, match="sub must have"):
+        asyncio.run(database.get_spec(sub="", name="a"))
+
+
+def test_many_calls_at_once_share_a_bounded_number_of_connections() -> None:
+    async def calls(database: AsyncDatabase) -> list[str]:
+        return await asyncio.gather(*(version(database) for _ in range(200)))
+
+    with serve(succeed(ITEM)) as server:
+        assert asyncio.run(calls(open_at(server.url))) == ["1.0"] * 200
+
+        assert 1 < server.connections <= 50
+
+
+def test_one_database_serves_one_loop_after_the_other() -> None:
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+
+        assert [asyncio.run(version(database)) for _ in range(3)] == ["1.0"] * 3
+        assert server.connections == 3
+
+
+def test_one_database_serves_several_loops_at_once() -> None:
+    async def calls() -> None:
+        found.extend([await version(database) for _ in range(50)])
+
+    found: list[str] = []
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+        threads = [threading.Thread(target=lambda: asyncio.run(calls())) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert found == ["1.0"] * 200
+        assert server.connections == 4
+
+
+def await_close(closed: list[bool]) -> Callable[[Handler], None]:
+    """Answers, and notes when the client closes the connection."""
+
+    def answer(handler: Handler) -> None:
+        succeed(ITEM)(handler)
+        handler.connection.settimeout(5)
+        closed.append(handler.connection.recv(1) == b"")
+        handler.close_connection = True
+
+    return answer
+
+
+async def leave_the_context(database: AsyncDatabase) -> None:
+    async with database as entered:
+        assert entered is database
+        await version(database)
+
+
+async def close_by_hand(database: AsyncDatabase) -> None:
+    await version(database)
+    await database.aclose()
+    await database.aclose()
+
+
+async def leave_the_loop(database: AsyncDatabase) -> None:
+    await version(database)
+
+
+@pytest.mark.parametrize("end", [leave_the_context, close_by_hand, leave_the_loop])
+def test_connections_are_closed(end: Callable[[AsyncDatabase], Any]) -> None:
+    closed: list[bool] = []
+    with serve(await_close(closed)) as server:
+        asyncio.run(end(open_at(server.url)))
+        end_of_wait = time.monotonic() + 5
+        while not closed and time.monotonic() < end_of_wait:
+            time.sleep(0.01)
+
+    assert closed == [True]
+
+
+def test_a_database_that_was_closed_opens_new_connections() -> None:
+    async def use(database: AsyncDatabase) -> str:
+        await close_by_hand(database)
+        return await version(database)
+
+    with serve(succeed(ITEM)) as server:
+        assert asyncio.run(use(open_at(server.url))) == "1.0"
+        assert server.connections == 2
+
+
+def test_closing_what_was_never_used_does_nothing() -> None:
+    asyncio.run(open_at("http://127.0.0.1:1").aclose())
+
+
+def test_nothing_is_left_open_when_a_process_ends() -> None:
+    script = (
+        "import asyncio, sys\n"
+        "from tests.unit.test_async import open_at, version\n"
+        "database = open_at(sys.argv[1])\n"
+        "print([asyncio.run(version(database)) for _ in range(2)])\n"
+    )
+    with serve(succeed(ITEM)) as server:
+        finished = subprocess.run(
+            [sys.executable, "-X", "dev", "-W", "error", "-c", script, server.url],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "['1.0', '1.0']\n", "")
+
+
+def test_a_call_that_is_cancelled_leaves_no_connection_behind() -> None:
+    async def use(database: AsyncDatabase) -> str:
+        for _ in range(60):
+            call = asyncio.create_task(version(database))
+            await asyncio.sleep(0.01)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        engine: Any = database.engine
+        (pool,) = engine._wire._transport._pools.values()
+        assert (pool.idle, pool.open) == ([], set())
+        return await asyncio.wait_for(version(database), 5)
+
+    with serve(*[stay_silent] * 60, succeed(ITEM)) as server:
+        assert asyncio.run(use(open_at(server.url))) == "1.0"
+
+
+def test_a_call_may_be_given_less_time_than_its_deadline() -> None:
+    async def use(database: AsyncDatabase) -> None:
+        async with asyncio.timeout(0.05):
+            await version(database)
+
+    with serve(stay_silent) as server, pytest.raises(TimeoutError):
+        asyncio.run(use(open_at(server.url)))
+
+
+class Interrupted(AsyncMemoryEngine):
+    """Cancels the call at its nth step on the store."""
+
+    def __init__(self, store: MemoryStore, steps: int) -> None:
+        super().__init__(store)
+        self.steps = steps
+
+    async def execute(self, *arguments: Any) -> Any:
+        if self.steps == 0:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+        self.steps -= 1
+        await asyncio.sleep(0)
+        return await super().execute(*arguments)
+
+
+@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("function", ["create_update_spec", "delete_spec", "delete_all"])
+def test_a_call_that_is_cancelled_at_any_step_leaves_whole_specs(function: str, steps: int) -> None:
+    store = MemoryStore()
+    plain = Database(MemoryEngine(store), deadline=5)
+    for number in range(3):
+        plain.create_update_spec(sub="u1", name="a", version=str(number), model_count=1)
+    arguments: dict[str, dict[str, Any]] = {
+        "create_update_spec": {"sub": "u1", "name": "a", "version": "new", "model_count": 1},
+        "delete_spec": {"sub": "u1", "name": "a"},
+        "delete_all": {"sub": "u1"},
+    }
+    database = AsyncDatabase(Interrupted(store, steps), deadline=5)
+
+    async def call() -> bool:
+        task = asyncio.create_task(getattr(database, function)(**arguments[function]))
+        await asyncio.wait([task])
+        return task.cancelled()
+
+    was_cancelled = asyncio.run(call())
+
+    check_specs(store)
+    assert was_cancelled or steps > 0
+
+
+LOOP_WATCH = """
+import asyncio, socket, sys, threading, time
+from open_alchemy import package_database
+
+database = package_database.get_async()
+blocking = []
+for module, name in ((socket, "getaddrinfo"), (time, "sleep")):
+    def watched(*arguments, original=getattr(module, name), name=name, **options):
+        if threading.current_thread() is threading.main_thread():
+            blocking.append(name)
+        return original(*arguments, **options)
+    setattr(module, name, watched)
+
+async def main():
+    longest, over = 0.0, False
+    async def use():
+        nonlocal over
+        for _ in range(20):
+            assert await database.get_latest_spec_version(sub="u1", name="My.Spec") == "1.0"
+        over = True
+    task = asyncio.create_task(use())
+    while not over:
+        start = time.thread_time()
+        await asyncio.sleep(0)
+        longest = max(longest, time.thread_time() - start)
+    await task
+    print(f"{longest * 1000:.1f}", blocking, "boto3" in sys.modules)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("wire", ["lean", "boto3"])
+def test_the_loop_goes_on_while_a_database_is_first_used(wire: str) -> None:
+    """Counts the loop's own CPU time, which a machine under load does not stretch."""
+    with serve(succeed(ITEM)) as server:
+        environment = {"STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": server.url, "PACKAGE_DATABASE_WIRE": wire}
+        finished = subprocess.run(
+            [sys.executable, "-c", LOOP_WATCH],
+            env={**os.environ, **environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+    milliseconds, called = finished.stdout.split(maxsplit=1)
+    assert called.strip() == f"[] {wire == 'boto3'}"
+    assert float(milliseconds) < 20
