@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -122,7 +122,7 @@ class Part:
                 shutil.copyfileobj(self._file, file)
             private_files.save(file)
         new.replace(path)
-        _save_folder(path)
+        private_files.save_folder(path)
         self._file.close()
         self._path.unlink()
 
@@ -163,11 +163,3 @@ def open_part(path: Path, sub: str | None, place: str, *, replace: bool) -> Iter
         part = Part(file, part_path, sub, place)
         part.resume()
         yield part
-
-
-def _save_folder(path: Path) -> None:
-    # Windows opens no folder; there the name of a file is not known to be on the disk.
-    with suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -16,7 +17,9 @@ def create(path: Path) -> BinaryIO:
         OSError: It is there already, also as a link, or cannot be created.
     """
     # O_EXCL follows no link (POSIX, open).
-    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _PRIVATE), "w+b")
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _PRIVATE), "w+b")
+    save_folder(path)
+    return file
 
 
 def reopen(path: Path) -> BinaryIO:
@@ -35,3 +38,13 @@ def save(file: BinaryIO) -> None:
     """Waits until what was written is on the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def save_folder(path: Path) -> None:
+    """Waits until the name of a file is on the disk, where the system can tell: Windows opens no folder."""
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
