@@ -27,6 +27,7 @@ from open_alchemy.package_database.engines.dynamodb.administration import Admini
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.maintenance import export as export_module
 from open_alchemy.package_database.operations import Page, Scan
+from open_alchemy.package_database.tables.imports import MAX_TOGETHER
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
 from tests.canary import HASH, SALT, find
 from tests.memory import MemoryEngine
@@ -229,6 +230,20 @@ def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
         assert message in result.stderr
 
     assert contents(1) == [None, []]
+
+
+@stored
+def test_nothing_of_a_long_file_is_imported_where_its_end_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    for number in range(MAX_TOGETHER + 2):
+        store_credentials(f"u{number}")
+    succeed("export", "--all", str(path))
+    empty(MAX_TOGETHER + 2)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+    assert run("import", str(path)).exit_code == 2
+
+    assert package_database.get().list_credentials(sub="u0") == []
 
 
 @stored
