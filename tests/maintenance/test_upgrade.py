@@ -18,7 +18,7 @@ from open_alchemy.package_database.facade import run
 from open_alchemy.package_database.maintenance.marks import Marks
 from open_alchemy.package_database.maintenance.upgrade import State, check_one_form, survey, upgrade
 from open_alchemy.package_database.operations import Failures, Item, Steps, Transact
-from open_alchemy.package_database.tables.version_4 import Form, form
+from open_alchemy.package_database.tables.version_4 import Form, decoded, form
 from tests.canary import HASH, SALT, find
 from tests.maintenance.stores import Interruption, credentials, put, reader
 from tests.memory import MemoryEngine, MemoryStore
@@ -81,6 +81,13 @@ def run_upgrade(store: MemoryStore, path: Path, before: Callable[[], None] = lam
 )
 def test_the_form_of_secrets_is_seen(secrets: tuple[bytes, bytes], expected: Form) -> None:
     assert form(credentials(secret=secrets[0], salt=secrets[1])) is expected
+
+
+def test_what_pynamodb_stored_of_four_bytes_becomes_those_bytes() -> None:
+    """The example of https://pynamodb.readthedocs.io/en/stable/upgrading_binary.html."""
+    item = credentials(secret=bytes.fromhex("79 76 37 77 44 51 3D 3D"), salt=b"")
+
+    assert decoded(item)["secret_key_hash"] == bytes.fromhex("CA FE F0 0D")
 
 
 @pytest.mark.parametrize("secrets", [RAW, HEX])
