@@ -29,18 +29,19 @@ class LocalServerError(BaseError):
 
 
 @contextmanager
-def run(port: int = 0) -> Iterator[str]:
+def run(port: int = 0, *, module: str = __name__) -> Iterator[str]:
     """Runs the server while the context is open, and gives its URL.
 
     Args:
         port: The port on the loopback interface; 0 for a free one.
+        module: What the child runs: a module that calls ``serve`` with the port that is its argument.
 
     Raises:
         LocalServerError: moto is not installed, the port is taken, or the server does not start.
     """
     if find_spec("moto") is None or find_spec("flask") is None:
         raise LocalServerError("the local DynamoDB needs moto: pip install 'open-alchemy.package-database[test]'")
-    command = [sys.executable, "-m", __name__, str(port)]
+    command = [sys.executable, "-m", module, str(port)]
     with TemporaryFile() as complaints:
         # The pipe to its standard input closes when this process ends, however it ends.
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
@@ -90,12 +91,11 @@ def _exit_with_parent() -> None:
     os._exit(0)
 
 
-def _serve(port: int) -> None:
-    """Serves in this process; prints the port when it is ready."""
+def serve(port: int, application: Application) -> None:
+    """Serves in this process, until it or its parent ends; prints the port when it is ready."""
     import logging
     import signal
 
-    from moto.moto_server.werkzeug_app import create_backend_app
     from werkzeug.serving import make_server
 
     # Ctrl-C is for the parent, which may still need the server to clean up.
@@ -104,7 +104,7 @@ def _serve(port: int) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     parent = os.getppid()
     # Threads keep connections open while the lock admits one request.
-    server = make_server(_HOST, port, _one_at_a_time(create_backend_app("dynamodb")), threaded=True)
+    server = make_server(_HOST, port, _one_at_a_time(application), threaded=True)
 
     def exit_with_parent() -> None:
         # A fork of the parent may keep the pipe open after it.
@@ -117,4 +117,6 @@ def _serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    from moto.moto_server.werkzeug_app import create_backend_app
+
+    serve(int(sys.argv[1]), create_backend_app("dynamodb"))

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from open_alchemy.package_database import BaseError, local_server
+from open_alchemy.package_database import BaseError, TDatabase, local_server
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.tables.schema import TABLES
+from tests.faces import BLOCKING_FACES, open_face
 from tests.faults.faults import (
     CALLS,
     LASTING,
@@ -38,14 +39,15 @@ INTRODUCTION = f"""\
 
 This page is written by `python -m tests.faults`. Each fault stands between the package and a local DynamoDB, over real
 sockets. {len(CALLS)} calls meet it, with the deadline of {DEADLINE:.0f} seconds: a transaction, a put, a read, a query,
-a delete of many versions and a batch. The times are those of one run, on a machine with 2 cores.
+a delete of many versions and a batch. The times, in seconds, are those of one run over each wire, on a
+machine with 2 cores.
 
 A fault that passes meets the first request of a call, and is not seen: the call's effect is there exactly once. A fault
 that lasts is a typed error, and the call's effect is there whole or not at all; a delete may have gone a part of the
 way.
 
-| fault | what the caller gets | seconds, median | seconds, most |
-|---|---|---|---|
+| fault | what the caller gets | lean wire: median | most | boto3: median | most |
+|---|---|---|---|---|---|
 """
 
 
@@ -73,19 +75,22 @@ def _row(
     empty: Callable[[], None],
 ) -> str:
     told: dict[str, None] = {}
-    seconds = []
-    for name, (perform, _) in CALLS.items():
-        if meets(fault, name):
-            empty()
-            fill(direct)
-            with run() as url:
-                result, took = _measure(perform, open_at(url, deadline=DEADLINE))
-            told[result] = None
-            seconds.append(took)
-    return f"| {title} | {', '.join(told)} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |\n"
+    columns = ""
+    for face in BLOCKING_FACES:
+        seconds = []
+        for name, (perform, _) in CALLS.items():
+            if meets(fault, name):
+                empty()
+                fill(direct)
+                with run() as url, open_face(face, config_of(url, deadline=DEADLINE)) as database:
+                    result, took = _measure(perform, database)
+                told[result] = None
+                seconds.append(took)
+        columns += f" {statistics.median(seconds):.2f} | {max(seconds):.2f} |"
+    return f"| {title} | {', '.join(told)} |{columns}\n"
 
 
-def _measure(perform: Callable[[Database], object], database: Database) -> tuple[str, float]:
+def _measure(perform: Callable[[TDatabase], object], database: TDatabase) -> tuple[str, float]:
     start = time.monotonic()
     try:
         perform(database)

@@ -206,7 +206,7 @@ def config_of(url: str, *, deadline: float) -> Config:
 
 
 def open_at(url: str, *, deadline: float) -> Database:
-    """Returns a database whose client is made, so that its loading is not measured."""
+    """Returns a database whose wire is made, so that its loading is not measured."""
     database = open_database(config_of(url, deadline=deadline))
     database.engine.prepare()
     return database

@@ -22,6 +22,7 @@ from open_alchemy.package_database.operations import (
     Transact,
 )
 from open_alchemy.package_database.tables import credentials, imports, specs, users
+from open_alchemy.package_database.tables.access_pattern import AccessPattern
 from open_alchemy.package_database.tables.items import Entry
 from open_alchemy.package_database.tables.schema import LATEST, SPECS, padded, record_keys
 from tests.memory import MemoryStore
@@ -36,23 +37,34 @@ Step: TypeAlias = tuple[int, Fault | None]
 
 _MOST_STEPS = 500
 
-_KINDS: dict[str, Callable[[Plan], Steps[Any]]] = {
-    "create": lambda plan: specs.create_update_spec.steps(
-        sub=plan.sub, name=plan.name, version=plan.version, model_count=1
+_KINDS: dict[str, tuple[AccessPattern[..., Any], Callable[[Plan], dict[str, Any]]]] = {
+    "create": (
+        specs.create_update_spec,
+        lambda plan: {"sub": plan.sub, "name": plan.name, "version": plan.version, "model_count": 1},
     ),
-    "delete": lambda plan: specs.delete_spec.steps(sub=plan.sub, name=plan.name),
-    "delete all specs": lambda plan: specs.delete_all_specs.steps(sub=plan.sub),
-    "delete all": lambda plan: users.delete_all.steps(sub=plan.sub),
-    "get": lambda plan: specs.get_spec.steps(sub=plan.sub, name=plan.name),
-    "list": lambda plan: specs.list_spec_versions.steps(sub=plan.sub, name=plan.name),
-    "list specs": lambda plan: specs.list_specs.steps(sub=plan.sub),
-    "store key": lambda plan: credentials.create_update_credentials.steps(
-        sub=plan.sub, id_="1", public_key=plan.version, secret_key_hash=b"hash", salt=b"salt"
+    "delete": (specs.delete_spec, lambda plan: {"sub": plan.sub, "name": plan.name}),
+    "delete all specs": (specs.delete_all_specs, lambda plan: {"sub": plan.sub}),
+    "delete all": (users.delete_all, lambda plan: {"sub": plan.sub}),
+    "get": (specs.get_spec, lambda plan: {"sub": plan.sub, "name": plan.name}),
+    "list": (specs.list_spec_versions, lambda plan: {"sub": plan.sub, "name": plan.name}),
+    "list specs": (specs.list_specs, lambda plan: {"sub": plan.sub}),
+    "store key": (
+        credentials.create_update_credentials,
+        lambda plan: {
+            "sub": plan.sub,
+            "id_": "1",
+            "public_key": plan.version,
+            "secret_key_hash": b"hash",
+            "salt": b"salt",
+        },
     ),
-    "delete key": lambda plan: credentials.delete_credentials.steps(sub=plan.sub, id_="1"),
-    "delete all keys": lambda plan: credentials.delete_all_credentials.steps(sub=plan.sub),
-    "import": lambda plan: imports.import_items(exported(plan)),
-    "get user": lambda plan: credentials.get_user.steps(public_key=plan.version),
+    "delete key": (credentials.delete_credentials, lambda plan: {"sub": plan.sub, "id_": "1"}),
+    "delete all keys": (credentials.delete_all_credentials, lambda plan: {"sub": plan.sub}),
+    "get user": (credentials.get_user, lambda plan: {"public_key": plan.version}),
+    "import": (
+        AccessPattern("Import a spec.", imports.import_items, unbounded=True),
+        lambda plan: {"entries": exported(plan)},
+    ),
 }
 
 
@@ -86,6 +98,15 @@ class Plan:
     name: str = "a"
 
 
+Begin: TypeAlias = Callable[[AccessPattern[..., Any], dict[str, Any]], Any]
+"""Begins a call: returns its steps, a generator or a coroutine that yields operations."""
+
+
+def by_the_pattern(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> Steps[Any]:
+    """Begins a call by the access pattern alone."""
+    return pattern.steps(**arguments)
+
+
 @dataclass
 class Call:
     """A call at work.
@@ -93,6 +114,7 @@ class Call:
     Attributes:
         plan: What is called.
         mark: What no other call has, for its revisions.
+        begin: How it is begun.
         answer: What it returned, or the error that it raised.
         is_over: Whether it returned, raised or crashed.
         is_crashed: Whether its caller is gone.
@@ -102,6 +124,7 @@ class Call:
 
     plan: Plan
     mark: str
+    begin: Begin = by_the_pattern
     answer: Any = None
     is_over: bool = False
     is_crashed: bool = False
@@ -121,7 +144,8 @@ class Call:
     def operation(self) -> StoreOperation:
         """What it asks of the store next."""
         if self._steps is None:
-            self._steps = _KINDS[self.plan.kind](self.plan)
+            pattern, arguments = _KINDS[self.plan.kind]
+            self._steps = self.begin(pattern, arguments(self.plan))
             self._resume(None)
         assert not isinstance(self._operation, Stamp | Backoff | None)
         return self._operation
@@ -158,17 +182,20 @@ class Call:
 
     def _resume(self, result: object) -> None:
         """Gives the pattern a result, and runs it up to its next step on the store, or to its end."""
+        global at_work  # noqa: PLW0603 (one call resumes at a time)
+        at_work = self
         assert self._steps is not None
         try:
             self._operation = self._steps.send(result)
             while isinstance(self._operation, Stamp | Backoff):
-                self._operation = self._steps.send(self._stamp() if isinstance(self._operation, Stamp) else None)
+                self._operation = self._steps.send(self.stamp() if isinstance(self._operation, Stamp) else None)
         except StopIteration as stop:
             self._end(stop.value)
         except BaseError as error:
             self._end(error)
 
-    def _stamp(self) -> Stamped:
+    def stamp(self) -> Stamped:
+        """Returns the time of its next try, and a revision."""
         now = self.plan.now[min(self._stamps, len(self.plan.now) - 1)]
         self._stamps += 1
         return Stamped(now, f"{self.mark}, try {self._stamps}")
@@ -177,12 +204,18 @@ class Call:
         self.answer, self.is_over = answer, True
 
 
+at_work: Call
+"""The call that was resumed last."""
+
+
 class Run:
     """Calls on a store, and the steps that they took so far."""
 
-    def __init__(self, store: MemoryStore, plans: Sequence[Plan], *, mark: str = "call") -> None:
+    def __init__(
+        self, store: MemoryStore, plans: Sequence[Plan], *, mark: str = "call", begin: Begin = by_the_pattern
+    ) -> None:
         self.store = store
-        self.calls = [Call(plan, f"{mark} {number}") for number, plan in enumerate(plans)]
+        self.calls = [Call(plan, f"{mark} {number}", begin) for number, plan in enumerate(plans)]
         self.schedule: list[Step] = []
 
     @property
@@ -228,7 +261,9 @@ def execute(store: MemoryStore, plan: Plan) -> Any:
     return run.calls[0].answer
 
 
-def explore(store: MemoryStore, plans: Sequence[Plan], *, faults: int = 0) -> Iterator[Run]:
+def explore(
+    store: MemoryStore, plans: Sequence[Plan], *, faults: int = 0, begin: Begin = by_the_pattern
+) -> Iterator[Run]:
     """Yields every state that the calls can reach, each once.
 
     A crash of a caller is among them without a fault: it is the state in which it takes no further step, while the
@@ -238,12 +273,13 @@ def explore(store: MemoryStore, plans: Sequence[Plan], *, faults: int = 0) -> It
         store: The store at the start.
         plans: The calls.
         faults: How many faults may happen in a run.
+        begin: How a call is begun.
     """
     seen: set[object] = set()
     schedules: list[list[Step]] = [[]]
     while schedules:
         schedule = schedules.pop()
-        run = Run(store.copy(), plans)
+        run = Run(store.copy(), plans, begin=begin)
         for number, fault in schedule:
             run.step(number, fault)
         happened = sum(fault is not None for _, fault in schedule)

@@ -149,7 +149,7 @@ class Core:
         except ValueError:
             content = None
         if isinstance(content, dict):
-            if body.find(b'"B"') >= 0:
+            if body.find(b'"B') >= 0:
                 conceal(content)
         elif answer.status == _OK:
             return failed(BrokenAnswerError("ResponseParserError", "the body is no JSON object"))
@@ -204,8 +204,9 @@ def conceal(content: Any) -> None:
     """Replaces every binary value of a response, in place, by a ``Secret``: JSON has it in base64."""
     places = content.items() if isinstance(content, dict) else enumerate(content)
     for place, value in places:
-        if isinstance(value, str):
-            if place == "B":
-                content[place] = Secret(b64decode(value))
+        if place == "B" and isinstance(value, str):
+            content[place] = Secret(b64decode(value))
+        elif place == "BS" and isinstance(value, list):
+            content[place] = [Secret(b64decode(binary)) for binary in value]
         elif isinstance(value, dict | list):
             conceal(value)

@@ -1,0 +1,116 @@
+"""What the facade asks of DynamoDB, found by running every access pattern and reading the engine's requests."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from open_alchemy.package_database import NotFoundError
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.engines.dynamodb.protocol import Attempt, Protocol, Sleep
+from open_alchemy.package_database.engines.dynamodb.retry import Quota
+from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.operations import StoreOperation, drive
+from open_alchemy.package_database.tables import ACCESS_PATTERNS
+from open_alchemy.package_database.tables.schema import LATEST
+from tests.memory import MemoryEngine, MemoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A request for a table, or an index of it, and the IAM action that must be allowed for it."""
+
+    operation: str
+    action: str
+    table: str
+    index: str | None
+
+
+_READS = {"GetItem", "BatchGetItem", "Query", "Scan"}
+_TRANSACTION = {
+    "Put": "PutItem",
+    "Delete": "DeleteItem",
+    "Update": "UpdateItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
+_ARGUMENTS: dict[str, Any] = {
+    "sub": "u1",
+    "name": "a",
+    "version": "1",
+    "model_count": 1,
+    "id_": "laptop",
+    "public_key": "pk",
+    "secret_key_hash": b"hash",
+    "salt": b"salt",
+}
+
+
+def uses() -> dict[str, set[Use]]:
+    """Returns what each access pattern asks for, in every state of the store in which it asks for something else."""
+    names = [pattern.name for pattern in ACCESS_PATTERNS]
+    return {name: {use for store in _stores() for use in _run(name, store)} for name in names}
+
+
+def only_reads(found: set[Use]) -> bool:
+    """Returns whether none of the requests writes."""
+    return all(use.action in _READS for use in found)
+
+
+class _Recorder(MemoryEngine):
+    """The in-memory model, which also puts each operation in DynamoDB's words, and writes them down."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.uses: set[Use] = set()
+        self._protocol = Protocol(Quota(), random=lambda: 0, token=lambda: "token")
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        drive(self._protocol.carry_out(operation, deadline), self._answer)
+        return super().execute(operation, deadline)
+
+    def _answer(self, step: Attempt | Sleep) -> Any:
+        assert isinstance(step, Attempt)
+        self.uses.update(_uses(step.action, step.request))
+        return {"Items": []}
+
+
+def _uses(operation: str, request: dict[str, Any]) -> Iterator[Use]:
+    match operation:
+        case "TransactWriteItems":
+            for item in request["TransactItems"]:
+                for kind, content in item.items():
+                    yield Use(operation, _TRANSACTION[kind], content["TableName"], None)
+        case "BatchWriteItem":
+            for table in request["RequestItems"]:
+                yield Use(operation, operation, table, None)
+        case _:
+            yield Use(operation, operation, request["TableName"], request.get("IndexName"))
+
+
+def _stores() -> list[MemoryStore]:
+    """Returns an empty store, one with a user's spec and credentials, and that one without its latest record."""
+    full = MemoryStore()
+    for version in ("1", "2"):
+        _call("create_update_spec", MemoryEngine(full), version=version)
+    _call("create_update_credentials", MemoryEngine(full))
+    # Version 4 may leave version records without the latest.
+    torn = full.copy()
+    torn.items = {place: item for place, item in full.items.items() if not place[2].startswith(LATEST.encode())}
+    return [MemoryStore(), full, torn]
+
+
+def _run(name: str, store: MemoryStore) -> set[Use]:
+    recorder = _Recorder(store)
+    with suppress(NotFoundError):
+        _call(name, recorder)
+    return recorder.uses
+
+
+def _call(name: str, engine: MemoryEngine, **changed: Any) -> None:
+    (pattern,) = (pattern for pattern in ACCESS_PATTERNS if pattern.name == name)
+    parameters = inspect.signature(pattern.steps).parameters.values()
+    arguments = {each.name: _ARGUMENTS[each.name] for each in parameters if each.default is each.empty}
+    getattr(Database(engine, deadline=5), name)(**{**arguments, **changed})

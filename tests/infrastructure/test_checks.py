@@ -1,0 +1,36 @@
+"""What others' checks say of the template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cfnlint.api import lint
+
+from tests.infrastructure.synthesis import Synthesis, synthesize
+
+WITHOUT_RECOVERY = """
+from infrastructure import app
+
+built = app.build()
+table = built.node.find_child(app.STACK).node.find_child("SpecsTable").node.default_child
+table.point_in_time_recovery_specification = None
+built.synth()
+"""
+
+
+def test_cfn_lint_finds_nothing(synthesis: Synthesis) -> None:
+    found = lint(synthesis.file.read_text(encoding="utf-8"))
+
+    assert [str(match) for match in found] == []
+
+
+def test_the_aws_solutions_checks_of_cdk_nag_find_nothing(synthesis: Synthesis) -> None:
+    assert synthesis.exit_code == 0, synthesis.said
+    assert "Template validation found issues" not in synthesis.said
+
+
+def test_what_the_aws_solutions_checks_find_fault_with_is_not_deployed(tmp_path: Path) -> None:
+    synthesis = synthesize(tmp_path, "-c", WITHOUT_RECOVERY)
+
+    assert synthesis.exit_code != 0
+    assert "The DynamoDB table does not have Point-in-time Recovery enabled. (AwsSolutions)" in synthesis.said

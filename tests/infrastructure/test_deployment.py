@@ -1,0 +1,194 @@
+"""The template goes through CloudFormation, of moto, and the production tests run against what comes out.
+
+moto's CloudFormation makes no alarms, and passes over point-in-time recovery and encryption: ``test_template`` has
+those.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from open_alchemy.package_database import local_server
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS
+from open_alchemy.package_database.engines.dynamodb.administration import create_table
+from open_alchemy.package_database.operations import Table
+from open_alchemy.package_database.tables import ACCESS_PATTERNS
+from open_alchemy.package_database.tables.schema import TABLES
+from tests.infrastructure.synthesis import ROOT, Synthesis
+
+PRODUCTION = ROOT / "tests" / "production"
+REGION = "eu-west-1"
+STACK = "PackageDatabase"
+
+FAILS = """
+def test_fails(database, sub):
+    database.create_update_spec(sub=sub, name="a", version="1", model_count=1)
+    database.create_update_credentials(sub=sub, id_="a", public_key="a", secret_key_hash=b"", salt=b"")
+    assert database.list_specs(sub=sub) == []
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """An AWS with the stack."""
+
+    url: str
+
+    def client(self, service: str) -> Any:
+        return boto3.session.Session().client(
+            service,  # type: ignore[call-overload]
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id=DUMMY_CREDENTIALS.access_key_id,
+            aws_secret_access_key=DUMMY_CREDENTIALS.secret_access_key,
+        )
+
+    def stacks(self) -> list[Any]:
+        found: list[Any] = self.client("cloudformation").describe_stacks()["Stacks"]
+        return found
+
+
+@contextmanager
+def deployed(synthesis: Synthesis) -> Iterator[Cloud]:
+    with local_server.run(module="tests.infrastructure.aws") as url:
+        cloud = Cloud(url)
+        cloud.client("cloudformation").create_stack(
+            StackName=STACK,
+            TemplateBody=synthesis.file.read_text(encoding="utf-8"),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+        )
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def cloud(synthesis: Synthesis) -> Iterator[Cloud]:
+    with deployed(synthesis) as cloud:
+        yield cloud
+
+
+def run_production_tests(
+    folder: Path, path: str = "production", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a copy of the production tests, as one would who has only that folder and the installed package."""
+    shutil.copytree(PRODUCTION, folder / "production", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_", "STAGE"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers", path],
+        cwd=folder,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def of(cloud: Cloud) -> dict[str, str]:
+    """Returns the environment in which the production tests meet the cloud."""
+    return {
+        "STAGE": "PROD",
+        "AWS_ENDPOINT_URL_DYNAMODB": cloud.url,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": DUMMY_CREDENTIALS.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": DUMMY_CREDENTIALS.secret_access_key,
+    }
+
+
+def count_items(cloud: Cloud) -> dict[str, int]:
+    return {table.name: cloud.client("dynamodb").scan(TableName=table.name)["Count"] for table in TABLES}
+
+
+def test_the_stack_is_deployed_and_tells_the_names(cloud: Cloud) -> None:
+    (stack,) = cloud.stacks()
+
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert outputs["SpecsTableName"] == "package.specs"
+    assert outputs["CredentialsTableName"] == "package.credentials"
+    assert outputs["SpecsTableArn"].endswith(":table/package.specs")
+    assert outputs["CredentialsTableArn"].endswith(":table/package.credentials")
+    assert outputs["ReadWritePolicyArn"].endswith(":policy/PackageDatabaseReadWrite")
+    assert outputs["ReadOnlyPolicyArn"].endswith(":policy/PackageDatabaseReadOnly")
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_deployed_table_is_the_one_of_the_schema_and_is_protected(cloud: Cloud, table: Table) -> None:
+    request = create_table(table)
+
+    description = cloud.client("dynamodb").describe_table(TableName=table.name)["Table"]
+
+    assert description["KeySchema"] == request["KeySchema"]
+    for kind in ("LocalSecondaryIndexes", "GlobalSecondaryIndexes"):
+        indexes = [(index["IndexName"], index["KeySchema"]) for index in description.get(kind, ())]
+        assert indexes == [(index["IndexName"], index["KeySchema"]) for index in request.get(kind, ())]
+    assert description["DeletionProtectionEnabled"] is True
+
+
+def test_the_tables_outlive_the_stack(synthesis: Synthesis) -> None:
+    with deployed(synthesis) as cloud:
+        cloud.client("cloudformation").delete_stack(StackName=STACK)
+
+        assert cloud.stacks() == []
+        assert cloud.client("dynamodb").list_tables()["TableNames"] == [table.name for table in TABLES]
+
+
+def test_the_production_tests_pass_against_the_deployed_tables(cloud: Cloud, tmp_path: Path) -> None:
+    finished = run_production_tests(tmp_path, **of(cloud))
+
+    version = metadata.version("open-alchemy.package-database")
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "3 passed" in finished.stdout
+    assert f"tested version {version} in {ROOT}/open_alchemy/package_database, with DynamoDB at {cloud.url}, " in (
+        finished.stdout
+    )
+    assert count_items(cloud) == {"package.specs": 0, "package.credentials": 0}
+
+
+def test_a_production_test_that_fails_leaves_nothing_behind(cloud: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "production").mkdir()
+    (tmp_path / "production" / "test_fails.py").write_text(FAILS)
+
+    finished = run_production_tests(tmp_path, **of(cloud))
+
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    assert "1 failed, 3 passed" in finished.stdout
+    assert count_items(cloud) == {"package.specs": 0, "package.credentials": 0}
+
+
+def test_the_production_tests_are_left_out_where_the_stage_is_not_prod(tmp_path: Path) -> None:
+    finished = run_production_tests(tmp_path, STAGE="TEST")
+
+    assert finished.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert "nothing is tested, because STAGE is not PROD" in finished.stdout
+
+
+def test_a_production_test_fails_where_it_is_named_and_the_stage_is_not_prod(tmp_path: Path) -> None:
+    finished = run_production_tests(tmp_path, "production/test_production.py", STAGE="TEST")
+
+    assert finished.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "3 errors" in finished.stdout
+    assert "nothing is tested, because STAGE is not PROD" in finished.stdout
+
+
+def test_the_production_tests_call_every_function() -> None:
+    tree = ast.parse((PRODUCTION / "test_production.py").read_text(encoding="utf-8"))
+
+    called = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "database"
+    }
+
+    assert called == {pattern.name for pattern in ACCESS_PATTERNS}
