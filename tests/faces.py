@@ -10,7 +10,9 @@ from typing import Any, cast
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.config import Config, Wire
-from open_alchemy.package_database.facade import AsyncDatabase
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.facade import AsyncDatabase, Database
+from open_alchemy.package_database.operations import StoreOperation
 from open_alchemy.package_database.process import open_async_database, open_database
 
 FACES = ("lean", "boto3", "lean, async", "boto3, async")
@@ -35,6 +37,13 @@ class Awaited:
     def prepare(self) -> None:
         self._runner.run(self._database.engine.prepare())
 
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        async def call() -> Any:
+            await self._database.engine.prepare()
+            return await self._database.engine.execute(operation, deadline)
+
+        return self._runner.run(call())
+
     def close(self) -> None:
         self._runner.run(self._database.aclose())
         self._runner.close()
@@ -47,6 +56,12 @@ def awaited(database: AsyncDatabase) -> Iterator[TDatabase]:
         yield cast("TDatabase", adapter)
     finally:
         adapter.close()
+
+
+def execute(database: TDatabase, operation: StoreOperation) -> Any:
+    """Has the engine behind a database carry out an operation that no function asks for."""
+    engine = database if isinstance(database, Awaited) else cast("Database", database).engine
+    return engine.execute(operation, Deadline(5))
 
 
 @contextmanager

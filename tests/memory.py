@@ -29,8 +29,10 @@ from open_alchemy.package_database.operations import (
     Item,
     Key,
     Missing,
+    Page,
     Put,
     Query,
+    Scan,
     StoreOperation,
     Table,
     Transact,
@@ -70,6 +72,8 @@ class MemoryStore:
                 return self.items.get(_place(table, key))
             case Query():
                 return (yield from self._query(operation))
+            case Scan():
+                return (yield from self._scan(operation))
             case Transact(actions):
                 return self._transact(actions)
             case DeleteMany(table, keys):
@@ -91,6 +95,23 @@ class MemoryStore:
             else:
                 break
         return found
+
+    def _scan(self, scan: Scan) -> Generator[object, None, Page]:
+        found: list[Item] = []
+        last = None if scan.after is None else _place(scan.table, scan.after)
+        while len(found) < scan.limit:
+            following = min((place for place in self.items if self._is_ahead(place, scan, last)), default=None)
+            if following is None:
+                return Page(tuple(found), None)
+            last = following
+            found.append(self.items[last])
+            yield found[-1]
+        return Page(tuple(found), scan.table.key_of(found[-1]))
+
+    @staticmethod
+    def _is_ahead(place: Place, scan: Scan, last: Place | None) -> bool:
+        of_partition = scan.partition is None or place[1] == scan.partition.encode()
+        return place[0] == scan.table.name and of_partition and (last is None or place > last)
 
     def _partition(self, query: Query) -> list[tuple[tuple[bytes, ...], Item]]:
         """Returns the items that a query asks for, each with its position, in key order."""

@@ -20,6 +20,7 @@ from .operations import (
     Missing,
     Put,
     Query,
+    Scan,
     StoreOperation,
     Table,
     Transact,
@@ -51,6 +52,13 @@ def explain(operation: StoreOperation) -> Explanation:
             begins = f", {keys.sort_key} begins with {prefix}" if prefix else ""
             target = f"{table.name}, index {index.name}" if index else table.name
             return Explanation("Query", target, (f"{keys.partition_key} = {partition}{begins}",))
+        case Scan(table, limit, after, partition):
+            asked = [f"at most {limit} items"]
+            if partition is not None:
+                asked.append(f"{table.partition_key} = {partition}")
+            if after is not None:
+                asked.append(f"after {_key(after)}")
+            return Explanation("Scan", table.name, tuple(asked))
         case Transact(actions):
             tables = ", ".join(dict.fromkeys(action.table.name for action in actions))
             return Explanation("Transact", tables, tuple(map(_action, actions)))
@@ -65,6 +73,8 @@ def count_items(operation: StoreOperation, result: Any) -> int:
             return int(result is not None)
         case Query():
             return len(result)
+        case Scan():
+            return len(result.items)
         case Transact(actions):
             return 0 if result else sum(not isinstance(action, Check) for action in actions)
         case DeleteMany(keys=keys):

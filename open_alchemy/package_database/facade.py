@@ -19,7 +19,7 @@ from .backoff import full_jitter
 from .deadline import Deadline
 from .driver import Sleep, drive, drive_async
 from .exceptions import ConflictError
-from .operations import Backoff, Stamp, Stamped, StoreOperation, Transact
+from .operations import Backoff, Stamp, Stamped, Steps, StoreOperation, Transact
 from .tables import credentials, specs, users
 from .tables.access_pattern import AccessPattern
 from .types import TDatabase
@@ -74,6 +74,7 @@ class AsyncEngine(Protocol):
 
 def _bind(pattern: AccessPattern[Parameters, Answer]) -> Callable[Concatenate[Database, Parameters], Answer]:
     """Makes a method that runs an access pattern; its documentation is the interface's."""
+    steps: Callable[..., Steps[Answer]] = pattern.steps
 
     # Without *args: a secret that is passed by its place is refused in the caller's frame, and is in none of ours.
     def method(self: Database, /, **arguments: Any) -> Answer:
@@ -81,7 +82,10 @@ def _bind(pattern: AccessPattern[Parameters, Answer]) -> Callable[Concatenate[Da
         engine = self.engine
         engine.prepare()
         deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=engine.attempt_seconds)
-        return drive(_run(pattern, arguments, deadline), lambda operation: engine.execute(operation, deadline))
+        return drive(
+            _run(steps(**arguments), pattern.name, deadline),
+            lambda operation: engine.execute(operation, deadline),
+        )
 
     update_wrapper(method, getattr(TDatabase, pattern.name))
     return cast("Callable[Concatenate[Database, Parameters], Answer]", method)
@@ -91,6 +95,7 @@ def _bind_async(
     pattern: AccessPattern[Parameters, Answer],
 ) -> Callable[Concatenate[AsyncDatabase, Parameters], Coroutine[Any, Any, Answer]]:
     """Makes a coroutine method that runs an access pattern."""
+    steps: Callable[..., Steps[Answer]] = pattern.steps
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Answer:
         check(arguments)
@@ -98,7 +103,8 @@ def _bind_async(
         await engine.prepare()
         deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=engine.attempt_seconds)
         return await drive_async(
-            _run(pattern, arguments, deadline), lambda operation: engine.execute(operation, deadline)
+            _run(steps(**arguments), pattern.name, deadline),
+            lambda operation: engine.execute(operation, deadline),
         )
 
     update_wrapper(method, getattr(AsyncTDatabase, pattern.name))
@@ -175,11 +181,8 @@ class AsyncDatabase:
     delete_all = _bind_async(users.delete_all)
 
 
-def _run(
-    pattern: AccessPattern[Any, Answer], arguments: dict[str, Any], deadline: Deadline
-) -> Generator[StoreOperation | Sleep, Any, Answer]:
+def _run(steps: Steps[Answer], name: str, deadline: Deadline) -> Generator[StoreOperation | Sleep, Any, Answer]:
     """Runs an access pattern: answers what is not the store's to answer, and yields the rest."""
-    steps = pattern.steps(**arguments)
     result: Any = None
     while True:
         try:
@@ -195,17 +198,31 @@ def _run(
                 # The last try starts when there is just time for it.
                 delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random), deadline.spare())
                 if not deadline.allows_race(delay):
-                    raise _lost_race(pattern.name, deadline)
+                    raise _lost_race(name, deadline)
                 result = yield Sleep(delay)
             case _:
                 if deadline.is_contended and not deadline.allows():
-                    raise _lost_race(pattern.name, deadline)
+                    raise _lost_race(name, deadline)
                 result = yield operation
                 if isinstance(operation, Transact):
                     if result:
                         deadline.contended()
                     else:
                         deadline.settled()
+
+
+def run(steps: Steps[Answer], engine: Engine, *, seconds: float, name: str) -> Answer:
+    """Runs steps that are no function of the database, an operator's, on an engine.
+
+    Args:
+        steps: The steps.
+        engine: The store.
+        seconds: How long the steps may stand still.
+        name: What errors call them.
+    """
+    engine.prepare()
+    deadline = Deadline(seconds, renewable=True, attempt=engine.attempt_seconds)
+    return drive(_run(steps, name, deadline), lambda operation: engine.execute(operation, deadline))
 
 
 def _lost_race(name: str, deadline: Deadline) -> ConflictError:

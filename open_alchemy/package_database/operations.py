@@ -27,6 +27,7 @@ class Attribute:
     name: str
     type: Literal["S", "N", "B"]
     meaning: str
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,41 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """Read a page of a whole table, or of one partition of it. Result: ``Page``.
+
+    For operators, who move whole tables in bounded memory: no function of the database asks for it. The order is the
+    store's own, but it stays the same, so that a page goes on from another one also in another process, and while items
+    come and go: one that is there all the time is on exactly one page. Each item is read strongly consistent, and
+    whole: where an attribute has a value that is no ``Value``, the engine raises ``RefusedError``.
+
+    Attributes:
+        table: The table.
+        limit: The most items on the page, at least 1.
+        after: The primary key of the last item seen, which need not be there any more; None to begin.
+        partition: Only the items of this partition; None for all.
+    """
+
+    table: Table
+    limit: int
+    after: Key | None = None
+    partition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a table.
+
+    Attributes:
+        items: Its items; a page may be empty and not be the last.
+        after: What the next page goes on from; None where this is the last.
+    """
+
+    items: tuple[Item, ...]
+    after: Key | None
+
+
+@dataclass(frozen=True, slots=True)
 class Put:
     """Store an item, replacing one with its key, if the condition on the old item holds."""
 
@@ -182,7 +218,7 @@ class Backoff:
     attempt: int
 
 
-StoreOperation: TypeAlias = Get | Query | Transact | DeleteMany
+StoreOperation: TypeAlias = Get | Query | Scan | Transact | DeleteMany
 Operation: TypeAlias = StoreOperation | Stamp | Backoff
 
 Result = TypeVar("Result")

@@ -226,7 +226,7 @@ def test_the_tables_are_created_described_and_deleted(monkeypatch: pytest.Monkey
         gone = succeed("tables", "delete", "--yes")
 
     assert missing.exit_code == 1
-    assert "package.specs and package.credentials not found" in missing.output
+    assert "package.specs: the table is missing" in missing.output
     assert created.count("created package.") == 2
     assert again.count(" is already at ") == 2
     assert [(row["table"], row["keys"], row["indexes"]) for row in described] == [

@@ -13,6 +13,7 @@ from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
 from open_alchemy.package_database.operations import (
     Backoff,
+    Item,
     Operation,
     Stamp,
     Stamped,
@@ -20,8 +21,10 @@ from open_alchemy.package_database.operations import (
     StoreOperation,
     Transact,
 )
-from open_alchemy.package_database.tables import credentials, specs, users
+from open_alchemy.package_database.tables import credentials, imports, specs, users
 from open_alchemy.package_database.tables.access_pattern import AccessPattern
+from open_alchemy.package_database.tables.items import Entry
+from open_alchemy.package_database.tables.schema import LATEST, SPECS, padded, record_keys
 from tests.memory import MemoryStore
 
 SECOND = 999_999
@@ -58,7 +61,22 @@ _KINDS: dict[str, tuple[AccessPattern[..., Any], Callable[[Plan], dict[str, Any]
     "delete key": (credentials.delete_credentials, lambda plan: {"sub": plan.sub, "id_": "1"}),
     "delete all keys": (credentials.delete_all_credentials, lambda plan: {"sub": plan.sub}),
     "get user": (credentials.get_user, lambda plan: {"public_key": plan.version}),
+    "import": (
+        AccessPattern("Import a spec.", imports.import_items, unbounded=True),
+        lambda plan: {"entries": exported(plan)},
+    ),
 }
+
+
+def exported(plan: Plan) -> list[Entry]:
+    """Returns what an export holds of a spec with this version at each of the plan's times."""
+    common: Item = {"sub": plan.sub, "id": plan.name, "name": plan.name, "version": plan.version, "model_count": 1}
+    records: list[Item] = []
+    for now in plan.now:
+        record = {**common, "updated_at": str(now), "revision": f"exported {now}"}
+        records.append({**record, **record_keys(padded(now), plan.name)})
+    latest = {**records[-1], **record_keys(LATEST, plan.name)}
+    return [Entry(SPECS, record) for record in (*records, latest)]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,10 @@ from open_alchemy.package_database.operations import (
     DeleteMany,
     Get,
     Missing,
+    Page,
     Put,
     Query,
+    Scan,
     StoreOperation,
     Transact,
 )
@@ -113,6 +115,16 @@ def test_a_query_follows_every_page_also_an_empty_one() -> None:
     assert server.carry_out(Query(CREDENTIALS, "u1")) == [{"id": "1"}, {"id": "6"}]
     starts = [attempt.request.get("ExclusiveStartKey") for attempt in server.asked]
     assert starts == [None, {"id": {"S": "1"}}, {"id": {"S": "5"}}]
+
+
+def test_a_scan_is_one_page_and_says_where_the_next_goes_on() -> None:
+    item, last = {"sub": {"S": "u1"}, "id": {"S": "1"}}, {"id": {"S": "5"}, "sub": {"S": "u1"}}
+    server = Server([{"Items": [item], "LastEvaluatedKey": last}, {"Items": []}])
+
+    assert server.carry_out(Scan(CREDENTIALS, 1)) == Page((KEY,), {"sub": "u1", "id": "5"})
+    assert server.carry_out(Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"})) == Page((), None)
+    assert [attempt.action for attempt in server.asked] == ["Scan", "Scan"]
+    assert server.asked[1].request["ExclusiveStartKey"] == {"sub": {"S": "u1"}, "id": {"S": "5"}}
 
 
 def test_the_deadline_of_many_pages_bounds_standing_still() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.engines.dynamodb import administration, requests, values
 from open_alchemy.package_database.operations import (
     AllOf,
@@ -22,6 +23,7 @@ from open_alchemy.package_database.operations import (
     Missing,
     Put,
     Query,
+    Scan,
     Stamped,
     Transact,
 )
@@ -88,6 +90,35 @@ def test_query_the_global_index_cannot_be_consistent() -> None:
         "ExpressionAttributeNames": {"#public_key": "public_key"},
         "ExpressionAttributeValues": {":0": {"S": "pk"}},
     }
+
+
+def test_scan_a_table() -> None:
+    assert requests.scan(Scan(CREDENTIALS, limit=7)) == (
+        "Scan",
+        {"TableName": "package.credentials", "ConsistentRead": True, "Limit": 7},
+    )
+
+
+def test_scan_goes_on_after_a_key() -> None:
+    assert requests.scan(Scan(SPECS, limit=7, after=KEY)) == (
+        "Scan",
+        {"TableName": "package.specs", "ConsistentRead": True, "Limit": 7, "ExclusiveStartKey": TYPED_KEY},
+    )
+
+
+def test_scan_a_partition() -> None:
+    assert requests.scan(Scan(SPECS, limit=7, after=KEY, partition="u1")) == (
+        "Query",
+        {
+            "TableName": "package.specs",
+            "KeyConditionExpression": "#sub = :0",
+            "ExpressionAttributeNames": {"#sub": "sub"},
+            "ExpressionAttributeValues": {":0": {"S": "u1"}},
+            "ConsistentRead": True,
+            "Limit": 7,
+            "ExclusiveStartKey": TYPED_KEY,
+        },
+    )
 
 
 def test_one_put_and_one_delete_without_a_condition_need_no_transaction() -> None:
@@ -250,6 +281,20 @@ def test_values_come_and_go() -> None:
     assert encoded == {"text": {"S": "é"}, "number": {"N": "9223372036854775807"}, "binary": {"B": b"\x00"}}
     assert values.decode_item(encoded) == item
     assert values.decode_item({"of another type": {"BOOL": True}}) == {}
+
+
+def test_a_whole_item_has_all_its_attributes() -> None:
+    item: Any = {"sub": {"S": "u1"}, "id": {"S": "1"}, "number": {"N": "-7"}, "binary": {"B": Secret(b"\x00")}}
+
+    assert values.decode_whole(CREDENTIALS, item) == {"sub": "u1", "id": "1", "number": -7, "binary": b"\x00"}
+
+
+@pytest.mark.parametrize("lost", [{"BOOL": True}, {"M": {}}, {"N": "1.5"}, {"N": "1E+2"}, {"SS": ["a"]}])
+def test_an_attribute_that_would_be_lost_is_refused_by_name(lost: Any) -> None:
+    item = {"sub": {"S": "u1"}, "id": {"S": "1"}, "odd": lost}
+
+    with pytest.raises(RefusedError, match=r"package\.credentials with sub 'u1', id '1' .* its attributes odd are"):
+        values.decode_whole(CREDENTIALS, item)
 
 
 @pytest.mark.parametrize("table", TABLES)

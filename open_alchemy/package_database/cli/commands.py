@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
-from rich.table import Table as Grid
-from rich.text import Text
 
 from .. import local_server, process
 from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, Config
@@ -22,6 +18,9 @@ from ..engines.dynamodb.engine import DynamoDBEngine
 from ..exceptions import BaseError, ConfigurationError, ValidationError
 from ..tables.schema import TABLES
 from . import openapi
+from .export import export_command, import_command
+from .show import json_option, show
+from .tables import tables
 from .tour import take_tour
 
 if TYPE_CHECKING:
@@ -80,12 +79,9 @@ def publish(file: Path, sub: str, name: str | None) -> None:
     click.echo(f"published {spec} {document.version} with {document.model_count} models for {sub}")
 
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-
-
 @commands.command()
 @click.argument("sub")
-@_json_option
+@json_option
 def specs(sub: str, *, as_json: bool) -> None:
     """List the newest version of each spec of the user SUB."""
     _show_specs(process.get().list_specs(sub=sub), as_json=as_json)
@@ -94,7 +90,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 @commands.command()
 @click.argument("sub")
 @click.argument("name")
-@_json_option
+@json_option
 def versions(sub: str, name: str, *, as_json: bool) -> None:
     """List every version of the spec NAME of the user SUB, oldest first."""
     _show_specs(process.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
@@ -102,11 +98,11 @@ def versions(sub: str, name: str, *, as_json: bool) -> None:
 
 @commands.command()
 @click.argument("sub")
-@_json_option
+@json_option
 def credentials(sub: str, *, as_json: bool) -> None:
     """List the credentials of the user SUB: ids and public keys, never a salt or a hash."""
     rows = [{"id": found["id"], "public_key": found["public_key"]} for found in process.get().list_credentials(sub=sub)]
-    _show(rows, ("id", "public_key"), as_json=as_json)
+    show(rows, ("id", "public_key"), as_json=as_json)
 
 
 @commands.command()
@@ -135,94 +131,9 @@ def _wait_for_a_signal() -> None:
         pass
 
 
-@commands.group()
-def tables() -> None:
-    """Create, describe or delete the tables of the configured stage."""
-
-
-def _administration() -> tuple[Administration, str]:
-    config = process.configure()
-    return Administration(DynamoDBEngine(config)), config.endpoint_url or f"AWS, region {config.region}"
-
-
-@tables.command("create")
-def create_tables() -> None:
-    """Create the tables that are not there yet."""
-    administration, place = _administration()
-    for table in TABLES:
-        if administration.describe(table) is None:
-            administration.create(table)
-            click.echo(f"created {table.name} at {place}")
-        else:
-            click.echo(f"{table.name} is already at {place}")
-
-
-@tables.command("describe")
-@_json_option
-def describe_tables(*, as_json: bool) -> None:
-    """Show the tables with their keys, indexes and sizes; exit with 1 where one is missing."""
-    administration, place = _administration()
-    rows: list[dict[str, Any]] = []
-    missing = []
-    for table in TABLES:
-        description = administration.describe(table)
-        if description is None:
-            missing.append(table.name)
-            continue
-        indexes = [
-            index for kind in ("LocalSecondaryIndexes", "GlobalSecondaryIndexes") for index in description.get(kind, ())
-        ]
-        rows.append(
-            {
-                "table": table.name,
-                "status": description["TableStatus"],
-                "keys": _keys(description),
-                "indexes": ", ".join(f"{index['IndexName']} ({_keys(index)})" for index in indexes),
-                "items": description.get("ItemCount", 0),
-                "bytes": description.get("TableSizeBytes", 0),
-            }
-        )
-    _show(rows, ("table", "status", "keys", "indexes", "items", "bytes"), as_json=as_json)
-    if missing:
-        raise click.ClickException(f"{' and '.join(missing)} not found at {place}")
-
-
-@tables.command("delete")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def delete_tables(*, yes: bool) -> None:
-    """Delete the tables with all that is in them, after asking."""
-    administration, place = _administration()
-    names = " and ".join(table.name for table in TABLES)
-    if not yes:
-        click.confirm(f"Delete {names} at {place}, with everything in them?", abort=True)
-    for table in TABLES:
-        click.echo(f"deleted {table.name}" if administration.delete(table) else f"{table.name} was not there")
-
-
-def _keys(description: dict[str, Any] | Any) -> str:
-    return ", ".join(key["AttributeName"] for key in description["KeySchema"])
-
-
 def _show_specs(found: Sequence[TSpecInfo], *, as_json: bool) -> None:
-    _show([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
+    show([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
 
 
-def _show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    grid = Grid(*columns)
-    for row in rows:
-        grid.add_row(*(_cell(column, row.get(column)) for column in columns))
-    Console().print(grid if rows else "none")
-
-
-def _cell(column: str, value: object) -> str | Text:
-    if column == "updated_at" and isinstance(value, int):
-        return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(value))
-    return "" if value is None else _printable(str(value))
-
-
-def _printable(text: str) -> Text:
-    """Returns text that neither the terminal nor rich takes for a command."""
-    return Text("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
+for _command in (export_command, import_command, tables):
+    commands.add_command(_command)

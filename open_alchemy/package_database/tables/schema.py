@@ -10,6 +10,9 @@ from typing import Final
 from ..arguments import SECONDS_DIGITS
 from ..operations import Attribute, Index, Key, Table
 
+SCHEMA_VERSION: Final = 5
+"""Of what is stored: the package's major version that first wrote it so."""
+
 LATEST: Final = "latest"
 
 ID_UPDATED_AT: Final = Index("idUpdatedAt", partition_key="sub", sort_key="id_updated_at", scope="local")
@@ -27,9 +30,9 @@ SPECS: Final = Table(
         Attribute("updated_at", "S", "whole seconds since the epoch, unpadded"),
         Attribute("version", "S", "the version of the spec"),
         Attribute("model_count", "N", "how many models the version has"),
-        Attribute("title", "S", "only where given"),
-        Attribute("description", "S", "only where given"),
-        Attribute("revision", "S", "drawn anew for every create; version 4 wrote none"),
+        Attribute("title", "S", "only where given", is_optional=True),
+        Attribute("description", "S", "only where given", is_optional=True),
+        Attribute("revision", "S", "drawn anew for every create; version 4 wrote none", is_optional=True),
         Attribute("updated_at_id", "S", "the padded seconds or `latest`, `#`, the id"),
         Attribute("id_updated_at", "S", "the id, `#`, the padded seconds or `latest`"),
     ),

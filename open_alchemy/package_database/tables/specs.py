@@ -232,7 +232,7 @@ def _deletions(
 
     Deletes that are not tied to the latest record lose a version when two deletes and a create meet.
     """
-    unchanged = _unchanged(latest)
+    unchanged = unchanged_since(latest)
     key = latest_key(sub, id_)
     last: tuple[Delete, ...] = ()
     if latest is not None:
@@ -245,7 +245,7 @@ def _deletions(
         yield last
 
 
-def _unchanged(latest: Item | None) -> Condition:
+def unchanged_since(latest: Item | None) -> Condition:
     """Returns the condition that the latest record is still the one that was read."""
     if latest is None:
         return Missing("sub")

@@ -75,6 +75,13 @@ class Administration:
         """Returns DynamoDB's description of a table, or None where there is no such table."""
         return self._describe(table, Deadline(_DEADLINE))
 
+    def describe_backups(self, table: Table) -> Mapping[str, Any]:
+        """Returns DynamoDB's description of a table's continuous backups."""
+        request: Request = {"TableName": table.name}
+        answer = self._engine.ask("DescribeContinuousBackups", request, table.name, Deadline(_DEADLINE))
+        backups: Mapping[str, Any] = answer["ContinuousBackupsDescription"]
+        return backups
+
     def clear(self, table: Table) -> None:
         """Deletes every item of a table; for tests, because nothing protects against writers at the same time."""
         deadline = Deadline(_DEADLINE, renewable=True)

@@ -15,10 +15,10 @@ from typing import Protocol as Typed
 from ...deadline import Deadline
 from ...driver import Sleep
 from ...exceptions import BaseError, ConflictError, RefusedError, UnavailableError
-from ...operations import DeleteMany, Failures, Get, Item, Query, Result, StoreOperation, Transact
+from ...operations import DeleteMany, Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from . import requests
 from .retry import Failure, Kind, Quota, Retries, conflict_delay
-from .values import decode_item
+from .values import decode_item, decode_whole
 
 Response: TypeAlias = Mapping[str, Any]
 
@@ -80,6 +80,8 @@ class Protocol:
                 return self._get(operation, deadline)
             case Query():
                 return self._query(operation, deadline)
+            case Scan():
+                return self._scan(operation, deadline)
             case Transact():
                 return self._transact(operation, deadline)
             case DeleteMany():
@@ -109,6 +111,15 @@ class Protocol:
             if not answer.get("LastEvaluatedKey"):
                 return items
             request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _scan(self, operation: Scan, deadline: Deadline) -> Conversation[Page]:
+        table = operation.table
+        action, request = requests.scan(operation)
+        answer = yield from self.ask(action, request, table.name, deadline)
+        deadline.progress()
+        last = answer.get("LastEvaluatedKey")
+        items = tuple(decode_whole(table, item) for item in answer["Items"])
+        return Page(items, table.key_of(decode_item(last)) if last else None)
 
     def _transact(self, operation: Transact, deadline: Deadline) -> Conversation[Failures]:
         action, request = requests.write(operation, self.token())

@@ -25,6 +25,7 @@ from ...operations import (
     Missing,
     Put,
     Query,
+    Scan,
     Table,
     Transact,
     Value,
@@ -100,6 +101,18 @@ def query(operation: Query) -> Request:
     if index is None or index.scope == "local":
         request["ConsistentRead"] = True
     return request | expression.attributes()
+
+
+def scan(operation: Scan) -> tuple[str, Request]:
+    """Returns the action and the request of a page: of Scan, or of Query where it is of one partition."""
+    request: Request = {"TableName": operation.table.name, "ConsistentRead": True, "Limit": operation.limit}
+    if operation.after is not None:
+        request["ExclusiveStartKey"] = encode_item(operation.after)
+    if operation.partition is None:
+        return "Scan", request
+    expression = _Expression()
+    partition = f"{expression.name(operation.table.partition_key)} = {expression.value(operation.partition)}"
+    return "Query", {**request, "KeyConditionExpression": partition, **expression.attributes()}
 
 
 def write(operation: Transact, token: str) -> tuple[str, Request]:

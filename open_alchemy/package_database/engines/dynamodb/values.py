@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from ...operations import Item, Value
+from ...exceptions import RefusedError
+from ...operations import Item, Table, Value
 from ...secret import Secret
 
 AttributeValue: TypeAlias = Mapping[str, Any]
@@ -39,3 +40,29 @@ def decode_item(item: Mapping[str, AttributeValue]) -> Item:
         elif isinstance(value := typed.get("B"), Secret):
             decoded[name] = value
     return decoded
+
+
+def decode_whole(table: Table, item: Mapping[str, AttributeValue]) -> Item:
+    """Returns DynamoDB's item with all its attributes.
+
+    Raises:
+        RefusedError: An attribute has a type, or a number, that no table of ours has; the message names the item.
+    """
+    lost = [name for name, typed in item.items() if not _is_value(typed)]
+    if lost:
+        key = ", ".join(f"{name} {item[name]['S']!r}" for name in (table.partition_key, table.sort_key))
+        raise RefusedError(
+            f"the item of {table.name} with {key} cannot be read whole: its attributes {', '.join(sorted(lost))} are "
+            "neither text nor whole numbers nor bytes"
+        )
+    return decode_item(item)
+
+
+def _is_value(typed: AttributeValue) -> bool:
+    match typed:
+        case {"S": str()} | {"B": Secret()}:
+            return True
+        case {"N": str(digits)}:
+            return digits.removeprefix("-").isdecimal()
+        case _:
+            return False

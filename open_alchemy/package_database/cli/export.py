@@ -1,0 +1,86 @@
+"""The commands export and import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..arguments import check
+from ..maintenance.export import Part, open_part, pages
+from ..maintenance.export_file import open_export
+from ..maintenance.imports import Imported, import_file
+from ..tables.imports import Outcome
+from .show import moment, progress, say
+from .store import Store
+
+
+@click.command("export")
+@click.argument("what", nargs=-1, required=True, metavar="[SUB] FILE")
+@click.option("--all", "is_all", is_flag=True, help="Export the items of all users.")
+@click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
+def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
+    """Write the items of the user SUB, or of all users, to FILE.
+
+    They are JSON Lines, in gzip where FILE ends in .gz. FILE holds secret key hashes and salts, so only its owner may
+    read it. An export that was interrupted goes on where it was when it is started again.
+    """
+    if len(what) != (1 if is_all else 2):
+        raise click.UsageError("say what to export: SUB FILE, or --all FILE")
+    sub = None if is_all else what[0]
+    if sub is not None:
+        check({"sub": sub})
+    file = Path(what[-1])
+    store = Store()
+    with open_part(file, sub, store.place, replace=force) as part:
+        _write(part, store, file, sub)
+    say(f"exported {part.items} items of {'all users' if is_all else sub} from {store.place} to {file}")
+    say(f"warning: {file} holds secret key hashes and salts: keep it as safe as the tables")
+
+
+def _write(part: Part, store: Store, file: Path, sub: str | None) -> None:
+    if part.items:
+        say(
+            f"goes on after the {part.items} items that an interrupted export wrote to {file}.part until "
+            f"{moment(part.written)}; to begin anew, delete that file first"
+        )
+    try:
+        with progress("exporting", store.expected_items() if sub is None else None) as advance:
+            advance(part.items)
+            for entries in pages(store.read, sub, part.last):
+                part.add(entries)
+                advance(len(entries))
+        part.finish(file)
+    except BaseException as error:
+        say(f"interrupted: {file}.part holds {part.items} items; the same command goes on after them")
+        if isinstance(error, OSError):
+            raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+        raise
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+def import_command(file: Path) -> None:
+    """Add the items of FILE, an export, to what is stored.
+
+    The whole file is verified first. What is there already stays: exit with 1 where something else is in the place of
+    an item. Safe to repeat, also after an interruption.
+    """
+    store = Store()
+    with open_export(file) as export:
+        with progress("verifying", export.header().items) as advance:
+            header = export.verify(advance)
+        with progress("importing", header.items) as advance:
+            imported = import_file(export, lambda steps: store.run(steps, name="an import"), advance)
+    _report(imported, header.items, store.place)
+
+
+def _report(imported: Imported, items: int, place: str) -> None:
+    counts = ", ".join(f"{count} {outcome.value}" for outcome, count in imported.counts.items())
+    say(f"imported {items} items to {place}; versions of specs and credentials: {counts}")
+    for entry in imported.kept:
+        key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
+        say(f"kept what is stored of {entry.table.name} with {key}: it is not what the file holds")
+    kept = imported.counts[Outcome.KEPT]
+    if kept:
+        raise click.ClickException(f"{kept} were not imported: the store holds something else in their place")

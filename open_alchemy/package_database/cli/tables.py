@@ -1,0 +1,137 @@
+"""The commands for the tables themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import process
+from ..arguments import check
+from ..engines.dynamodb.administration import Administration
+from ..engines.dynamodb.differences import (
+    Description,
+    index_descriptions,
+    keys,
+    production_differences,
+    schema_differences,
+)
+from ..engines.dynamodb.engine import DynamoDBEngine
+from ..maintenance.marks import Marks
+from ..maintenance.upgrade import State, check_one_form, survey, upgrade
+from ..operations import Table
+from ..tables.schema import CREDENTIALS, TABLES
+from .show import json_option, progress, say, show
+from .store import Store, place_of
+
+_COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
+
+
+@click.group()
+def tables() -> None:
+    """Create, describe, upgrade or delete the tables of the configured stage."""
+
+
+def _administration() -> tuple[Administration, str]:
+    config = process.configure()
+    return Administration(DynamoDBEngine(config)), place_of(config)
+
+
+@tables.command("create")
+def create_tables() -> None:
+    """Create the tables that are not there yet."""
+    administration, place = _administration()
+    for table in TABLES:
+        if administration.describe(table) is None:
+            administration.create(table)
+            click.echo(f"created {table.name} at {place}")
+        else:
+            click.echo(f"{table.name} is already at {place}")
+
+
+@tables.command("describe")
+@json_option
+def describe_tables(*, as_json: bool) -> None:
+    """Show the tables, and how they differ from what they must be; exit with 1 where they do.
+
+    With STAGE=PROD they must have point-in-time recovery, deletion protection and on-demand billing too.
+    """
+    administration, place = _administration()
+    is_production = process.configure().stage == "PROD"
+    rows: list[dict[str, Any]] = []
+    for table in TABLES:
+        description = administration.describe(table)
+        found = schema_differences(table, description)
+        if description is not None and is_production:
+            found += production_differences(description, administration.describe_backups(table))
+        rows.append(_row(table, description) | {"differences": found})
+    show(rows, _COLUMNS, as_json=as_json)
+    differences = [f"{row['table']}: {difference}" for row in rows for difference in row["differences"]]
+    for difference in differences:
+        say(difference)
+    if differences:
+        raise click.ClickException(f"the tables at {place} are not what they must be; differences: {len(differences)}")
+
+
+@tables.command("upgrade")
+@click.option("--from", "version", type=click.Choice(["4"]), required=True, help="The version that wrote the tables.")
+@click.option(
+    "--marks",
+    "marks_file",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file that says which credentials are rewritten; always the same one for the same tables.",
+)
+@click.option("--sub", help="Only the credentials of this user.")
+@click.option("--write", is_flag=True, help="Rewrite them; without it, nothing is changed.")
+def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bool) -> None:
+    """Turn the secrets that version 4 stored as base64 text into the bytes themselves.
+
+    Without --write it only says what it would do. Safe to stop and to repeat with the same file of marks. Stop the
+    services of version 4 first.
+    """
+    del version  # There is only one.
+    if sub is not None:
+        check({"sub": sub})
+    store = Store()
+    marks = Marks(marks_file, store.place)
+    with progress("reading", store.expected_items() if sub is None else None) as advance:
+        found = survey(store.read, marks, sub, advance)
+    for state in State:
+        if found[state]:
+            say(f"{CREDENTIALS.name} at {store.place}: {found[state]} credentials: {state.value}")
+    check_one_form(found)
+    left = found[State.TEXT] + found[State.TEXT_OF_TEXT]
+    if not write or not left:
+        say(f"nothing was changed; --write rewrites {left} credentials" if left else "there is nothing to rewrite")
+        return
+    with marks.opened(), progress("rewriting", found.total()) as advance:
+        found = upgrade(store.read, store.transact, marks, sub, advance)
+    say(f"rewritten, now or before: {found[State.DONE]}; replaced by others since: {found[State.REPLACED]}")
+
+
+@tables.command("delete")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete_tables(*, yes: bool) -> None:
+    """Delete the tables with all that is in them, after asking."""
+    administration, place = _administration()
+    names = " and ".join(table.name for table in TABLES)
+    if not yes:
+        click.confirm(f"Delete {names} at {place}, with everything in them?", abort=True)
+    for table in TABLES:
+        click.echo(f"deleted {table.name}" if administration.delete(table) else f"{table.name} was not there")
+
+
+def _row(table: Table, description: Description | None) -> dict[str, Any]:
+    if description is None:
+        return {"table": table.name, "status": "MISSING"}
+    indexes = index_descriptions(description).values()
+    return {
+        "table": table.name,
+        "status": description["TableStatus"],
+        "keys": ", ".join(keys(description)),
+        "indexes": ", ".join(f"{index['IndexName']} ({', '.join(keys(index))})" for index in indexes),
+        "items": description.get("ItemCount", 0),
+        "bytes": description.get("TableSizeBytes", 0),
+    }

@@ -1,0 +1,165 @@
+"""Writing an export, so that one that is interrupted goes on where it was.
+
+The items are written to ``FILE.part`` as they come: its last whole line says where the next page begins. When all are
+there, their count and checksum are known, and ``FILE`` is made of them and appears whole.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from ..exceptions import RefusedError, ValidationError
+from ..operations import Page, Scan
+from ..secret import Secret
+from ..tables.items import Entry, check_item
+from ..tables.schema import TABLES
+from . import private_files
+from .export_format import Header, decode_entry, encode_entry, encode_header, encode_title
+
+PAGE_ITEMS: Final = 100
+"""Items of a page: 40 MB where each is as large as it may be."""
+
+
+def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> Iterator[Sequence[Entry]]:
+    """Yields all items of the tables, or a user's, a page at a time.
+
+    Args:
+        read: Reads a page.
+        sub: Whose items; None for all.
+        last: The last item that is known already; None to begin.
+    """
+    begun = TABLES.index(last.table) if last else 0
+    for table in TABLES[begun:]:
+        after = last.key if last and table is last.table else None
+        while True:
+            page = read(Scan(table, PAGE_ITEMS, after, sub))
+            yield [Entry(table, item) for item in page.items]
+            after = page.after
+            if after is None:
+                break
+
+
+class Part:
+    """The beginning of an export, in a file of its own.
+
+    Attributes:
+        written: When it was last written before it was opened, in seconds since the epoch.
+        items: How many items it holds.
+        last: The last of them.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path, sub: str | None, place: str) -> None:
+        self._file = file
+        self._path = path
+        self._sub = sub
+        self._title = encode_title(sub, place)
+        self._digest = hashlib.sha256()
+        self.written = os.fstat(file.fileno()).st_mtime
+        self.items = 0
+        self.last: Entry | None = None
+
+    def resume(self) -> None:
+        """Reads what is there, and takes off a last line that was not written whole.
+
+        Raises:
+            ValidationError: It is the beginning of another export, or damaged.
+        """
+        title = self._file.readline()
+        if title.endswith(b"\n") and title != self._title:
+            raise ValidationError(f"{self._path} is the beginning of another export: finish that, or delete the file")
+        end = self._file.tell() if title == self._title else 0
+        for line in map(Secret, self._file if end else ()):
+            if not line.endswith(b"\n"):
+                break
+            self._count(line, self._decode(line))
+            end += len(line)
+        self._file.seek(end)
+        self._file.truncate()
+        if not end:
+            self._file.write(self._title)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Writes a page.
+
+        Raises:
+            RefusedError: An item is none that could be imported again.
+        """
+        for entry in entries:
+            try:
+                check_item(entry.table, entry.item)
+            except ValidationError as error:
+                key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
+                raise RefusedError(
+                    f"the item of {entry.table.name} with {key} is not as it must be, and could not be imported again: "
+                    f"{error}"
+                ) from error
+            line = encode_entry(entry)
+            self._file.write(line)
+            self._count(line, entry)
+        self._file.flush()
+
+    def finish(self, path: Path) -> None:
+        """Makes the export of what is there, in gzip where its name ends so, and deletes the part."""
+        new = path.with_name(f"{path.name}.new")
+        new.unlink(missing_ok=True)
+        self._file.flush()
+        self._file.seek(len(self._title))
+        with private_files.create(new) as file:
+            header = encode_header(Header(self._sub, self.items, self._digest.hexdigest()))
+            if path.suffix == ".gz":
+                with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as zipped:
+                    zipped.write(header)
+                    shutil.copyfileobj(self._file, zipped)
+            else:
+                file.write(header)
+                shutil.copyfileobj(self._file, file)
+            private_files.save(file)
+        new.replace(path)
+        private_files.save_folder(path)
+        self._file.close()
+        self._path.unlink()
+
+    def _decode(self, line: bytes) -> Entry:
+        try:
+            return decode_entry(line, self._sub)
+        except ValidationError as error:
+            place = f"{self._path}, line {self.items + 2}"
+            raise ValidationError(f"{place}: {error}: delete the file, and export anew") from None
+
+    def _count(self, line: bytes, entry: Entry) -> None:
+        self._digest.update(line)
+        self.items += 1
+        self.last = entry
+
+
+@contextmanager
+def open_part(path: Path, sub: str | None, place: str, *, replace: bool) -> Iterator[Part]:
+    """Opens the part of an export while the context is open, begun anew or as it was left.
+
+    Args:
+        path: Where the export will be.
+        sub: Whose items; None for all.
+        place: Which store the items are of.
+        replace: Whether an export that is there may be replaced.
+
+    Raises:
+        ValidationError: The export is there already, or the part is of another export or damaged, or cannot be written.
+    """
+    if path.exists() and not replace:
+        raise ValidationError(f"{path} is there already: --force replaces it")
+    part_path = path.with_name(f"{path.name}.part")
+    try:
+        file = private_files.reopen(part_path) if part_path.exists() else private_files.create(part_path)
+    except OSError as error:
+        raise ValidationError(f"{part_path} cannot be written: {error.strerror}") from error
+    with file:
+        part = Part(file, part_path, sub, place)
+        part.resume()
+        yield part

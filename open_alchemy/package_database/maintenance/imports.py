@@ -1,0 +1,50 @@
+"""Importing a verified export: batches of items, one transaction each where nothing is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from ..operations import Steps
+from ..tables.imports import MAX_TOGETHER, Outcome, import_items
+from ..tables.items import Entry
+from ..tables.schema import LATEST
+from .export_file import ExportFile
+
+_SHOWN: Final = 20
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import came to.
+
+    Attributes:
+        counts: How many versions and credentials came to which outcome.
+        kept: The first entries in whose place something else is.
+    """
+
+    counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    kept: list[Entry] = field(default_factory=list)
+
+    def add(self, entry: Entry, outcome: Outcome) -> None:
+        """Counts an entry; a latest record only where the version that it stands for was not counted."""
+        if outcome is Outcome.SAME and str(entry.item.get("updated_at_id", "")).startswith(f"{LATEST}#"):
+            return
+        self.counts[outcome] += 1
+        if outcome is Outcome.KEPT and len(self.kept) < _SHOWN:
+            self.kept.append(entry)
+
+
+def import_file(
+    file: ExportFile, run: Callable[[Steps[list[Outcome]]], list[Outcome]], advance: Callable[[int], None]
+) -> Imported:
+    """Adds the items of a verified export, in bounded memory; ``advance`` is told how many were settled."""
+    imported = Imported()
+    entries = file.entries()
+    while batch := list(islice(entries, MAX_TOGETHER)):
+        for entry, outcome in zip(batch, run(import_items(batch)), strict=True):
+            imported.add(entry, outcome)
+        advance(len(batch))
+    return imported

@@ -1,0 +1,401 @@
+"""The operator's commands, as a person and a program run them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+
+from open_alchemy import package_database
+from open_alchemy.package_database import RefusedError, UnavailableError, local_server
+from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.cli.store import Store
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DUMMY_REGION
+from open_alchemy.package_database.engines.dynamodb.administration import Administration, create_table
+from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.maintenance import export as export_module
+from open_alchemy.package_database.operations import Page, Scan
+from open_alchemy.package_database.tables.imports import MAX_TOGETHER
+from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+from tests.canary import HASH, SALT, find
+from tests.memory import MemoryEngine
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(commands, arguments)
+
+
+def succeed(*arguments: str) -> Result:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def fill(users: int = 2) -> None:
+    database = package_database.get()
+    for number in range(users):
+        for version in ("1.0", "2.0"):
+            database.create_update_spec(sub=f"u{number}", name="My.Spec", version=version, model_count=number)
+        store_credentials(f"u{number}")
+
+
+def store_credentials(sub: str, secret: bytes = HASH, salt: bytes = SALT) -> None:
+    package_database.get().create_update_credentials(
+        sub=sub, id_="laptop", public_key=f"pk-{sub}", secret_key_hash=secret, salt=salt
+    )
+
+
+def contents(users: int = 2) -> list[object]:
+    database = package_database.get()
+    found: list[object] = []
+    for number in range(users):
+        found += [database.get_user(public_key=f"pk-u{number}"), database.list_specs(sub=f"u{number}")]
+        found += [database.list_spec_versions(sub=f"u{number}", name="My.Spec")] if found[-1] else []
+    return found
+
+
+def empty(users: int = 2) -> None:
+    for number in range(users):
+        package_database.get().delete_all(sub=f"u{number}")
+
+
+stored = pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
+
+
+@stored
+@pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
+def test_what_was_exported_is_there_after_an_import(tmp_path: Path, name: str) -> None:
+    fill()
+    before, path = contents(), tmp_path / name
+
+    exported = succeed("export", "--all", str(path))
+    empty()
+    imported = succeed("import", str(path))
+
+    assert contents() == before
+    assert exported.stdout == imported.stdout == ""
+    assert f"exported 8 items of all users from http://localhost:8000 to {path}" in exported.stderr
+    assert f"warning: {path} holds secret key hashes and salts" in exported.stderr
+    assert "imported 8 items" in imported.stderr
+    assert "6 new, 0 there already, 0 kept" in imported.stderr
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 or sys.platform == "win32"
+    assert find(exported.output + imported.output) == []
+
+
+@stored
+def test_an_import_again_changes_nothing(tmp_path: Path) -> None:
+    fill()
+    before, path = contents(), str(tmp_path / "all.jsonl")
+    succeed("export", "--all", path)
+
+    again = succeed("import", path)
+
+    assert contents() == before
+    assert "0 new, 6 there already, 0 kept" in again.stderr
+
+
+@stored
+def test_a_user_is_exported_alone(tmp_path: Path) -> None:
+    fill()
+    before, path = contents(), str(tmp_path / "u1.jsonl")
+
+    exported = succeed("export", "u1", path)
+    empty()
+    succeed("import", path)
+
+    assert "exported 4 items of u1 from" in exported.stderr
+    assert contents() == [None, [], *before[3:]]
+
+
+@stored
+def test_what_is_newer_stays_and_what_differs_is_named(tmp_path: Path) -> None:
+    fill()
+    path = str(tmp_path / "all.jsonl")
+    succeed("export", "--all", path)
+    package_database.get().create_update_spec(sub="u0", name="My.Spec", version="3.0", model_count=7)
+    store_credentials("u1", b"newer")
+    newer = contents()
+
+    result = run("import", path)
+
+    assert contents() == newer
+    assert result.exit_code == 1
+    assert "0 new, 5 there already, 1 kept" in result.stderr
+    assert "kept what is stored of package.credentials with sub 'u1', id 'laptop'" in result.stderr
+    assert "Error: 1 were not imported" in result.stderr
+
+
+@stored
+def test_older_versions_come_back_below_a_newer_one(tmp_path: Path) -> None:
+    fill(1)
+    path = str(tmp_path / "all.jsonl")
+    succeed("export", "--all", path)
+    empty(1)
+    package_database.get().create_update_spec(sub="u0", name="My.Spec", version="3.0", model_count=7)
+    package_database.get().create_update_spec(sub="u0", name="My.Spec", version="4.0", model_count=8)
+    package_database.get().create_update_spec(sub="u0", name="My.Spec", version="5.0", model_count=9)
+
+    run("import", path)
+
+    versions = package_database.get().list_spec_versions(sub="u0", name="My.Spec")
+    assert [info["version"] for info in versions][-3:] == ["3.0", "4.0", "5.0"]
+    assert package_database.get().get_latest_spec_version(sub="u0", name="My.Spec") == "5.0"
+
+
+@stored
+def test_an_interrupted_export_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(3)
+    path = tmp_path / "all.jsonl"
+    monkeypatch.setattr(export_module, "PAGE_ITEMS", 2)
+    whole = tmp_path / "whole.jsonl"
+    succeed("export", "--all", str(whole))
+    asked: list[Scan] = []
+    read = Store.read
+
+    def fail_at_the_fourth(self: Store, scan: Scan) -> Page:
+        asked.append(scan)
+        if len(asked) == 4:
+            raise UnavailableError("the store did not answer")
+        return read(self, scan)
+
+    monkeypatch.setattr(Store, "read", fail_at_the_fourth)
+    interrupted = run("export", "--all", str(path))
+    again = succeed("export", "--all", str(path))
+
+    assert interrupted.exit_code == 1
+    assert f"interrupted: {path}.part holds 6 items; the same command goes on after them" in interrupted.stderr
+    assert "Error: the store did not answer" in interrupted.stderr
+    assert f"goes on after the 6 items that an interrupted export wrote to {path}.part until 20" in again.stderr
+    assert path.read_bytes() == whole.read_bytes()
+
+
+@stored
+def test_a_full_disk_is_one_line_and_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: object, entries: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(export_module.Part, "add", fail)
+
+    result = run("export", "--all", str(tmp_path / "all.jsonl"))
+
+    assert result.exit_code == 1
+    assert f"Error: {tmp_path}/all.jsonl cannot be written: No space left on device" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["file"], ["u1", "u2", "file"], ["--all", "u1", "file"]])
+def test_what_to_export_must_be_said(arguments: list[str]) -> None:
+    result = run("export", *arguments)
+
+    assert result.exit_code == 2
+    assert "Error: say what to export: SUB FILE, or --all FILE" in result.stderr
+
+
+def test_a_user_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
+    assert run("export", "x" * 3000, str(tmp_path / "file")).exit_code == 2
+    assert run("tables", "upgrade", "--from", "4", "--marks", "m", "--sub", "x" * 3000).exit_code == 2
+
+
+@stored
+def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
+    fill(1)
+    good, bad = tmp_path / "good.jsonl.gz", tmp_path / "bad"
+    succeed("export", "--all", str(good))
+    empty(1)
+    text = gzip.decompress(good.read_bytes())
+    lines = text.splitlines(keepends=True)
+    damages = {
+        "is cut short or damaged": good.read_bytes()[:-20],
+        "has the schema version 6, and this package reads 5: use a newer package": text.replace(b":5,", b":6,", 1),
+        "holds 3 items and its header says 4: it is cut short or damaged": b"".join(lines[:-1]),
+        "does not have the checksum of its header": text.replace(b'"2.0"', b'"2.1"'),
+        "header: it is no export of the package database": b"hello\n",
+    }
+
+    for message, content in damages.items():
+        bad.write_bytes(content)
+        result = run("import", str(bad))
+        assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.stderr
+        assert message in result.stderr
+
+    assert contents(1) == [None, []]
+
+
+@stored
+def test_nothing_of_a_long_file_is_imported_where_its_end_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    for number in range(MAX_TOGETHER + 2):
+        store_credentials(f"u{number}")
+    succeed("export", "--all", str(path))
+    empty(MAX_TOGETHER + 2)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+    assert run("import", str(path)).exit_code == 2
+
+    assert package_database.get().list_credentials(sub="u0") == []
+
+
+@stored
+def test_a_progress_bar_is_shown_on_a_terminal_alone(tmp_path: Path) -> None:
+    fill(1)
+
+    assert "exporting" not in succeed("export", "--all", str(tmp_path / "plain.jsonl")).output
+    shown = CliRunner().invoke(
+        commands, ["export", "--all", str(tmp_path / "all.jsonl")], env={"FORCE_COLOR": "1", "TERM": "xterm"}
+    )
+
+    assert shown.stdout == ""
+    assert re.search(r"exporting.*4/4", shown.stderr, re.DOTALL)
+
+
+def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("open_alchemy.package_database.process.get", lambda: Database(MemoryEngine(), deadline=5))
+
+    assert Store().expected_items() is None
+
+
+@stored
+def test_who_may_not_describe_the_tables_can_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, table: object) -> None:
+        raise RefusedError("no")
+
+    monkeypatch.setattr(Administration, "describe", refuse)
+
+    assert Store().expected_items() is None
+
+
+@stored
+def test_the_secrets_of_version_4_become_bytes(tmp_path: Path) -> None:
+    for number in range(3):
+        store_credentials(f"u{number}", b64encode(HASH), b64encode(SALT))
+    marks = str(tmp_path / "marks")
+    upgrade = ("tables", "upgrade", "--from", "4", "--marks", marks)
+
+    dry = succeed(*upgrade)
+    untouched = contents(3)
+    written = succeed(*upgrade, "--write")
+    again = succeed(*upgrade, "--write")
+
+    users = [user for user in contents(3) if user]
+    assert "3 credentials: base64 text\n" in dry.stderr
+    assert "nothing was changed; --write rewrites 3 credentials" in dry.stderr
+    assert {user.secret_key_hash for user in untouched if user} == {b64encode(HASH)}  # type: ignore[attr-defined]
+    assert "rewritten, now or before: 3; replaced by others since: 0" in written.stderr
+    assert {(user.secret_key_hash, user.salt) for user in users} == {(HASH, SALT)}  # type: ignore[attr-defined]
+    assert "3 credentials: rewritten\n" in again.stderr
+    assert "there is nothing to rewrite" in again.stderr
+    assert find(dry.output + written.output + again.output) == []
+
+
+@stored
+def test_credentials_of_two_forms_are_not_rewritten_by_guessing(tmp_path: Path) -> None:
+    digits = b"00ff" * 8
+    store_credentials("old", b64encode(digits), b64encode(digits))
+    store_credentials("new", digits, digits)
+    upgrade = ("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"), "--write")
+
+    refused = run(*upgrade)
+    succeed(*upgrade, "--sub", "old")
+
+    assert refused.exit_code == 1
+    assert "upgrade the users that version 4 wrote one by one with --sub" in refused.stderr
+    for sub in ("old", "new"):
+        user = package_database.get().get_user(public_key=f"pk-{sub}")
+        assert user is not None
+        assert user.secret_key_hash == digits
+
+
+def test_an_unknown_version_is_wrong_usage() -> None:
+    assert run("tables", "upgrade", "--from", "3", "--marks", "m").exit_code == 2
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A DynamoDB without tables, which the commands talk to."""
+    with local_server.run() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        yield url
+
+
+def client_of(server: str) -> Any:
+    given = DUMMY_CREDENTIALS
+    return boto3.client(
+        "dynamodb",
+        region_name=DUMMY_REGION,
+        endpoint_url=server,
+        aws_access_key_id=given.access_key_id,
+        aws_secret_access_key=given.secret_access_key,
+    )
+
+
+def create(server: str) -> None:
+    for table in (SPECS, CREDENTIALS):
+        client_of(server).create_table(**create_table(table))
+
+
+def test_tables_that_are_as_they_must_be_are_described_without_a_word(server: str) -> None:
+    create(server)
+
+    described = succeed("tables", "describe", "--json")
+
+    assert [row["differences"] for row in json.loads(described.stdout)] == [[], []]
+    assert described.stderr == ""
+
+
+def test_tables_that_differ_are_named_and_a_failure(server: str) -> None:
+    client = client_of(server)
+    wrong = create_table(SPECS)
+    wrong["LocalSecondaryIndexes"][0]["Projection"] = {"ProjectionType": "KEYS_ONLY"}
+    client.create_table(**wrong)
+
+    described = run("tables", "describe", "--json")
+
+    assert described.exit_code == 1
+    assert [row["differences"] for row in json.loads(described.stdout)] == [
+        ["the index idUpdatedAt projects KEYS_ONLY, not ALL attributes"],
+        ["the table is missing"],
+    ]
+    assert "package.specs: the index idUpdatedAt projects KEYS_ONLY, not ALL attributes\n" in described.stderr
+    assert "package.credentials: the table is missing\n" in described.stderr
+    assert "are not what they must be; differences: 2" in described.stderr
+
+
+def describe_in_production(server: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "STAGE": "PROD",
+        "AWS_ENDPOINT_URL_DYNAMODB": server,
+        "AWS_REGION": DUMMY_REGION,
+        "AWS_ACCESS_KEY_ID": DUMMY_CREDENTIALS.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": DUMMY_CREDENTIALS.secret_access_key,
+    }
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "tables", "describe"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_production_table_must_be_protected(server: str) -> None:
+    create(server)
+    bare = describe_in_production(server)
+    client = client_of(server)
+    for table in (SPECS, CREDENTIALS):
+        client.update_table(TableName=table.name, DeletionProtectionEnabled=True)
+        client.update_continuous_backups(
+            TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+    protected = describe_in_production(server)
+
+    assert bare.returncode == 1
+    assert bare.stderr.count("it has no point-in-time recovery") == 2
+    assert bare.stderr.count("it has no deletion protection") == 2
+    assert (protected.returncode, protected.stderr) == (0, "")

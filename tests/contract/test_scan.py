@@ -1,0 +1,90 @@
+"""What every store promises of a scan, which only operators ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.operations import Delete, Item, Key, Page, Scan, Table, Transact
+from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+from tests.faces import execute
+
+
+def scan(database: TDatabase, operation: Scan) -> Page:
+    page: Page = execute(database, operation)
+    return page
+
+
+def pages(
+    database: TDatabase, table: Table, limit: int, *, after: Key | None = None, partition: str | None = None
+) -> Iterator[tuple[Item, ...]]:
+    while True:
+        page = scan(database, Scan(table, limit, after, partition))
+        assert len(page.items) <= limit
+        yield page.items
+        after = page.after
+        if after is None:
+            return
+
+
+def keys(database: TDatabase, table: Table, limit: int, partition: str | None = None) -> list[Key]:
+    return [table.key_of(item) for page in pages(database, table, limit, partition=partition) for item in page]
+
+
+def store_credentials(database: TDatabase, number: int, *, sub: str | None = None) -> None:
+    database.create_update_credentials(
+        sub=sub or f"u{number}", id_=f"é{number}", public_key=f"pk{number}", secret_key_hash=b"\x00h", salt=b""
+    )
+
+
+def test_an_empty_table_is_an_empty_page(database: TDatabase) -> None:
+    assert scan(database, Scan(SPECS, 10)) == Page((), None)
+    assert scan(database, Scan(CREDENTIALS, 10, partition="u1")) == Page((), None)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+def test_pages_have_every_item_of_one_table_once(database: TDatabase, limit: int) -> None:
+    for number in range(5):
+        store_credentials(database, number)
+        database.create_update_spec(sub=f"u{number % 2}", name=f"a{number}", version="1", model_count=1)
+
+    found, specs = keys(database, CREDENTIALS, limit), keys(database, SPECS, limit)
+
+    assert sorted(key["sub"] for key in found) == [f"u{number}" for number in range(5)]
+    assert len({tuple(key.values()) for key in specs}) == len(specs) == 10
+    assert found == keys(database, CREDENTIALS, 7), "the order does not depend on the pages"
+
+
+def test_a_partition_is_read_alone(database: TDatabase) -> None:
+    for number in range(3):
+        store_credentials(database, number, sub="u1")
+        store_credentials(database, number, sub="u1#")
+
+    found = keys(database, CREDENTIALS, 2, partition="u1")
+
+    assert sorted(key["id"] for key in found) == ["é0", "é1", "é2"]
+    assert {key["sub"] for key in found} == {"u1"}
+
+
+def test_items_are_whole(database: TDatabase) -> None:
+    store_credentials(database, 1)
+
+    (item,) = scan(database, Scan(CREDENTIALS, 10)).items
+
+    assert item == {"sub": "u1", "id": "é1", "public_key": "pk1", "secret_key_hash": b"\x00h", "salt": b""}
+
+
+@pytest.mark.parametrize("partition", [None, "u"])
+def test_a_scan_goes_on_where_its_last_item_was_deleted(database: TDatabase, partition: str | None) -> None:
+    for number in range(4):
+        store_credentials(database, number, sub="u")
+    expected = keys(database, CREDENTIALS, 100, partition)
+    page = scan(database, Scan(CREDENTIALS, 2, partition=partition))
+    last = CREDENTIALS.key_of(page.items[-1])
+    execute(database, Transact((Delete(CREDENTIALS, last),)))
+
+    rest = [item for items in pages(database, CREDENTIALS, 2, after=last, partition=partition) for item in items]
+
+    assert [CREDENTIALS.key_of(item) for item in rest] == expected[2:]
