@@ -146,6 +146,9 @@ class MemoryEngine:
     def prepare(self) -> None:
         """Nothing to load."""
 
+    def close(self) -> None:
+        """Nothing to close."""
+
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         del deadline
         return drive(self.store.steps(operation), lambda _: None)

@@ -15,9 +15,10 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
-from .process import get
+from .process import connect, get
 from .types import (
     CredentialsAuthInfo,
+    TConnectedDatabase,
     TCredentialsInfo,
     TCredentialsInfoList,
     TDatabase,
@@ -27,7 +28,9 @@ from .types import (
 
 __all__ = [  # noqa: RUF022 (grouped by what they are for)
     # The database.
+    "connect",
     "get",
+    "TConnectedDatabase",
     "TDatabase",
     # What it returns.
     "TSpecInfo",

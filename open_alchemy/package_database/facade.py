@@ -10,12 +10,12 @@ import random
 import time
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 from .arguments import check
 from .backoff import full_jitter
 from .deadline import Deadline
-from .exceptions import ConflictError
+from .exceptions import ConflictError, RefusedError
 from .operations import Backoff, Operation, Stamp, Stamped, Steps, StoreOperation, Transact, drive
 from .tables import credentials, specs, users
 from .tables.access_pattern import AccessPattern
@@ -51,6 +51,25 @@ class Engine(Protocol):
             ConflictError: Other transactions were in the way until the deadline.
         """
 
+    def close(self) -> None:
+        """Closes the connections that it holds open."""
+
+
+class _ClosedEngine:
+    """Stands in the place of an engine that was closed."""
+
+    attempt_seconds = 0.0
+
+    def prepare(self) -> None:
+        raise RefusedError("the database was closed", code="Closed")
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        del operation, deadline
+        self.prepare()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 def _bind(
     pattern: AccessPattern[Parameters, Answer],
@@ -84,6 +103,17 @@ class Database:
     def __init__(self, engine: Engine, *, deadline: float) -> None:
         self.engine = engine
         self.deadline = deadline
+
+    def close(self) -> None:
+        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
+        engine, self.engine = self.engine, _ClosedEngine()
+        engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     count_customer_models = _bind(specs.count_customer_models)
     create_update_spec = _bind(specs.create_update_spec)

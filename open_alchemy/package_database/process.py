@@ -1,32 +1,38 @@
-"""The one facade of this process, and which store it talks to."""
+"""The one facade of this process, which store it talks to, and facades beside it."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .config import Config, from_environment
+from . import stores
+from .config import Config
 
 if TYPE_CHECKING:
     from .facade import Database
-    from .types import TDatabase
+    from .types import TConnectedDatabase, TDatabase
 
 _lock = threading.Lock()
 _database: Database | None = None
 _pinned_stage: str | None = None
+_config: Config | None = None
+"""Of ``at``."""
 
 
 def get() -> TDatabase:
-    """Returns the database of the stage that the environment names; the same object every time.
+    """Returns the database that the environment names; the same object every time.
 
-    ``STAGE`` must be ``TEST``, a DynamoDB at http://localhost:8000 or where ``AWS_ENDPOINT_URL_DYNAMODB`` says, or
-    ``PROD``, DynamoDB on AWS. The environment is read by the first call that succeeds; that call opens no connection.
-    Safe to call, and the result to use, from many threads at once, and after a fork.
+    ``PACKAGE_DATABASE_URL`` is the URL of the store, as for ``connect``. Where it is unset, ``STAGE`` must be ``TEST``,
+    a DynamoDB at http://localhost:8000 or where ``AWS_ENDPOINT_URL_DYNAMODB`` says, or ``PROD``, DynamoDB on AWS. The
+    environment is read by the first call that succeeds; that call opens no connection. Safe to call, and the result to
+    use, from many threads at once, and after a fork.
 
     Raises:
-        ConfigurationError: ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or ``PACKAGE_DATABASE_DEADLINE`` is wrong, or there
-            is no region.
+        ConfigurationError: ``PACKAGE_DATABASE_URL``, ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or
+            ``PACKAGE_DATABASE_DEADLINE`` is wrong, or there is no region.
     """
     global _database
     if _database is None:
@@ -36,18 +42,44 @@ def get() -> TDatabase:
     return _database
 
 
+def connect(url: str) -> TConnectedDatabase:
+    """Returns a database of its own beside that of ``get()``; close it, or use it as a context manager.
+
+    Opens no connection before its first call. The deadline of a call, and for ``dynamodb`` what AWS needs, comes from
+    the environment. Safe to use from many threads at once, and after a fork.
+
+    Args:
+        url: ``dynamodb://`` is DynamoDB on AWS, as the standard AWS chain finds it; ``dynamodb://eu-west-1`` in this
+            region; ``dynamodb://localhost:8000`` a local one, with dummy credentials where the environment has none.
+            ``sqlite:///relative.db`` and ``sqlite:////absolute.db`` are files, made where there are none; ``sqlite://``
+            is the one store in memory that the process has, the same for all who open it, and kept when they close it.
+
+    Raises:
+        ConfigurationError: The URL cannot be read or its scheme is unknown; or as ``get()``.
+    """
+    return open_database(stores.from_url(url, os.environ))
+
+
 def configure() -> Config:
     """Returns the configuration that ``get()`` would use now.
 
     Raises:
         ConfigurationError: As ``get()``.
     """
-    pinned = {} if _pinned_stage is None else {"STAGE": _pinned_stage}
-    return from_environment({**os.environ, **pinned}, find_region=_find_region)
+    if _config is not None:
+        return _config
+    # A test run never opens the URL that the environment happens to have.
+    pinned = {} if _pinned_stage is None else {"STAGE": _pinned_stage, stores.URL_VARIABLE: ""}
+    return stores.from_environment({**os.environ, **pinned})
+
+
+def chosen() -> Config | None:
+    """Returns the configuration of the store that ``at`` has chosen, if it has."""
+    return _config
 
 
 def pin_stage(stage: str) -> None:
-    """Makes the environment's ``STAGE`` count for nothing from now on: the stage is this one.
+    """Makes the environment's ``STAGE`` and ``PACKAGE_DATABASE_URL`` count for nothing: the stage is this one.
 
     Raises:
         ConfigurationError: ``get()`` was called already, and could not have returned the database of this stage.
@@ -55,33 +87,44 @@ def pin_stage(stage: str) -> None:
     global _pinned_stage
     is_other, _pinned_stage = _pinned_stage != stage, stage
     if is_other and _database is not None:
-        connect(configure())
+        redirect(open_database(configure()))
 
 
-def connect(config: Config) -> None:
-    """Makes the one facade, also where ``get()`` has returned it already, talk to this store."""
+def redirect(opened: Database) -> None:
+    """Makes the one facade, also where ``get()`` has returned it already, talk to the store of this one."""
     global _database
     with _lock:
-        opened = open_database(config)
         if _database is None:
             _database = opened
         else:
             _database.engine, _database.deadline = opened.engine, opened.deadline
 
 
+@contextmanager
+def at(url: str) -> Iterator[None]:
+    """Makes ``get()`` and ``configure()`` mean the store at a URL while the context is open; for the command alone.
+
+    Raises:
+        ConfigurationError: As ``connect()``.
+    """
+    global _database, _config
+    before = _database, _config
+    config = stores.from_url(url, os.environ)
+    _config = config
+    _database = opened = open_database(config)
+    try:
+        yield
+    finally:
+        _database, _config = before
+        opened.close()
+
+
 def open_database(config: Config) -> Database:
     """Returns a facade of its own, which opens no connection before its first call."""
     # Imported here, so that a test run that only loads the pytest plugin does not pay for it.
-    from .engines.dynamodb.engine import DynamoDBEngine
     from .facade import Database
 
-    return Database(DynamoDBEngine(config), deadline=config.deadline)
-
-
-def _find_region() -> str | None:
-    from .engines.dynamodb.boto3_wire import find_region
-
-    return find_region()
+    return Database(stores.open_engine(config), deadline=config.deadline)
 
 
 def _renew_lock() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase, UnavailableError
-from open_alchemy.package_database.config import Config
+from open_alchemy.package_database.config import DynamoDBConfig
 from open_alchemy.package_database.process import open_database
 from tests.canned_server import serve, succeed
 from tests.faults.faults import (
@@ -137,7 +137,7 @@ def test_credentials_that_expire_are_refreshed_in_between(monkeypatch: pytest.Mo
 
     with credentials_source(2.0) as agent, serve(answer) as server:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent)
-        database = open_database(Config("PROD", "us-east-1", endpoint_url=server.url))
+        database = open_database(DynamoDBConfig("PROD", "us-east-1", endpoint_url=server.url))
         for _ in range(2):
             assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
 

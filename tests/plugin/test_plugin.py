@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import local_server, process, pytest_plugin
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.tables.schema import SPECS
@@ -235,7 +235,9 @@ def test_the_factories_save(service: pytest.Pytester) -> None:
 
 
 def administration(url: str) -> Administration:
-    return Administration(DynamoDBEngine(Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS)))
+    return Administration(
+        DynamoDBEngine(DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS))
+    )
 
 
 @pytest.mark.parametrize("way", ["option", "ini"])
@@ -344,4 +346,7 @@ def test_a_server_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_run_of_these_tests_is_of_the_test_stage() -> None:
-    assert process.configure().stage == "TEST"
+    config = process.configure()
+
+    assert isinstance(config, DynamoDBConfig)
+    assert config.stage == "TEST"

@@ -28,6 +28,9 @@ class NoStore:
     def execute(self, operation: StoreOperation, deadline: Deadline) -> NoReturn:
         raise AssertionError(operation, deadline)
 
+    def close(self) -> NoReturn:
+        raise AssertionError("closed")
+
 
 class Text(str):
     """A subclass of str that formats as something else."""

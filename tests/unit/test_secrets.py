@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import BaseError, TDatabase
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.process import open_database
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
@@ -119,7 +119,7 @@ def test_no_path_betrays_a_secret(
 ) -> None:
     with serve(ANSWERS[answer]) as server:
         database = open_database(
-            Config("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, deadline=0.3)
+            DynamoDBConfig("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, deadline=0.3)
         )
         try:
             told = repr(call(database))
@@ -152,7 +152,7 @@ def test_the_canary_would_be_found(logged: Callable[[], str]) -> None:
 
 def test_other_users_of_botocore_may_still_log(logged: Callable[[], str]) -> None:
     with serve(succeed({})) as server:
-        config = Config("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS)
+        config = DynamoDBConfig("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS)
         open_database(config).get_spec(sub="u1", name="a")
     logging.getLogger("botocore.endpoint").debug("of somebody else")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.boto3_wire import Boto3Wire, find_region
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.process import open_database
@@ -23,8 +23,8 @@ from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_s
 ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
 
 
-def config(url: str, *, deadline: float = 5.0) -> Config:
-    return Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+def config(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 def database(url: str, *, deadline: float = 5.0) -> TDatabase:
@@ -126,7 +126,7 @@ def test_no_credentials_are_a_refusal(monkeypatch: pytest.MonkeyPatch, tmp_path:
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with serve(succeed()) as server:
-        store = open_database(Config("PROD", "eu-west-1", endpoint_url=server.url))
+        store = open_database(DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url))
         with pytest.raises(RefusedError, match="the standard AWS chain found no credentials"):
             store.get_spec(sub="u1", name="a")
 
@@ -139,7 +139,7 @@ def test_a_profile_that_is_not_there_is_a_configuration_error(monkeypatch: pytes
     with pytest.raises(ConfigurationError, match="no-such-profile"):
         find_region()
     with pytest.raises(ConfigurationError, match="no-such-profile"):
-        open_database(Config("PROD", "eu-west-1")).get_spec(sub="u1", name="a")
+        open_database(DynamoDBConfig("PROD", "eu-west-1")).get_spec(sub="u1", name="a")
 
 
 def test_an_error_of_botocore_of_no_kind_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from .. import local_server, process
-from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, Config
+from .. import local_server, process, stores
+from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
 from ..engines.dynamodb.administration import Administration
 from ..engines.dynamodb.engine import DynamoDBEngine
 from ..exceptions import BaseError, ConfigurationError, ValidationError
@@ -34,8 +34,31 @@ class _WrongInputError(click.ClickException):
     exit_code = 2
 
 
+def _use(context: click.Context, _: click.Parameter, url: str | None) -> None:
+    if url is not None:
+        context.with_resource(process.at(url))
+
+
+class _Command(click.Command):
+    """A command on the store that the environment names, or that at the URL of its option ``--url``."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params.append(
+            click.Option(
+                ["--url"],
+                expose_value=False,
+                callback=_use,
+                help="The URL of the store, such as sqlite:///a.db, before all that the environment says.",
+            )
+        )
+
+
 class _Commands(click.Group):
     """Tells the package's errors in one line."""
+
+    command_class = _Command
+    group_class = type
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -50,15 +73,16 @@ class _Commands(click.Group):
 def commands() -> None:
     """Remember which specs, versions and credentials a user has.
 
-    The commands talk to the database of the environment variable STAGE: TEST is a DynamoDB at http://localhost:8000, or
-    where AWS_ENDPOINT_URL_DYNAMODB says; PROD is DynamoDB on AWS. Only tour and serve need neither.
+    The commands talk to the database at --url, such as dynamodb://eu-west-1 or sqlite:///a.db; or to that of the
+    environment variable PACKAGE_DATABASE_URL; or to that of STAGE: TEST is a DynamoDB at http://localhost:8000, or
+    where AWS_ENDPOINT_URL_DYNAMODB says; PROD is DynamoDB on AWS. Only tour and serve need none of them.
     """
 
 
 @commands.command()
 def tour() -> None:
-    """See every function at work on a DynamoDB of its own, and what each asks of the store."""
-    raise SystemExit(take_tour(Console()))
+    """See every function at work, and what each asks of the store: one of its own, or that at --url."""
+    raise SystemExit(take_tour(Console(), process.chosen()))
 
 
 @commands.command()
@@ -109,13 +133,13 @@ def credentials(sub: str, *, as_json: bool) -> None:
     _show(rows, ("id", "public_key"), as_json=as_json)
 
 
-@commands.command()
+@commands.command(cls=click.Command)  # It makes a store, and takes none.
 @click.option("--port", type=click.IntRange(1, 65535), default=local_server.DEFAULT_PORT, show_default=True)
 def serve(port: int) -> None:
     """Run a local DynamoDB with both tables, to develop a service against with STAGE=TEST."""
     with local_server.run(port) as url:
         administration = Administration(
-            DynamoDBEngine(Config("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS))
+            DynamoDBEngine(DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS))
         )
         for table in TABLES:
             administration.create(table)
@@ -140,9 +164,9 @@ def tables() -> None:
     """Create, describe or delete the tables of the configured stage."""
 
 
-def _administration() -> tuple[Administration, str]:
+def _administration() -> tuple[stores.Administration, str]:
     config = process.configure()
-    return Administration(DynamoDBEngine(config)), config.endpoint_url or f"AWS, region {config.region}"
+    return stores.administer(config), stores.place(config)
 
 
 @tables.command("create")

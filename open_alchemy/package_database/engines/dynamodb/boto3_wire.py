@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
-from ...config import Config
+from ...config import DynamoDBConfig
 from ...exceptions import ConfigurationError
 from ...secret import Secret
 from .discretion import discretion, silence_libraries, without_frames
@@ -34,7 +34,7 @@ class Boto3Wire:
     The timeouts are shares of the deadline: an attempt that gets no answer leaves time for another.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DynamoDBConfig) -> None:
         self._config = config
         self._connect_timeout = min(_LONGEST_CONNECT, config.deadline * _CONNECT_SHARE)
         self._read_timeout = min(_LONGEST_READ, config.deadline * _READ_SHARE)
@@ -80,6 +80,13 @@ class Boto3Wire:
             return Failure(type(error).__name__, cause=error)
         conceal(response)
         return response
+
+    def close(self) -> None:
+        """Closes the connections of the client, if it was made."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _make_client(self) -> DynamoDBClient:
         import boto3

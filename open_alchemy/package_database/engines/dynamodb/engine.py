@@ -8,7 +8,7 @@ import time
 import weakref
 from typing import Any
 
-from ...config import Config
+from ...config import DynamoDBConfig
 from ...deadline import Deadline
 from ...operations import StoreOperation, drive
 from .boto3_wire import Boto3Wire
@@ -20,7 +20,7 @@ from .retry import Quota
 class DynamoDBEngine:
     """A DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DynamoDBConfig) -> None:
         self.config = config
         self.start_anew()
         _ENGINES.add(self)
@@ -56,6 +56,10 @@ class DynamoDBEngine:
     def ask(self, action: str, request: Request, table: str, deadline: Deadline) -> Response:
         """Sends one request that is no operation, and returns the response; raises what ``execute`` raises."""
         return drive(self._protocol.ask(action, request, table, deadline), self._perform)
+
+    def close(self) -> None:
+        """Closes the connections; one who calls again has new ones."""
+        self._wire.close()
 
     def _perform(self, step: Attempt | Sleep) -> Any:
         match step:
