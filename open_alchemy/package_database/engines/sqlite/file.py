@@ -11,6 +11,7 @@ https://www.sqlite.org/uri.html#uriimmutable
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,6 +27,8 @@ APPLICATION_ID: Final = 0x4F415044
 """The letters OAPD."""
 SCHEMA_VERSION: Final = 1
 
+_PREPARING: Final = threading.Lock()
+_ID_BYTES: Final = slice(68, 72)
 _LOOKS: Final = 5
 _LOOK_AGAIN: Final = 0.05
 _CACHED_STATEMENTS: Final = 64
@@ -44,8 +47,10 @@ class _Header(NamedTuple):
     version: int
     is_empty: bool
 
-
-_NEW: Final = _Header(0, 0, is_empty=True)
+    @property
+    def is_new(self) -> bool:
+        """Whether the file's tables are still to be made; it may say already whose they will be."""
+        return self.is_empty and self.version == 0 and self.application_id in (0, APPLICATION_ID)
 
 
 def prepare_file(path: Path) -> None:
@@ -57,13 +62,22 @@ def prepare_file(path: Path) -> None:
         ConfigurationError: The file belongs to something else, or to a newer version of the package; it is untouched.
         sqlite3.Error: The file cannot be opened, or another connection is in the way.
     """
+    with _PREPARING:
+        _prepare_file(path)
+
+
+def _prepare_file(path: Path) -> None:
     if path.exists():
         _check(_look_at(path), path)
     with closing(_connect(path, "rwc")) as connection:
         # Only now for certain: a crash while it was made is undone by opening it.
-        if _header(connection) == _NEW:
+        if _header(connection).is_new:
+            # First whose it is, alone in one page: so it can be told after a crash in the middle of the rest.
             with transaction(connection):
-                if _header(connection) == _NEW:
+                if _header(connection).is_new:
+                    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            with transaction(connection):
+                if _header(connection).is_new:
                     make_tables(connection)
         _check(_header(connection), path)
         # Left for last, so that the header of a file that has been made is never in its write-ahead log alone.
@@ -140,17 +154,30 @@ def _look_at(path: Path) -> _Header:
 
     Without a lock, a file that another process makes at this moment may look damaged: so it looks again.
     """
-    for look in range(_LOOKS):
+    failure: sqlite3.DatabaseError | None = None
+    for _ in range(_LOOKS):
         try:
             with closing(_open(f"{path.as_uri()}?immutable=1")) as connection:
                 return _header(connection)
         except sqlite3.DatabaseError as error:
             if not is_unreadable(error):
                 raise
-            if look == _LOOKS - 1:
-                raise ConfigurationError(f"{path} is no database of this package: {error}") from error
+            failure = error
         time.sleep(_LOOK_AGAIN)
-    raise AssertionError
+    if Path(f"{path}-journal").exists() and _is_of_this_package(path):
+        return _Header(APPLICATION_ID, 0, is_empty=True)
+    raise ConfigurationError(f"{path} is no database of this package: {failure}") from failure
+
+
+def _is_of_this_package(path: Path) -> bool:
+    """Returns whether a file whose making was cut short is one of the package's, from the bytes that say so.
+
+    Closing a file gives up all locks that the process has on it; a file in this state is open nowhere in this process.
+
+    https://www.sqlite.org/fileformat2.html#the_database_header
+    """
+    with path.open("rb") as opened:
+        return opened.read(_ID_BYTES.stop)[_ID_BYTES] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _header(connection: sqlite3.Connection) -> _Header:
@@ -161,7 +188,7 @@ def _header(connection: sqlite3.Connection) -> _Header:
 
 
 def _check(header: _Header, path: Path) -> None:
-    if header == _NEW:
+    if header.is_new:
         return
     if header.application_id != APPLICATION_ID:
         raise ConfigurationError(
