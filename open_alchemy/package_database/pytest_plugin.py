@@ -24,6 +24,7 @@ from .local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
 if TYPE_CHECKING:
+    from .facade import Database
     from .operations import Table
 
 _ENGINE = "package_database_engine"
@@ -112,7 +113,9 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
         )
     with ExitStack() as stack:
         if _engine(request.config) == _SQLITE:
-            yield _open_sqlite()
+            store, database = _open_sqlite()
+            process.redirect(database)
+            yield store
         else:
             url = _given_endpoint(request.config) or _start(stack, request.config)
             process.redirect(process.open_database(_config(url)))
@@ -164,7 +167,7 @@ def _engine(config: pytest.Config) -> str:
     return engine
 
 
-def _open_sqlite() -> _Store:
+def _open_sqlite() -> tuple[_Store, Database]:
     """Opens a store in memory of the fixtures' own, which no ``sqlite://`` of the application is."""
     from .engines.sqlite.administration import SQLiteAdministration
     from .engines.sqlite.connections import MemoryConnections
@@ -173,8 +176,8 @@ def _open_sqlite() -> _Store:
 
     config = SQLiteConfig()
     engine = SQLiteEngine(MemoryConnections(), config)
-    process.redirect(Database(engine, deadline=config.deadline))
-    return _Store("sqlite://", SQLiteAdministration(engine), has_tables=True)
+    store = _Store("sqlite://", SQLiteAdministration(engine), has_tables=True)
+    return store, Database(engine, deadline=config.deadline)
 
 
 def _config(url: str) -> DynamoDBConfig:
