@@ -1,7 +1,7 @@
 """Many writers at once, in threads and processes, on every store that does transactions side by side.
 
-The DynamoDB is ministack, in a virtual environment of its own beside this one, where ``scripts/install`` puts it: it pins
-a botocore. moto's server answers one request at a time.
+The DynamoDB is ministack, in a virtual environment of its own beside this one, where ``scripts/install`` puts it: it
+pins a botocore. moto's server answers one request at a time.
 """
 
 from __future__ import annotations

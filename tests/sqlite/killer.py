@@ -31,7 +31,7 @@ class Writer:
 
 
 def write(url: str, sub: str, prefix: str, pipe: int) -> None:
-    """Publishes versions of one spec with all other writers, and tells of each; in between, creates and deletes more."""
+    """Publishes versions of one spec with all other writers, and tells of each; creates and deletes more in between."""
     database = package_database.connect(url)
     for number in range(1_000):
         version = f"{prefix}.{number}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -205,9 +204,10 @@ def test_a_file_that_was_deleted_takes_no_more_writes(path: Path, database: TDat
     publish(database)
     path.unlink()
 
-    for _ in range(2):
-        with pytest.raises(RefusedError, match="was moved, replaced or deleted") as caught:
-            publish(database, "2.0")
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted") as caught:
+        publish(database, "2.0")
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+        publish(database, "2.0")
 
     assert caught.value.code == "SQLITE_READONLY_DBMOVED"
     assert not path.exists()
@@ -404,4 +404,4 @@ def test_the_file_is_left_when_the_last_connection_is_closed(path: Path) -> None
         publish(database)
         assert {found.name for found in path.parent.iterdir()} == {"a.db", "a.db-wal", "a.db-shm"}
 
-    assert os.listdir(path.parent) == ["a.db"]
+    assert [found.name for found in path.parent.iterdir()] == ["a.db"]

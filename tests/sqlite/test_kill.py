@@ -1,7 +1,7 @@
 """Writers are killed at random moments: what they were told is stored is stored, and nothing is half written.
 
-The ordinary run kills 200, the long Hypothesis profile 500. A kill does not lose what the operating system was given: that
-each commit is synced to the disk is asked of SQLite in ``test_file``.
+The ordinary run kills 200, the long Hypothesis profile 500. A kill does not lose what the operating system was given:
+that each commit is synced to the disk is asked of SQLite in ``test_file``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.concurrency.writer import NAME
 from tests.memory import MemoryStore
 from tests.simulation.invariants import check_specs
 
-KILLS = max(200, settings.default.max_examples // 8)
+KILLS = max(200, settings().max_examples // 8)
 ROUNDS = 10
 SUB = "u1"
 

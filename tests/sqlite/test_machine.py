@@ -67,11 +67,15 @@ def items(draw: st.DrawFn, table: Table) -> Item:
 def simple_conditions(table: Table) -> st.SearchStrategy[Condition]:
     texts = [attribute.name for attribute in table.attributes if attribute.type == "S"]
     names = st.sampled_from([attribute.name for attribute in table.attributes])
-    equal = [
+    equal: list[st.SearchStrategy[Condition]] = [
         st.builds(Equal, st.just(attribute.name), keys if attribute.name in keyed(table) else values[attribute.type])
         for attribute in table.attributes
     ]
-    conditions = [st.builds(Missing, names), *equal, st.builds(Equal, st.sampled_from(texts), keys)]
+    conditions: list[st.SearchStrategy[Condition]] = [
+        st.builds(Missing, names),
+        st.builds(Equal, st.sampled_from(texts), keys),
+        *equal,
+    ]
     if table is SPECS:
         conditions.append(st.builds(Below, st.just("updated_at"), st.sampled_from(["9", "10", "99", "100"])))
     return st.one_of(conditions)
@@ -152,4 +156,4 @@ class SQLiteMachine(RuleBasedStateMachine):
 
 TestSQLiteMachine = SQLiteMachine.TestCase
 # A step is a drawn transaction and four queries.
-TestSQLiteMachine.settings = settings(max_examples=settings.default.max_examples // 10)
+TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 10)

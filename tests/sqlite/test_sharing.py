@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -22,8 +21,9 @@ from open_alchemy.package_database.deadline import GRACE, Deadline
 from open_alchemy.package_database.engines.sqlite import connections
 from open_alchemy.package_database.engines.sqlite.connections import FileConnections, MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.sqlite.file import transaction
 from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import DeleteMany, Get, StoreOperation, Transact
+from open_alchemy.package_database.operations import Delete, DeleteMany, Get, Transact
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, latest_key
 from open_alchemy.package_database.types import TConnectedDatabase
 
@@ -118,13 +118,7 @@ def test_a_call_that_came_too_late_is_not_begun(database: TDatabase) -> None:
     with pytest.raises(UnavailableError, match=r"Get on package\.specs was not begun"):
         engine.execute(Get(SPECS, latest_key("u1", "a")), Deadline(-1))
     with pytest.raises(UnavailableError, match=r"Transact on package\.specs was not begun"):
-        engine.execute(transaction_of(SPECS), Deadline(-1))
-
-
-def transaction_of(table: Any) -> StoreOperation:
-    from open_alchemy.package_database.operations import Delete
-
-    return Transact((Delete(table, latest_key("u1", "a")),))
+        engine.execute(Transact((Delete(SPECS, latest_key("u1", "a")),)), Deadline(-1))
 
 
 def engine_of(database: Any) -> SQLiteEngine:
@@ -186,7 +180,7 @@ def test_a_connection_that_is_left_in_a_transaction_is_not_lent_again(path: Path
 
 def test_a_call_that_is_interrupted_gives_its_lock_up(path: Path, database: TDatabase) -> None:
     def interrupt(connection: sqlite3.Connection) -> None:
-        with connections_transaction(connection):
+        with transaction(connection):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -195,12 +189,6 @@ def test_a_call_that_is_interrupted_gives_its_lock_up(path: Path, database: TDat
     with locked(path):
         pass
     publish(database, "2.0")
-
-
-def connections_transaction(connection: sqlite3.Connection) -> Any:
-    from open_alchemy.package_database.engines.sqlite.file import transaction
-
-    return transaction(connection)
 
 
 FORKS = """
@@ -243,7 +231,6 @@ def test_a_fork_uses_the_file_as_its_parent_does(path: Path, end: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_a_fork_has_a_copy_of_the_store_in_memory(tmp_path: Path) -> None:
     program = """
-import os
 from open_alchemy import package_database
 database = package_database.connect("sqlite://")
 def publish(version):
@@ -269,7 +256,7 @@ def test_no_connection_is_open_when_the_process_forks(path: Path, database: TDat
 
     connections._pause_all()
     idle = len(pool._idle)
-    files = sorted(os.listdir(path.parent))
+    files = [found.name for found in path.parent.iterdir()]
     connections._resume_all()
 
     assert idle == 0

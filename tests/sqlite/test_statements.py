@@ -15,6 +15,7 @@ from open_alchemy.package_database.operations import (
     Delete,
     DeleteMany,
     Get,
+    Item,
     Missing,
     Put,
     Query,
@@ -26,22 +27,24 @@ from open_alchemy.package_database.tables.schema import CREDENTIALS, ID_UPDATED_
 
 COLUMNS = '"sub", "id", "public_key", "secret_key_hash", "salt"'
 KEY = {"sub": "u1", "id": "1"}
-ITEM = {**KEY, "public_key": "pk", "secret_key_hash": Secret(b"hash"), "salt": Secret(b"salt")}
+ITEM: Item = {**KEY, "public_key": "pk", "secret_key_hash": Secret(b"hash"), "salt": Secret(b"salt")}
 
 
 def test_a_table_has_a_column_for_each_attribute_and_an_index_for_each_index() -> None:
     assert statements.create_table(CREDENTIALS) == (
-        'CREATE TABLE IF NOT EXISTS "package.credentials" ("sub" TEXT, "id" TEXT, "public_key" TEXT, '
-        '"secret_key_hash" BLOB, "salt" BLOB, PRIMARY KEY ("sub", "id")) WITHOUT ROWID',
+        (
+            'CREATE TABLE IF NOT EXISTS "package.credentials" ("sub" TEXT, "id" TEXT, "public_key" TEXT, '
+            '"secret_key_hash" BLOB, "salt" BLOB, PRIMARY KEY ("sub", "id")) WITHOUT ROWID'
+        ),
         'CREATE INDEX IF NOT EXISTS "package.credentials.publicKey" ON "package.credentials" ("public_key")',
     )
 
 
 def test_an_item_is_read_by_its_key() -> None:
-    assert statements.get(CREDENTIALS, KEY) == (
-        f'SELECT {COLUMNS} FROM "package.credentials" WHERE "sub" = ? AND "id" = ?',
-        ("u1", "1"),
-    )
+    text, parameters = statements.get(CREDENTIALS, KEY)
+
+    assert text == f'SELECT {COLUMNS} FROM "package.credentials" WHERE "sub" = ? AND "id" = ?'  # noqa: S608 (a constant)
+    assert parameters == ("u1", "1")
 
 
 def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
@@ -70,7 +73,7 @@ def test_a_query_of_an_index_without_a_sort_key_has_the_order_of_the_table() -> 
 
 def test_a_put_replaces_the_whole_item() -> None:
     assert statements.write(Put(CREDENTIALS, {**KEY, "public_key": "pk"})) == (
-        f'INSERT OR REPLACE INTO "package.credentials" ({COLUMNS}) VALUES (?, ?, ?, ?, ?)',
+        f'INSERT OR REPLACE INTO "package.credentials" ({COLUMNS}) VALUES (?, ?, ?, ?, ?)',  # noqa: S608 (a constant)
         ("u1", "1", "pk", None, None),
     )
 
