@@ -231,6 +231,7 @@ def test_a_fork_uses_the_file_as_its_parent_does(path: Path, end: str) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_a_fork_has_a_copy_of_the_store_in_memory(tmp_path: Path) -> None:
     program = """
+import os
 from open_alchemy import package_database
 database = package_database.connect("sqlite://")
 def publish(version):
