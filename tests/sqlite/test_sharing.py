@@ -53,10 +53,14 @@ def versions_of(database: TDatabase) -> list[str]:
 
 @contextmanager
 def locked(path: Path, lock: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-    """Holds the write lock."""
+    """Holds the write lock, but not so long that a call that waits without end would hang the test."""
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
         other.execute(lock)
+        end = threading.Timer(5, other.rollback)
+        end.start()
         yield other
+        end.cancel()
+        end.join()
 
 
 def revoke(database: TDatabase) -> None:
