@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 from .exceptions import ValidationError
@@ -108,10 +109,16 @@ class _Withheld:
 
 def spec_id(name: str) -> str:
     """Returns the id of the spec with this name: its canonical form (PEP 503)."""
+    return str(_canonicalize()(name))
+
+
+@cache
+def _canonicalize() -> Callable[[str], str]:
+    """Returns the function of packaging, once: an import statement costs as much as the function itself."""
     # Imports a good part of the standard library, which a caller of get() may never need.
     from packaging.utils import canonicalize_name
 
-    return str(canonicalize_name(name))
+    return canonicalize_name
 
 
 def check(arguments: dict[str, Any]) -> None:
@@ -125,12 +132,12 @@ def check(arguments: dict[str, Any]) -> None:
     for name in _SECRETS & arguments.keys():
         is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
         arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
-    for name, rule in RULES.items():
-        if name in arguments:
+    for name, value in arguments.items():
+        if name in RULES:
             try:
-                arguments[name] = rule(arguments[name])
+                arguments[name] = RULES[name](value)
             except _BrokenRuleError as broken:
-                raise ValidationError(f"{name} {broken}, not {_shown(arguments[name])}") from None
+                raise ValidationError(f"{name} {broken}, not {_shown(value)}") from None
 
 
 def check_item_size(item: Item, *, copies: int = 1) -> None:

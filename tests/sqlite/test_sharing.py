@@ -296,13 +296,14 @@ def test_a_fork_waits_for_calls_in_other_threads(path: Path, database: TDatabase
 
 def test_a_child_forgets_what_was_lent_to_threads_that_it_does_not_have(path: Path, database: TDatabase) -> None:
     pool: Any = engine_of(database)._connections
-    pool.borrow(Deadline(5))
+    lent = pool.borrow(Deadline(5))
 
     connections._pause_all()
     connections._start_all_anew()
 
     assert pool._lent == 0
     publish(database, "2.0")
+    lent.close()
 
 
 def test_threads_share_a_database(database: TDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ class SQLiteEngine:
             deadline: The call's.
         """
         connections = self._connections
-        if not deadline.allows():
+        if deadline.remaining() <= 0:
             raise UnavailableError(f"{_name(what)} was not begun: {deadline.elapsed():.1f} s were over")
         tries = 0
         while True:
