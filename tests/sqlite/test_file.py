@@ -348,6 +348,45 @@ os._exit(0)
     assert ask(path, "SELECT count(*) FROM sqlite_master WHERE name = 'ballast'") == 0
 
 
+def cut_short(path: Path, whole: Path) -> None:
+    """Makes a file as a crash leaves it that came when its first page was written and the others were not."""
+    with closing(file._connect(whole, "rwc")) as connection:
+        file.make_tables(connection)
+    with closing(file._connect(path.with_name("making.db"), "rwc")) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        file.make_tables(connection)
+        path.with_name(f"{path.name}-journal").write_bytes(path.with_name("making.db-journal").read_bytes())
+        connection.execute("ROLLBACK")
+    path.write_bytes(whole.read_bytes()[:4096])
+
+
+def test_a_file_whose_making_was_cut_short_is_made_anew(path: Path, tmp_path: Path) -> None:
+    cut_short(path, tmp_path / "whole.db")
+    with (
+        closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as looking,
+        pytest.raises(sqlite3.DatabaseError, match="malformed"),
+    ):
+        file._header(looking)
+
+    with connect(path) as database:
+        publish(database)
+
+    assert ask(path, "PRAGMA integrity_check") == "ok"
+
+
+def test_a_damaged_file_of_another_program_that_has_a_journal_is_left_to_it(path: Path) -> None:
+    path.write_bytes(b"x" * 10_000)
+    path.with_name("a.db-journal").write_bytes(b"y" * 1_000)
+    before = contents(path.parent)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match="is no database of this package"):
+        publish(database)
+
+    assert contents(path.parent) == before
+
+
 def test_no_refusal_betrays_a_secret(database: TDatabase) -> None:
     database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=HASH, salt=SALT)
     fill_up(database)

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from ...deadline import Deadline
 from ...exceptions import RefusedError, UnavailableError
-from .file import connect_to_file, connect_to_memory, prepare_file
+from .file import PREPARING, connect_to_file, connect_to_memory, prepare_file
 
 _MOST_IDLE: Final = 16
 _LONGEST_PAUSE: Final = 1.0
@@ -188,6 +188,7 @@ _paused: list[FileConnections | MemoryConnections] = []
 
 
 def _pause_all() -> None:
+    PREPARING.acquire()
     _paused[:] = _ALL
     for connections in _paused:
         connections.pause()
@@ -196,11 +197,13 @@ def _pause_all() -> None:
 def _resume_all() -> None:
     while _paused:
         _paused.pop().resume()
+    PREPARING.release()
 
 
 def _start_all_anew() -> None:
     while _paused:
         _paused.pop().start_anew()
+    PREPARING.release()
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -19,7 +18,7 @@ from . import statements
 from .conditions import holds
 from .connections import Connections, FileConnections, MemoryConnections
 from .errors import is_transient, refusal
-from .file import transaction
+from .file import PREPARING, transaction
 
 _FIRST_WAIT: Final = 0.002
 _LONGEST_WAIT: Final = 0.05
@@ -43,7 +42,6 @@ class SQLiteEngine:
     def __init__(self, connections: Connections, config: SQLiteConfig) -> None:
         self.config = config
         self._connections = connections
-        self._opening = threading.Lock()
         self._is_open = False
 
     def prepare(self) -> None:
@@ -55,10 +53,8 @@ class SQLiteEngine:
             UnavailableError: Other processes had it locked until the deadline.
         """
         if not self._is_open:
-            with self._opening:
-                if not self._is_open:
-                    self._open()
-                    self._is_open = True
+            self._open()
+            self._is_open = True
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Carries out an operation and returns its result.
@@ -132,12 +128,11 @@ def open_sqlite(config: SQLiteConfig) -> SQLiteEngine:
     return SQLiteEngine(_process_memory() if config.path is None else FileConnections(config.path), config)
 
 
-_lock = threading.Lock()
 _memory: list[MemoryConnections] = []
 
 
 def _process_memory() -> MemoryConnections:
-    with _lock:
+    with PREPARING:
         if not _memory:
             _memory.append(MemoryConnections())
         return _memory[0]

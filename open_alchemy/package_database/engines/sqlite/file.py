@@ -23,11 +23,12 @@ from ...tables.schema import TABLES
 from .errors import is_unreadable
 from .statements import BEGIN, COMMIT, ROLLBACK, create_table
 
+PREPARING: Final = threading.Lock()
+"""Held by whoever makes or opens a store for the first time, so by nobody else in this process."""
 APPLICATION_ID: Final = 0x4F415044
 """The letters OAPD."""
 SCHEMA_VERSION: Final = 1
 
-_PREPARING: Final = threading.Lock()
 _ID_BYTES: Final = slice(68, 72)
 _LOOKS: Final = 5
 _LOOK_AGAIN: Final = 0.05
@@ -62,7 +63,7 @@ def prepare_file(path: Path) -> None:
         ConfigurationError: The file belongs to something else, or to a newer version of the package; it is untouched.
         sqlite3.Error: The file cannot be opened, or another connection is in the way.
     """
-    with _PREPARING:
+    with PREPARING:
         _prepare_file(path)
 
 
