@@ -81,7 +81,7 @@ def commands() -> None:
 
 @commands.command()
 def tour() -> None:
-    """See every function at work, and what each asks of the store: one of its own, or that at --url."""
+    """See every function at work and what each asks of the store: a DynamoDB of its own, or that at --url."""
     raise SystemExit(take_tour(Console(), process.chosen()))
 
 
@@ -161,7 +161,7 @@ def _wait_for_a_signal() -> None:
 
 @commands.group()
 def tables() -> None:
-    """Create, describe or delete the tables of the configured stage."""
+    """Create, describe or delete the tables of the configured database."""
 
 
 def _administration() -> tuple[stores.Administration, str]:

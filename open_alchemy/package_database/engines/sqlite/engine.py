@@ -6,7 +6,6 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import Any, Final, TypeVar
 
 from ...backoff import full_jitter
@@ -105,12 +104,13 @@ class SQLiteEngine:
 
     def _open(self) -> None:
         deadline = Deadline(self.config.deadline)
-        for tries in count():
+        tries = 0
+        while True:
             try:
                 return self._connections.prepare()
             except sqlite3.Error as error:
                 _await_another_try(error, tries, f"opening {self.config.path}", deadline)
-        raise AssertionError
+            tries += 1
 
     def _delete_many(self, operation: DeleteMany, deadline: Deadline) -> None:
         table, keys = operation.table, operation.keys
