@@ -215,13 +215,30 @@ def test_a_file_that_was_deleted_takes_no_more_writes(path: Path, database: TDat
 
 def test_a_file_that_was_replaced_is_not_written_to(path: Path, database: TDatabase) -> None:
     publish(database)
+    database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=HASH, salt=SALT)
     other = path.with_name("b.db")
     with connect(other) as opened:
         publish(opened, "of the other")
     other.replace(path)
 
     with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+        publish(database, "2.0")
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+        database.delete_all_credentials(sub="u1")
+
+
+def test_no_new_connection_is_opened_to_a_file_that_was_replaced(path: Path, database: TDatabase) -> None:
+    publish(database)
+    connections = engine_of(database)._connections
+    connection = connections.borrow(Deadline(5))
+    path.unlink()
+    path.touch()
+
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
         database.list_specs(sub="u1")
+
+    connections.give_back(connection)
+    assert [info["version"] for info in database.list_specs(sub="u1")] == ["1.0"]
 
 
 def test_a_damaged_file_is_named(path: Path) -> None:

@@ -39,13 +39,20 @@ class Connections(Protocol):
         """Lends a connection, which is the caller's alone until it is given back.
 
         Raises:
-            RefusedError: The store was closed, or its file was moved or deleted.
+            RefusedError: The store was closed, or a new connection would be to another file.
             UnavailableError: None was free until the deadline.
             sqlite3.Error: None can be opened.
         """
 
     def give_back(self, connection: sqlite3.Connection) -> None:
         """Takes a connection back."""
+
+    def check(self) -> None:
+        """Checks, before a write, that the store is still what was opened.
+
+        Raises:
+            RefusedError: Its file was moved, replaced or deleted.
+        """
 
     def close(self) -> None:
         """Closes what can be opened again; what is lent is closed when it comes back."""
@@ -86,11 +93,13 @@ class FileConnections:
                 raise RefusedError("the database was closed", code="Closed")
             self._lent += 1
             connection = self._idle.pop() if self._idle else None
+        if connection is not None:
+            return connection
         try:
-            self._check_file()
-            return connection or connect_to_file(Path(self._path))
+            self.check()
+            return connect_to_file(Path(self._path))
         except BaseException:
-            self.give_back(connection)
+            self.give_back(None)
             raise
 
     def give_back(self, connection: sqlite3.Connection | None) -> None:
@@ -125,7 +134,7 @@ class FileConnections:
             self._is_paused = False
             self._changed.notify_all()
 
-    def _check_file(self) -> None:
+    def check(self) -> None:
         """Refuses another file than the one that was opened: a write to one that was deleted would be lost."""
         if self._identity() != self._file:
             raise RefusedError(
@@ -135,7 +144,7 @@ class FileConnections:
 
     def _identity(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self._path)  # noqa: PTH116 (for every call, and twice as fast)
+            found = os.stat(self._path)  # noqa: PTH116 (for every write, and twice as fast)
         except OSError:
             return None
         return found.st_dev, found.st_ino
@@ -163,6 +172,9 @@ class MemoryConnections:
         """Lets the next one have it."""
         del connection
         self._turn.release()
+
+    def check(self) -> None:
+        """Nothing can come in its place."""
 
     def close(self) -> None:
         """Leaves the store, for it lives as long as anything refers to it."""

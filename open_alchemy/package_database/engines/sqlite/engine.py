@@ -69,7 +69,7 @@ class SQLiteEngine:
             case Query():
                 return self.run(lambda connection: _read_all(connection, operation, deadline), operation, deadline)
             case Transact(actions):
-                return self.run(lambda connection: _transact(connection, actions), operation, deadline)
+                return self.run(lambda connection: self._transact(connection, actions), operation, deadline)
             case DeleteMany():
                 return self._delete_many(operation, deadline)
 
@@ -117,10 +117,31 @@ class SQLiteEngine:
         for start in range(0, len(keys), _PAGE):
             page = keys[start : start + _PAGE]
             try:
-                self.run(lambda connection, page=page: _delete(connection, table, page), operation, deadline)  # type: ignore[misc]
+                self.run(lambda connection, page=page: self._delete(connection, table, page), operation, deadline)  # type: ignore[misc]
             except UnavailableError as error:
                 raise UnavailableError(f"{error}; {len(keys) - start} of {len(keys)} items are left") from error
             deadline.progress()
+
+    def _transact(self, connection: sqlite3.Connection, actions: Sequence[Action]) -> Failures:
+        with transaction(connection):
+            self._connections.check()
+            failures: dict[int, Item | None] = {}
+            for place, action in enumerate(actions):
+                if action.condition is not None:
+                    old = _read_one(connection, action.table, statements.old_item(action))
+                    if not holds(action.condition, old):
+                        failures[place] = old
+            if not failures:
+                for action in actions:
+                    if not isinstance(action, Check):
+                        connection.execute(*statements.write(action))
+        return failures
+
+    def _delete(self, connection: sqlite3.Connection, table: Table, keys: Sequence[Key]) -> None:
+        with transaction(connection):
+            self._connections.check()
+            for key in keys:
+                connection.execute(*statements.delete(table, key))
 
 
 def open_sqlite(config: SQLiteConfig) -> SQLiteEngine:
@@ -165,27 +186,6 @@ def _read_all(connection: sqlite3.Connection, operation: Query, deadline: Deadli
         items += page
         deadline.progress()
     return items
-
-
-def _transact(connection: sqlite3.Connection, actions: Sequence[Action]) -> Failures:
-    with transaction(connection):
-        failures: dict[int, Item | None] = {}
-        for place, action in enumerate(actions):
-            if action.condition is not None:
-                old = _read_one(connection, action.table, statements.old_item(action))
-                if not holds(action.condition, old):
-                    failures[place] = old
-        if not failures:
-            for action in actions:
-                if not isinstance(action, Check):
-                    connection.execute(*statements.write(action))
-    return failures
-
-
-def _delete(connection: sqlite3.Connection, table: Table, keys: Sequence[Key]) -> None:
-    with transaction(connection):
-        for key in keys:
-            connection.execute(*statements.delete(table, key))
 
 
 def _name(what: object) -> str:
