@@ -64,7 +64,6 @@ Written by ``python -m docs.generate`` from ``types.py``; do not edit it.
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Protocol, Self
 
 from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
@@ -82,9 +81,7 @@ ASYNC_FOOTER = '''
     async def __aenter__(self) -> Self:
         """Returns the database."""
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Closes as ``aclose`` does."""
 '''
 INTRODUCTION = """\
@@ -175,7 +172,8 @@ def _run(name: str, arguments: dict[str, Any], store: MemoryStore, now: int) -> 
 
 def async_interface() -> str:
     """Returns the text of async_types.py: the blocking face's interface with coroutines for its functions."""
-    _, _, body = INTERFACE.read_text(encoding="utf-8").partition("\nclass TDatabase(Protocol):\n")
+    _, _, rest = INTERFACE.read_text(encoding="utf-8").partition("\nclass TDatabase(Protocol):\n")
+    body, _, _ = rest.partition("\n\nclass ")
     body = body.replace('"""The database. Every', '"""The database, for ``await``. Every', 1)
     body = body.replace("\n    def ", "\n    async def ")
     return ASYNC_HEADER + body + ASYNC_FOOTER

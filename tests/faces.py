@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.config import Config, Wire
+from open_alchemy.package_database import AsyncTDatabase, TDatabase
+from open_alchemy.package_database.config import DynamoDBConfig, Wire
 from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.facade import AsyncDatabase, Database
+from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.operations import StoreOperation
 from open_alchemy.package_database.process import open_async_database, open_database
 
@@ -22,8 +22,8 @@ BLOCKING_FACES = ("lean", "boto3")
 class Awaited:
     """The awaiting face for a caller that blocks: each call runs to its end in the same loop."""
 
-    def __init__(self, database: AsyncDatabase) -> None:
-        self._database = database
+    def __init__(self, database: AsyncTDatabase) -> None:
+        self._database: Any = database
         self._runner = asyncio.Runner()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -50,7 +50,7 @@ class Awaited:
 
 
 @contextmanager
-def awaited(database: AsyncDatabase) -> Iterator[TDatabase]:
+def awaited(database: AsyncTDatabase) -> Iterator[TDatabase]:
     adapter = Awaited(database)
     try:
         yield cast("TDatabase", adapter)
@@ -60,12 +60,15 @@ def awaited(database: AsyncDatabase) -> Iterator[TDatabase]:
 
 def execute(database: TDatabase, operation: StoreOperation) -> Any:
     """Has the engine behind a database carry out an operation that no function asks for."""
-    engine = database if isinstance(database, Awaited) else cast("Database", database).engine
+    if isinstance(database, Awaited):
+        return database.execute(operation, Deadline(5))
+    engine = cast("Database", database).engine
+    engine.prepare()
     return engine.execute(operation, Deadline(5))
 
 
 @contextmanager
-def open_face(face: str, config: Config) -> Iterator[TDatabase]:
+def open_face(face: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
     """Opens a database of its own, with its wire made, so that its loading is not measured."""
     wire, _, is_async = face.partition(", ")
     config = replace(config, wire=cast("Wire", wire))

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Generator
 from typing import Any, TypeAlias
 
+from open_alchemy.package_database.config import Config
 from open_alchemy.package_database.deadline import Deadline
 from open_alchemy.package_database.driver import drive, drive_async
 from open_alchemy.package_database.operations import (
@@ -160,6 +161,8 @@ class MemoryStore:
 class MemoryEngine:
     """The model as an engine."""
 
+    config = Config()
+
     attempt_seconds = 0.0
 
     def __init__(self, store: MemoryStore | None = None) -> None:
@@ -167,6 +170,9 @@ class MemoryEngine:
 
     def prepare(self) -> None:
         """Nothing to load."""
+
+    def close(self) -> None:
+        """Nothing to close."""
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         del deadline

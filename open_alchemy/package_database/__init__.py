@@ -19,9 +19,10 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
-from .process import get, get_async
+from .process import aconnect, connect, get, get_async
 from .types import (
     CredentialsAuthInfo,
+    TConnectedDatabase,
     TCredentialsInfo,
     TCredentialsInfoList,
     TDatabase,
@@ -33,6 +34,9 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     # The database.
     "get",
     "get_async",
+    "connect",
+    "aconnect",
+    "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
     # What it returns.

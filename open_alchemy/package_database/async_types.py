@@ -5,7 +5,6 @@ Written by ``python -m docs.generate`` from ``types.py``; do not edit it.
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Protocol, Self
 
 from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
@@ -139,7 +138,5 @@ class AsyncTDatabase(Protocol):
     async def __aenter__(self) -> Self:
         """Returns the database."""
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Closes as ``aclose`` does."""

@@ -10,15 +10,15 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Generator
 from functools import update_wrapper
-from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 from .arguments import check
 from .async_types import AsyncTDatabase
 from .backoff import full_jitter
+from .config import Config
 from .deadline import Deadline
 from .driver import Sleep, drive, drive_async
-from .exceptions import ConflictError
+from .exceptions import ConflictError, RefusedError
 from .operations import Backoff, Stamp, Stamped, Steps, StoreOperation, Transact
 from .tables import credentials, specs, users
 from .tables.access_pattern import AccessPattern
@@ -33,6 +33,10 @@ Answer = TypeVar("Answer")
 
 class Engine(Protocol):
     """A store that carries out the vocabulary."""
+
+    @property
+    def config(self) -> Config:
+        """Which store."""
 
     @property
     def attempt_seconds(self) -> float:
@@ -53,6 +57,28 @@ class Engine(Protocol):
             UnavailableError: The store did not answer before the deadline.
             ConflictError: Other transactions were in the way until the deadline.
         """
+
+    def close(self) -> None:
+        """Closes the connections that it holds open."""
+
+
+class _ClosedEngine:
+    """Stands in the place of an engine that was closed."""
+
+    attempt_seconds = 0.0
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    def prepare(self) -> None:
+        raise RefusedError("the database was closed", code="Closed")
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        del operation, deadline
+        self.prepare()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class AsyncEngine(Protocol):
@@ -79,12 +105,12 @@ def _bind(pattern: AccessPattern[Parameters, Answer]) -> Callable[Concatenate[Da
     # Without *args: a secret that is passed by its place is refused in the caller's frame, and is in none of ours.
     def method(self: Database, /, **arguments: Any) -> Answer:
         check(arguments)
-        engine = self.engine
-        engine.prepare()
-        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=engine.attempt_seconds)
+        self.engine.prepare()
+        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=self.engine.attempt_seconds)
         return drive(
             _run(steps(**arguments), pattern.name, deadline),
-            lambda operation: engine.execute(operation, deadline),
+            # The engine of now: the database may be closed meanwhile.
+            lambda operation: self.engine.execute(operation, deadline),
         )
 
     update_wrapper(method, getattr(TDatabase, pattern.name))
@@ -123,6 +149,17 @@ class Database:
         self.engine = engine
         self.deadline = deadline
 
+    def close(self) -> None:
+        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
+        engine, self.engine = self.engine, _ClosedEngine(self.engine.config)
+        engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     count_customer_models = _bind(specs.count_customer_models)
     create_update_spec = _bind(specs.create_update_spec)
     get_latest_spec_version = _bind(specs.get_latest_spec_version)
@@ -159,9 +196,7 @@ class AsyncDatabase:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     count_customer_models = _bind_async(specs.count_customer_models)

@@ -1,34 +1,40 @@
-"""The one database of this process, in its two faces, and which store they talk to."""
+"""The one database of this process, in its two faces, which store they talk to, and databases beside it."""
 
 from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .config import Config, from_environment
+from . import stores
+from .config import Config
 
 if TYPE_CHECKING:
     from .async_types import AsyncTDatabase
     from .facade import AsyncDatabase, Database
-    from .types import TDatabase
+    from .types import TConnectedDatabase, TDatabase
 
 _lock = threading.Lock()
 _database: Database | None = None
 _async_database: AsyncDatabase | None = None
 _pinned_stage: str | None = None
+_config: Config | None = None
+"""Of ``at``."""
 
 
 def get() -> TDatabase:
-    """Returns the database of the stage that the environment names; the same object every time.
+    """Returns the database that the environment names; the same object every time.
 
-    ``STAGE`` must be ``TEST``, a DynamoDB at http://localhost:8000 or where ``AWS_ENDPOINT_URL_DYNAMODB`` says, or
-    ``PROD``, DynamoDB on AWS. The environment is read by the first call that succeeds; that call opens no connection.
-    Safe to call, and the result to use, from many threads at once, and after a fork.
+    ``PACKAGE_DATABASE_URL`` is the URL of the store, as for ``connect``. Where it is unset, ``STAGE`` must be ``TEST``,
+    a DynamoDB at http://localhost:8000 or where ``AWS_ENDPOINT_URL_DYNAMODB`` says, or ``PROD``, DynamoDB on AWS. The
+    environment is read by the first call that succeeds; that call opens no connection. Safe to call, and the result to
+    use, from many threads at once, and after a fork.
 
     Raises:
-        ConfigurationError: ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or ``PACKAGE_DATABASE_DEADLINE`` is wrong, or there
-            is no region.
+        ConfigurationError: ``PACKAGE_DATABASE_URL``, ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or
+            ``PACKAGE_DATABASE_DEADLINE`` is wrong, or there is no region.
     """
     global _database
     if _database is None:
@@ -56,18 +62,56 @@ def get_async() -> AsyncTDatabase:
     return _async_database
 
 
+def connect(url: str) -> TConnectedDatabase:
+    """Returns a database of its own beside that of ``get()``; close it, or use it as a context manager.
+
+    Opens no connection before its first call. The deadline of a call, and for ``dynamodb`` what AWS needs, comes from
+    the environment. Safe to use from many threads at once, and after a fork.
+
+    Args:
+        url: ``dynamodb://`` is DynamoDB on AWS, as the standard AWS chain finds it; ``dynamodb://eu-west-1`` in this
+            region; ``dynamodb://localhost:8000`` a local one, with dummy credentials where the environment has none.
+            ``sqlite:///relative.db`` and ``sqlite:////absolute.db`` are files, made where there are none; ``sqlite://``
+            is the one store in memory that the process has, the same for all who open it, and kept when they close it.
+
+    Raises:
+        ConfigurationError: The URL cannot be read or its scheme is unknown; or as ``get()``.
+    """
+    return open_database(stores.from_url(url, os.environ))
+
+
+def aconnect(url: str) -> AsyncTDatabase:
+    """Returns a database of its own for ``await``, beside that of ``get_async()``; close it, or use ``async with``.
+
+    Args:
+        url: As for ``connect``.
+
+    Raises:
+        ConfigurationError: As ``connect()``.
+    """
+    return open_async_database(stores.from_url(url, os.environ))
+
+
 def configure() -> Config:
     """Returns the configuration that ``get()`` would use now.
 
     Raises:
         ConfigurationError: As ``get()``.
     """
-    pinned = {} if _pinned_stage is None else {"STAGE": _pinned_stage}
-    return from_environment({**os.environ, **pinned}, find_region=_find_region)
+    if _config is not None:
+        return _config
+    # A test run never opens the URL that the environment happens to have.
+    pinned = {} if _pinned_stage is None else {"STAGE": _pinned_stage, stores.URL_VARIABLE: ""}
+    return stores.from_environment({**os.environ, **pinned})
+
+
+def chosen() -> Config | None:
+    """Returns the configuration of the store that ``at`` has chosen, if it has."""
+    return _config
 
 
 def pin_stage(stage: str) -> None:
-    """Makes the environment's ``STAGE`` count for nothing from now on: the stage is this one.
+    """Makes the environment's ``STAGE`` and ``PACKAGE_DATABASE_URL`` count for nothing: the stage is this one.
 
     Raises:
         ConfigurationError: ``get()`` was called already, and could not have returned the database of this stage.
@@ -75,43 +119,56 @@ def pin_stage(stage: str) -> None:
     global _pinned_stage
     is_other, _pinned_stage = _pinned_stage != stage, stage
     if is_other and (_database or _async_database) is not None:
-        connect(configure())
+        config = configure()
+        redirect(open_database(config), open_async_database(config))
 
 
-def connect(config: Config) -> None:
-    """Makes the one database, also where ``get()`` or ``get_async()`` has returned it already, talk to this store."""
+def redirect(database: Database, async_database: AsyncDatabase) -> None:
+    """Makes the one database, also where ``get()`` or ``get_async()`` has returned it already, talk to another store.
+
+    Args:
+        database: Its blocking face on the other store.
+        async_database: Its awaiting face on the other store.
+    """
     global _database, _async_database
     with _lock:
-        opened, opened_async = open_database(config), open_async_database(config)
-        if _database is None:
-            _database = opened
-        if _async_database is None:
-            _async_database = opened_async
-        _database.engine, _database.deadline = opened.engine, opened.deadline
-        _async_database.engine, _async_database.deadline = opened_async.engine, opened_async.deadline
+        _database, _async_database = _database or database, _async_database or async_database
+        _database.engine, _database.deadline = database.engine, database.deadline
+        _async_database.engine, _async_database.deadline = async_database.engine, async_database.deadline
+
+
+@contextmanager
+def at(url: str) -> Iterator[None]:
+    """Makes ``get()`` and ``configure()`` mean the store at a URL while the context is open; for the command alone.
+
+    Raises:
+        ConfigurationError: As ``connect()``.
+    """
+    global _database, _config
+    before = _database, _config
+    config = stores.from_url(url, os.environ)
+    _config = config
+    _database = opened = open_database(config)
+    try:
+        yield
+    finally:
+        _database, _config = before
+        opened.close()
 
 
 def open_database(config: Config) -> Database:
     """Returns a facade of its own, which opens no connection before its first call."""
     # Imported here, so that a test run that only loads the pytest plugin does not pay for it.
-    from .engines.dynamodb.engine import DynamoDBEngine
     from .facade import Database
 
-    return Database(DynamoDBEngine(config), deadline=config.deadline)
+    return Database(stores.open_engine(config), deadline=config.deadline)
 
 
 def open_async_database(config: Config) -> AsyncDatabase:
     """Returns a facade of its own for ``await``, which opens no connection before its first call."""
-    from .engines.dynamodb.engine import AsyncDynamoDBEngine
     from .facade import AsyncDatabase
 
-    return AsyncDatabase(AsyncDynamoDBEngine(config), deadline=config.deadline)
-
-
-def _find_region() -> str | None:
-    from .engines.dynamodb.boto3_wire import find_region
-
-    return find_region()
+    return AsyncDatabase(stores.open_async_engine(config), deadline=config.deadline)
 
 
 def _renew_lock() -> None:

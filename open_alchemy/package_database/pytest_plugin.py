@@ -1,7 +1,8 @@
-"""Fixtures for the tests of services: a local DynamoDB, its tables, and a clean table for each test.
+"""Fixtures for the tests of services: a local store, its tables, and a clean table for each test.
 
-The stage of a test run is what ``STAGE`` says when pytest starts, ``TEST`` where it says nothing, and stays so. Nothing
-is imported, started or opened for a run that uses no fixture of this plugin.
+The stage of a test run is what ``STAGE`` says when pytest starts, ``TEST`` where it says nothing, and stays so;
+``PACKAGE_DATABASE_URL`` counts for nothing in it. Nothing is imported, started or opened for a run that uses no fixture
+of this plugin.
 """
 
 from __future__ import annotations
@@ -9,24 +10,26 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from . import process
-from .config import check_url
+from . import process, stores
+from .config import DynamoDBConfig, SQLiteConfig, check_url
 from .exceptions import BaseError, ConfigurationError, RefusedError
 from .local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
 if TYPE_CHECKING:
-    from .config import Config
-    from .engines.dynamodb.administration import Administration
+    from .facade import AsyncDatabase, Database
     from .operations import Table
 
+_ENGINE = "package_database_engine"
+_DYNAMODB = "dynamodb"
+_SQLITE = "sqlite"
 _ENDPOINT = "package_database_endpoint"
 _ALLOW_REMOTE = "package_database_allow_remote"
 _WORKER_STAGE = "package_database_stage"
@@ -39,8 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("package-database", "OpenAlchemy's package database")
     endpoint_help = "use the DynamoDB at this URL, which is running already, instead of starting one"
     remote_help = "allow package_database_endpoint on another machine: the fixtures create, empty and delete tables"
+    engine_help = (
+        "the store of the fixtures: dynamodb, a local one (the default), or sqlite, in memory and without a server"
+    )
+    group.addoption("--package-database-engine", dest=_ENGINE, choices=(_DYNAMODB, _SQLITE), help=engine_help)
     group.addoption("--package-database-endpoint", dest=_ENDPOINT, metavar="URL", help=endpoint_help)
     group.addoption("--package-database-allow-remote", dest=_ALLOW_REMOTE, action="store_true", help=remote_help)
+    parser.addini(_ENGINE, engine_help, default=_DYNAMODB)
     parser.addini(_ENDPOINT, endpoint_help, default="")
     parser.addini(_ALLOW_REMOTE, remote_help, type="bool", default=False)
 
@@ -79,9 +87,24 @@ def _settle_stage(stage: str) -> None:
     process.pin_stage(stage)
 
 
+@dataclass(frozen=True, slots=True)
+class _Store:
+    """The store of the fixtures.
+
+    Attributes:
+        url: Its URL, for a test.
+        administration: Its tables.
+        has_tables: Whether it comes with its tables, and takes them with it.
+    """
+
+    url: str
+    administration: stores.Administration
+    has_tables: bool
+
+
 @pytest.fixture(scope="session")
-def _database(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A local DynamoDB without tables; gives its URL, and makes ``package_database.get()`` talk to it."""
+def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
+    """The store that ``package_database.get()`` talks to from now on."""
     if _stage != "TEST":
         pytest.fail(
             f"STAGE is {_stage!r}: the fixtures that create and delete tables only run with STAGE=TEST; "
@@ -89,72 +112,104 @@ def _database(request: pytest.FixtureRequest) -> Iterator[str]:
             pytrace=False,
         )
     with ExitStack() as stack:
-        url = _given_endpoint(request.config) or _start(stack, request.config)
-        process.connect(_config(url))
-        yield url
+        if _engine(request.config) == _SQLITE:
+            store, database, async_database = _open_sqlite()
+            process.redirect(database, async_database)
+            yield store
+        else:
+            url = _given_endpoint(request.config) or _start(stack, request.config)
+            config = _config(url)
+            process.redirect(process.open_database(config), process.open_async_database(config))
+            yield _Store(url, stores.administer(config), has_tables=False)
 
 
 @pytest.fixture(scope="session")
-def _specs_table(_database: str) -> Iterator[None]:
+def _database(_package_database_store: _Store) -> str:
+    """A local store without items, and a DynamoDB without tables; its URL. ``package_database.get()`` talks to it."""
+    return _package_database_store.url
+
+
+@pytest.fixture(scope="session")
+def _specs_table(_package_database_store: _Store) -> Iterator[None]:
     """The table package.specs, for the whole test run."""
     from .tables.schema import SPECS
 
-    yield from _table(_database, SPECS)
+    yield from _table(_package_database_store, SPECS)
 
 
 @pytest.fixture
-def _clean_specs_table(_database: str, _specs_table: None) -> Iterator[None]:
+def _clean_specs_table(_package_database_store: _Store, _specs_table: None) -> Iterator[None]:
     """The table package.specs, emptied before and after the test."""
     from .tables.schema import SPECS
 
-    yield from _clean(_database, SPECS)
+    yield from _clean(_package_database_store, SPECS)
 
 
 @pytest.fixture(scope="session")
-def _credentials_table(_database: str) -> Iterator[None]:
+def _credentials_table(_package_database_store: _Store) -> Iterator[None]:
     """The table package.credentials, for the whole test run."""
     from .tables.schema import CREDENTIALS
 
-    yield from _table(_database, CREDENTIALS)
+    yield from _table(_package_database_store, CREDENTIALS)
 
 
 @pytest.fixture
-def _clean_credentials_table(_database: str, _credentials_table: None) -> Iterator[None]:
+def _clean_credentials_table(_package_database_store: _Store, _credentials_table: None) -> Iterator[None]:
     """The table package.credentials, emptied before and after the test."""
     from .tables.schema import CREDENTIALS
 
-    yield from _clean(_database, CREDENTIALS)
+    yield from _clean(_package_database_store, CREDENTIALS)
 
 
-def _config(url: str) -> Config:
-    return replace(process.configure(), endpoint_url=url)
+def _engine(config: pytest.Config) -> str:
+    engine: str = config.getoption(_ENGINE) or config.getini(_ENGINE)
+    if engine not in (_DYNAMODB, _SQLITE):
+        pytest.fail(f"{_ENGINE} must be {_DYNAMODB} or {_SQLITE}, not {engine!r}", pytrace=False)
+    return engine
 
 
-def _administration(url: str) -> Administration:
-    from .engines.dynamodb.administration import Administration
-    from .engines.dynamodb.engine import DynamoDBEngine
+def _open_sqlite() -> tuple[_Store, Database, AsyncDatabase]:
+    """Opens a store in memory of the fixtures' own, which no ``sqlite://`` of the application is."""
+    from .engines.sqlite.administration import SQLiteAdministration
+    from .engines.sqlite.connections import MemoryConnections
+    from .engines.sqlite.engine import SQLiteEngine
+    from .engines.threaded import ThreadedEngine
+    from .facade import AsyncDatabase, Database
 
-    return Administration(DynamoDBEngine(_config(url)))
+    config = SQLiteConfig()
+    engine = SQLiteEngine(MemoryConnections(), config)
+    return (
+        _Store("sqlite://", SQLiteAdministration(engine), has_tables=True),
+        Database(engine, deadline=config.deadline),
+        AsyncDatabase(ThreadedEngine(lambda: engine), deadline=config.deadline),
+    )
 
 
-def _table(url: str, table: Table) -> Iterator[None]:
-    administration = _administration(url)
-    if administration.describe(table) is not None:
+def _config(url: str) -> DynamoDBConfig:
+    config = process.configure()
+    assert isinstance(config, DynamoDBConfig), "the stage is pinned"
+    return replace(config, endpoint_url=url)
+
+
+def _table(store: _Store, table: Table) -> Iterator[None]:
+    if store.has_tables:
+        yield
+        return
+    if store.administration.describe(table) is not None:
         pytest.fail(
-            f"the table {table.name} is already at {url}: the fixtures create it, empty it and delete it, so what is "
-            "in it would be lost; delete it first, or use another server",
+            f"the table {table.name} is already at {store.url}: the fixtures create it, empty it and delete it, so "
+            "what is in it would be lost; delete it first, or use another server",
             pytrace=False,
         )
-    administration.create(table)
+    store.administration.create(table)
     yield
-    administration.delete(table)
+    store.administration.delete(table)
 
 
-def _clean(url: str, table: Table) -> Iterator[None]:
-    administration = _administration(url)
-    administration.clear(table)
+def _clean(store: _Store, table: Table) -> Iterator[None]:
+    store.administration.clear(table)
     yield
-    administration.clear(table)
+    store.administration.clear(table)
 
 
 def _is_worker(config: pytest.Config) -> bool:

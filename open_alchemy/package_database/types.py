@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NotRequired, Protocol, TypeAlias, TypedDict
+from typing import NotRequired, Protocol, Self, TypeAlias, TypedDict
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
@@ -165,3 +165,16 @@ class TDatabase(Protocol):
         Raises:
             ConflictError: Other writers of one of the specs won until the deadline.
         """
+
+
+class TConnectedDatabase(TDatabase, Protocol):
+    """A database that ``connect`` has opened, and that whoever opened it closes; also a context manager."""
+
+    def close(self) -> None:
+        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
+
+    def __enter__(self) -> Self:
+        """Returns the database."""
+
+    def __exit__(self, *_: object) -> None:
+        """Closes it."""

@@ -24,13 +24,11 @@ from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.cli.store import Store
 from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.engines.dynamodb.administration import Administration, create_table
-from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.maintenance import export as export_module
 from open_alchemy.package_database.operations import Page, Scan
 from open_alchemy.package_database.tables.imports import MAX_TOGETHER
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
 from tests.canary import HASH, SALT, find
-from tests.memory import MemoryEngine
 
 
 def run(*arguments: str) -> Result:
@@ -259,10 +257,11 @@ def test_a_progress_bar_is_shown_on_a_terminal_alone(tmp_path: Path) -> None:
     assert re.search(r"exporting.*4/4", shown.stderr, re.DOTALL)
 
 
+@stored
 def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("open_alchemy.package_database.process.get", lambda: Database(MemoryEngine(), deadline=5))
+    monkeypatch.setattr(Administration, "describe", lambda *_: {})
 
-    assert Store().expected_items() is None
+    assert Store.configured().expected_items() is None
 
 
 @stored
@@ -272,7 +271,7 @@ def test_who_may_not_describe_the_tables_can_export(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(Administration, "describe", refuse)
 
-    assert Store().expected_items() is None
+    assert Store.configured().expected_items() is None
 
 
 @stored

@@ -1,7 +1,7 @@
-"""Many writers at once, in threads and processes, on a server whose transactions are right side by side.
+"""Many writers at once, in threads and processes, on every store that does transactions side by side.
 
-The server is ministack, in a virtual environment of its own beside this one, where ``scripts/install`` puts it: it pins
-a botocore. moto's server answers one request at a time.
+The DynamoDB is ministack, in a virtual environment of its own beside this one, where ``scripts/install`` puts it: it
+pins a botocore. moto's server answers one request at a time.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from open_alchemy.package_database import NotFoundError
-from open_alchemy.package_database.engines.dynamodb.administration import Administration
-from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.facade import Database
+from open_alchemy import package_database
+from open_alchemy.package_database import NotFoundError, TDatabase, stores
 from open_alchemy.package_database.tables.schema import TABLES
+from open_alchemy.package_database.types import TConnectedDatabase
 from tests.concurrency.writer import NAME
-from tests.faults.faults import config_of, open_at
 
 MINISTACK = Path(sys.prefix) / "ministack" / ("Scripts" if sys.platform == "win32" else "bin") / "ministack"
 PROCESSES = 4
 WRITERS = 32
 VERSIONS = 100
+DEADLINE = 120
 
 pytestmark = pytest.mark.xdist_group("concurrency")
 
@@ -42,26 +42,40 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with both tables."""
+@contextmanager
+def run_dynamodb(folder: Path) -> Iterator[str]:
     if not MINISTACK.exists():
         pytest.skip(
             f"ministack, a server that does transactions side by side, is not at {MINISTACK}: run scripts/install"
         )
-    home, port = str(tmp_path_factory.mktemp("ministack")), free_port()
+    home, port = str(folder), free_port()
     settings = {"SERVICES": "dynamodb", "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "LOG_LEVEL": "ERROR"}
     environment = {"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, **settings}
     with subprocess.Popen([MINISTACK], env=environment, cwd=home, stdout=subprocess.DEVNULL) as server:
         try:
             await_port(port)
-            address = f"http://127.0.0.1:{port}"
-            administration = Administration(DynamoDBEngine(config_of(address, deadline=60)))
-            for table in TABLES:
-                administration.create(table)
-            yield address
+            yield f"dynamodb://127.0.0.1:{port}"
         finally:
             server.kill()
+
+
+@contextmanager
+def run_sqlite(folder: Path) -> Iterator[str]:
+    yield f"sqlite:///{folder / 'a.db'}"
+
+
+RUN: dict[str, Callable[[Path], Any]] = {"dynamodb": run_dynamodb, "sqlite": run_sqlite}
+
+
+@pytest.fixture(scope="module", params=RUN)
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store with both tables, that processes may share."""
+    with pytest.MonkeyPatch.context() as patch, RUN[request.param](tmp_path_factory.mktemp("store")) as address:
+        patch.setenv("PACKAGE_DATABASE_DEADLINE", str(DEADLINE))
+        administration = stores.administer(stores.from_url(address, os.environ))
+        for table in TABLES:
+            administration.create(table)
+        yield address
 
 
 def await_port(port: int) -> None:
@@ -75,8 +89,9 @@ def await_port(port: int) -> None:
 
 
 @pytest.fixture
-def database(url: str) -> Database:
-    return open_at(url, deadline=60)
+def database(url: str) -> Iterator[TConnectedDatabase]:
+    with package_database.connect(url) as opened:
+        yield opened
 
 
 def run_writers(url: str, sub: str, *, versions: int, deletes: int = 0) -> list[str]:
@@ -111,7 +126,7 @@ def start_together(processes: list[subprocess.Popen[str]]) -> list[subprocess.Po
     return processes
 
 
-def test_no_version_of_many_writers_is_lost(url: str, database: Database) -> None:
+def test_no_version_of_many_writers_is_lost(url: str, database: TDatabase) -> None:
     sub = f"u{uuid4()}"
 
     errors = run_writers(url, sub, versions=VERSIONS)
@@ -126,7 +141,7 @@ def test_no_version_of_many_writers_is_lost(url: str, database: Database) -> Non
     assert database.count_customer_models(sub=sub) == infos[-1]["model_count"]
 
 
-def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, database: Database) -> None:
+def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, database: TDatabase) -> None:
     sub = f"u{uuid4()}"
 
     errors = run_writers(url, sub, versions=10, deletes=2)
@@ -141,7 +156,7 @@ def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, datab
     assert database.get_spec(sub=sub, name=NAME) == next(reversed(infos), None)
 
 
-def test_a_thousand_users_side_by_side_see_only_their_own(database: Database) -> None:
+def test_a_thousand_users_side_by_side_see_only_their_own(database: TDatabase) -> None:
     run = uuid4()
 
     def live(number: int) -> list[object]:

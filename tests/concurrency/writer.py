@@ -11,10 +11,9 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, TDatabase
-from tests.faults.faults import open_at
 
-DEADLINE = 60.0
 NAME = "a"
 
 
@@ -41,7 +40,9 @@ def write(database: TDatabase, sub: str, writer: int, versions: int, deletes: in
 
 def main(url: str, sub: str, first: int, writers: int, versions: int, deletes: int) -> None:
     """Runs the writers and prints the report."""
-    database = open_at(url, deadline=DEADLINE)
+    database = package_database.connect(url)
+    # Loads the driver.
+    database.list_specs(sub=sub)
     report = Report()
     threads = [
         threading.Thread(target=write, args=(database, sub, first + number, versions, deletes, report))

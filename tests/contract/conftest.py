@@ -10,6 +10,10 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.connections import MemoryConnections
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.threaded import ThreadedEngine
 from open_alchemy.package_database.facade import AsyncDatabase, Database
 from tests.faces import FACES, awaited, open_face
 from tests.memory import AsyncMemoryEngine, MemoryEngine
@@ -26,8 +30,20 @@ def _dynamodb(face: str) -> Store:
     return open_store
 
 
+def _sqlite_file(request: pytest.FixtureRequest) -> str:
+    return f"sqlite:///{request.getfixturevalue('tmp_path') / 'a.db'}"
+
+
+def _sqlite_memory() -> SQLiteEngine:
+    return SQLiteEngine(MemoryConnections(), SQLiteConfig())
+
+
 _STORES: dict[str, Store] = {
     **{f"dynamodb, {face}": _dynamodb(face) for face in FACES},
+    "sqlite, file": lambda request: package_database.connect(_sqlite_file(request)),
+    "sqlite, file, async": lambda request: awaited(package_database.aconnect(_sqlite_file(request))),
+    "sqlite, memory": lambda _: Database(_sqlite_memory(), deadline=5),
+    "sqlite, memory, async": lambda _: awaited(AsyncDatabase(ThreadedEngine(_sqlite_memory), deadline=5)),
     "memory": lambda _: nullcontext(Database(MemoryEngine(), deadline=5)),
     "memory, async": lambda _: awaited(AsyncDatabase(AsyncMemoryEngine(), deadline=5)),
 }

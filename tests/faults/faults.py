@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.process import open_database
 from tests.canned_server import Behaviour, CannedServer, Handler, fail, reset, serve, stay_silent
@@ -200,9 +200,9 @@ def meets(fault: str, call: str) -> bool:
     return "unprocessed" not in fault or call == "delete_all_credentials"
 
 
-def config_of(url: str, *, deadline: float) -> Config:
+def config_of(url: str, *, deadline: float) -> DynamoDBConfig:
     """Returns the configuration of a local server."""
-    return Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 def open_at(url: str, *, deadline: float) -> Database:

@@ -15,7 +15,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase, UnavailableError
-from open_alchemy.package_database.config import Config
+from open_alchemy.package_database.config import DynamoDBConfig
 from tests.canned_server import serve, succeed
 from tests.faces import FACES, open_face
 from tests.faults.faults import (
@@ -149,7 +149,7 @@ def test_credentials_that_expire_are_refreshed_in_between(
 
     with credentials_source(2.0) as agent, serve(answer) as server:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent)
-        with open_face(face, Config("PROD", "us-east-1", endpoint_url=server.url)) as database:
+        with open_face(face, DynamoDBConfig("PROD", "us-east-1", endpoint_url=server.url)) as database:
             for _ in range(2):
                 assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config, Wire
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
 from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.retry import Failure
@@ -24,7 +24,7 @@ def ask(wire: Wire, answer: dict[str, Any]) -> Any:
         handler.answer(answer["status"], answer["body"].encode(), **headers)
 
     with serve(give) as server:
-        config = Config("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, wire=wire)
+        config = DynamoDBConfig("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, wire=wire)
         made = DynamoDBEngine(config)._wire
         request = next(request for action, request in REQUESTS if action == answer["action"])
         read = drive(made.attempts(answer["action"], request, 2.0), made.perform)

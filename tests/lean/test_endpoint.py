@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.config import Config
+from open_alchemy.package_database.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.lean.endpoint import Detour, Endpoint, find_endpoint
 
 
@@ -17,11 +17,11 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"AWS_CONFIG_FILE": str(tmp_path / "config")}
 
 
-def prod(region: str = "eu-west-1", **changes: Any) -> Config:
-    return Config("PROD", region, **changes)
+def prod(region: str = "eu-west-1", **changes: Any) -> DynamoDBConfig:
+    return DynamoDBConfig("PROD", region, **changes)
 
 
-def found(config: Config, environment: dict[str, str]) -> Endpoint:
+def found(config: DynamoDBConfig, environment: dict[str, str]) -> Endpoint:
     endpoint = find_endpoint(config, environment)
     assert isinstance(endpoint, Endpoint), endpoint
     return endpoint
@@ -49,7 +49,7 @@ def test_the_endpoint_of_a_url(environment: dict[str, str], url: str, place: tup
     expected = Endpoint(host, port, "eu-west-1", is_encrypted=url.startswith("https"), authority=authority)
 
     assert found(prod(endpoint_url=url), environment) == expected
-    assert found(Config("TEST", "eu-west-1", endpoint_url=url), environment) == expected
+    assert found(DynamoDBConfig("TEST", "eu-west-1", endpoint_url=url), environment) == expected
     assert found(prod(), environment | {"AWS_ENDPOINT_URL": url}) == expected
 
 
@@ -81,7 +81,7 @@ def test_the_url_of_dynamodb_comes_before_that_of_all_services(environment: dict
 def test_what_only_boto3_can_do(
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
-    config: Config,
+    config: DynamoDBConfig,
     variables: dict[str, str],
     reason: str,
 ) -> None:
@@ -100,11 +100,11 @@ def test_what_only_boto3_can_do(
         (prod(), {"HTTPS_PROXY": "http://proxy.example", "NO_PROXY": ".amazonaws.com"}),
         (prod(), {"HTTPS_PROXY": ""}),
         (prod(), {"NO_PROXY": "localhost"}),
-        (Config("TEST", "us-east-1", endpoint_url="http://localhost:8000"), {"AWS_USE_FIPS_ENDPOINT": "true"}),
+        (DynamoDBConfig("TEST", "us-east-1", endpoint_url="http://localhost:8000"), {"AWS_USE_FIPS_ENDPOINT": "true"}),
     ],
 )
 def test_what_needs_no_boto3(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, config: Config, variables: dict[str, str]
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, config: DynamoDBConfig, variables: dict[str, str]
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

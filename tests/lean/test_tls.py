@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from open_alchemy.package_database import ConfigurationError, UnavailableError
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.lean import tls
 from tests.canned_server import serve, succeed
 from tests.faces import FACES, open_face
@@ -39,8 +39,8 @@ def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
     return context
 
 
-def config(port: int, *, deadline: float = 5.0) -> Config:
-    return Config(
+def config(port: int, *, deadline: float = 5.0) -> DynamoDBConfig:
+    return DynamoDBConfig(
         "TEST",
         "us-east-1",
         endpoint_url=f"https://localhost:{port}",
@@ -130,7 +130,9 @@ def test_a_proxy_is_used_by_way_of_boto3(monkeypatch: pytest.MonkeyPatch, caplog
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.delenv("NO_PROXY", raising=False)
         monkeypatch.delenv("no_proxy", raising=False)
-        behind = Config("TEST", "us-east-1", endpoint_url="http://db.invalid:8000", credentials=DUMMY_CREDENTIALS)
+        behind = DynamoDBConfig(
+            "TEST", "us-east-1", endpoint_url="http://db.invalid:8000", credentials=DUMMY_CREDENTIALS
+        )
         versions = []
         for face in LEAN:
             with open_face(face, behind) as database:

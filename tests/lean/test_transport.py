@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from open_alchemy.package_database import TDatabase, UnavailableError
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.lean import awaiting, blocking, freshness
 from open_alchemy.package_database.process import open_database
 from tests.canned_server import Behaviour, Handler, reset, serve, succeed
@@ -23,8 +23,8 @@ ITEM = {"Item": {"version": {"S": "1.0"}}}
 Opener = Callable[..., TDatabase]
 
 
-def config(url: str, *, deadline: float = 5.0) -> Config:
-    return Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+def config(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 @pytest.fixture(params=["lean", "lean, async"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import local_server, process, pytest_plugin
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.tables.schema import SPECS
@@ -38,7 +38,7 @@ USES_BOTH_TABLES = """
 @pytest.fixture
 def service(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A service's folder, in an environment that says nothing of stages and test runners."""
-    for name in ("STAGE", "AWS_ENDPOINT_URL_DYNAMODB", "PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
+    for name in ("STAGE", "PACKAGE_DATABASE_URL", "AWS_ENDPOINT_URL_DYNAMODB", "PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     pytester.makeini("[pytest]\naddopts = -p no:randomly\nfilterwarnings = error\n")
     return pytester
@@ -235,7 +235,9 @@ def test_the_factories_save(service: pytest.Pytester) -> None:
 
 
 def administration(url: str) -> Administration:
-    return Administration(DynamoDBEngine(Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS)))
+    return Administration(
+        DynamoDBEngine(DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS))
+    )
 
 
 @pytest.mark.parametrize("way", ["option", "ini"])
@@ -343,5 +345,115 @@ def test_a_server_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) 
         pytest_plugin._start(stack, config)
 
 
+WITHOUT_A_SERVER = (
+    USES_BOTH_TABLES
+    + """
+    def test_no_server(_database, monkeypatch):
+        import sys
+        assert _database == "sqlite://"
+        assert {"boto3", "botocore", "moto", "flask"}.isdisjoint(sys.modules)
+        assert package_database.get().list_specs(sub="u1") == []
+
+    def test_the_application_has_another_store_in_memory(_clean_specs_table):
+        package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
+        with package_database.connect("sqlite://") as database:
+            assert database.list_specs(sub="u1") == []
+"""
+)
+
+
+@pytest.mark.parametrize("way", ["option", "ini"])
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_sqlite_needs_no_server(
+    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str, options: tuple[str, ...]
+) -> None:
+    service.makepyfile(WITHOUT_A_SERVER)
+    # Nothing is looked up and nothing listens, wherever the workers are.
+    service.makeconftest("""
+        import socket
+        from open_alchemy.package_database import pytest_plugin
+        pytest_plugin.run = pytest_plugin.is_free = None
+    """)
+    if way == "ini":
+        service.makeini("[pytest]\npackage_database_engine = sqlite\n")
+    chosen = ["--package-database-engine=sqlite"] if way == "option" else []
+
+    service.runpytest_subprocess(*options, *chosen).assert_outcomes(passed=4)
+
+
+def test_the_option_comes_before_the_ini_value(service: pytest.Pytester) -> None:
+    service.makepyfile("""
+        def test_service(_database):
+            assert _database == "sqlite://"
+    """)
+    service.makeini("[pytest]\npackage_database_engine = dynamodb\n")
+
+    service.runpytest_subprocess("--package-database-engine=sqlite").assert_outcomes(passed=1)
+
+
+def test_an_engine_that_is_not_there_is_named(service: pytest.Pytester) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+    service.makeini("[pytest]\npackage_database_engine = postgresql\n")
+
+    result = service.runpytest_subprocess()
+
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*package_database_engine must be dynamodb or sqlite, not 'postgresql'*"])
+
+
+def test_sqlite_refuses_to_stand_in_for_production(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE", "PROD")
+    service.makepyfile(USES_BOTH_TABLES)
+
+    result = service.runpytest_subprocess("--package-database-engine=sqlite")
+
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
+@pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
+def test_a_run_never_reaches_the_url_of_the_environment(
+    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, engine: str, options: tuple[str, ...]
+) -> None:
+    production = service.path / "production.db"
+    monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{production}")
+    service.makepyfile(
+        test_service=f"""
+            import os
+            from open_alchemy import package_database
+            from open_alchemy.package_database import process
+
+            def test_without_a_fixture():
+                assert process.configure().endpoint_url == "http://localhost:8000"
+
+            def test_with_a_fixture(_clean_specs_table):
+                os.environ["PACKAGE_DATABASE_URL"] = "sqlite:///{production}"
+                package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
+                assert package_database.get().count_customer_models(sub="u1") == 1
+        """
+    )
+
+    service.runpytest_subprocess(f"--package-database-engine={engine}", *options).assert_outcomes(passed=2)
+
+    assert not production.exists()
+
+
+def test_a_clean_table_is_two_statements() -> None:
+    store, database, _ = pytest_plugin._open_sqlite()
+    engine: Any = database.engine
+    statements: list[str] = []
+    engine._connections._connection.set_trace_callback(statements.append)
+
+    clean = pytest_plugin._clean(store, SPECS)
+    next(clean)
+    next(clean, None)
+
+    assert statements == ['DELETE FROM "package.specs"'] * 2
+
+
 def test_the_run_of_these_tests_is_of_the_test_stage() -> None:
-    assert process.configure().stage == "TEST"
+    config = process.configure()
+
+    assert isinstance(config, DynamoDBConfig)
+    assert config.stage == "TEST"

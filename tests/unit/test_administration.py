@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError, local_server
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb import administration as module
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
@@ -16,8 +16,8 @@ from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
 from tests.canned_server import fail, serve, succeed
 
 
-def configuration(url: str) -> Config:
-    return Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS)
+def configuration(url: str) -> DynamoDBConfig:
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS)
 
 
 @pytest.fixture(scope="module")

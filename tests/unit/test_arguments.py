@@ -10,6 +10,7 @@ import pytest
 
 from open_alchemy.package_database import TDatabase, ValidationError
 from open_alchemy.package_database.arguments import check, check_item_size, item_size
+from open_alchemy.package_database.config import Config
 from open_alchemy.package_database.deadline import Deadline
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.operations import Item, StoreOperation
@@ -20,6 +21,7 @@ from tests.memory import MemoryEngine
 class NoStore:
     """An engine that must not be reached."""
 
+    config = Config()
     attempt_seconds = 0.0
 
     def prepare(self) -> NoReturn:
@@ -27,6 +29,9 @@ class NoStore:
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> NoReturn:
         raise AssertionError(operation, deadline)
+
+    def close(self) -> NoReturn:
+        raise AssertionError("closed")
 
 
 class Text(str):

@@ -17,7 +17,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, TDatabase, ValidationError, process
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.facade import AsyncDatabase, Database
 from open_alchemy.package_database.process import open_async_database
 from tests.canned_server import Handler, serve, stay_silent, succeed
@@ -30,7 +30,7 @@ ITEM = {"Item": {"version": {"S": "1.0"}}}
 
 def open_at(url: str, *, deadline: float = 5.0) -> AsyncDatabase:
     return open_async_database(
-        Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+        DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
     )
 
 
@@ -78,7 +78,8 @@ def test_get_async_says_what_is_wrong(fresh_process: None, monkeypatch: pytest.M
 def test_a_pinned_stage_holds_for_both_faces(fresh_process: None) -> None:
     database: Any = package_database.get_async()
     process.pin_stage("TEST")
-    process.connect(Config("TEST", "eu-west-1", endpoint_url="http://127.0.0.1:1", deadline=0.5))
+    other = DynamoDBConfig("TEST", "eu-west-1", endpoint_url="http://127.0.0.1:1", deadline=0.5)
+    process.redirect(process.open_database(other), process.open_async_database(other))
 
     again: Any = package_database.get_async()
     assert again is database

@@ -10,19 +10,24 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, process
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config, Credentials, from_environment
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
+from open_alchemy.package_database.stores import from_environment
 
 
 def no_region() -> None:
     return None
 
 
-def configure(**environment: str) -> Config:
-    return from_environment(environment, find_region=no_region)
+def configure(**environment: str) -> DynamoDBConfig:
+    found = from_environment(environment, find_region=no_region)
+    assert isinstance(found, DynamoDBConfig)
+    return found
 
 
 def test_the_test_stage_needs_nothing_else() -> None:
-    assert configure(STAGE="TEST") == Config("TEST", "us-east-1", "http://localhost:8000", DUMMY_CREDENTIALS, 5.0)
+    assert configure(STAGE="TEST") == DynamoDBConfig(
+        "TEST", "us-east-1", "http://localhost:8000", DUMMY_CREDENTIALS, deadline=5.0
+    )
 
 
 def test_the_test_stage_takes_what_is_set() -> None:
@@ -36,8 +41,8 @@ def test_the_test_stage_takes_what_is_set() -> None:
         PACKAGE_DATABASE_DEADLINE="0.5",
     )
 
-    assert found == Config(
-        "TEST", "eu-west-1", "https://127.0.0.1:9000", Credentials("id", "canary", "canary token"), 0.5
+    assert found == DynamoDBConfig(
+        "TEST", "eu-west-1", "https://127.0.0.1:9000", Credentials("id", "canary", "canary token"), deadline=0.5
     )
     assert "canary" not in repr(found)
 
@@ -47,12 +52,14 @@ def test_half_of_the_credentials_is_none() -> None:
 
 
 def test_the_prod_stage_is_aws() -> None:
-    assert configure(STAGE="PROD", AWS_DEFAULT_REGION="eu-west-1") == Config("PROD", "eu-west-1")
+    assert configure(STAGE="PROD", AWS_DEFAULT_REGION="eu-west-1") == DynamoDBConfig("PROD", "eu-west-1")
     assert configure(STAGE="PROD", AWS_REGION="a", AWS_DEFAULT_REGION="b").region == "a"
 
 
 def test_the_region_may_come_from_a_profile() -> None:
-    assert from_environment({"STAGE": "PROD"}, find_region=lambda: "eu-central-1").region == "eu-central-1"
+    found = from_environment({"STAGE": "PROD"}, find_region=lambda: "eu-central-1")
+
+    assert found == DynamoDBConfig("PROD", "eu-central-1")
 
 
 @pytest.mark.parametrize(
@@ -119,14 +126,18 @@ def test_a_pinned_stage_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     process.pin_stage("TEST")
     monkeypatch.setenv("STAGE", "PROD")
 
-    assert process.configure().stage == "TEST"
+    assert process.configure() == configure(STAGE="TEST")
+
+
+def redirect(config: DynamoDBConfig) -> None:
+    process.redirect(process.open_database(config), process.open_async_database(config))
 
 
 @pytest.mark.usefixtures("fresh_process")
 def test_connecting_redirects_the_facade_that_was_returned() -> None:
     before = package_database.get()
 
-    process.connect(Config("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
+    redirect(DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
 
     assert package_database.get() is before
     assert process._database is not None
@@ -135,7 +146,7 @@ def test_connecting_redirects_the_facade_that_was_returned() -> None:
 
 @pytest.mark.usefixtures("fresh_process")
 def test_connecting_opens_the_facade_where_none_is_open() -> None:
-    process.connect(Config("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
+    redirect(DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
 
     assert package_database.get() is process._database
 
@@ -192,7 +203,7 @@ except package_database.ConfigurationError as error:
 
 def test_every_public_name_is_there() -> None:
     assert [name for name in package_database.__all__ if not hasattr(package_database, name)] == []
-    assert len(set(package_database.__all__)) == len(package_database.__all__) == 16
+    assert len(set(package_database.__all__)) == len(package_database.__all__) == 19
 
 
 def test_every_error_derives_from_the_base() -> None:

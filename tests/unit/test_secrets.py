@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import BaseError, TDatabase
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
 from tests.faces import FACES, open_face
@@ -31,8 +31,8 @@ ITEM = {
 }
 
 
-def config(url: str, *, deadline: float = 5.0) -> Config:
-    return Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+def config(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 @pytest.fixture

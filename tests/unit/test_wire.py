@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.engines.dynamodb.boto3_wire import Boto3Wire, find_region
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
@@ -31,8 +31,8 @@ from tests.faces import FACES, open_face
 ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
 
 
-def config(url: str, *, deadline: float = 5.0) -> Config:
-    return Config("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+def config(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 Opener = Callable[..., TDatabase]
@@ -167,7 +167,10 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("face", FACES)
 def test_no_credentials_are_a_refusal(no_credentials: None, face: str) -> None:
-    with serve(succeed()) as server, open_face(face, Config("PROD", "eu-west-1", endpoint_url=server.url)) as database:
+    with (
+        serve(succeed()) as server,
+        open_face(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
+    ):
         with pytest.raises(RefusedError, match="the standard AWS chain found no credentials"):
             database.get_spec(sub="u1", name="a")
 
@@ -183,7 +186,7 @@ def test_a_profile_that_is_not_there_is_a_configuration_error(
     with pytest.raises(ConfigurationError, match="no-such-profile"):
         find_region()
     with pytest.raises(ConfigurationError, match="no-such-profile"):
-        open_database(Config("PROD", "eu-west-1", wire=wire)).get_spec(sub="u1", name="a")
+        open_database(DynamoDBConfig("PROD", "eu-west-1", wire=wire)).get_spec(sub="u1", name="a")
 
 
 def test_an_error_of_botocore_of_no_kind_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,19 +6,19 @@ import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from .. import local_server, process
-from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, Config
+from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
 from ..engines.dynamodb.administration import Administration
 from ..engines.dynamodb.engine import DynamoDBEngine
-from ..exceptions import BaseError, ConfigurationError, ValidationError
 from ..tables.schema import TABLES
 from . import openapi
 from .export import export_command, import_command
+from .group import Commands
 from .show import json_option, show
 from .tables import tables
 from .tour import take_tour
@@ -29,35 +29,21 @@ if TYPE_CHECKING:
 _SPEC_COLUMNS = ("id", "name", "version", "model_count", "updated_at", "title")
 
 
-class _WrongInputError(click.ClickException):
-    exit_code = 2
-
-
-class _Commands(click.Group):
-    """Tells the package's errors in one line."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (BaseError, openapi.DocumentError) as error:
-            is_wrong_input = isinstance(error, ConfigurationError | ValidationError | openapi.DocumentError)
-            raise (_WrongInputError if is_wrong_input else click.ClickException)(str(error)) from error
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="open-alchemy.package-database")
 def commands() -> None:
     """Remember which specs, versions and credentials a user has.
 
-    The commands talk to the database of the environment variable STAGE: TEST is a DynamoDB at http://localhost:8000, or
-    where AWS_ENDPOINT_URL_DYNAMODB says; PROD is DynamoDB on AWS. Only tour and serve need neither.
+    The commands talk to the database at --url, such as dynamodb://eu-west-1 or sqlite:///a.db; or to that of the
+    environment variable PACKAGE_DATABASE_URL; or to that of STAGE: TEST is a DynamoDB at http://localhost:8000, or
+    where AWS_ENDPOINT_URL_DYNAMODB says; PROD is DynamoDB on AWS. Only tour and serve need none of them.
     """
 
 
 @commands.command()
 def tour() -> None:
-    """See every function at work on a DynamoDB of its own, and what each asks of the store."""
-    raise SystemExit(take_tour(Console()))
+    """See every function at work and what each asks of the store: a DynamoDB of its own, or that at --url."""
+    raise SystemExit(take_tour(Console(), process.chosen()))
 
 
 @commands.command()
@@ -105,13 +91,13 @@ def credentials(sub: str, *, as_json: bool) -> None:
     show(rows, ("id", "public_key"), as_json=as_json)
 
 
-@commands.command()
+@commands.command(cls=click.Command)  # It makes a store, and takes none.
 @click.option("--port", type=click.IntRange(1, 65535), default=local_server.DEFAULT_PORT, show_default=True)
 def serve(port: int) -> None:
     """Run a local DynamoDB with both tables, to develop a service against with STAGE=TEST."""
     with local_server.run(port) as url:
         administration = Administration(
-            DynamoDBEngine(Config("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS))
+            DynamoDBEngine(DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS))
         )
         for table in TABLES:
             administration.create(table)

@@ -11,11 +11,12 @@ from ..maintenance.export import Part, open_part, pages
 from ..maintenance.export_file import open_export
 from ..maintenance.imports import Imported, import_file
 from ..tables.imports import Outcome
+from .group import UrlCommand
 from .show import moment, progress, say
 from .store import Store
 
 
-@click.command("export")
+@click.command("export", cls=UrlCommand)
 @click.argument("what", nargs=-1, required=True, metavar="[SUB] FILE")
 @click.option("--all", "is_all", is_flag=True, help="Export the items of all users.")
 @click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
@@ -31,7 +32,7 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
     if sub is not None:
         check({"sub": sub})
     file = Path(what[-1])
-    store = Store()
+    store = Store.configured()
     with open_part(file, sub, store.place, replace=force) as part:
         _write(part, store, file, sub)
     say(f"exported {part.items} items of {'all users' if is_all else sub} from {store.place} to {file}")
@@ -58,7 +59,7 @@ def _write(part: Part, store: Store, file: Path, sub: str | None) -> None:
         raise
 
 
-@click.command("import")
+@click.command("import", cls=UrlCommand)
 @click.argument("file", type=click.Path(path_type=Path))
 def import_command(file: Path) -> None:
     """Add the items of FILE, an export, to what is stored.
@@ -66,7 +67,7 @@ def import_command(file: Path) -> None:
     The whole file is verified first. What is there already stays: exit with 1 where something else is in the place of
     an item. Safe to repeat, also after an interruption.
     """
-    store = Store()
+    store = Store.configured()
     with open_export(file) as export:
         with progress("verifying", export.header().items) as advance:
             header = export.verify(advance)

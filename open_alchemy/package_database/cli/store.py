@@ -1,13 +1,10 @@
-"""The configured store, as the operator's commands use it: below the functions of the database."""
+"""A store as the operator's commands use it: below the functions of the database."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from .. import process
-from ..config import Config
-from ..engines.dynamodb.administration import Administration
-from ..engines.dynamodb.engine import DynamoDBEngine
+from .. import process, stores
 from ..exceptions import BaseError
 from ..facade import Database, run
 from ..operations import Failures, Page, Scan, Steps, StoreOperation, Transact
@@ -16,23 +13,26 @@ from ..tables.schema import TABLES
 Result = TypeVar("Result")
 
 
-def place_of(config: Config) -> str:
-    """Returns where a configured store is, in words."""
-    return config.endpoint_url or f"AWS, region {config.region}"
-
-
 class Store:
-    """The configured store. Its methods raise what an engine raises.
+    """A store. Its methods raise what an engine raises.
 
     Attributes:
-        place: Where it is.
+        place: Where it is, in words.
+        administration: Its tables.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        config = database.engine.config
+        self.place = stores.place(config)
+        self.administration = stores.administer(config)
+
+    @classmethod
+    def configured(cls) -> Store:
+        """Returns the store that is configured."""
         database = process.get()
         assert isinstance(database, Database)
-        self._database = database
-        self.place = place_of(process.configure())
+        return cls(database)
 
     def read(self, scan: Scan) -> Page:
         """Reads a page."""
@@ -53,11 +53,8 @@ class Store:
 
         DynamoDB counts every six hours (AWS, DescribeTable, ItemCount).
         """
-        engine = self._database.engine
-        if not isinstance(engine, DynamoDBEngine):
-            return None
         try:
-            descriptions = [Administration(engine).describe(table) or {} for table in TABLES]
+            descriptions = [self.administration.describe(table) or {} for table in TABLES]
         except BaseError:
             # Who may read may not be allowed to describe.
             return None

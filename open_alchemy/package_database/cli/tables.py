@@ -7,35 +7,28 @@ from typing import Any
 
 import click
 
-from .. import process
+from .. import process, stores
 from ..arguments import check
-from ..engines.dynamodb.administration import Administration
-from ..engines.dynamodb.differences import (
-    Description,
-    index_descriptions,
-    keys,
-    production_differences,
-    schema_differences,
-)
-from ..engines.dynamodb.engine import DynamoDBEngine
 from ..maintenance.marks import Marks
 from ..maintenance.upgrade import State, check_one_form, survey, upgrade
 from ..operations import Table
+from ..stores import Administration, Description
 from ..tables.schema import CREDENTIALS, TABLES
+from .group import Commands
 from .show import json_option, progress, say, show
-from .store import Store, place_of
+from .store import Store
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
 
 
-@click.group()
+@click.group(cls=Commands)
 def tables() -> None:
-    """Create, describe, upgrade or delete the tables of the configured stage."""
+    """Create, describe, upgrade or delete the tables of the configured database."""
 
 
 def _administration() -> tuple[Administration, str]:
     config = process.configure()
-    return Administration(DynamoDBEngine(config)), place_of(config)
+    return stores.administer(config), stores.place(config)
 
 
 @tables.command("create")
@@ -58,13 +51,10 @@ def describe_tables(*, as_json: bool) -> None:
     With STAGE=PROD they must have point-in-time recovery, deletion protection and on-demand billing too.
     """
     administration, place = _administration()
-    is_production = process.configure().stage == "PROD"
     rows: list[dict[str, Any]] = []
     for table in TABLES:
         description = administration.describe(table)
-        found = schema_differences(table, description)
-        if description is not None and is_production:
-            found += production_differences(description, administration.describe_backups(table))
+        found = administration.differences(table, description)
         rows.append(_row(table, description) | {"differences": found})
     show(rows, _COLUMNS, as_json=as_json)
     differences = [f"{row['table']}: {difference}" for row in rows for difference in row["differences"]]
@@ -94,7 +84,7 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     del version  # There is only one.
     if sub is not None:
         check({"sub": sub})
-    store = Store()
+    store = Store.configured()
     marks = Marks(marks_file, store.place)
     with progress("reading", store.expected_items() if sub is None else None) as advance:
         found = survey(store.read, marks, sub, advance)
@@ -126,12 +116,18 @@ def delete_tables(*, yes: bool) -> None:
 def _row(table: Table, description: Description | None) -> dict[str, Any]:
     if description is None:
         return {"table": table.name, "status": "MISSING"}
-    indexes = index_descriptions(description).values()
+    indexes = [*description.get("LocalSecondaryIndexes", ()), *description.get("GlobalSecondaryIndexes", ())]
     return {
         "table": table.name,
         "status": description["TableStatus"],
-        "keys": ", ".join(keys(description)),
-        "indexes": ", ".join(f"{index['IndexName']} ({', '.join(keys(index))})" for index in indexes),
+        "keys": _keys(description),
+        "indexes": ", ".join(f"{index['IndexName']} ({_keys(index)})" for index in indexes),
         "items": description.get("ItemCount", 0),
         "bytes": description.get("TableSizeBytes", 0),
     }
+
+
+def _keys(description: Description) -> str:
+    """Returns the names of the keys of a table or an index, the partition key first."""
+    types = {key["KeyType"]: key["AttributeName"] for key in description["KeySchema"]}
+    return ", ".join(types[type_] for type_ in ("HASH", "RANGE") if type_ in types)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from .. import local_server
-from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, Config
+from .. import local_server, stores
+from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, Config, DynamoDBConfig
 from ..deadline import Deadline
-from ..engines.dynamodb.administration import Administration
-from ..engines.dynamodb.engine import DynamoDBEngine
 from ..exceptions import BaseError, NotFoundError
 from ..explain import count_items, explain
-from ..facade import Database
+from ..facade import Database, Engine
 from ..operations import StoreOperation
 from ..tables import ACCESS_PATTERNS
 from ..tables.schema import TABLES
@@ -33,18 +32,20 @@ _SHOWN_ACTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One operation that the store was asked for."""
+    """One operation that the store was asked for, and the statements of those that have such."""
 
     operation: StoreOperation
     items: int
     milliseconds: float
+    statements: Sequence[str]
 
 
 class ObservedEngine:
     """An engine that notes what it is asked."""
 
-    def __init__(self, engine: DynamoDBEngine) -> None:
-        self._engine = engine
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._engine: Engine = stores.open_engine(config)
         self.asked: list[Asked] = []
 
     @property
@@ -61,8 +62,13 @@ class ObservedEngine:
         start = time.perf_counter()
         result = self._engine.execute(operation, deadline)
         milliseconds = (time.perf_counter() - start) * 1000
-        self.asked.append(Asked(operation, count_items(operation, result), milliseconds))
+        statements = stores.statements(self.config, operation)
+        self.asked.append(Asked(operation, count_items(operation, result), milliseconds, statements))
         return result
+
+    def close(self) -> None:
+        """Closes the engine."""
+        self._engine.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +80,34 @@ class Stop:
     is_right: Callable[[Any], bool]
 
 
-def take_tour(console: Console) -> int:
-    """Takes the tour and returns the exit code: 0 only if every answer was right."""
-    documents = [openapi.read(path) for path in sorted(EXAMPLES.iterdir())]
+def take_tour(console: Console, config: Config | None = None) -> int:
+    """Takes the tour and returns the exit code: 0 only if every answer was right.
+
+    Args:
+        console: Where it is shown.
+        config: The store, where the tour has a user of its own and leaves nothing; None for a DynamoDB of its own.
+    """
+    if config is not None:
+        console.print(f"The store at {stores.place(config)}.\n", highlight=False)
+        return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}")
     with local_server.run() as url:
-        config = Config("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
-        engine = ObservedEngine(DynamoDBEngine(config))
-        administration = Administration(DynamoDBEngine(config))
+        config = DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
+        administration = stores.administer(config)
         for table in TABLES:
             administration.create(table)
         names = " and ".join(table.name for table in TABLES)
         console.print(f"A DynamoDB of its own at {url}, with the tables {names}.\n", highlight=False)
-        header = _grid()
-        header.show_header = True
-        console.print(header)
-        database = Database(engine, deadline=config.deadline)
-        wrong = sum(not _visit(stop, database, engine, console) for stop in _stops(documents))
+        return _take_tour(console, config, _SUB)
+
+
+def _take_tour(console: Console, config: Config, sub: str) -> int:
+    documents = [openapi.read(path) for path in sorted(EXAMPLES.iterdir())]
+    header = _grid()
+    header.show_header = True
+    console.print(header)
+    engine = ObservedEngine(config)
+    with Database(engine, deadline=config.deadline) as database:
+        wrong = sum(not _visit(stop, database, engine, console) for stop in _stops(documents, sub))
     if wrong:
         console.print(f"[bold red]{wrong} answers were wrong.[/]")
     else:
@@ -97,12 +115,13 @@ def take_tour(console: Console) -> int:
     return int(bool(wrong))
 
 
-def _stops(documents: list[openapi.Document]) -> Iterator[Stop]:
+def _stops(documents: list[openapi.Document], sub: str) -> Iterator[Stop]:
     """Yields the calls. What is right follows from the documents."""
     newest = {document.title: document for document in documents}
     titles = sorted(newest, key=lambda title: title.lower().replace(".", "-"))
     library = [document for document in documents if document.title == "Library"]
-    user = {"sub": _SUB}
+    user = {"sub": sub}
+    first, second = (f"pk-{number} of {sub}" for number in (1, 2))
     spec = user | {"name": "library"}
     key = user | {"id_": "laptop"}
     secrets = {"secret_key_hash": b"hash of the secret key", "salt": b"salt"}
@@ -123,20 +142,20 @@ def _stops(documents: list[openapi.Document]) -> Iterator[Stop]:
     yield Stop("get_latest_spec_version", spec, lambda answer: answer == newest["Library"].version)
     versions = [document.version for document in library]
     yield Stop("list_spec_versions", spec, lambda answer: [info["version"] for info in answer] == versions)
-    yield Stop("create_update_credentials", key | {"public_key": "pk-1"} | secrets, _is_none)
+    yield Stop("create_update_credentials", key | {"public_key": first} | secrets, _is_none)
     yield Stop("list_credentials", user, lambda answer: [info["id"] for info in answer] == ["laptop"])
-    yield Stop("get_credentials", key, lambda answer: answer["public_key"] == "pk-1")
+    yield Stop("get_credentials", key, lambda answer: answer["public_key"] == first)
     yield Stop(
         "get_user",
-        {"public_key": "pk-1"},
-        lambda answer: (answer.sub, answer.secret_key_hash, answer.salt) == (_SUB, *secrets.values()),
+        {"public_key": first},
+        lambda answer: (answer.sub, answer.secret_key_hash, answer.salt) == (sub, *secrets.values()),
     )
     yield Stop("delete_credentials", key, _is_none)
-    yield Stop("get_user", {"public_key": "pk-1"}, _is_none)
+    yield Stop("get_user", {"public_key": first}, _is_none)
     yield Stop("delete_spec", spec, _is_none)
     yield Stop("list_spec_versions", spec, lambda answer: isinstance(answer, NotFoundError))
     yield Stop("delete_all_specs", user, _is_none)
-    yield Stop("create_update_credentials", key | {"public_key": "pk-2"} | secrets, _is_none)
+    yield Stop("create_update_credentials", key | {"public_key": second} | secrets, _is_none)
     yield Stop("delete_all_credentials", user, _is_none)
     yield Stop("delete_all", user, _is_none)
     yield Stop("count_customer_models", user, lambda answer: answer == 0)
@@ -181,6 +200,7 @@ def _row(entry: Asked) -> tuple[str, ...]:
     lines = [explained.target, *explained.asked[:_SHOWN_ACTIONS]]
     if len(explained.asked) > _SHOWN_ACTIONS:
         lines.append(f"and {len(explained.asked) - _SHOWN_ACTIONS} more")
+    lines += dict.fromkeys(entry.statements)
     return f"  {explained.operation}", escape("\n".join(lines)), str(entry.items), f"{entry.milliseconds:.1f}"
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ...deadline import Deadline
 from ...exceptions import RefusedError, UnavailableError
 from ...operations import DeleteMany, Index, Table
+from .differences import production_differences, schema_differences
 from .engine import DynamoDBEngine
 from .requests import Request
 
@@ -75,8 +76,17 @@ class Administration:
         """Returns DynamoDB's description of a table, or None where there is no such table."""
         return self._describe(table, Deadline(_DEADLINE))
 
-    def describe_backups(self, table: Table) -> Mapping[str, Any]:
-        """Returns DynamoDB's description of a table's continuous backups."""
+    def differences(self, table: Table, description: Mapping[str, Any] | None) -> list[str]:
+        """Returns how a table, as it was described, differs from what it must be; empty where it does not.
+
+        On AWS, it must also have what protects production data.
+        """
+        found = schema_differences(table, description)
+        if description is not None and self._engine.config.stage == "PROD":
+            found += production_differences(description, self._describe_backups(table))
+        return found
+
+    def _describe_backups(self, table: Table) -> Mapping[str, Any]:
         request: Request = {"TableName": table.name}
         answer = self._engine.ask("DescribeContinuousBackups", request, table.name, Deadline(_DEADLINE))
         backups: Mapping[str, Any] = answer["ContinuousBackupsDescription"]

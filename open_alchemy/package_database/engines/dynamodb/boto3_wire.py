@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
-from ...config import Config
+from ...config import DynamoDBConfig
 from ...exceptions import ConfigurationError
 from ...secret import Secret
 from .botocore_errors import failure_of
@@ -43,7 +43,7 @@ class Boto3Wire:
         ConfigurationError: The standard AWS configuration cannot be read.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DynamoDBConfig) -> None:
         self._timeouts = Timeouts.of(config.deadline)
         self.attempt_seconds = self._timeouts.attempt
         self.client = self._make_client(config)
@@ -76,7 +76,7 @@ class Boto3Wire:
         """Closes the idle connections; a later attempt opens new ones."""
         self.client.close()
 
-    def _make_client(self, config: Config) -> DynamoDBClient:
+    def _make_client(self, config: DynamoDBConfig) -> DynamoDBClient:
         import boto3
         from botocore.config import Config as BotoConfig
         from botocore.exceptions import BotoCoreError
@@ -111,7 +111,7 @@ class ThreadedBoto3Wire:
     An attempt whose call was cancelled goes on in its thread to its end.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DynamoDBConfig) -> None:
         self._wire = Boto3Wire(config)
         self.attempt_seconds = self._wire.attempt_seconds
         self.attempts = self._wire.attempts

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ...config import Config
+from ...config import DynamoDBConfig
 from ...deadline import Deadline
 from ...driver import drive, drive_async
 from ...operations import StoreOperation
@@ -30,7 +30,7 @@ Wire = TypeVar("Wire", "LeanWire | Boto3Wire", "AsyncLeanWire | ThreadedBoto3Wir
 class _Engine(ABC, Generic[Wire]):
     """A DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: DynamoDBConfig) -> None:
         self.config = config
         self.start_anew()
         _ENGINES.add(self)

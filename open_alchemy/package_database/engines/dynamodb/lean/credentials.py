@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ....config import Config, Credentials, environment_credentials
+from ....config import Credentials, DynamoDBConfig, environment_credentials
 
 
 class Source(Protocol):
@@ -74,7 +74,7 @@ class Resolved:
         return credentials
 
 
-def find_source(config: Config, environment: Mapping[str, str]) -> Source:
+def find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Source:
     """Returns where the credentials of a configuration come from."""
     if config.credentials is not None:
         return Given(config.credentials)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from ....config import Config
+from ....config import DynamoDBConfig
 
 _MAIN_PARTITION: Final = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+")
 """Regions whose endpoint is ``dynamodb.REGION.amazonaws.com`` (botocore, partitions.json)."""
@@ -59,7 +59,7 @@ class Detour:
     reason: str
 
 
-def find_endpoint(config: Config, environment: Mapping[str, str]) -> Endpoint | Detour:
+def find_endpoint(config: DynamoDBConfig, environment: Mapping[str, str]) -> Endpoint | Detour:
     """Returns the endpoint of a configuration, or what it asks for that only boto3 can do."""
     if config.wire == "boto3":
         return Detour("PACKAGE_DATABASE_WIRE says so")
@@ -70,7 +70,7 @@ def find_endpoint(config: Config, environment: Mapping[str, str]) -> Endpoint | 
         return Detour(str(error))
 
 
-def _find(config: Config, environment: Mapping[str, str], profile: Mapping[str, str]) -> Endpoint:
+def _find(config: DynamoDBConfig, environment: Mapping[str, str], profile: Mapping[str, str]) -> Endpoint:
     for setting, variable in _SETTINGS.items() if config.stage == "PROD" else ():
         if (environment.get(variable) or profile.get(setting, "")).lower() not in _HARMLESS:
             raise _DetourError(f"{setting} is set")

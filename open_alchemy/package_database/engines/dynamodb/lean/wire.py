@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from ....config import Config, Credentials
+from ....config import Credentials, DynamoDBConfig
 from ....exceptions import ConfigurationError
 from ..botocore_errors import failure_of
 from ..frames import without_frames
@@ -38,7 +38,7 @@ class LeanWire:
     attempt_seconds = 0.0
     """It gives an attempt up when its time is over."""
 
-    def __init__(self, config: Config, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
+    def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         self._source = _find_source(config, environment)
         self.attempts = _core(config, endpoint, self._source).attempts
         self._transport = BlockingTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
@@ -63,7 +63,7 @@ class AsyncLeanWire:
 
     attempt_seconds = 0.0
 
-    def __init__(self, config: Config, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
+    def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         from .awaiting import AwaitingTransport
 
         self._source = _find_source(config, environment)
@@ -87,7 +87,7 @@ class AsyncLeanWire:
             return failed(error)
 
 
-def _find_source(config: Config, environment: Mapping[str, str]) -> Source:
+def _find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Source:
     source = find_source(config, environment)
     if source.at_hand() is None:
         try:
@@ -98,7 +98,7 @@ def _find_source(config: Config, environment: Mapping[str, str]) -> Source:
     return source
 
 
-def _core(config: Config, endpoint: Endpoint, source: Source) -> Core:
+def _core(config: DynamoDBConfig, endpoint: Endpoint, source: Source) -> Core:
     return Core(endpoint, source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
 
 

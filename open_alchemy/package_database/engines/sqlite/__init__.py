@@ -1,0 +1,1 @@
+"""The SQLite store, on the standard library's ``sqlite3``."""

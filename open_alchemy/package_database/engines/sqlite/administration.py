@@ -1,0 +1,89 @@
+"""Creating, describing, emptying and deleting tables: for tests, development and operators."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from ...deadline import Deadline
+from ...operations import Index, Table
+from .engine import SQLiteEngine
+from .file import transaction
+from .statements import clear_table, create_table, drop_table
+
+
+class SQLiteAdministration:
+    """The tables of one SQLite database. Its methods raise what the engine raises."""
+
+    def __init__(self, engine: SQLiteEngine) -> None:
+        self._engine = engine
+
+    def create(self, table: Table) -> None:
+        """Creates a table, and with the first one of a new file the others too; nothing happens where it is there."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                for statement in create_table(table):
+                    connection.execute(statement)
+
+        self._run(work, f"creating {table.name}")
+
+    def delete(self, table: Table) -> bool:
+        """Drops a table with all that is in it, and returns whether it was there."""
+        if self.describe(table) is None:
+            return False
+        self._run(lambda connection: connection.execute(drop_table(table)), f"deleting {table.name}")
+        return True
+
+    def describe(self, table: Table) -> Mapping[str, Any] | None:
+        """Returns a table in the form of DynamoDB's DescribeTable, or None; a file that is not there is not made."""
+        path = self._engine.config.path
+        if path is not None and not path.exists():
+            return None
+        found: tuple[int, int] | None = self._run(
+            lambda connection: _measure(connection, table), f"describing {table.name}"
+        )
+        if found is None:
+            return None
+        items, size = found
+        return {
+            "TableName": table.name,
+            "TableStatus": "ACTIVE",
+            "KeySchema": _key_schema(table),
+            "ItemCount": items,
+            "TableSizeBytes": size,
+            **{
+                kind: [{"IndexName": index.name, "KeySchema": _key_schema(index)} for index in indexes]
+                for kind, scope in (("LocalSecondaryIndexes", "local"), ("GlobalSecondaryIndexes", "global"))
+                if (indexes := [index for index in table.indexes if index.scope == scope])
+            },
+        }
+
+    def differences(self, table: Table, description: Mapping[str, Any] | None) -> list[str]:
+        """Returns how a table differs from what it must be: a file of another schema is not even opened."""
+        del table
+        return [] if description is not None else ["the table is missing"]
+
+    def clear(self, table: Table) -> None:
+        """Deletes every item of a table."""
+        self._run(lambda connection: connection.execute(clear_table(table)), f"emptying {table.name}")
+
+    def _run(self, work: Any, what: str) -> Any:
+        self._engine.prepare()
+        return self._engine.run(work, what, Deadline(self._engine.config.deadline))
+
+
+def _measure(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | None:
+    """Returns how many items a table has, and how many bytes the whole file takes, or None where it is not there."""
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone() is None:
+        return None
+    (items,) = connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()  # noqa: S608 (of the schema)
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return items, pages * size
+
+
+def _key_schema(keyed: Table | Index) -> list[dict[str, str]]:
+    keys = {"HASH": keyed.partition_key, "RANGE": keyed.sort_key}
+    return [{"AttributeName": name, "KeyType": type_} for type_, name in keys.items() if name is not None]

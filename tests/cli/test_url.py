@@ -1,0 +1,165 @@
+"""The option ``--url``: every command on any store."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from rich.console import Console
+
+from open_alchemy import package_database
+from open_alchemy.package_database import process
+from open_alchemy.package_database.cli import tour
+from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.config import SQLiteConfig
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.db"
+
+
+@pytest.fixture
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def run(*arguments: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(commands, arguments, input=answer)
+
+
+def succeed(*arguments: str, answer: str | None = None) -> str:
+    result = run(*arguments, answer=answer)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def without_url(command: click.Command, name: str) -> list[str]:
+    """Returns the commands that take no ``--url``."""
+    if isinstance(command, click.Group):
+        return [found for child in command.commands.values() for found in without_url(child, str(child.name))]
+    return [] if any("--url" in parameter.opts for parameter in command.params) else [name]
+
+
+def test_every_command_takes_a_url_but_the_one_that_makes_a_store() -> None:
+    assert without_url(commands, "") == ["serve"]
+
+
+def test_what_is_published_at_a_url_is_found_there(url: str) -> None:
+    document = str(tour.EXAMPLES / "library-2.0.yaml")
+
+    succeed("publish", document, "--sub", "u1", "--url", url)
+
+    assert [spec["version"] for spec in json.loads(succeed("specs", "u1", "--json", "--url", url))] == ["2.0"]
+    assert len(json.loads(succeed("versions", "u1", "library", "--json", "--url", url))) == 1
+    assert succeed("credentials", "u1", "--url", url) == "none\n"
+    with package_database.connect(url) as database:
+        assert database.get_latest_spec_version(sub="u1", name="library") == "2.0"
+
+
+def test_the_url_of_the_environment_serves_where_none_is_given(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(process, "_pinned_stage", None)
+    monkeypatch.setenv("PACKAGE_DATABASE_URL", url)
+    with package_database.connect(url) as database:
+        database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+
+    assert len(json.loads(succeed("specs", "u1", "--json"))) == 1
+
+
+def test_a_url_counts_for_one_command_alone(url: str) -> None:
+    before = process.configure()
+    facade = process._database
+
+    succeed("specs", "u1", "--url", url)
+
+    assert process.configure() == before
+    assert process._database is facade
+
+
+def test_a_url_that_cannot_be_read_is_wrong_usage_and_tells_no_password() -> None:
+    result = run("specs", "u1", "--url", "postgresql://user:canary@host/a")
+
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: the URL is no database URL: its scheme 'postgresql' is unknown; known are")
+    assert "canary" not in result.output
+
+
+def test_a_foreign_file_is_wrong_usage(path: Path, url: str) -> None:
+    path.write_text("text")
+
+    result = run("specs", "u1", "--url", url)
+
+    assert result.exit_code == 2
+    assert "is no database of this package" in result.output
+
+
+def test_a_file_in_no_folder_is_a_failure(tmp_path: Path) -> None:
+    result = run("specs", "u1", "--url", f"sqlite:///{tmp_path}/missing/a.db")
+
+    assert result.exit_code == 1
+    assert "SQLITE_CANTOPEN" in result.output
+
+
+def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url: str) -> None:
+    missing = run("tables", "describe", "--url", url)
+    was_made = path.exists()
+    created = succeed("tables", "create", "--url", url)
+    with package_database.connect(url) as database:
+        database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+    again = succeed("tables", "create", "--url", url)
+    described = json.loads(succeed("tables", "describe", "--json", "--url", url))
+    deleted = succeed("tables", "delete", "--url", url, answer="y\n")
+    gone = run("specs", "u1", "--url", url)
+    not_there = succeed("tables", "delete", "--yes", "--url", url)
+    succeed("tables", "create", "--url", url)
+    empty = succeed("specs", "u1", "--url", url)
+
+    assert missing.exit_code == 1
+    assert "package.specs: the table is missing" in missing.output
+    assert "package.credentials: the table is missing" in missing.output
+    assert not was_made
+    assert f"created package.specs at {path}" in created
+    assert again.count(f" is already at {path}") == 2
+    assert [(row["table"], row["keys"], row["indexes"], row["items"]) for row in described] == [
+        ("package.specs", "sub, updated_at_id", "idUpdatedAt (sub, id_updated_at)", 2),
+        ("package.credentials", "sub, id", "publicKey (public_key)", 0),
+    ]
+    assert all(row["bytes"] >= 4096 for row in described)
+    assert f"at {path}, with everything in them?" in deleted
+    assert gone.exit_code == 1
+    assert "no such table: package.specs" in gone.output
+    assert not_there.count("was not there") == 2
+    assert empty == "none\n"
+
+
+def test_the_tour_runs_on_a_file_and_shows_its_statements(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    with package_database.connect(url) as database:
+        database.create_update_spec(sub="alice", name="library", version="of alice", model_count=1)
+
+    printed = succeed("tour", "--url", url)
+
+    assert "Every answer was right: 15 functions at work." in printed
+    for part in ("BEGIN IMMEDIATE", 'INSERT OR REPLACE INTO "package.specs"', "SELECT", "DELETE FROM", "COMMIT"):
+        assert part in printed
+    assert "hash of the secret key" not in printed
+    with package_database.connect(url) as database:
+        assert database.get_latest_spec_version(sub="alice", name="library") == "of alice"
+
+
+def test_the_tour_leaves_nothing_behind(path: Path) -> None:
+    config = SQLiteConfig(path)
+
+    assert tour.take_tour(Console(file=io.StringIO()), config) == 0
+
+    rows = json.loads(succeed("tables", "describe", "--json", "--url", f"sqlite:///{path}"))
+    assert [row["items"] for row in rows] == [0, 0]
+
+
+def test_the_tour_runs_on_the_store_in_memory() -> None:
+    assert "Every answer was right" in succeed("tour", "--url", "sqlite://")

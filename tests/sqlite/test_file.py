@@ -1,0 +1,463 @@
+"""Files: whose they are, how they are made, and what is refused without touching them."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from open_alchemy import package_database
+from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.engines.sqlite import file
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
+from open_alchemy.package_database.operations import Item, Put, Transact
+from open_alchemy.package_database.tables.schema import SPECS
+from open_alchemy.package_database.types import TConnectedDatabase
+from tests.canary import HASH, SALT, find
+
+
+def connect(path: Path) -> TConnectedDatabase:
+    return package_database.connect(f"sqlite:///{path}")
+
+
+def publish(database: TDatabase, version: str = "1.0") -> None:
+    database.create_update_spec(sub="u1", name="a", version=version, model_count=1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.db"
+
+
+@pytest.fixture
+def database(path: Path) -> Iterator[TConnectedDatabase]:
+    with connect(path) as opened:
+        yield opened
+
+
+def ask(path: Path, question: str) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(question).fetchone()[0]
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {found.name: (found.read_bytes(), found.stat().st_mtime_ns) for found in folder.iterdir()}
+
+
+def test_a_file_tells_whose_it_is_and_its_version(path: Path, database: TDatabase) -> None:
+    publish(database)
+
+    assert ask(path, "PRAGMA application_id") == APPLICATION_ID
+    assert ask(path, "PRAGMA user_version") == SCHEMA_VERSION
+    assert ask(path, "PRAGMA journal_mode") == "wal"
+
+
+def test_what_is_stored_is_found_again(path: Path) -> None:
+    with connect(path) as database:
+        publish(database)
+
+    with connect(path) as database:
+        assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
+
+
+def test_a_closed_file_is_one_file_alone(path: Path) -> None:
+    with connect(path) as database:
+        publish(database)
+
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+def test_commits_are_synced(path: Path) -> None:
+    with connect(path) as database:
+        publish(database)
+
+    with closing(file.connect_to_file(path)) as connection:
+        full = 2
+        assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+
+
+@pytest.mark.parametrize("content", ["empty", "no tables"])
+def test_an_empty_file_becomes_a_database(path: Path, content: str) -> None:
+    path.touch()
+    if content == "no tables":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("VACUUM")
+
+    with connect(path) as database:
+        publish(database)
+
+    assert ask(path, "PRAGMA application_id") == APPLICATION_ID
+
+
+def make_foreign(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+FOREIGN = {
+    "tables of another program": ["CREATE TABLE a (b)"],
+    "tables of another program in WAL mode": ["PRAGMA journal_mode = WAL", "CREATE TABLE a (b)"],
+    "the id of another program": ["PRAGMA application_id = 1"],
+    "a version without an id": ["PRAGMA user_version = 1"],
+    "a newer version": [f"PRAGMA application_id = {APPLICATION_ID}", f"PRAGMA user_version = {SCHEMA_VERSION + 1}"],
+    "tables without a version": [f"PRAGMA application_id = {APPLICATION_ID}", "CREATE TABLE a (b)"],
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_or_newer_file_is_refused_untouched(path: Path, kind: str) -> None:
+    make_foreign(path, *FOREIGN[kind])
+    before = contents(path.parent)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match=r"a\.db (belongs to|has version)"):
+        publish(database)
+
+    assert contents(path.parent) == before
+
+
+@pytest.mark.parametrize("content", [b"text", b"x" * 10_000, b"SQLite format 3\0" + b"\xff" * 5_000])
+def test_a_file_that_is_no_database_is_refused_untouched(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    before = contents(path.parent)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match="is no database of this package"):
+        publish(database)
+
+    assert contents(path.parent) == before
+
+
+def test_a_file_that_was_foreign_is_opened_once_it_is_not(path: Path) -> None:
+    path.write_bytes(b"x" * 1_000)
+    with connect(path) as database:
+        with pytest.raises(ConfigurationError):
+            publish(database)
+        path.unlink()
+
+        publish(database)
+
+
+def test_a_foreign_file_whose_tables_are_in_its_log_keeps_them(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE a (b)")
+
+        with connect(path) as database, pytest.raises(ConfigurationError, match="belongs to another program"):
+            publish(database)
+
+        assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with (
+        connect(tmp_path / "missing" / "a.db") as database,
+        pytest.raises(RefusedError, match="such a folder") as caught,
+    ):
+        publish(database)
+
+    assert caught.value.code == "SQLITE_CANTOPEN"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with connect(tmp_path) as database, pytest.raises(RefusedError) as caught:
+        publish(database)
+
+    assert caught.value.code.startswith("SQLITE_")
+
+
+def engine_of(database: Any) -> SQLiteEngine:
+    engine = database.engine
+    assert isinstance(engine, SQLiteEngine)
+    return engine
+
+
+def fill_up(database: TDatabase) -> None:
+    """Lets the file of an open database grow no more."""
+    deadline = Deadline(5)
+    engine_of(database).run(lambda connection: connection.execute("PRAGMA max_page_count = 1"), "filling up", deadline)
+
+
+def test_a_full_disk_is_a_refusal_and_nothing_is_half_written(path: Path, database: TDatabase) -> None:
+    publish(database)
+    fill_up(database)
+
+    with pytest.raises(RefusedError, match="the disk is full") as caught:
+        database.create_update_spec(sub="u1", name="a", version="2.0", model_count=1, description="x" * 100_000)
+
+    assert caught.value.code == "SQLITE_FULL"
+    assert [info["version"] for info in database.list_spec_versions(sub="u1", name="a")] == ["1.0"]
+    assert ask(path, "PRAGMA integrity_check") == "ok"
+    publish(database, "3.0")
+
+
+def test_a_file_that_was_deleted_takes_no_more_writes(path: Path, database: TDatabase) -> None:
+    publish(database)
+    path.unlink()
+
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted") as caught:
+        publish(database, "2.0")
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+        publish(database, "2.0")
+
+    assert caught.value.code == "SQLITE_READONLY_DBMOVED"
+    assert not path.exists()
+
+
+def test_a_file_that_was_replaced_is_not_written_to(path: Path, database: TDatabase) -> None:
+    publish(database)
+    database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=HASH, salt=SALT)
+    other = path.with_name("b.db")
+    with connect(other) as opened:
+        publish(opened, "of the other")
+    other.replace(path)
+
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+        publish(database, "2.0")
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+        database.delete_all_credentials(sub="u1")
+
+
+def test_no_new_connection_is_opened_to_a_file_that_was_replaced(path: Path, database: TDatabase) -> None:
+    publish(database)
+    connections = engine_of(database)._connections
+    connection = connections.borrow(Deadline(5))
+    path.unlink()
+    path.touch()
+
+    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+        database.list_specs(sub="u1")
+
+    connections.give_back(connection)
+    assert [info["version"] for info in database.list_specs(sub="u1")] == ["1.0"]
+
+
+def test_a_damaged_file_is_named(path: Path) -> None:
+    with connect(path) as database:
+        for number in range(50):
+            publish(database, f"{number}")
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+
+    with connect(path) as database, pytest.raises((RefusedError, ConfigurationError), match="damaged|malformed"):
+        database.list_specs(sub="u1")
+
+
+def test_a_table_that_was_dropped_is_named(path: Path, database: TDatabase) -> None:
+    publish(database)
+    make_foreign(path, 'DROP TABLE "package.specs"')
+
+    with pytest.raises(RefusedError, match=r"no such table: package\.specs"):
+        publish(database)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+@pytest.mark.parametrize("mode", [0o444, 0o000], ids=["read-only", "unreadable"])
+def test_a_file_that_may_not_be_written_is_a_refusal(tmp_path_factory: pytest.TempPathFactory, mode: int) -> None:
+    program = """
+import os, sys, tempfile
+from pathlib import Path
+from open_alchemy import package_database
+import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.facade, packaging.utils
+mode = int(sys.argv[1])
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "a.db"
+    def publish(version):
+        with package_database.connect(f"sqlite:///{path}") as database:
+            database.create_update_spec(sub="u1", name="a", version=version, model_count=1)
+    publish("1.0")
+    before = path.read_bytes()
+    path.chmod(mode)
+    os.chmod(folder, 0o555)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    try:
+        publish("2.0")
+    except package_database.RefusedError as error:
+        print(error.code)
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        os.chmod(folder, 0o755)
+        path.chmod(0o644)
+    print(path.read_bytes() == before, len(os.listdir(folder)))
+"""
+    finished = subprocess.run([sys.executable, "-c", program, str(mode)], capture_output=True, text=True, check=False)
+
+    assert finished.stderr == ""
+    code, untouched = finished.stdout.splitlines()
+    assert code.partition("_")[2].startswith(("READONLY", "CANTOPEN"))
+    assert untouched == "True 1"
+
+
+MAKE = """
+import sys
+from open_alchemy import package_database
+import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.facade
+print("ready", flush=True)
+for path in sys.argv[2:]:
+    sys.stdin.readline()
+    with package_database.connect(f"sqlite:///{path}") as database:
+        database.create_update_spec(sub="u1", name=sys.argv[1], version="1", model_count=1)
+    print("done", flush=True)
+"""
+
+
+def test_many_processes_make_a_file_at_once(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.db" for number in range(20)]
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKE, name, *map(str, paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in "abcd"
+    ]
+
+    answers = [maker.stdout.readline() for maker in makers if maker.stdout]
+    for _ in paths:
+        for maker in makers:
+            assert maker.stdin is not None
+            maker.stdin.write("go\n")
+            maker.stdin.flush()
+        answers += [maker.stdout.readline() for maker in makers if maker.stdout]
+    for maker in makers:
+        maker.communicate()
+
+    assert answers == ["ready\n"] * 4 + ["done\n"] * 80
+    for path in paths:
+        with connect(path) as database:
+            assert [info["id"] for info in database.list_specs(sub="u1")] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no journal of a crash to make")
+def test_a_crash_while_the_file_was_made_is_undone(path: Path) -> None:
+    program = """
+import os, sys
+from pathlib import Path
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.engines.sqlite import file
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+connection = file._connect(Path(sys.argv[1]), "rwc")
+connection.execute(f"PRAGMA application_id = {file.APPLICATION_ID}")
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+file.make_tables(connection)
+connection.execute("CREATE TABLE ballast AS SELECT zeroblob(1000000)")
+os._exit(0)
+"""
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+    assert path.with_name("a.db-journal").exists()
+
+    with connect(path) as database:
+        publish(database)
+        assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
+    assert ask(path, "SELECT count(*) FROM sqlite_master WHERE name = 'ballast'") == 0
+
+
+def cut_short(path: Path, whole: Path) -> None:
+    """Makes a file as a crash leaves it that came when its first page was written and the others were not."""
+    with closing(file._connect(whole, "rwc")) as connection:
+        file.make_tables(connection)
+    with closing(file._connect(path.with_name("making.db"), "rwc")) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        file.make_tables(connection)
+        path.with_name(f"{path.name}-journal").write_bytes(path.with_name("making.db-journal").read_bytes())
+        connection.execute("ROLLBACK")
+    path.write_bytes(whole.read_bytes()[:4096])
+
+
+def test_a_file_whose_making_was_cut_short_is_made_anew(path: Path, tmp_path: Path) -> None:
+    cut_short(path, tmp_path / "whole.db")
+    with (
+        closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as looking,
+        pytest.raises(sqlite3.DatabaseError, match="malformed"),
+    ):
+        file._header(looking)
+
+    with connect(path) as database:
+        publish(database)
+
+    assert ask(path, "PRAGMA integrity_check") == "ok"
+
+
+def test_a_damaged_file_of_another_program_that_has_a_journal_is_left_to_it(path: Path) -> None:
+    path.write_bytes(b"x" * 10_000)
+    path.with_name("a.db-journal").write_bytes(b"y" * 1_000)
+    before = contents(path.parent)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match="is no database of this package"):
+        publish(database)
+
+    assert contents(path.parent) == before
+
+
+def test_no_refusal_betrays_a_secret(database: TDatabase) -> None:
+    database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=HASH, salt=SALT)
+    fill_up(database)
+
+    with pytest.raises(RefusedError) as caught:
+        store(database)
+
+    assert caught.value.code == "SQLITE_FULL"
+    told = frames_below(caught.value)
+    assert "secret bytes" in told
+    assert find(told) == []
+
+
+def store(database: TDatabase) -> None:
+    database.create_update_credentials(sub="u1", id_="2", public_key="pk", secret_key_hash=HASH * 9_000, salt=SALT)
+
+
+def test_no_damage_betrays_a_secret(path: Path) -> None:
+    with connect(path) as database:
+        for number in range(200):
+            database.create_update_credentials(
+                sub="u1", id_=f"{number}", public_key="pk", secret_key_hash=HASH * 20, salt=SALT
+            )
+    content = bytearray(path.read_bytes())
+    content[-8192:] = b"\xff" * 8192
+    path.write_bytes(content)
+
+    with connect(path) as database, pytest.raises(RefusedError, match="damaged") as caught:
+        database.list_credentials(sub="u1")
+
+    assert find(frames_below(caught.value)) == []
+
+
+def frames_below(error: BaseException) -> str:
+    """Returns an error with the local variables of the package's frames."""
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    of_the_package = [str(frame.locals) for frame in shown.stack if frame.filename != __file__]
+    return "".join(of_the_package) + f"{error!r} {error.__cause__!r}"
+
+
+def test_a_number_of_more_than_64_bits_is_refused(database: TDatabase) -> None:
+    item: Item = {"sub": "u1", "updated_at_id": "x", "id_updated_at": "y", "model_count": 2**63}
+    engine = engine_of(database)
+    engine.prepare()
+
+    with pytest.raises(RefusedError, match="more than 64 bits"):
+        engine.execute(Transact((Put(SPECS, item),)), Deadline(5))
+
+    assert database.list_specs(sub="u1") == []
+
+
+def test_the_file_is_left_when_the_last_connection_is_closed(path: Path) -> None:
+    with connect(path) as database:
+        publish(database)
+        assert {found.name for found in path.parent.iterdir()} == {"a.db", "a.db-wal", "a.db-shm"}
+
+    assert [found.name for found in path.parent.iterdir()] == ["a.db"]

@@ -1,0 +1,159 @@
+"""The engine and the reference model are asked the same, drawn by Hypothesis, and answer the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from open_alchemy.package_database.config import SQLiteConfig
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.engines.sqlite.connections import MemoryConnections
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.operations import (
+    AllOf,
+    AnyOf,
+    Below,
+    Check,
+    Condition,
+    Delete,
+    DeleteMany,
+    Equal,
+    Get,
+    Item,
+    Missing,
+    Put,
+    Query,
+    StoreOperation,
+    Table,
+    Transact,
+)
+from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, TABLES
+from tests.memory import MemoryEngine, MemoryStore
+
+# Few, so that they meet; and what SQL or the order of bytes could trip over.
+KEYS = ["a", "a#", "a#b", "A", "a\0", "a\0b", "a%", "a_", "*", "é", "\ud7ff", "\ue000", "\U00010000", "\U0010ffff", "'"]
+keys = st.sampled_from(KEYS)
+partitions = st.sampled_from(["a", "é"])
+values: dict[str, st.SearchStrategy[Any]] = {
+    "S": st.sampled_from(["", "9", "10", "99", "100", "a\0b", "é"]),
+    "N": st.sampled_from([0, 1, 2**63 - 1, -(2**63)]),
+    "B": st.sampled_from([b"", b"\0\xff"]),
+}
+tables = st.sampled_from(TABLES)
+
+
+def keyed(table: Table) -> set[str]:
+    names = {table.partition_key, table.sort_key}
+    return names.union(*({index.partition_key, index.sort_key or table.sort_key} for index in table.indexes))
+
+
+@st.composite
+def items(draw: st.DrawFn, table: Table) -> Item:
+    kept = keyed(table)
+    drawn: dict[str, Any] = {}
+    for attribute in table.attributes:
+        if attribute.name in (table.partition_key, *(index.partition_key for index in table.indexes)):
+            drawn[attribute.name] = draw(partitions)
+        elif attribute.name in kept:
+            drawn[attribute.name] = draw(keys)
+        elif draw(st.booleans()):
+            drawn[attribute.name] = draw(values[attribute.type])
+    return drawn
+
+
+def simple_conditions(table: Table) -> st.SearchStrategy[Condition]:
+    texts = [attribute.name for attribute in table.attributes if attribute.type == "S"]
+    names = st.sampled_from([attribute.name for attribute in table.attributes])
+    equal: list[st.SearchStrategy[Condition]] = [
+        st.builds(Equal, st.just(attribute.name), keys if attribute.name in keyed(table) else values[attribute.type])
+        for attribute in table.attributes
+    ]
+    conditions: list[st.SearchStrategy[Condition]] = [
+        st.builds(Missing, names),
+        st.builds(Equal, st.sampled_from(texts), keys),
+        *equal,
+    ]
+    if table is SPECS:
+        conditions.append(st.builds(Below, st.just("updated_at"), st.sampled_from(["9", "10", "99", "100"])))
+    return st.one_of(conditions)
+
+
+def conditions(table: Table) -> st.SearchStrategy[Condition]:
+    return st.recursive(
+        simple_conditions(table),
+        lambda parts: st.builds(
+            lambda kind, found: kind(tuple(found)), st.sampled_from([AllOf, AnyOf]), st.lists(parts, max_size=3)
+        ),
+        max_leaves=4,
+    )
+
+
+@st.composite
+def actions(draw: st.DrawFn) -> Put | Delete | Check:
+    table = draw(tables)
+    item = draw(items(table))
+    if "updated_at" in item:
+        item = {**item, "updated_at": draw(st.sampled_from(["9", "10", "99", "100"]))}
+    kind = draw(st.sampled_from([Put, Put, Delete, Check]))
+    if kind is Check:
+        return Check(table, table.key_of(item), draw(conditions(table)))
+    condition = draw(st.none() | conditions(table))
+    return Put(table, item, condition) if kind is Put else Delete(table, table.key_of(item), condition)
+
+
+def place(action: Put | Delete | Check) -> tuple[str, ...]:
+    key = action.table.key_of(action.item) if isinstance(action, Put) else action.key
+    return (action.table.name, *key.values())
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> Query:
+    table = draw(tables)
+    index = draw(st.sampled_from([None, *table.indexes]))
+    has_sort_key = index is None or index.sort_key is not None
+    prefix = draw(st.just("") | keys | st.just("a")) if has_sort_key else ""
+    return Query(table, draw(partitions), prefix, index)
+
+
+class SQLiteMachine(RuleBasedStateMachine):
+    """Any operations, on both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = MemoryEngine(MemoryStore())
+        self.engine = SQLiteEngine(MemoryConnections(), SQLiteConfig())
+
+    def ask(self, operation: StoreOperation) -> None:
+        expected = self.model.execute(operation, Deadline(60))
+        assert self.engine.execute(operation, Deadline(60)) == expected
+
+    @rule(found=st.lists(actions(), min_size=1, max_size=6, unique_by=place))
+    def transact(self, found: list[Put | Delete | Check]) -> None:
+        self.ask(Transact(tuple(found)))
+
+    @rule(query=queries())
+    def query(self, query: Query) -> None:
+        self.ask(query)
+
+    @rule(data=st.data(), table=tables)
+    def get(self, data: st.DataObject, table: Table) -> None:
+        self.ask(Get(table, table.key_of(data.draw(items(table)))))
+
+    @rule(data=st.data())
+    def delete_many(self, data: st.DataObject) -> None:
+        found = data.draw(st.lists(items(CREDENTIALS), max_size=3))
+        self.ask(DeleteMany(CREDENTIALS, tuple(map(CREDENTIALS.key_of, found))))
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        for table in TABLES:
+            for key in ("a", "é"):
+                self.ask(Query(table, key))
+
+
+TestSQLiteMachine = SQLiteMachine.TestCase
+# A step is a drawn transaction and four queries.
+TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 10)

@@ -1,0 +1,273 @@
+"""From a database URL to a configuration, and facades beside the one of the process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from open_alchemy import package_database
+from open_alchemy.package_database import ConfigurationError, RefusedError, process
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig, SQLiteConfig
+from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.stores import STORES, from_environment, from_url
+from tests.canned_server import serve, succeed
+
+AWS = {"AWS_REGION": "eu-west-1"}
+
+
+@pytest.fixture
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process in which nobody has called ``get()`` yet, and whose environment says nothing."""
+    monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(process, "_pinned_stage", None)
+    for name in ("STAGE", "PACKAGE_DATABASE_URL", "PACKAGE_DATABASE_DEADLINE", "AWS_ENDPOINT_URL_DYNAMODB"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("url", "config"),
+    [
+        ("dynamodb://", DynamoDBConfig("PROD", "eu-west-1")),
+        ("dynamodb://us-gov-west-1", DynamoDBConfig("PROD", "us-gov-west-1")),
+        ("DynamoDB://ap-southeast-2/", DynamoDBConfig("PROD", "ap-southeast-2")),
+        *[
+            (f"dynamodb://{address}", DynamoDBConfig("TEST", "eu-west-1", f"http://{address}", DUMMY_CREDENTIALS))
+            for address in ("localhost:8000", "127.0.0.1:1", "[::1]:65535", "dynamodb_local:8000")
+        ],
+        ("sqlite://", SQLiteConfig()),
+        ("sqlite:////absolute/a.db", SQLiteConfig(Path("/absolute/a.db"))),
+        ("sqlite:///relative/a.db", SQLiteConfig(Path.cwd() / "relative/a.db")),
+        ("SQLite:///C:/x", SQLiteConfig(Path("C:/x").absolute())),
+        ("sqlite:////a%20b%3F%23%25%C3%A9.db", SQLiteConfig(Path("/a b?#%é.db"))),
+        ("sqlite:////100%.db", SQLiteConfig(Path("/100%.db"))),
+    ],
+)
+def test_a_url_says_which_store(url: str, config: object) -> None:
+    assert from_url(url, AWS) == config
+
+
+def test_what_aws_needs_comes_from_the_environment() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "PACKAGE_DATABASE_DEADLINE": "2"}
+    endpoint = {"AWS_ENDPOINT_URL_DYNAMODB": "https://localhost:1"}
+
+    local = from_url("dynamodb://localhost:8000", keys | endpoint)
+    aws = from_url("dynamodb://eu-west-1", keys | endpoint)
+
+    credentials = Credentials("id", "key")
+    assert local == DynamoDBConfig("TEST", "us-east-1", "http://localhost:8000", credentials, deadline=2)
+    assert aws == DynamoDBConfig("PROD", "eu-west-1", "https://localhost:1", deadline=2)
+
+
+def test_the_deadline_of_a_sqlite_database_comes_from_the_environment() -> None:
+    assert from_url("sqlite://", {"PACKAGE_DATABASE_DEADLINE": "2"}) == SQLiteConfig(deadline=2)
+
+
+UNKNOWN = [
+    "",
+    "a.db",
+    "/a.db",
+    "sqlite:",
+    "sqlite:/a.db",
+    "://",
+    " sqlite://",
+    "postgresql://host/a",
+    "sqlite3:///a.db",
+]
+UNREADABLE = [
+    *("dynamodb://localhost", "dynamodb://localhost:0", "dynamodb://localhost:65536", "dynamodb://localhost:x"),
+    *("dynamodb:///eu-west-1", "dynamodb://localhost:8000/path", "dynamodb://eu-west-1?x=1", "dynamodb://[::1"),
+    *("dynamodb://a b:1", "dynamodb://EU-WEST-1", "dynamodb://localhost:8000#x", "dynamodb://localhost:8000\n"),
+    *("sqlite://a.db", "sqlite://host/a.db", "sqlite:///", "sqlite:///a.db?mode=ro", "sqlite:///a.db#x"),
+    *("sqlite:///a%00b", "sqlite:///a%FF", "sqlite:///:memory:", "sqlite://?x=1", "sqlite://:memory:"),
+]
+
+
+@pytest.mark.parametrize("url", [*UNKNOWN, *UNREADABLE])
+def test_a_url_that_cannot_be_read_names_what_is_known(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        from_url(url, AWS)
+
+    assert str(caught.value).startswith("the URL ")
+    for known in (known for store in STORES.values() for known in store.urls):
+        assert known in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:canary@host/a",
+        "dynamodb://user:canary@localhost:8000",
+        "dynamodb://canary@eu-west-1",
+        "sqlite://user:canary@host/a.db",
+        "sqlite:///a.db?key=canary",
+        "user:canary@host",
+        "user:canary@host://x",
+    ],
+)
+def test_a_password_in_a_url_is_not_told(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        from_url(url, AWS)
+
+    assert "canary" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+@pytest.mark.parametrize("url", [None, 1, Path("sqlite:///a.db")])
+def test_what_is_no_text_is_no_url(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="the URL is no database URL: it has no scheme"):
+        package_database.connect(url)
+
+
+def test_the_url_of_the_environment_needs_no_stage() -> None:
+    assert from_environment({"PACKAGE_DATABASE_URL": "sqlite://"}) == SQLiteConfig()
+    assert from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "STAGE": "STAGING"}) == SQLiteConfig()
+
+
+def test_an_empty_url_in_the_environment_is_none() -> None:
+    with pytest.raises(ConfigurationError, match="STAGE is not set"):
+        from_environment({"PACKAGE_DATABASE_URL": ""})
+
+
+def test_the_variable_that_is_wrong_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_URL is no database URL"):
+        from_environment({"PACKAGE_DATABASE_URL": "a.db"})
+    with pytest.raises(ConfigurationError, match="PACKAGE_DATABASE_DEADLINE must be a number"):
+        from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "PACKAGE_DATABASE_DEADLINE": "0"})
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_get_opens_the_url_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{tmp_path / 'a.db'}")
+
+    database = package_database.get()
+
+    assert not list(tmp_path.iterdir())
+    database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+    assert (tmp_path / "a.db").exists()
+    assert package_database.get() is database
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_a_pinned_stage_leaves_the_url_of_the_environment_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKAGE_DATABASE_URL", "dynamodb://eu-west-1")
+    process.pin_stage("TEST")
+
+    config = process.configure()
+
+    assert isinstance(config, DynamoDBConfig)
+    assert (config.stage, config.endpoint_url) == ("TEST", "http://localhost:8000")
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_pinning_a_stage_redirects_a_facade_that_the_url_has_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKAGE_DATABASE_URL", "dynamodb://eu-west-1")
+    opened: Any = package_database.get()
+
+    process.pin_stage("TEST")
+
+    assert opened.engine.config.stage == "TEST"
+
+
+def test_a_relative_path_stays_where_it_was_when_it_was_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with package_database.connect("sqlite:///a.db") as database:
+        monkeypatch.chdir("/")
+        database.list_specs(sub="u1")
+
+    assert (tmp_path / "a.db").exists()
+
+
+def test_a_facade_that_is_connected_is_another_than_that_of_the_process(tmp_path: Path) -> None:
+    with (
+        package_database.connect(f"sqlite:///{tmp_path}/a.db") as one,
+        package_database.connect(f"sqlite:///{tmp_path}/b.db") as other,
+    ):
+        one.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+
+        assert other.list_specs(sub="u1") == []
+        assert one is not package_database.get()
+
+
+def test_the_store_in_memory_is_one_for_the_process_and_stays() -> None:
+    with package_database.connect("sqlite://") as one:
+        one.create_update_spec(sub="memory", name="a", version="1", model_count=1)
+
+    with package_database.connect("sqlite://") as other:
+        assert other.get_latest_spec_version(sub="memory", name="a") == "1"
+        other.delete_all(sub="memory")
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "dynamodb"])
+def test_a_closed_database_says_so(scheme: str, tmp_path: Path) -> None:
+    with serve(succeed({})) as server:
+        url = {"sqlite": f"sqlite:///{tmp_path}/a.db", "dynamodb": server.url.replace("http", "dynamodb")}[scheme]
+        database = package_database.connect(url)
+        database.get_spec(sub="u1", name="a")
+
+        database.close()
+        database.close()
+
+    with pytest.raises(RefusedError, match="the database was closed") as caught:
+        database.get_spec(sub="u1", name="a")
+    assert caught.value.code == "Closed"
+
+
+def test_a_call_that_is_running_when_the_database_is_closed_says_so() -> None:
+    closed: list[Database] = []
+
+    class Engine:
+        config = SQLiteConfig()
+        attempt_seconds = 0.0
+
+        def prepare(self) -> None:
+            closed[0].close()
+
+        def execute(self, operation: object, deadline: object) -> None:
+            raise AssertionError
+
+        def close(self) -> None:
+            pass
+
+    closed.append(Database(Engine(), deadline=5))
+
+    with pytest.raises(RefusedError, match="the database was closed"):
+        closed[0].get_spec(sub="u1", name="a")
+
+
+def run(program: str, **environment: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout.strip()
+
+
+USE = """
+import sys
+from open_alchemy import package_database
+database = package_database.get()
+print(sorted({"boto3", "botocore", "sqlite3"} & sys.modules.keys()))
+database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+print(sorted({"boto3", "botocore", "sqlite3"} & sys.modules.keys()))
+"""
+
+
+def test_a_driver_is_loaded_only_for_its_scheme(tmp_path: Path) -> None:
+    printed = run(USE, PACKAGE_DATABASE_URL=f"sqlite:///{tmp_path}/a.db").splitlines()
+
+    assert printed[1] == "['sqlite3']"
+
+
+def test_dynamodb_loads_no_sqlite() -> None:
+    printed = run(USE.rpartition("database.create")[0], PACKAGE_DATABASE_URL="dynamodb://eu-west-1")
+
+    assert printed == "[]"
