@@ -9,10 +9,12 @@ from open_alchemy import package_database
 
 SUB = "crawler"
 
+connected = package_database.get_async()
+
 
 async def main() -> None:
     """Publishes a version of each of 20 specs, side by side."""
-    async with package_database.get_async() as database:
+    async with connected as database:
         async with asyncio.TaskGroup() as group:
             for number in range(20):
                 group.create_task(

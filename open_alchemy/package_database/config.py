@@ -27,6 +27,8 @@ DEFAULT_DEADLINE: Final = 5.0
 Choice = TypeVar("Choice", bound=str)
 
 _DUMMY: Final = "package-database-test"
+_GRAPHIC: Final = re.compile(r"[!-~]*")
+_REGION_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _LAST_PORT: Final = 65535
@@ -34,11 +36,20 @@ _LAST_PORT: Final = 65535
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """AWS credentials that are given, not found."""
+    """AWS credentials.
+
+    Raises:
+        ConfigurationError: They have a character that no header of a request may have; the message shows none.
+    """
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
     session_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("access_key_id", "secret_access_key", "session_token"):
+            if not _GRAPHIC.fullmatch(getattr(self, name) or ""):
+                raise ConfigurationError(f"the AWS {name} has other characters than visible ones of ASCII")
 
 
 DUMMY_REGION: Final = "us-east-1"
@@ -232,7 +243,10 @@ def _endpoint_url(environment: Environment) -> str | None:
 
 
 def _region(environment: Environment) -> str | None:
-    return environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    if region and not _REGION_NAME.fullmatch(region):
+        raise ConfigurationError(f"the AWS region must be letters, digits and hyphens, not {region!r}")
+    return region
 
 
 def _local(environment: Environment, endpoint_url: str) -> DynamoDBConfig:

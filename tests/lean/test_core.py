@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 from zlib import crc32
 
 import pytest
 
 from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Credentials
-from open_alchemy.package_database.engines.dynamodb.lean.answer import Answer, BrokenAnswerError
-from open_alchemy.package_database.engines.dynamodb.lean.core import Core, Exchange, Fetch
+from open_alchemy.package_database.engines.dynamodb.lean.answer import Answer
+from open_alchemy.package_database.engines.dynamodb.lean.core import Core, Exchange, Fetch, Read
 from open_alchemy.package_database.engines.dynamodb.lean.credentials import Given
 from open_alchemy.package_database.engines.dynamodb.lean.endpoint import Endpoint
+from open_alchemy.package_database.engines.dynamodb.lean.errors import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.retry import Failure, Kind
 from open_alchemy.package_database.secret import Secret
 
@@ -44,7 +45,7 @@ def answer(content: object, **details: Any) -> Answer:
 
 
 def test_an_attempt_is_one_exchange() -> None:
-    steps = core_at(NOON).attempts("GetItem", {"TableName": "t"}, 9.0)
+    steps = core_at(NOON).attempts("GetItem", {"TableName": "t"}, lambda: 9.0)
 
     exchange = next(steps)
     assert isinstance(exchange, Exchange)
@@ -56,14 +57,14 @@ def test_an_attempt_is_one_exchange() -> None:
 
 
 def test_an_attempt_is_given_no_more_time_than_the_call_has() -> None:
-    exchange = next(core_at(NOON).attempts("GetItem", {}, 0.3))
+    exchange = next(core_at(NOON).attempts("GetItem", {}, lambda: 0.3))
 
     assert isinstance(exchange, Exchange)
     assert exchange.seconds == 0.3
 
 
 def test_a_failure_of_the_transport_is_the_answer() -> None:
-    steps = core_at(NOON).attempts("GetItem", {}, 1.0)
+    steps = core_at(NOON).attempts("GetItem", {}, lambda: 1.0)
     next(steps)
     failure = Failure("ReadTimeoutError", answered=False)
 
@@ -84,7 +85,7 @@ class Empty:
 
 
 def test_credentials_that_are_not_at_hand_are_fetched_first() -> None:
-    steps = Core(ENDPOINT, Empty(), agent="agent", longest=2.0).attempts("GetItem", {}, 1.0)
+    steps = Core(ENDPOINT, Empty(), agent="agent", longest=2.0).attempts("GetItem", {}, lambda: 1.0)
 
     assert isinstance(next(steps), Fetch)
     exchange = steps.send(Credentials("FETCHED", "secret"))
@@ -94,7 +95,7 @@ def test_credentials_that_are_not_at_hand_are_fetched_first() -> None:
 
 
 def test_credentials_that_cannot_be_fetched_are_the_failure() -> None:
-    steps = Core(ENDPOINT, Empty(), agent="agent", longest=2.0).attempts("GetItem", {}, 1.0)
+    steps = Core(ENDPOINT, Empty(), agent="agent", longest=2.0).attempts("GetItem", {}, lambda: 1.0)
     next(steps)
     failure = Failure("NoCredentialsError")
 
@@ -156,6 +157,7 @@ def test_an_answer_is_read() -> None:
         (answer(b""), "ResponseParserError"),
         (answer(b"[]"), "ResponseParserError"),
         (answer(b"\xff{}"), "ResponseParserError"),
+        (answer({"Item": {"salt": {"B": "a"}}}), "ResponseParserError"),
     ],
 )
 def test_an_answer_that_did_not_arrive_as_it_was_sent_is_transient(broken: Answer, code: str) -> None:
@@ -197,20 +199,33 @@ def test_a_refusal_without_json_is_told_by_its_status() -> None:
 
 def date_of(core: Core) -> str:
     """Returns the date of a request."""
-    return core.render("GetItem", {}, DUMMY_CREDENTIALS).partition(b"X-Amz-Date: ")[2].partition(b"\r")[0].decode()
+    exchange = next(core.attempts("GetItem", {}, lambda: 1.0))
+    assert isinstance(exchange, Exchange)
+    return exchange.data.partition(b"X-Amz-Date: ")[2].partition(b"\r")[0].decode()
 
 
 SKEWED = {"__type": "com.amazon.coral.service#InvalidSignatureException"}
 
 
+def end(steps: Generator[Any, Any, Any], result: object) -> Any:
+    """Sends the last result, and returns what the steps return."""
+    with pytest.raises(StopIteration) as stop:
+        steps.send(result)
+    return stop.value.value
+
+
 def test_a_clock_that_is_off_is_corrected_by_the_date_of_the_answer() -> None:
     core = core_at(NOON)
-    failure: Any = core.read(answer(SKEWED, status=400, Date="Mon, 21 Sep 2026 16:13:20 GMT"))
+    refusal = answer(SKEWED, status=400, Date="Mon, 21 Sep 2026 16:13:20 GMT")
+    at_once = [core.attempts("GetItem", {}, lambda: 1.0) for _ in range(3)]
+    for steps in at_once:
+        next(steps)
 
-    assert failure.kind is Kind.TRANSIENT
+    assert [end(steps, refusal).kind for steps in at_once] == [Kind.TRANSIENT] * 3
     assert date_of(core) == "20260921T161320Z"
-    again: Any = core.read(answer(SKEWED, status=400, Date="Mon, 21 Sep 2026 16:13:20 GMT"))
-    assert again.kind is Kind.REFUSED
+    again = core.attempts("GetItem", {}, lambda: 1.0)
+    next(again)
+    assert end(again, refusal).kind is Kind.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -256,9 +271,40 @@ def test_an_answer_in_chunks_is_joined() -> None:
     assert (received.body, received.is_complete) == (b"{}", True)
 
 
+def test_what_only_says_that_the_answer_is_still_to_come_is_passed_over() -> None:
+    received = Answer()
+
+    assert not received.feed(b"HTTP/1.1 100 Continue\r\nX-Amz-Crc32: 1\r\n\r\n")
+    assert received.feed(raw({"Item": {}}))
+    assert core_at(NOON).read(received) == {"Item": {}}
+    assert received.keeps_connection
+
+
+def test_a_large_answer_is_read_in_a_step_of_its_own() -> None:
+    core = core_at(NOON)
+    steps = core.attempts("Query", {}, lambda: 1.0)
+    next(steps)
+
+    read = steps.send(answer({"Items": [{"title": {"S": "x" * 200_000}}]}))
+
+    assert isinstance(read, Read)
+    assert end(steps, core.read(read.answer, read.skew))["Items"][0]["title"]["S"].startswith("x")
+
+
+def test_reasons_that_are_none_are_left_out() -> None:
+    failure: Any = core_at(NOON).read(answer({"__type": "x#Y", "CancellationReasons": 5}, status=400))
+
+    assert failure.reasons == ()
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b"", "ConnectionClosedError"), (raw({})[:-1], "IncompleteReadError"), (b"SSH-2.0-x\r\n", "ResponseParserError")],
+    [
+        (b"", "ConnectionClosedError"),
+        (raw({})[:-1], "IncompleteReadError"),
+        (b"SSH-2.0-x\r\n", "ResponseParserError"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", "ResponseParserError"),
+    ],
 )
 def test_an_answer_that_is_not_whole(data: bytes, code: str) -> None:
     received = Answer()
@@ -267,7 +313,7 @@ def test_an_answer_that_is_not_whole(data: bytes, code: str) -> None:
         received.feed(data)
         received.feed(b"")
 
-    with pytest.raises(BrokenAnswerError) as caught:
+    with pytest.raises(ExchangeError) as caught:
         receive()
     assert caught.value.code == code
 

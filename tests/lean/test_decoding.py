@@ -27,7 +27,7 @@ def ask(wire: Wire, answer: dict[str, Any]) -> Any:
         config = DynamoDBConfig("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, wire=wire)
         made = DynamoDBEngine(config)._wire
         request = next(request for action, request in REQUESTS if action == answer["action"])
-        read = drive(made.attempts(answer["action"], request, 2.0), made.perform)
+        read = drive(made.attempts(answer["action"], request, lambda: 2.0), made.perform)
         made.close()
     if isinstance(read, Failure):
         return replace(read, cause=None)

@@ -66,6 +66,7 @@ def test_the_url_of_dynamodb_comes_before_that_of_all_services(environment: dict
         (prod(), {"AWS_USE_FIPS_ENDPOINT": "true"}, "use_fips_endpoint is set"),
         (prod(), {"AWS_USE_DUALSTACK_ENDPOINT": "True"}, "use_dualstack_endpoint is set"),
         (prod(), {"AWS_ACCOUNT_ID_ENDPOINT_MODE": "required"}, "account_id_endpoint_mode is set"),
+        (prod(), {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "ignore_configured_endpoint_urls is set"),
         (prod("cn-north-1"), {}, "the region cn-north-1 is in a partition of its own"),
         (prod("us-gov-west-1"), {}, "the region us-gov-west-1 is in a partition of its own"),
         (prod("local"), {}, "the region local is in a partition of its own"),
@@ -147,3 +148,8 @@ def test_the_authorities_to_trust(environment: dict[str, str]) -> None:
 
     assert found(prod(), environment).ca_bundle == "/of/the/profile"
     assert found(prod(), environment | {"AWS_CA_BUNDLE": "/of/the/environment"}).ca_bundle == "/of/the/environment"
+    assert found(prod(), environment | {"REQUESTS_CA_BUNDLE": "/of/requests"}).ca_bundle == "/of/the/profile"
+
+
+def test_the_authorities_of_requests_are_trusted_too(environment: dict[str, str]) -> None:
+    assert found(prod(), environment | {"REQUESTS_CA_BUNDLE": "/of/requests"}).ca_bundle == "/of/requests"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +18,7 @@ from open_alchemy.package_database.engines.dynamodb.lean import awaiting, blocki
 from open_alchemy.package_database.process import open_database
 from tests.canned_server import Behaviour, Handler, reset, serve, succeed
 from tests.faces import open_face
+from tests.faults.faults import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
 
@@ -152,6 +154,33 @@ def test_the_next_address_of_a_host_is_tried(database: Opener, monkeypatch: pyte
         monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: entries)
 
         assert version(database("http://two.example:8000")) == "1.0"
+
+
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+    database: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(succeed(ITEM)) as server, black_hole() as hole:
+        first, second = ("127.0.0.1", urlsplit(hole).port), ("127.0.0.1", server.server_port)
+        entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (first, second)]
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: entries)
+
+        assert version(database("http://two.example:8000")) == "1.0"
+
+
+def test_a_host_that_is_no_name_is_unavailable(database: Opener) -> None:
+    with pytest.raises(UnavailableError, match="EndpointConnectionError"):
+        version(database(f"http://{'a' * 64}.example:8000", deadline=0.5))
+
+
+def test_a_request_that_is_not_taken_is_given_up_in_time(database: Opener) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        store = database(f"http://127.0.0.1:{listener.getsockname()[1]}", deadline=0.5)
+        start = time.monotonic()
+        with pytest.raises(UnavailableError, match="ReadTimeoutError"):
+            store.create_update_spec(sub="u1", name="a", version="1", model_count=1, description="x" * 200_000)
+
+    assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
 def test_threads_share_a_bounded_number_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:

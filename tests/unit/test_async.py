@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, ValidationError, process
+from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError, process
 from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
 from open_alchemy.package_database.facade import AsyncDatabase, Database
 from open_alchemy.package_database.process import open_async_database
 from tests.canned_server import Handler, serve, stay_silent, succeed
@@ -217,6 +218,68 @@ def test_a_call_that_is_cancelled_leaves_no_connection_behind() -> None:
 
     with serve(*[stay_silent] * 60, succeed(ITEM)) as server:
         assert asyncio.run(use(open_at(server.url))) == "1.0"
+
+
+async def fill_the_pool(database: AsyncDatabase) -> list[asyncio.Task[str]]:
+    """Has as many calls under way as there are connections, and one that waits for one."""
+    calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 1)]
+    await asyncio.sleep(0.3)
+    return calls
+
+
+def test_a_call_that_is_cancelled_while_it_waits_for_a_connection_asks_for_nothing() -> None:
+    async def use(database: AsyncDatabase) -> None:
+        *busy, waiting = await fill_the_pool(database)
+        # The connection that becomes free and the cancellation come in one turn of the loop.
+        busy[0].cancel()
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        for call in busy:
+            call.cancel()
+
+    with serve(stay_silent) as server:
+        asyncio.run(use(open_at(server.url)))
+
+        assert len(server.requests) == CONNECTIONS
+
+
+def test_closing_while_calls_are_under_way_leaves_no_connection_behind() -> None:
+    async def use(database: AsyncDatabase) -> int:
+        calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 30)]
+        await asyncio.sleep(0.02)
+        engine: Any = database.engine
+        (pool,) = engine._wire._transport._pools.values()
+        await database.aclose()
+        await asyncio.wait(calls)
+        return len([connection for connection in pool.open if connection.is_open])
+
+    def answer_late(handler: Handler) -> None:
+        time.sleep(0.1)
+        succeed(ITEM)(handler)
+
+    with serve(answer_late) as server:
+        assert asyncio.run(use(open_at(server.url))) == 0
+
+
+def test_calls_over_boto3_wait_no_longer_than_their_deadline() -> None:
+    async def use(database: AsyncDatabase) -> float:
+        start = time.monotonic()
+        calls = [asyncio.create_task(version(database)) for _ in range(2 * CONNECTIONS)]
+        await asyncio.wait(calls)
+        assert all(isinstance(call.exception(), UnavailableError) for call in calls)
+        return time.monotonic() - start
+
+    with serve(stay_silent) as server:
+        config = DynamoDBConfig(
+            "TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, wire="boto3", deadline=0.5
+        )
+        database = open_async_database(config)
+        asyncio.run(database.engine.prepare())
+
+        # Each ends half a second after its deadline; many threads take their time.
+        assert asyncio.run(use(database)) < 0.5 + 0.5 + 1.0
 
 
 def test_a_call_may_be_given_less_time_than_its_deadline() -> None:

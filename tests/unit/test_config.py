@@ -37,18 +37,35 @@ def test_the_test_stage_takes_what_is_set() -> None:
         AWS_REGION="eu-west-1",
         AWS_ACCESS_KEY_ID="id",
         AWS_SECRET_ACCESS_KEY="canary",
-        AWS_SESSION_TOKEN="canary token",
+        AWS_SESSION_TOKEN="canary-token",
         PACKAGE_DATABASE_DEADLINE="0.5",
     )
 
     assert found == DynamoDBConfig(
-        "TEST", "eu-west-1", "https://127.0.0.1:9000", Credentials("id", "canary", "canary token"), deadline=0.5
+        "TEST", "eu-west-1", "https://127.0.0.1:9000", Credentials("id", "canary", "canary-token"), deadline=0.5
     )
     assert "canary" not in repr(found)
 
 
 def test_half_of_the_credentials_is_none() -> None:
     assert configure(STAGE="TEST", AWS_ACCESS_KEY_ID="id").credentials == DUMMY_CREDENTIALS
+
+
+@pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
+@pytest.mark.parametrize("broken", ["canary\n", "canary\r\nX-Evil: 1", "canary\udcff", "canäry", "can ary"])
+def test_credentials_that_no_header_may_hold_are_not_shown(variable: str, broken: str) -> None:
+    environment = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "canary", variable: broken}
+
+    with pytest.raises(ConfigurationError, match=f"the AWS {variable.removeprefix('AWS_').lower()} has") as caught:
+        configure(STAGE="TEST", **environment)
+
+    assert "canary" not in str(caught.value)
+    assert "can\u00e4ry" not in str(caught.value)
+
+
+def test_a_region_that_no_header_may_hold_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="the AWS region must be"):
+        configure(STAGE="TEST", AWS_REGION="eu-west-1\r\nX-Evil: 1")
 
 
 def test_the_prod_stage_is_aws() -> None:

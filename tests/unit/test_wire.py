@@ -22,7 +22,7 @@ from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.engines.dynamodb.boto3_wire import Boto3Wire, find_region
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.lean.wire import LeanWire
-from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
+from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from open_alchemy.package_database.process import open_database
 from open_alchemy.package_database.secret import Secret
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
@@ -121,7 +121,7 @@ def test_an_answer_that_is_no_json_is_told_by_its_status(database: Opener) -> No
 
 
 def attempt(wire: LeanWire | Boto3Wire, action: str, request: dict[str, Any]) -> Any:
-    return drive(wire.attempts(action, request, 1.0), wire.perform)
+    return drive(wire.attempts(action, request, lambda: 1.0), wire.perform)
 
 
 @pytest.fixture(params=["lean", "boto3"])

@@ -5,7 +5,8 @@ boto3 is imported when the first client is made. The client never retries: ``pro
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
@@ -16,24 +17,30 @@ from ...secret import Secret
 from .botocore_errors import failure_of
 from .discretion import discretion, silence_libraries
 from .frames import without_frames
+from .limits import CONNECTIONS, Timeouts
 from .protocol import Response
 from .requests import Request
 from .retry import Failure
-from .timeouts import Timeouts
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_POOL_CONNECTIONS: Final = 50
 _OK: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Have boto3 send a request once. Result: the response, its binary values as ``Secret``, or a ``Failure``."""
+    """Have boto3 send a request once. Result: the response, its binary values as ``Secret``, or a ``Failure``.
+
+    Attributes:
+        action: DynamoDB's action.
+        request: Its parameters.
+        seconds: After how many seconds the answer is of no use any more.
+    """
 
     action: str
     request: Request
+    seconds: float
 
 
 class Boto3Wire:
@@ -49,14 +56,18 @@ class Boto3Wire:
         self.client = self._make_client(config)
 
     @staticmethod
-    def attempts(action: str, request: Request, seconds: float) -> Generator[Attempt, Any, Response | Failure]:
-        """Returns the steps of an attempt. boto3 has timeouts of its own, whatever the deadline is."""
-        del seconds
-        answer: Response | Failure = yield Attempt(action, request)
+    def attempts(
+        action: str, request: Request, seconds: Callable[[], float]
+    ) -> Generator[Attempt, Any, Response | Failure]:
+        """Returns the steps of an attempt."""
+        answer: Response | Failure = yield Attempt(action, request, seconds())
         return answer
 
     def perform(self, attempt: Attempt) -> Response | Failure:
-        """Makes an attempt, and returns the response, its binary values as ``Secret``, or what went wrong."""
+        """Makes an attempt, and returns the response, its binary values as ``Secret``, or what went wrong.
+
+        boto3's timeouts bound it, whatever the deadline is.
+        """
         from botocore import xform_name
         from botocore.exceptions import ClientError
 
@@ -86,7 +97,7 @@ class Boto3Wire:
             connect_timeout=self._timeouts.connect,
             read_timeout=self._timeouts.read,
             retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=_POOL_CONNECTIONS,
+            max_pool_connections=CONNECTIONS,
             tcp_keepalive=True,
             parameter_validation=False,
         )
@@ -106,13 +117,14 @@ class Boto3Wire:
 
 
 class ThreadedBoto3Wire:
-    """The same for asyncio: each attempt in a thread of the running loop's executor.
+    """The same for asyncio: each attempt in a thread of its own pool.
 
-    An attempt whose call was cancelled goes on in its thread to its end.
+    An attempt whose call was cancelled, or whose time is over, goes on in its thread to its end.
     """
 
     def __init__(self, config: DynamoDBConfig) -> None:
         self._wire = Boto3Wire(config)
+        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="package-database")
         self.attempt_seconds = self._wire.attempt_seconds
         self.attempts = self._wire.attempts
 
@@ -120,10 +132,16 @@ class ThreadedBoto3Wire:
         """Makes an attempt, and returns the response, its binary values as ``Secret``, or what went wrong."""
         import asyncio
 
-        return await asyncio.get_running_loop().run_in_executor(None, self._wire.perform, attempt)
+        loop = asyncio.get_running_loop()
+        try:
+            # All threads may be busy.
+            async with asyncio.timeout(attempt.seconds):
+                return await loop.run_in_executor(self._threads, self._wire.perform, attempt)
+        except TimeoutError as error:
+            return Failure("ReadTimeoutError", answered=False, cause=error)
 
     async def aclose(self) -> None:
-        """Closes the idle connections."""
+        """Closes the idle connections, which all loops share; a later attempt opens new ones."""
         self._wire.close()
 
 

@@ -27,7 +27,7 @@ class Attempts(Typed):
     """Makes attempts for a conversation: its part of what a wire does, without the I/O."""
 
     def __call__(
-        self, action: str, request: requests.Request, seconds: float
+        self, action: str, request: requests.Request, seconds: Callable[[], float]
     ) -> Generator[Any, Any, Response | Failure]:
         """Returns the steps of sending a request once; each is the wire's to perform.
 
@@ -36,7 +36,7 @@ class Attempts(Typed):
         Args:
             action: DynamoDB's action.
             request: Its parameters.
-            seconds: After how many seconds it must be given up, where the wire can.
+            seconds: Returns after how many seconds from now it must be given up, where the wire can.
         """
 
 
@@ -168,7 +168,7 @@ class Protocol:
             raise UnavailableError(f"{what} was not begun: {deadline.elapsed():.1f} s were over")
         retries = Retries(self.quota, self.random)
         for attempt in count(1):
-            answer = yield from self.attempts(action, request, deadline.attempt_seconds())
+            answer = yield from self.attempts(action, request, deadline.attempt_seconds)
             if not isinstance(answer, Failure):
                 retries.succeeded()
                 return answer

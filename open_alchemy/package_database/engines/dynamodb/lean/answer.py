@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from httptools import HttpParserError, HttpResponseParser
+from typing import Final
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from ....secret import Secret
+from .errors import ExchangeError
 
-
-class BrokenAnswerError(Exception):
-    """What arrived is no HTTP answer, or only a part of one.
-
-    Attributes:
-        code: Its name as a ``Failure``'s code; botocore's names for the same.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+_FIRST_FINAL_STATUS: Final = 200
 
 
 class Answer:
@@ -43,6 +36,11 @@ class Answer:
         return self._parser.get_status_code()
 
     @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self._chunks))
+
+    @property
     def body(self) -> bytes:
         """The body, which may hold secrets."""
         chunks = self._chunks
@@ -52,22 +50,22 @@ class Answer:
         """Takes what arrived, nothing where the connection was closed; returns whether the answer is complete.
 
         Raises:
-            BrokenAnswerError: It is no HTTP, or ends too early.
+            ExchangeError: It is no HTTP, or ends too early.
         """
         if not data:
             raise self.cut_off()
         self.is_begun = True
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
-            raise BrokenAnswerError("ResponseParserError", f"no HTTP answer: {error}") from None
+        except (HttpParserError, HttpParserUpgrade) as error:
+            raise ExchangeError("ResponseParserError", f"no HTTP answer: {error}") from None
         return self.is_complete
 
-    def cut_off(self) -> BrokenAnswerError:
+    def cut_off(self) -> ExchangeError:
         """Returns what it means that the connection was closed before the answer was complete."""
         if self.is_begun:
-            return BrokenAnswerError("IncompleteReadError", "the connection was closed inside an answer")
-        return BrokenAnswerError("ConnectionClosedError", "the connection was closed without an answer")
+            return ExchangeError("IncompleteReadError", "the connection was closed inside an answer")
+        return ExchangeError("ConnectionClosedError", "the connection was closed without an answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser."""
@@ -79,6 +77,11 @@ class Answer:
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        if self.status < _FIRST_FINAL_STATUS:
+            # Only says that the answer is still to come (RFC 9110, 15.2).
+            self.headers.clear()
+            self._chunks.clear()
+            return
         # Bytes behind the end would begin a second answer: nothing that comes after can be trusted.
         self.keeps_connection = not self.is_complete and self._parser.should_keep_alive()
         self.is_complete = True

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final, TypeVar
 
 from ....secret import Secret
-from .answer import Answer, BrokenAnswerError
-from .blocking import CONNECTIONS, broken_by, not_connected_by
+from ..limits import CONNECTIONS
+from .answer import Answer
 from .endpoint import Endpoint
+from .errors import ExchangeError, interrupted, not_connected
 from .freshness import Freshness
+
+Result = TypeVar("Result")
+
+_NEXT_ADDRESS_SECONDS: Final = 0.2
+"""Seconds after which the next address of a host is tried beside one that has not answered (RFC 8305)."""
 
 
 class _Connection(asyncio.Protocol):
@@ -29,6 +35,8 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, data: Secret, answer: Answer, end: float) -> None:
         """Sends a request and receives the answer, before a time on the loop's clock."""
+        if not self.is_open:
+            raise answer.cut_off()
         self._answer, self._waiter, self._end = answer, self._loop.create_future(), end
         # The alarm of an earlier exchange looks for itself whether it is still too early: to set one and to call it off
         # for each exchange would cost more than to encode the request.
@@ -76,7 +84,7 @@ class _Connection(asyncio.Protocol):
         try:
             if self._answer.feed(Secret(data)):
                 self._finish(None)
-        except BrokenAnswerError as error:
+        except ExchangeError as error:
             self._finish(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -102,6 +110,7 @@ class _Pool:
         self.room = asyncio.Semaphore(CONNECTIONS)
         self.idle: list[_Connection] = []
         self.open: set[_Connection] = set()
+        self.is_closed = False
         self._lifetime: AsyncGenerator[None, None] | None = None
 
     async def start(self) -> None:
@@ -121,6 +130,8 @@ class _Pool:
         try:
             yield
         finally:
+            # Calls that are still under way may open connections yet; they keep none.
+            self.is_closed = True
             self.idle.clear()
             lost = [connection.lost for connection in self.open]
             for connection in self.open:
@@ -162,18 +173,19 @@ class AwaitingTransport:
         """Sends a request and returns the complete answer; a call that is cancelled closes its connection.
 
         Raises:
-            BrokenAnswerError: There was none within so many seconds.
+            ExchangeError: There was none within so many seconds.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         pool = self._pools.get(loop) or await self._make_pool(loop)
         try:
             if pool.room.locked():
-                await asyncio.wait_for(pool.room.acquire(), seconds)
+                async with asyncio.timeout(seconds):
+                    await pool.room.acquire()
             else:
                 await pool.room.acquire()
         except TimeoutError as error:
-            raise BrokenAnswerError("PoolTimeoutError", f"all {CONNECTIONS} connections are in use") from error
+            raise ExchangeError("PoolTimeoutError", f"all {CONNECTIONS} connections are in use") from error
         try:
             # As the blocking transport does.
             connection = pool.take_idle()
@@ -181,12 +193,17 @@ class AwaitingTransport:
                 answer = Answer()
                 try:
                     return await _use(pool, connection, data, answer, end)
-                except BrokenAnswerError as error:
+                except ExchangeError as error:
                     if answer.is_begun or error.code != "ConnectionClosedError":
                         raise
             return await _use(pool, await self._open(pool, end), data, Answer(), end)
         finally:
             pool.room.release()
+
+    @staticmethod
+    async def in_a_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+        """Runs what would hold the loop up in a thread of its executor."""
+        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop."""
@@ -207,10 +224,14 @@ class AwaitingTransport:
         try:
             async with asyncio.timeout(seconds):
                 _, connection = await pool.loop.create_connection(
-                    lambda: _Connection(pool.loop), self._endpoint.host, self._endpoint.port, ssl=self._context
+                    lambda: _Connection(pool.loop),
+                    self._endpoint.host,
+                    self._endpoint.port,
+                    ssl=self._context,
+                    happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
                 )
-        except OSError as error:
-            raise not_connected_by(error) from error
+        except (OSError, UnicodeError) as error:
+            raise not_connected(error) from error
         pool.open.add(connection)
         return connection
 
@@ -221,9 +242,9 @@ async def _use(pool: _Pool, connection: _Connection, data: Secret, answer: Answe
     except BaseException as error:
         pool.discard(connection)
         if isinstance(error, OSError):
-            raise broken_by(error) from error
+            raise interrupted(error) from error
         raise
-    if answer.keeps_connection and connection.is_open:
+    if answer.keeps_connection and connection.is_open and not pool.is_closed:
         pool.idle.append(connection)
     else:
         pool.discard(connection)

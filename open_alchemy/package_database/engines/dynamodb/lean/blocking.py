@@ -9,15 +9,15 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from ....secret import Secret
-from .answer import Answer, BrokenAnswerError
+from ..limits import CONNECTIONS
+from .answer import Answer
 from .endpoint import Endpoint
+from .errors import ExchangeError, interrupted, not_connected
 from .freshness import Freshness
 
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-CONNECTIONS: Final = 50
-"""Connections at once, as boto3's pool is set on the other wire; who comes later waits for one."""
 _CHUNK: Final = 1 << 16
 
 
@@ -26,21 +26,24 @@ class _Connection:
 
     def __init__(self, endpoint: Endpoint, context: SSLContext | None, end: float) -> None:
         self._socket = _connect(endpoint, end)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if context is not None:
-            try:
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if context is not None:
                 self._socket.settimeout(_left(end))
                 self._socket = context.wrap_socket(self._socket, server_hostname=endpoint.host)
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
         self.freshness = Freshness(self._socket.fileno())
 
     def exchange(self, data: Secret, answer: Answer, end: float) -> None:
         """Sends a request and receives the answer."""
-        self._socket.settimeout(_left(end))
-        self._socket.sendall(data)
+        left = memoryview(data)
+        while left:
+            # Not sendall, which in TLS gives each part of the data all of the time.
+            self._socket.settimeout(_left(end))
+            left = left[self._socket.send(left) :]
         while not answer.feed(Secret(self._socket.recv(_CHUNK))):
             self._socket.settimeout(_left(end))
         self.freshness.begin()
@@ -72,11 +75,11 @@ class BlockingTransport:
         """Sends a request and returns the complete answer.
 
         Raises:
-            BrokenAnswerError: There was none within so many seconds.
+            ExchangeError: There was none within so many seconds.
         """
         end = time.monotonic() + seconds
         if not self._room.acquire(timeout=seconds):
-            raise BrokenAnswerError("PoolTimeoutError", f"all {CONNECTIONS} connections are in use")
+            raise ExchangeError("PoolTimeoutError", f"all {CONNECTIONS} connections are in use")
         try:
             # The server may close an idle connection just when it is used again: that is no error of the store. A
             # request may be sent twice, because it has one effect however often it arrives.
@@ -85,7 +88,7 @@ class BlockingTransport:
                 answer = Answer()
                 try:
                     return self._use(connection, data, answer, end)
-                except BrokenAnswerError as error:
+                except ExchangeError as error:
                     if answer.is_begun or error.code != "ConnectionClosedError":
                         raise
             return self._use(self._open(end), data, Answer(), end)
@@ -110,8 +113,8 @@ class BlockingTransport:
         end = min(end, time.monotonic() + self._connect_seconds)
         try:
             return _Connection(self._endpoint, self._context, end)
-        except OSError as error:
-            raise not_connected_by(error) from error
+        except (OSError, UnicodeError) as error:
+            raise not_connected(error) from error
 
     def _use(self, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
         try:
@@ -119,7 +122,7 @@ class BlockingTransport:
         except BaseException as error:
             connection.close()
             if isinstance(error, OSError):
-                raise broken_by(error) from error
+                raise interrupted(error) from error
             raise
         if answer.keeps_connection:
             self._idle.append(connection)
@@ -133,29 +136,15 @@ def _close_all(connections: list[_Connection]) -> None:
         connections.pop().close()
 
 
-def not_connected_by(error: OSError) -> BrokenAnswerError:
-    """Returns what an error of opening a connection means."""
-    if isinstance(error, TimeoutError):
-        return BrokenAnswerError("ConnectTimeoutError", "connecting took too long")
-    # Named by its module, which is only loaded where there is TLS.
-    code = "SSLError" if type(error).__module__ == "ssl" else "EndpointConnectionError"
-    return BrokenAnswerError(code, str(error))
-
-
-def broken_by(error: OSError) -> BrokenAnswerError:
-    """Returns what an error of an open connection means."""
-    if isinstance(error, TimeoutError):
-        return BrokenAnswerError("ReadTimeoutError", "no answer came in time")
-    return BrokenAnswerError("ConnectionClosedError", str(error))
-
-
 def _connect(endpoint: Endpoint, end: float) -> socket.socket:
     """Connects to the first of the host's addresses that answers."""
     refusal: OSError = OSError(f"{endpoint.host} has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM):
+    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    for number, (family, kind, protocol, _, address) in enumerate(found):
         opened = socket.socket(family, kind, protocol)
         try:
-            opened.settimeout(_left(end))
+            # One that does not answer leaves time for the next.
+            opened.settimeout(_left(end) / (len(found) - number))
             opened.connect(address)
         except OSError as error:
             opened.close()

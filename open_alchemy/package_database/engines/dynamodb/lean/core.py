@@ -1,7 +1,7 @@
 """One attempt: a request as signed bytes, and the answer as a response or a failure, for both transports.
 
-An attempt is a generator that yields what it wants done, a ``Fetch`` or an ``Exchange``, and is sent the result. It
-does no I/O, and its clock comes in.
+An attempt is a generator that yields what it wants done, a ``Fetch``, an ``Exchange`` or a ``Read``, and is sent the
+result. It does no I/O, and its clock comes in.
 
 DynamoDB speaks JSON over ``POST /``; its low-level API names the headers and the checksum.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
@@ -22,15 +22,18 @@ from ....secret import Secret
 from ..protocol import Response
 from ..requests import Request
 from ..retry import Failure
-from .answer import Answer, BrokenAnswerError
+from .answer import Answer
 from .credentials import Source
 from .endpoint import Endpoint
+from .errors import ExchangeError
 from .signature import Key, Moment, authorization
 
 _CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 _VERSION: Final = "DynamoDB_20120810"
 _REQUEST_LINES: Final = "POST\n/\n"
 _OK: Final = 200
+_LARGE: Final = 100_000
+"""Bytes of an answer that take about a millisecond to read, ten times what a loop does in one go."""
 
 _SKEW_CODES: Final = frozenset({"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed"})
 _LARGEST_SKEW: Final = 240.0
@@ -62,6 +65,14 @@ class Exchange:
 
     data: Secret
     seconds: float
+
+
+@dataclass(slots=True)
+class Read:
+    """Read a large answer, which takes milliseconds. Result: what ``Core.read`` returns."""
+
+    answer: Answer
+    skew: float
 
 
 @dataclass(slots=True)
@@ -99,8 +110,8 @@ class Core:
         self._skew = 0.0
 
     def attempts(
-        self, action: str, request: Request, seconds: float
-    ) -> Generator[Fetch | Exchange, Any, Response | Failure]:
+        self, action: str, request: Request, seconds: Callable[[], float]
+    ) -> Generator[Fetch | Exchange | Read, Any, Response | Failure]:
         """Returns the steps of an attempt; they return the response, its binary values as ``Secret``, or a failure."""
         credentials = self._source.at_hand()
         if credentials is None:
@@ -108,13 +119,27 @@ class Core:
             if isinstance(fetched, Failure):
                 return fetched
             credentials = fetched
-        data = self.render(action, request, credentials)
-        answer = yield Exchange(data, min(seconds, self._longest))
-        return self.read(answer) if isinstance(answer, Answer) else answer
+        # Others may correct the clock before this answer comes.
+        skew = self._skew
+        data = self.render(action, request, credentials, skew)
+        answer: Answer | Failure = yield Exchange(data, min(seconds(), self._longest))
+        if isinstance(answer, Failure):
+            return answer
+        if answer.size > _LARGE:
+            read: Response | Failure = yield Read(answer, skew)
+            return read
+        return self.read(answer, skew)
 
-    def render(self, action: str, request: Request, credentials: Credentials) -> Secret:
-        """Returns the bytes of a signed HTTP request."""
-        second = self._of_second(int(self._clock() + self._skew), credentials)
+    def render(self, action: str, request: Request, credentials: Credentials, skew: float = 0.0) -> Secret:
+        """Returns the bytes of a signed HTTP request.
+
+        Args:
+            action: DynamoDB's action.
+            request: Its parameters.
+            credentials: Who signs.
+            skew: How many seconds this machine's clock is behind.
+        """
+        second = self._of_second(int(self._clock() + skew), credentials)
         body = Secret(_encode(request).encode())
         host, token = self._endpoint.authority, credentials.session_token
         timestamp, target = second.moment.timestamp, f"{_VERSION}.{action}"
@@ -138,49 +163,49 @@ class Core:
         )
         return Secret(head.encode("latin-1") + body)
 
-    def read(self, answer: Answer) -> Response | Failure:
-        """Returns the response of a complete answer, its binary values as ``Secret``, or what went wrong."""
+    def read(self, answer: Answer, skew: float = 0.0) -> Response | Failure:
+        """Returns the response of a complete answer, its binary values as ``Secret``, or what went wrong.
+
+        Args:
+            answer: All of it.
+            skew: As for the request.
+        """
         body = Secret(answer.body)
         expected = answer.headers.get(b"x-amz-crc32")
         if expected is not None and expected != b"%d" % crc32(body):
-            return failed(BrokenAnswerError("ChecksumError", "the answer's checksum is not that of its body"))
-        try:
-            content: Any = json.loads(body)
-        except ValueError:
-            content = None
-        if isinstance(content, dict):
-            if body.find(b'"B') >= 0:
-                conceal(content)
-        elif answer.status == _OK:
-            return failed(BrokenAnswerError("ResponseParserError", "the body is no JSON object"))
-        else:
-            content = {}
-        return content if answer.status == _OK else self._refused(answer, content)
+            return ExchangeError("ChecksumError", "the answer's checksum is not that of its body").failure()
+        content = _decode(body)
+        if answer.status != _OK:
+            return self._refused(answer, content or {}, skew)
+        if content is None:
+            return ExchangeError("ResponseParserError", "the body is no JSON object").failure()
+        return content
 
-    def _refused(self, answer: Answer, content: Mapping[str, Any]) -> Failure:
+    def _refused(self, answer: Answer, content: Mapping[str, Any], skew: float) -> Failure:
         milliseconds = answer.headers.get(b"x-amz-retry-after", b"")
         request_id = answer.headers.get(b"x-amzn-requestid")
+        reasons = content.get("CancellationReasons")
         code = str(content.get("__type", answer.status)).rpartition("#")[2]
         return Failure(
             code=code,
             status=answer.status,
             request_id=request_id.decode("latin-1") if request_id else None,
-            reasons=tuple(content.get("CancellationReasons") or ()),
+            reasons=tuple(reasons) if isinstance(reasons, list) else (),
             retry_after=int(milliseconds) / 1000 if milliseconds.isdigit() else None,
-            is_skewed=code in _SKEW_CODES and self._corrects(answer.headers.get(b"date", b"")),
+            is_skewed=code in _SKEW_CODES and self._corrects(answer.headers.get(b"date", b""), skew),
         )
 
-    def _corrects(self, date: bytes) -> bool:
-        """Corrects the clock by an answer's date, and returns whether it was so far off."""
+    def _corrects(self, date: bytes, skew: float) -> bool:
+        """Corrects the clock by an answer's date, and returns whether the request's was so far off."""
         from email.utils import parsedate_to_datetime
 
         try:
-            skew = parsedate_to_datetime(date.decode("latin-1")).timestamp() - self._clock()
+            found = parsedate_to_datetime(date.decode("latin-1")).timestamp() - self._clock()
         except ValueError:
             return False
-        is_off = abs(skew - self._skew) > _LARGEST_SKEW
+        is_off = abs(found - skew) > _LARGEST_SKEW
         if is_off:
-            self._skew = skew
+            self._skew = found
         return is_off
 
     def _of_second(self, seconds: int, credentials: Credentials) -> _Second:
@@ -195,12 +220,20 @@ class Core:
         return self._second
 
 
-def failed(error: BrokenAnswerError) -> Failure:
-    """Returns the failure of an attempt that had no usable answer."""
-    return Failure(error.code, answered=False, cause=error)
+def _decode(body: Secret) -> dict[str, Any] | None:
+    """Returns the JSON object that a body is, its binary values as ``Secret``, or None where it is none."""
+    try:
+        content = json.loads(body)
+        if isinstance(content, dict):
+            if body.find(b'"B') >= 0:
+                _decode_binary(content)
+            return content
+    except ValueError:
+        pass
+    return None
 
 
-def conceal(content: Any) -> None:
+def _decode_binary(content: Any) -> None:
     """Replaces every binary value of a response, in place, by a ``Secret``: JSON has it in base64."""
     places = content.items() if isinstance(content, dict) else enumerate(content)
     for place, value in places:
@@ -209,4 +242,4 @@ def conceal(content: Any) -> None:
         elif place == "BS" and isinstance(value, list):
             content[place] = [Secret(b64decode(binary)) for binary in value]
         elif isinstance(value, dict | list):
-            conceal(value)
+            _decode_binary(value)

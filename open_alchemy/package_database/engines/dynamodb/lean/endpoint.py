@@ -23,6 +23,7 @@ _SETTINGS: Final = {
     "use_fips_endpoint": "AWS_USE_FIPS_ENDPOINT",
     "use_dualstack_endpoint": "AWS_USE_DUALSTACK_ENDPOINT",
     "account_id_endpoint_mode": "AWS_ACCOUNT_ID_ENDPOINT_MODE",
+    "ignore_configured_endpoint_urls": "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 }
 _HARMLESS: Final = frozenset({"", "false", "preferred", "disabled"})
 
@@ -79,7 +80,9 @@ def _find(config: DynamoDBConfig, environment: Mapping[str, str], profile: Mappi
     url = config.endpoint_url or environment.get("AWS_ENDPOINT_URL") or _regional_url(config.region)
     if _needs_proxy(url, environment):
         raise _DetourError("there is a proxy")
-    return _endpoint(url, config.region, environment.get("AWS_CA_BUNDLE") or profile.get("ca_bundle"))
+    # botocore looks at the last one too.
+    bundles = (environment.get("AWS_CA_BUNDLE"), profile.get("ca_bundle"), environment.get("REQUESTS_CA_BUNDLE"))
+    return _endpoint(url, config.region, next(filter(None, bundles), None))
 
 
 def _regional_url(region: str) -> str:

@@ -9,13 +9,15 @@ from ....config import Credentials, DynamoDBConfig
 from ....exceptions import ConfigurationError
 from ..botocore_errors import failure_of
 from ..frames import without_frames
+from ..limits import Timeouts
+from ..protocol import Response
 from ..retry import Failure
-from ..timeouts import Timeouts
-from .answer import Answer, BrokenAnswerError
+from .answer import Answer
 from .blocking import BlockingTransport
-from .core import Core, Exchange, Fetch, failed
+from .core import Core, Exchange, Fetch, Read
 from .credentials import Source, find_source
 from .endpoint import Endpoint
+from .errors import ExchangeError
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -40,22 +42,26 @@ class LeanWire:
 
     def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         self._source = _find_source(config, environment)
-        self.attempts = _core(config, endpoint, self._source).attempts
+        self._core = Core(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
+        self.attempts = self._core.attempts
         self._transport = BlockingTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
 
     def close(self) -> None:
         """Closes the idle connections; a later attempt opens new ones."""
         self._transport.close()
 
-    def perform(self, step: Fetch | Exchange) -> Answer | Credentials | Failure:
+    def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
-        if isinstance(step, Fetch):
-            return _fetch(self._source)
-        try:
-            return self._transport.exchange(step.data, step.seconds)
-        except BrokenAnswerError as error:
-            without_frames(error)
-            return failed(error)
+        match step:
+            case Exchange(data, seconds):
+                try:
+                    return self._transport.exchange(data, seconds)
+                except ExchangeError as error:
+                    return error.failure()
+            case Read(answer, skew):
+                return self._core.read(answer, skew)
+            case Fetch():
+                return _fetch(self._source)
 
 
 class AsyncLeanWire:
@@ -67,24 +73,26 @@ class AsyncLeanWire:
         from .awaiting import AwaitingTransport
 
         self._source = _find_source(config, environment)
-        self.attempts = _core(config, endpoint, self._source).attempts
+        self._core = Core(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
+        self.attempts = self._core.attempts
         self._transport = AwaitingTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop; a later attempt opens new ones."""
         await self._transport.aclose()
 
-    async def perform(self, step: Fetch | Exchange) -> Answer | Credentials | Failure:
+    async def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
-        if isinstance(step, Fetch):
-            import asyncio
-
-            return await asyncio.get_running_loop().run_in_executor(None, _fetch, self._source)
-        try:
-            return await self._transport.exchange(step.data, step.seconds)
-        except BrokenAnswerError as error:
-            without_frames(error)
-            return failed(error)
+        match step:
+            case Exchange(data, seconds):
+                try:
+                    return await self._transport.exchange(data, seconds)
+                except ExchangeError as error:
+                    return error.failure()
+            case Read(answer, skew):
+                return await self._transport.in_a_thread(self._core.read, answer, skew)
+            case Fetch():
+                return await self._transport.in_a_thread(_fetch, self._source)
 
 
 def _find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Source:
@@ -96,10 +104,6 @@ def _find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Sour
             without_frames(error)
             raise ConfigurationError(f"botocore finds no AWS credentials in this configuration: {error}") from error
     return source
-
-
-def _core(config: DynamoDBConfig, endpoint: Endpoint, source: Source) -> Core:
-    return Core(endpoint, source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
 
 
 def _trust(endpoint: Endpoint) -> SSLContext | None:

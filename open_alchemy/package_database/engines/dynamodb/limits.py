@@ -1,18 +1,25 @@
-"""How long one attempt may take: shares of a call's deadline, so that one without an answer leaves time for another."""
+"""How much a wire may take: connections, and time for one attempt."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-_CONNECT_SHARE = 0.1
-_READ_SHARE = 0.3
-_LONGEST_CONNECT = 2.0
-_LONGEST_READ = 6.0
+CONNECTIONS: Final = 50
+"""Connections that a wire keeps, for all threads or for one loop."""
+
+_CONNECT_SHARE: Final = 0.1
+_READ_SHARE: Final = 0.3
+_LONGEST_CONNECT: Final = 2.0
+_LONGEST_READ: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds that connecting may take, and waiting for the answer after that."""
+    """Seconds that connecting may take, and waiting for the answer after that.
+
+    They are shares of a call's deadline: an attempt that gets no answer leaves time for another.
+    """
 
     connect: float
     read: float
