@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import socket
 import threading
 import time
@@ -15,12 +17,16 @@ import pytest
 from open_alchemy.package_database import TDatabase, UnavailableError
 from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.lean import awaiting, blocking, freshness
+from open_alchemy.package_database.engines.dynamodb.lean.endpoint import Endpoint
+from open_alchemy.package_database.engines.dynamodb.lean.errors import ExchangeError
 from open_alchemy.package_database.process import open_database
-from tests.canned_server import Behaviour, Handler, reset, serve, succeed
+from open_alchemy.package_database.secret import Secret
+from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
 from tests.faces import open_face
 from tests.faults.faults import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
+REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 
 Opener = Callable[..., TDatabase]
 
@@ -91,7 +97,9 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(database: Opener, mo
         assert server.connections == 2
 
 
-def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer(database: Opener) -> None:
+def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer(
+    database: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
     def talk(handler: Handler) -> None:
         succeed(ITEM)(handler)
         time.sleep(0.05)
@@ -104,6 +112,57 @@ def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer(database: Opene
         assert version(store) == "1.0"
 
         assert server.connections == 2
+    assert caplog.records == []
+
+
+def test_bytes_that_come_while_the_loop_is_running_are_not_taken_for_an_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def talk(handler: Handler) -> None:
+        succeed(ITEM)(handler)
+        succeed({"Item": {"version": {"S": "of somebody else"}}})(handler)
+
+    async def use(transport: awaiting.AwaitingTransport) -> list[bytes]:
+        bodies = []
+        for _ in range(2):
+            bodies.append((await transport.exchange(REQUEST, 5.0)).body)
+            await asyncio.sleep(0.1)
+        return bodies
+
+    with serve(talk, succeed(ITEM)) as server:
+        endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
+        bodies = asyncio.run(use(awaiting.AwaitingTransport(endpoint, None, 1.0)))
+
+    assert [json.loads(body) for body in bodies] == [ITEM, ITEM]
+    assert caplog.records == []
+
+
+def test_a_connection_that_is_used_again_is_given_up_in_time_too(database: Opener) -> None:
+    with serve(succeed(ITEM), stay_silent) as server:
+        store = database(server.url, deadline=0.5)
+        assert version(store) == "1.0"
+        time.sleep(0.1)
+        start = time.monotonic()
+        with pytest.raises(UnavailableError, match="ReadTimeoutError"):
+            version(store)
+
+        assert time.monotonic() - start < 0.5 + 0.5 + 0.3
+
+
+def test_a_connection_that_is_used_again_may_be_given_less_time() -> None:
+    async def use(transport: awaiting.AwaitingTransport) -> float:
+        await transport.exchange(REQUEST, 30.0)
+        start = time.monotonic()
+        with pytest.raises(ExchangeError, match="no answer came in time"):
+            await transport.exchange(REQUEST, 0.1)
+        return time.monotonic() - start
+
+    with serve(succeed(ITEM), stay_silent) as server:
+        endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
+        seconds = asyncio.run(use(awaiting.AwaitingTransport(endpoint, None, 1.0)))
+
+        assert seconds < 5
+        assert server.connections == 1
 
 
 def test_an_answer_that_trickles_in_is_given_up_in_time(database: Opener) -> None:
