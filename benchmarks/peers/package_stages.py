@@ -37,26 +37,10 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     transport = BlockingTransport(endpoint, None, 1.0)
     core = Core(endpoint, Given(DUMMY_CREDENTIALS), agent="open-alchemy.package-database", longest=1.0)
     connection = connect(url)
-    list_sub = LISTS["list_1000"][0]
-    operations = {
-        "get_spec": (
-            partial(database.get_spec, sub=SUB, name=NAME),
-            "GetItem",
-            Get(SPECS, latest_key(SUB, NAME)),
-            requests.get_item,
-        ),
-        "list_1000": (
-            partial(database.list_specs, sub=list_sub),
-            "Query",
-            Query(SPECS, list_sub, prefix="latest#"),
-            requests.query,
-        ),
-    }
 
     def stages(
-        call: Callable[[], object], action: str, operation: Get | Query, render: Callable[..., requests.Request]
+        call: Callable[[], object], operation: Get | Query, action: str, request: requests.Request
     ) -> Mapping[str, Callable[[], object]]:
-        request = render(operation)
         data = core.render(action, request, DUMMY_CREDENTIALS)
         answer = transport.exchange(data, 1.0)
         size = _size_of(connection, data)
@@ -77,7 +61,14 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
             "read": lambda: core.read(answer),
         }
 
-    return {f"{case}/{stage}": run for case, parts in operations.items() for stage, run in stages(*parts).items()}
+    list_sub = LISTS["list_1000"][0]
+    spec = Get(SPECS, latest_key(SUB, NAME))
+    specs = Query(SPECS, list_sub, prefix="latest#")
+    taken_apart = {
+        "get_spec": stages(partial(database.get_spec, sub=SUB, name=NAME), spec, "GetItem", requests.get_item(spec)),
+        "list_1000": stages(partial(database.list_specs, sub=list_sub), specs, "Query", requests.query(specs)),
+    }
+    return {f"{case}/{stage}": run for case, parts in taken_apart.items() for stage, run in parts.items()}
 
 
 def _size_of(connection: socket, data: bytes) -> int:

@@ -81,15 +81,16 @@ def _sizes(growth: Growth, settings: Settings) -> Sequence[int]:
 def _measure(worker: Worker, url: str, growth: Growth, size: int, settings: Settings) -> Point:
     """Returns the medians of a few calls, each of which comes after a warm one."""
     stored = {"specs": size, "versions": 0} if growth.unit == "specs" else {"specs": 1, "versions": size}
-    repeats = 3 if settings.is_quick or size > _MANY else 9
+    repeats = 3 if settings.is_quick or size > _MANY else 15
+    calls = 1 if growth.consumes else max(1, _MANY // size)
     samples: list[Sample] = []
     tally: Mapping[str, float] = {}
     for number in range(repeats + 1):
         if number == 0 or growth.consumes:
             _post(url, "Load", stored)
         before = _post(url, "Tally", {})
-        samples.append(worker.run(growth.case, 1))
-        tally = {name: count - before[name] for name, count in _post(url, "Tally", {}).items()}
+        samples.append(worker.run(growth.case, calls))
+        tally = {name: (count - before[name]) / calls for name, count in _post(url, "Tally", {}).items()}
     warm = samples[1:]
     return Point(
         Spread.of([sample.cpu for sample in warm]).median, Spread.of([sample.wall for sample in warm]).median, **tally

@@ -43,7 +43,7 @@ def split(times: Mapping[str, float]) -> dict[str, float]:
         "connection pool, HTTP parser": times["transport"] - times["socket"],
         "encode and sign the request": times["render"],
         "checksum and JSON of the answer": times["read"],
-        "steps of an attempt": times["attempt"] - times["transport"] - times["render"] - times["read"],
+        "between the stages, and cold caches": times["attempt"] - times["transport"] - times["render"] - times["read"],
         "operation to request, attributes to values": times["engine"] - times["attempt"],
         "facade: checks, access pattern, result": times["call"] - times["engine"],
     }
