@@ -65,7 +65,7 @@ class Goal:
     def verdict(self, ratio: float) -> str:
         """Returns whether the goal is met, and by how much of the limit."""
         slack = (ratio / self.limit - 1) * (1 if self.is_floor else -1)
-        return f"met, {slack:.0%} to spare" if slack >= 0 else f"missed by {-slack:.0%}"
+        return f"met, {abs(slack):.0%} to spare" if slack >= 0 else f"missed by {-slack:.0%}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ def launch(command: list[str]) -> dict[str, float]:
     os.close(writer)
     first = os.read(reader, 1)
     wall = time.perf_counter() - begin
-    os.close(reader)
     _, status, usage = os.wait4(child, 0)
+    os.close(reader)
     if status or not first:
         raise SystemExit(f"{command} ended with {status}")
     return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss * _KILOBYTE}
