@@ -34,7 +34,10 @@ def measure(suites: Sequence[Suite], settings: Settings) -> Report:
 
 def main(arguments: Sequence[str] | None = None, suites: Sequence[Suite] = SUITES) -> None:
     """Measures, prints the tables, and writes the pictures."""
-    options = _parser(suites).parse_args(arguments)
+    parser = _parser(suites)
+    options = parser.parse_args(arguments)
+    if options.write and (options.only or options.quick):
+        parser.error("--write takes neither --only nor --quick: the page tells of one whole run")
     chosen = [suite for suite in suites if not options.only or suite.name in options.only]
     report = measure(chosen, Settings(options.environments.absolute(), options.quick))
     for table in report.tables:

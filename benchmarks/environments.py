@@ -18,14 +18,14 @@ class Environment:
 
     Attributes:
         name: The name of its folder.
-        requirements: What pip is asked for; with none, this package is installed from the checkout.
+        requirements: What pip is asked for; the path of the checkout, with extras or none, is this package.
     """
 
     name: str
-    requirements: tuple[str, ...] = ()
+    requirements: tuple[str, ...]
 
 
-PACKAGE = Environment("package")
+PACKAGE = Environment("package", (str(CHECKOUT),))
 BOTO3 = Environment("boto3", ("boto3",))
 VERSION_4 = Environment("version4", ("open-alchemy.package-database==4.0.1", "pynamodb<6"))
 AIODYNAMO = Environment("aiodynamo", ("aiodynamo", "aiohttp"))
@@ -40,9 +40,8 @@ def python_of(environment: Environment, folder: Path) -> Path:
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         print(f"installing {environment.name}", file=sys.stderr, flush=True)
         venv.create(home, with_pip=True, clear=True)
-        what = environment.requirements or (str(CHECKOUT),)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what]
-        subprocess.run(install, check=True, stdout=sys.stderr)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, *environment.requirements], check=True, stdout=sys.stderr)
         stamp.write_text(wanted, encoding="utf-8")
     return python
 
@@ -52,7 +51,7 @@ def _stamp(environment: Environment) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for requirement in environment.requirements:
         digest.update(requirement.encode())
-    if not environment.requirements:
+    if any(requirement.startswith(str(CHECKOUT)) for requirement in environment.requirements):
         for path in (CHECKOUT / "pyproject.toml", *sorted((CHECKOUT / "open_alchemy").rglob("*.py"))):
             digest.update(str(path.relative_to(CHECKOUT)).encode() + path.read_bytes())
     return digest.hexdigest()

@@ -96,7 +96,7 @@ def draw_lines(
         lines: By their labels, the heights over the places.
         text: Writes a height.
     """
-    x_axis = _Axis.over([x for line in lines.values() for x in line], (90.0, WIDTH - 170.0))
+    x_axis = _Axis.over([x for line in lines.values() for x in line], (90.0, WIDTH - 200.0))
     y_axis = _Axis.over([y for line in lines.values() for y in line.values()], (340.0, 60.0))
     shapes = [_text(90, 384, axes[0]), _text(0, 44, axes[1])]
     for x in x_axis.ticks():
@@ -104,7 +104,7 @@ def draw_lines(
         shapes.append(_text(x_axis.at(x), 360, f"{x:,.0f}", anchor="middle"))
     for y in y_axis.ticks():
         shapes.append(
-            f'<line class="grid" x1="90" x2="{WIDTH - 170}" y1="{y_axis.at(y):.1f}" y2="{y_axis.at(y):.1f}"/>'
+            f'<line class="grid" x1="90" x2="{WIDTH - 200}" y1="{y_axis.at(y):.1f}" y2="{y_axis.at(y):.1f}"/>'
         )
         shapes.append(_text(82, y_axis.at(y) + 4, text(y), anchor="end"))
     for place, (label, line) in enumerate(lines.items()):
@@ -112,8 +112,8 @@ def draw_lines(
         points = " ".join(f"{x_axis.at(x):.1f},{y_axis.at(y):.1f}" for x, y in line.items())
         shapes.append(f'<polyline fill="none" stroke="{color}" stroke-width="2.5" points="{points}"/>')
         top = 74 + place * _ROW
-        shapes.append(f'<rect x="{WIDTH - 150}" y="{top}" width="12" height="12" fill="{color}"/>')
-        shapes.append(_text(WIDTH - 132, top + 11, label))
+        shapes.append(f'<rect x="{WIDTH - 185}" y="{top}" width="12" height="12" fill="{color}"/>')
+        shapes.append(_text(WIDTH - 167, top + 11, label))
     return _document(title, shapes, 396)
 
 

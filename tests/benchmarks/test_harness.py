@@ -88,34 +88,53 @@ def test_the_command_prints_tables_and_writes_pictures(tmp_path: Path, capsys: p
     assert (tmp_path / "build" / "bare.svg").read_text() == "<svg/>"
 
 
-def test_an_environment_that_is_up_to_date_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed: list[list[str]] = []
+@pytest.mark.parametrize("less", [["--quick"], ["--only", "bare"]])
+def test_the_page_tells_of_a_whole_run(less: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--write", *less], [Suite("bare", _one_case)])
 
-    def install(command: list[str], **_: object) -> None:
-        installed.append(command)
+    assert "one whole run" in capsys.readouterr().err
 
-    def create(home: Path, **_: object) -> None:
-        home.mkdir(exist_ok=True)
 
-    monkeypatch.setattr(environments.subprocess, "run", install)
-    monkeypatch.setattr(environments.venv, "create", create)
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Nothing is installed; what would be is listed here."""
+    commands: list[str] = []
+    monkeypatch.setattr("benchmarks.environments.subprocess.run", lambda command, **_: commands.append(command[-1]))
+    monkeypatch.setattr("benchmarks.environments.venv.create", lambda home, **_: home.mkdir(exist_ok=True))
+    return commands
 
+
+def test_an_environment_that_is_up_to_date_is_kept(tmp_path: Path, installed: list[str]) -> None:
     first = environments.python_of(environments.VERSION_4, tmp_path)
     second = environments.python_of(environments.VERSION_4, tmp_path)
 
     assert first == second == tmp_path / "version4" / "bin" / "python"
-    assert [command[-2:] for command in installed] == [["open-alchemy.package-database==4.0.1", "pynamodb<6"]]
+    assert installed == ["pynamodb<6"]
 
 
-def test_another_requirement_makes_an_environment_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed: list[str] = []
-    monkeypatch.setattr(environments.subprocess, "run", lambda command, **_: installed.append(command[-1]))
-    monkeypatch.setattr(environments.venv, "create", lambda home, **_: home.mkdir(exist_ok=True))
-
+def test_another_requirement_makes_an_environment_anew(tmp_path: Path, installed: list[str]) -> None:
     environments.python_of(environments.Environment("peer", ("one",)), tmp_path)
     environments.python_of(environments.Environment("peer", ("two",)), tmp_path)
 
     assert installed == ["one", "two"]
+
+
+def test_a_change_of_the_package_makes_its_environment_anew(
+    tmp_path: Path, installed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "checkout" / "open_alchemy" / "module.py"
+    module.parent.mkdir(parents=True)
+    checkout = module.parents[1]
+    (checkout / "pyproject.toml").touch()
+    monkeypatch.setattr(environments, "CHECKOUT", checkout)
+    extras = environments.Environment("extras", (f"{checkout}[test]",))
+
+    for content in ("one", "one", "two"):
+        module.write_text(content)
+        environments.python_of(extras, tmp_path)
+
+    assert installed == [f"{checkout}[test]"] * 2
 
 
 def test_every_table_and_picture_has_a_place_in_the_page() -> None:
