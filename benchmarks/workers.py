@@ -51,10 +51,17 @@ BARE = Peer("bare interpreter", "bare")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Seconds that a call took, or what takes its place: of CPU time, and on the clock."""
+    """Seconds that a call took.
+
+    Attributes:
+        cpu: Of CPU time.
+        wall: On the clock.
+        parts: Of CPU time by stage, where the peer takes itself apart.
+    """
 
     cpu: float
     wall: float
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Worker:
@@ -76,7 +83,8 @@ class Worker:
     def run(self, case: str, calls: int, width: int = 1) -> Sample:
         """Makes so many calls, so many at once, and returns what one took."""
         spent = self._lines.ask({"case": case, "calls": calls, "width": width})
-        return Sample(spent["cpu"] / calls, spent["wall"] / calls)
+        parts = {stage: seconds / calls for stage, seconds in spent["parts"].items()}
+        return Sample(spent["cpu"] / calls, spent["wall"] / calls, parts)
 
 
 class Lines:

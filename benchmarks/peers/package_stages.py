@@ -1,83 +1,59 @@
-"""This package, taken apart: each case does what the one before does, and less."""
+"""This package, with a stopwatch in its stages."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
-from functools import partial
-from socket import socket
+from typing import Any, Final
 
-from .examples import LISTS, NAME, SUB
-from .raw_socket import connect
+from . import package
+from .stopwatch import Stopwatch
 
 DISTRIBUTIONS = ()
-_CHUNK = 1 << 16
+
+FACADE: Final = "facade: checks, access pattern, result"
+STEPS: Final = "steps of a conversation: deadline, retries"
+VALUES: Final = "operation to request, attributes to values"
+RENDER: Final = "encode and sign the request"
+POOL: Final = "connection pool"
+KERNEL: Final = "kernel: send and receive"
+PARSER: Final = "HTTP parser"
+READ: Final = "checksum and JSON of the answer"
+STAGES: Final = (FACADE, STEPS, VALUES, RENDER, POOL, KERNEL, PARSER, READ)
+"""In the order in which a call comes to them."""
+
+_stopwatch = Stopwatch(FACADE)
+
+take_parts = _stopwatch.take
+
+
+class _Socket(socket.socket):
+    sendall = _stopwatch.timed(KERNEL, socket.socket.sendall)
+    recv = _stopwatch.timed(KERNEL, socket.socket.recv)
 
 
 def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
-    """Returns the stages of ``get_spec`` and of a list of 1,000 specs."""
-    from open_alchemy.package_database.config import DUMMY_CREDENTIALS
-    from open_alchemy.package_database.deadline import Deadline
-    from open_alchemy.package_database.driver import drive
-    from open_alchemy.package_database.engines.dynamodb import requests
+    """Returns the package's cases, on sockets and functions that are timed."""
+    from open_alchemy.package_database.engines.dynamodb import protocol, requests
+    from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
+    from open_alchemy.package_database.engines.dynamodb.lean.answer import Answer
     from open_alchemy.package_database.engines.dynamodb.lean.blocking import BlockingTransport
     from open_alchemy.package_database.engines.dynamodb.lean.core import Core
-    from open_alchemy.package_database.engines.dynamodb.lean.credentials import Given
-    from open_alchemy.package_database.engines.dynamodb.lean.endpoint import find_endpoint
-    from open_alchemy.package_database.engines.dynamodb.lean.wire import LeanWire
-    from open_alchemy.package_database.operations import Get, Query
-    from open_alchemy.package_database.process import configure, open_database
-    from open_alchemy.package_database.tables.schema import SPECS, latest_key
+    from open_alchemy.package_database.engines.dynamodb.values import decode_item
 
-    config = configure()
-    database = open_database(config)
-    engine = database.engine
-    endpoint = find_endpoint(config, {})
-    assert not hasattr(endpoint, "reason"), "the lean wire"
-    wire = LeanWire(config, endpoint, {})
-    transport = BlockingTransport(endpoint, None, 1.0)
-    core = Core(endpoint, Given(DUMMY_CREDENTIALS), agent="open-alchemy.package-database", longest=1.0)
-    connection = connect(url)
-
-    def stages(
-        call: Callable[[], object], operation: Get | Query, action: str, request: requests.Request
-    ) -> Mapping[str, Callable[[], object]]:
-        data = core.render(action, request, DUMMY_CREDENTIALS)
-        answer = transport.exchange(data, 1.0)
-        size = _size_of(connection, data)
-
-        def exchange() -> None:
-            connection.sendall(data)
-            left = size
-            while left:
-                left -= len(connection.recv(_CHUNK))
-
-        return {
-            "call": call,
-            "engine": lambda: engine.execute(operation, Deadline(5.0)),
-            "attempt": lambda: drive(wire.attempts(action, request, 1.0), wire.perform),
-            "transport": lambda: transport.exchange(data, 1.0),
-            "socket": exchange,
-            "render": lambda: core.render(action, request, DUMMY_CREDENTIALS),
-            "read": lambda: core.read(answer),
-        }
-
-    list_sub = LISTS["list_1000"][0]
-    spec = Get(SPECS, latest_key(SUB, NAME))
-    specs = Query(SPECS, list_sub, prefix="latest#")
-    taken_apart = {
-        "get_spec": stages(partial(database.get_spec, sub=SUB, name=NAME), spec, "GetItem", requests.get_item(spec)),
-        "list_1000": stages(partial(database.list_specs, sub=list_sub), specs, "Query", requests.query(specs)),
-    }
-    return {f"{case}/{stage}": run for case, parts in taken_apart.items() for stage, run in parts.items()}
-
-
-def _size_of(connection: socket, data: bytes) -> int:
-    """Returns the bytes of the answer to a request."""
-    connection.sendall(data)
-    received = connection.recv(_CHUNK)
-    head, _, body = received.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-    left = length - len(body)
-    while left:
-        left -= len(connection.recv(_CHUNK))
-    return len(head) + 4 + length
+    timed: tuple[tuple[str, Any, str], ...] = (
+        (STEPS, DynamoDBEngine, "execute"),
+        (VALUES, requests, "get_item"),
+        (VALUES, requests, "query"),
+        (VALUES, protocol, "decode_item"),
+        (RENDER, Core, "render"),
+        (POOL, BlockingTransport, "exchange"),
+        (PARSER, Answer, "feed"),
+        (READ, Core, "read"),
+    )
+    # A page is decoded by ``map``: one look for all its items, because a look takes as long as an item.
+    setattr(protocol, "map", _stopwatch.timed(VALUES, lambda _, items: list(map(decode_item, items))))  # noqa: B010
+    for stage, owner, name in timed:
+        setattr(owner, name, _stopwatch.timed(stage, getattr(owner, name)))
+    setattr(socket, "socket", _Socket)  # noqa: B010 (the type checker would not have it)
+    return package.open_cases(url)

@@ -3,8 +3,8 @@
     python benchmarks/peers/worker.py PEER URL
 
 It says first which cases there are, and then answers each ``{"case": ..., "calls": ..., "width": ...}`` with the
-seconds of CPU time of its process, and of the clock. ``width`` calls are under way at once: in threads, or as tasks of
-the loop.
+seconds of CPU time of its process, those on the clock, and the parts of the CPU time where the peer's ``take_parts``
+tells them. ``width`` calls are under way at once: in threads, or as tasks of the loop.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def import_peer(name: str) -> Any:
 def serve(peer: Any, url: str) -> None:
     """Answers requests until there are no more."""
     is_async = asyncio.iscoroutinefunction(peer.open_cases)
+    take_parts: Callable[[], Mapping[str, float]] = getattr(peer, "take_parts", dict)
     with asyncio.Runner() as runner:
         cases: Mapping[str, Callable[[], Any]] = runner.run(peer.open_cases(url)) if is_async else peer.open_cases(url)
         _say({"cases": list(cases), "versions": _versions(peer.DISTRIBUTIONS)})
@@ -40,6 +41,7 @@ def serve(peer: Any, url: str) -> None:
             order = json.loads(line)
             case, shares = cases[order["case"]], share_out(order["calls"], order["width"])
             gc.collect()
+            take_parts()
             cpu, wall = time.process_time(), time.perf_counter()
             if is_async:
                 runner.run(_await_all(case, shares))
@@ -48,7 +50,7 @@ def serve(peer: Any, url: str) -> None:
             else:
                 with ThreadPoolExecutor(len(shares)) as threads:
                     list(threads.map(partial(_repeat, case), shares))
-            _say({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall})
+            _say({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "parts": take_parts()})
     # Peers that want to be closed are not waited for.
     os._exit(0)
 

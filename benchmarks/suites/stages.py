@@ -1,4 +1,4 @@
-"""Where the time of a call goes: each stage by itself, as what is left when the stages below it are taken away."""
+"""Where the time of a call goes: a stopwatch in this package's functions, in whole calls."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from ..loopback import running
+from ..peers.package_stages import STAGES
 from ..pictures import draw_stacks
 from ..report import Report, Settings, Suite, Table, seconds_text
-from ..rounds import Job, cpu, interleave
+from ..rounds import Job, interleave
 from ..spread import Spread
 from ..workers import Peer, working
 
@@ -17,37 +18,26 @@ CASES = {"get_spec": "get_spec", "list_1000": "list_specs, 1,000 specs"}
 
 
 def _run(settings: Settings) -> Report:
-    rounds, seconds = (3, 0.02) if settings.is_quick else (25, 0.06)
+    rounds, seconds = (3, 0.02) if settings.is_quick else (25, 0.2)
     with ExitStack() as stack:
         url = stack.enter_context(running("benchmarks.canned"))
         worker = stack.enter_context(working(PEER, settings.python(PEER), url))
-        samples = interleave({case: Job(worker, case) for case in worker.cases}, rounds=rounds, seconds=seconds)
-    medians = {name: Spread.of(cpu(spent)).median for name, spent in samples.items()}
+        samples = interleave({case: Job(worker, case) for case in CASES}, rounds=rounds, seconds=seconds)
     stacks = {
-        title: split({name.partition("/")[2]: value for name, value in medians.items() if name.startswith(f"{case}/")})
+        title: {stage: Spread.of([sample.parts[stage] for sample in samples[case]]).median for stage in STAGES}
         for case, title in CASES.items()
     }
+    picture = draw_stacks("Where the CPU time goes", stacks, seconds_text)
+    return Report((_table(stacks),), {"stages": picture})
+
+
+def _table(stacks: Mapping[str, Mapping[str, float]]) -> Table:
     rows = [
-        (f"{title}: {stage}", seconds_text(value), f"{value / sum(stages.values()):.0%}")
+        (f"{title}: {stage}", seconds_text(seconds), f"{seconds / sum(stages.values()):.0%}")
         for title, stages in stacks.items()
-        for stage, value in stages.items()
+        for stage, seconds in stages.items()
     ]
-    table = Table("stages", ("stage", "CPU time", "share"), rows)
-    return Report((table,), {"stages": draw_stacks("Where the CPU time goes", stacks, seconds_text)})
-
-
-def split(times: Mapping[str, float]) -> dict[str, float]:
-    """Returns what each stage takes by itself, of times that hold one another."""
-    own = {
-        "kernel: send and receive": times["socket"],
-        "connection pool, HTTP parser": times["transport"] - times["socket"],
-        "encode and sign the request": times["render"],
-        "checksum and JSON of the answer": times["read"],
-        "between the stages, and cold caches": times["attempt"] - times["transport"] - times["render"] - times["read"],
-        "operation to request, attributes to values": times["engine"] - times["attempt"],
-        "facade: checks, access pattern, result": times["call"] - times["engine"],
-    }
-    return {stage: max(value, 0.0) for stage, value in own.items()}
+    return Table("stages", ("stage", "CPU time", "share"), rows)
 
 
 SUITE = Suite("stages", _run)

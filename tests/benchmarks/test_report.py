@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import itertools
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from benchmarks import page
+from benchmarks.peers.stopwatch import Stopwatch
 from benchmarks.pictures import Bars, draw_bars, draw_lines, draw_stacks
 from benchmarks.report import Goal, Table, goals_table, ratio_text, seconds_text, spread_text
 from benchmarks.suites.cold import group_imports, read_imports
-from benchmarks.suites.stages import split
 
 CEILING = Goal("fast", "ours", "theirs", 1 / 5)
 FLOOR = Goal("many", "ours", "theirs", 3.0, is_floor=True)
@@ -123,21 +124,35 @@ def test_a_power_is_a_straight_line() -> None:
     assert steps == [pytest.approx(steps[0], abs=0.2)] * 3
 
 
-def test_stages_add_up_to_the_call() -> None:
-    times = {
-        "call": 100.0,
-        "engine": 80.0,
-        "attempt": 70.0,
-        "transport": 40.0,
-        "socket": 30.0,
-        "render": 12.0,
-        "read": 8.0,
-    }
+def test_time_is_the_innermost_stages() -> None:
+    now = 0.0
 
-    stages = split(times)
+    def work(seconds: float) -> None:
+        nonlocal now
+        now += seconds
 
-    assert sum(stages.values()) == 100.0
-    assert stages["kernel: send and receive"] == 30.0
+    stopwatch = Stopwatch("outer", clock=lambda: now)
+    inner = stopwatch.timed("inner", work)
+
+    def go_through_both() -> None:
+        work(1.0)
+        inner(2.0)
+        work(4.0)
+
+    stopwatch.timed("middle", go_through_both)()
+    work(8.0)
+
+    assert stopwatch.take() == {"outer": 8.0, "middle": 5.0, "inner": 2.0}
+    assert stopwatch.take() == {"outer": 0.0}
+
+
+def test_what_a_look_at_the_clock_takes_is_taken_off() -> None:
+    ticks = count()
+    stopwatch = Stopwatch("outer", clock=lambda: float(next(ticks)))
+
+    stopwatch.timed("inner", lambda: None)()
+
+    assert stopwatch.take() == {"outer": 0.0, "inner": 0.0}
 
 
 IMPORTS = """\
