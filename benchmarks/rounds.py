@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import TypeVar
 
 from .workers import Sample, Worker
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Job:
     width: int = 1
 
 
-def interleave(jobs: Mapping[str, Job], *, rounds: int, seconds: float) -> dict[str, list[Sample]]:
+def interleave(jobs: Mapping[Name, Job], *, rounds: int, seconds: float) -> dict[Name, list[Sample]]:
     """Runs every job once a round, in an order that changes, and returns each job's samples, one a round.
 
     Args:
@@ -27,7 +30,7 @@ def interleave(jobs: Mapping[str, Job], *, rounds: int, seconds: float) -> dict[
         seconds: About how long a job takes in a round.
     """
     calls = {name: _calibrate(job, seconds) for name, job in jobs.items()}
-    samples: dict[str, list[Sample]] = {name: [] for name in jobs}
+    samples: dict[Name, list[Sample]] = {name: [] for name in jobs}
     random = Random(0)  # noqa: S311 (an order, not a secret)
     order = list(jobs)
     for _ in range(rounds):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from ..loopback import running
@@ -18,6 +19,7 @@ from ..workers import (
     RAW,
     RAW_ASYNCIO,
     VERSION_4,
+    Sample,
     Worker,
     working,
 )
@@ -30,6 +32,9 @@ CASES = {
     "get_user": "get_user",
     "presigned": "get_spec, signed once",
 }
+_Samples = Mapping[tuple[str, str], Sequence[Sample]]
+"""By case and peer."""
+
 PEERS = (PACKAGE, PACKAGE_ASYNC, BOTO3, VERSION_4, AIODYNAMO, AIOBOTO3, RAW, RAW_ASYNCIO)
 
 
@@ -39,36 +44,28 @@ def _run(settings: Settings) -> Report:
         url = stack.enter_context(running("benchmarks.canned"))
         workers = [stack.enter_context(working(peer, settings.python(peer), url)) for peer in PEERS]
         jobs = {
-            f"{case}/{worker.peer.name}": Job(worker, case)
-            for worker in workers
-            for case in CASES
-            if case in worker.cases
+            (case, worker.peer.name): Job(worker, case) for case in CASES for worker in workers if case in worker.cases
         }
         samples = interleave(jobs, rounds=rounds, seconds=seconds)
-    figures = {f"calls/{name}/cpu": cpu(spent) for name, spent in samples.items()}
-    figures |= {f"calls/{name}/wall": wall(spent) for name, spent in samples.items()}
+    figures = {_cpu(*place): cpu(spent) for place, spent in samples.items()}
+    return Report((_table(samples), _versions(workers)), {"calls": _picture(samples)}, figures)
+
+
+def _table(samples: _Samples) -> Table:
     rows = [
-        (f"{CASES[case]}: {peer}", *(spread_text(figures[f"calls/{name}/{what}"]) for what in ("cpu", "wall")))
-        for name in sorted(jobs, key=lambda name: list(CASES).index(name.partition("/")[0]))
-        for case, _, peer in (name.partition("/"),)
+        (f"{CASES[case]}: {peer}", spread_text(cpu(spent)), spread_text(wall(spent)))
+        for (case, peer), spent in samples.items()
     ]
-    table = Table("calls", ("call", "CPU time (quartiles)", "on the clock (quartiles)"), rows)
-    picture = draw_bars(
-        "CPU time of one call",
-        [
-            Bars(
-                title,
-                {
-                    peer.name: Spread.of(figures[f"calls/{case}/{peer.name}/cpu"]).median
-                    for peer in PEERS
-                    if f"{case}/{peer.name}" in jobs
-                },
-                seconds_text,
-            )
-            for case, title in CASES.items()
-        ],
-    )
-    return Report((table, _versions(workers)), {"calls": picture}, figures)
+    return Table("calls", ("call", "CPU time (quartiles)", "on the clock (quartiles)"), rows)
+
+
+def _picture(samples: _Samples) -> str:
+    medians = {place: Spread.of(cpu(spent)).median for place, spent in samples.items()}
+    panels = [
+        Bars(title, {peer: median for (asked, peer), median in medians.items() if asked == case}, seconds_text)
+        for case, title in CASES.items()
+    ]
+    return draw_bars("CPU time of one call", panels)
 
 
 def _versions(workers: list[Worker]) -> Table:

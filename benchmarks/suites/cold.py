@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
 from random import Random
 
 from ..loopback import running
@@ -20,7 +19,6 @@ from ..workers import (
     PACKAGE_BOTO3,
     SCRIPTS,
     VERSION_4,
-    Lines,
     Peer,
     conversation,
     variables_of,
@@ -63,15 +61,10 @@ def _launch_in_turns(settings: Settings, url: str, rounds: int) -> dict[tuple[st
             # A launcher for each, because its children have its environment variables.
             launcher = (sys.executable, "-I", "-S", SCRIPTS / "launcher.py")
             with conversation(launcher, variables_of(peer, url)) as lines:
-                spent = _launch(lines, _command(settings, peer, url))
+                spent: dict[str, float] = lines.ask(_command(settings, peer, url))
             for column in _COLUMNS:
                 measured[peer.name, column].append(spent[column])
     return measured
-
-
-def _launch(lines: Lines, command: Sequence[str]) -> dict[str, float]:
-    spent: dict[str, float] = lines.ask(command)
-    return spent
 
 
 def _command(settings: Settings, peer: Peer, url: str, *options: str) -> list[str]:

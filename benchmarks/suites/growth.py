@@ -80,14 +80,14 @@ def _sizes(growth: Growth, settings: Settings) -> Sequence[int]:
 
 def _measure(worker: Worker, url: str, growth: Growth, size: int, settings: Settings) -> Point:
     """Returns the medians of a few calls, each of which comes after a warm one."""
-    stored = {"specs": size, "versions": 0} if growth.unit == "specs" else {"specs": 1, "versions": size}
+    stored = (size, 0) if growth.unit == "specs" else (1, size)
     repeats = 3 if settings.is_quick or size > _MANY else 15
     calls = 1 if growth.consumes else max(1, _MANY // size)
     samples: list[Sample] = []
     tally: Mapping[str, float] = {}
     for number in range(repeats + 1):
         if number == 0 or growth.consumes:
-            _post(url, "Load", stored)
+            load(url, *stored)
         before = _post(url, "Tally", {})
         samples.append(worker.run(growth.case, calls))
         tally = {name: (count - before[name]) / calls for name, count in _post(url, "Tally", {}).items()}
@@ -95,6 +95,11 @@ def _measure(worker: Worker, url: str, growth: Growth, size: int, settings: Sett
     return Point(
         Spread.of([sample.cpu for sample in warm]).median, Spread.of([sample.wall for sample in warm]).median, **tally
     )
+
+
+def load(url: str, specs: int, versions: int) -> None:
+    """Has the store at a URL start anew with so many specs, and so many versions of the first."""
+    _post(url, "Load", {"specs": specs, "versions": versions})
 
 
 def _post(url: str, action: str, content: Mapping[str, int]) -> dict[str, float]:

@@ -10,12 +10,16 @@ import pytest
 from benchmarks import environments
 from benchmarks.__main__ import main
 from benchmarks.loopback import running
+from benchmarks.peers.examples import LISTS, NAME, PUBLIC_KEY, SUB
 from benchmarks.peers.launcher import launch
 from benchmarks.peers.worker import share_out
 from benchmarks.report import Report, Settings, Suite, Table, spread_text
 from benchmarks.rounds import Job, cpu, interleave
 from benchmarks.suites import SUITES
+from benchmarks.suites.growth import load
 from benchmarks.workers import BARE, PACKAGE, PACKAGE_ASYNC, RAW, Peer, working
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Config
+from tests.faces import open_face
 
 PYTHON = Path(sys.executable)
 
@@ -39,6 +43,35 @@ def test_peers_are_measured_in_turns() -> None:
     assert {name: len(spent) for name, spent in samples.items()} == dict.fromkeys(jobs, 2)
     assert all(seconds > 0 for spent in samples.values() for seconds in cpu(spent))
     assert "open-alchemy.package-database" in blocking.versions
+
+
+def test_the_canned_server_answers_what_is_asked() -> None:
+    with running("benchmarks.canned") as url:
+        config = Config("TEST", "us-east-1", url, DUMMY_CREDENTIALS)
+        with open_face("lean", config) as database:
+            spec = database.get_spec(sub=SUB, name=NAME)
+            user = database.get_user(public_key=PUBLIC_KEY)
+            lists = {sub: len(database.list_specs(sub=sub)) for sub, _ in LISTS.values()}
+
+    assert spec is not None
+    assert spec["id"] == NAME
+    assert user is not None
+    assert (user.sub, user.secret_key_hash, user.salt) == (SUB, b"h" * 32, b"s" * 16)
+    assert lists == dict(LISTS.values())
+
+
+def test_the_store_is_read_and_written_as_the_table_is() -> None:
+    with running("benchmarks.store") as url:
+        load(url, specs=1, versions=200)
+        with open_face("lean", Config("TEST", "us-east-1", url, DUMMY_CREDENTIALS)) as database:
+            database.create_update_spec(sub=SUB, name=NAME, version="9.0", model_count=1)
+            database.create_update_spec(sub=SUB, name=NAME, version="10.0", model_count=1)
+            versions = database.list_spec_versions(sub=SUB, name=NAME)
+            database.delete_spec(sub=SUB, name=NAME)
+            left = database.list_specs(sub=SUB)
+
+    assert [info["version"] for info in versions] == ["2.0"] * 200 + ["9.0", "10.0"]
+    assert left == []
 
 
 def test_a_peer_that_fails_ends_the_run(capfd: pytest.CaptureFixture[str]) -> None:
