@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from ..loopback import running
 from ..pictures import Bars, draw_bars
 from ..report import Goal, Report, Settings, Suite, Table, spread_text
-from ..rounds import Job, interleave, wall
+from ..rounds import Job, cpu, interleave, wall
 from ..spread import Spread
 from ..workers import AIOBOTO3, AIODYNAMO, BOTO3, PACKAGE, PACKAGE_ASYNC, VERSION_4, working
 
@@ -24,12 +24,19 @@ def _run(settings: Settings) -> Report:
         samples = interleave(jobs, rounds=rounds, seconds=seconds)
     figures = {f"throughput/{name}": [1 / value for value in wall(spent)] for name, spent in samples.items()}
     rows = [
-        (peer.name, *(spread_text(figures[f"throughput/{width}/{peer.name}"], _rate_text) for width in WIDTHS))
+        (
+            peer.name,
+            *(spread_text(figures[f"throughput/{width}/{peer.name}"], _rate_text) for width in WIDTHS),
+            spread_text(cpu(samples[f"{WIDTHS[-1]}/{peer.name}"])),
+        )
         for peer in PEERS
     ]
-    table = Table(
-        "throughput", ("get_spec, calls a second (quartiles)", *(f"{width} at once" for width in WIDTHS)), rows
+    header = (
+        "get_spec, calls a second (quartiles)",
+        *(f"{width} at once" for width in WIDTHS),
+        f"CPU time of a call, {WIDTHS[-1]} at once",
     )
+    table = Table("throughput", header, rows)
     picture = draw_bars(
         "Calls of get_spec a second, one process",
         [
