@@ -120,6 +120,7 @@ def test_bytes_that_come_while_the_loop_is_running_are_not_taken_for_an_answer(
 ) -> None:
     def talk(handler: Handler) -> None:
         succeed(ITEM)(handler)
+        time.sleep(0.05)
         succeed({"Item": {"version": {"S": "of somebody else"}}})(handler)
 
     async def use(transport: awaiting.AwaitingTransport) -> list[bytes]:

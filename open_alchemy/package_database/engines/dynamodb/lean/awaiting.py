@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, TypeVar
@@ -13,18 +14,19 @@ from .answer import Answer
 from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected
 from .freshness import Freshness
+from .room import Room
 
 Result = TypeVar("Result")
 
-_NEXT_ADDRESS_SECONDS: Final = 0.2
-"""Seconds after which the next address of a host is tried beside one that has not answered (RFC 8305)."""
+_CHUNK: Final = 1 << 16
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(asyncio.BufferedProtocol):
     """One connection. It has one answer at a time under way."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, pool: _Pool) -> None:
+        self._loop = loop = pool.loop
+        self._buffer = pool.buffer
         self._transport: Any = None
         self._answer: Answer | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -75,14 +77,19 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self.freshness = Freshness(transport.get_extra_info("socket").fileno())
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Called by the loop, which would allocate 256 KB for each read."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Called by the loop."""
         if self._answer is None:
             # Nobody asked: what comes next could be taken for the answer to another request.
             self.close()
             return
         try:
-            if self._answer.feed(Secret(data)):
+            if self._answer.feed(Secret(self._buffer[:nbytes])):
                 self._finish(None)
         except ExchangeError as error:
             self._finish(error)
@@ -107,7 +114,9 @@ class _Pool:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.room = asyncio.Semaphore(CONNECTIONS)
+        self.room = Room(loop, CONNECTIONS)
+        # Of all connections: what is read is taken out of it at once.
+        self.buffer = memoryview(bytearray(_CHUNK))
         self.idle: list[_Connection] = []
         self.open: set[_Connection] = set()
         self.is_closed = False
@@ -179,11 +188,7 @@ class AwaitingTransport:
         end = loop.time() + seconds
         pool = self._pools.get(loop) or await self._make_pool(loop)
         try:
-            if pool.room.locked():
-                async with asyncio.timeout(seconds):
-                    await pool.room.acquire()
-            else:
-                await pool.room.acquire()
+            await pool.room.enter(seconds)
         except TimeoutError as error:
             raise ExchangeError("PoolTimeoutError", f"all {CONNECTIONS} connections are in use") from error
         try:
@@ -198,7 +203,7 @@ class AwaitingTransport:
                         raise
             return await _use(pool, await self._open(pool, end), data, Answer(), end)
         finally:
-            pool.room.release()
+            pool.room.leave()
 
     @staticmethod
     async def in_a_thread(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -220,20 +225,39 @@ class AwaitingTransport:
         return pool
 
     async def _open(self, pool: _Pool, end: float) -> _Connection:
-        seconds = min(end - pool.loop.time(), self._connect_seconds)
+        end = min(end, pool.loop.time() + self._connect_seconds)
         try:
-            async with asyncio.timeout(seconds):
-                _, connection = await pool.loop.create_connection(
-                    lambda: _Connection(pool.loop),
-                    self._endpoint.host,
-                    self._endpoint.port,
-                    ssl=self._context,
-                    happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
-                )
+            connection = await self._connect(pool, end)
         except (OSError, UnicodeError) as error:
             raise not_connected(error) from error
         pool.open.add(connection)
         return connection
+
+    async def _connect(self, pool: _Pool, end: float) -> _Connection:
+        """Connects to the first of the host's addresses that answers.
+
+        Not with asyncio's own Happy Eyeballs, which leaves a socket open where the call is cancelled.
+        """
+        host, port = self._endpoint.host, self._endpoint.port
+        refusal: OSError = OSError(f"{host} has no address")
+        async with asyncio.timeout_at(end):
+            found = await pool.loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for number, (*_, address) in enumerate(found):
+            # One that does not answer leaves time for the next.
+            seconds = (end - pool.loop.time()) / (len(found) - number)
+            try:
+                async with asyncio.timeout(seconds):
+                    _, connection = await pool.loop.create_connection(
+                        lambda: _Connection(pool),
+                        *address[:2],
+                        ssl=self._context,
+                        server_hostname=host if self._context else None,
+                    )
+            except OSError as error:
+                refusal = error
+            else:
+                return connection
+        raise refusal
 
 
 async def _use(pool: _Pool, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:

@@ -225,7 +225,8 @@ def _decode(body: Secret) -> dict[str, Any] | None:
     try:
         content = json.loads(body)
         if isinstance(content, dict):
-            if body.find(b'"B') >= 0:
+            # One letter is found ten times as fast as two characters.
+            if body.find(b"B") >= 0 and body.find(b'"B') >= 0:
                 _decode_binary(content)
             return content
     except ValueError:

@@ -1,0 +1,88 @@
+"""The canned server: gives each action an answer that is always the same, and right for what the peers ask."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .loopback import http_answer, serve
+from .peers.examples import CREDENTIALS, LISTS, PUBLIC_KEY, SPECS, VERSION_4_PUBLIC_KEY, credentials_item, spec_item
+
+
+def _answer(content: Any) -> bytes:
+    return http_answer(json.dumps(content, separators=(",", ":")).encode())
+
+
+def _page(items: list[Any]) -> bytes:
+    return _answer({"Items": items, "Count": len(items), "ScannedCount": len(items)})
+
+
+_EMPTY = _answer({})
+_SPEC = _answer({"Item": spec_item(0)})
+_CREDENTIALS = _answer({"Item": credentials_item(PUBLIC_KEY, encoded_twice=False)})
+_USER = _page([credentials_item(PUBLIC_KEY, encoded_twice=False)])
+_VERSION_4_USER = _page([credentials_item(VERSION_4_PUBLIC_KEY, encoded_twice=True)])
+_LISTS = {
+    f'"{sub}"'.encode(): _page([spec_item(number, sub=sub) for number in range(size)]) for sub, size in LISTS.values()
+}
+_TABLES = {
+    name: _answer(
+        {
+            "Table": {
+                "TableName": name,
+                "TableStatus": "ACTIVE",
+                "KeySchema": [
+                    {"AttributeName": "sub", "KeyType": "HASH"},
+                    {"AttributeName": sort_key, "KeyType": "RANGE"},
+                ],
+                "AttributeDefinitions": [
+                    {"AttributeName": key, "AttributeType": "S"} for key in ("sub", sort_key, index_key)
+                ],
+                scope: [{"IndexName": index, "KeySchema": index_keys}],
+            }
+        }
+    )
+    for name, sort_key, index_key, scope, index, index_keys in (
+        (
+            SPECS,
+            "updated_at_id",
+            "id_updated_at",
+            "LocalSecondaryIndexes",
+            "idUpdatedAt",
+            [
+                {"AttributeName": "sub", "KeyType": "HASH"},
+                {"AttributeName": "id_updated_at", "KeyType": "RANGE"},
+            ],
+        ),
+        (
+            CREDENTIALS,
+            "id",
+            "public_key",
+            "GlobalSecondaryIndexes",
+            "publicKey",
+            [{"AttributeName": "public_key", "KeyType": "HASH"}],
+        ),
+    )
+}
+
+
+def respond(action: bytes, body: bytes) -> bytes:
+    """Returns the answer to a request."""
+    match action:
+        case b"GetItem":
+            return _CREDENTIALS if CREDENTIALS.encode() in body else _SPEC
+        case b"Query" if CREDENTIALS.encode() in body:
+            return _VERSION_4_USER if f'"{VERSION_4_PUBLIC_KEY}"'.encode() in body else _USER
+        case b"Query":
+            return next((page for sub, page in _LISTS.items() if sub in body), _page([]))
+        case b"DescribeTable":
+            return _TABLES[CREDENTIALS if CREDENTIALS.encode() in body else SPECS]
+        case b"PutItem" | b"TransactWriteItems" | b"BatchWriteItem":
+            return _EMPTY
+        case _:
+            unknown = {"__type": "com.amazon.coral.service#UnknownOperationException", "message": action.decode()}
+            return http_answer(json.dumps(unknown).encode(), "400 Bad Request")
+
+
+if __name__ == "__main__":
+    serve(respond)

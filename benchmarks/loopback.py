@@ -1,0 +1,94 @@
+"""A server on loopback in a process of its own, fast enough not to be what is measured.
+
+It reads of a request what it must: the length of the body and the action. It ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+from zlib import crc32
+
+CHECKOUT = Path(__file__).parents[1]
+
+Respond: TypeAlias = Callable[[bytes, bytes], bytes]
+"""From an action, such as ``b"GetItem"``, and a body to a whole HTTP answer."""
+
+
+@contextmanager
+def running(module: str) -> Iterator[str]:
+    """Runs a module that calls ``serve``, and gives its URL."""
+    command = [sys.executable, "-m", module]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.stdin.close()
+
+
+def serve(respond: Respond) -> None:
+    """Serves until standard input ends; writes the port to standard output."""
+    asyncio.run(_serve(respond))
+
+
+def http_answer(body: bytes, status: str = "200 OK") -> bytes:
+    """Returns an answer with the headers that DynamoDB sends."""
+    head = (
+        f"HTTP/1.1 {status}\r\nServer: Server\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
+        f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(body)}\r\nConnection: keep-alive\r\n"
+        f"x-amzn-RequestId: {'A' * 52}\r\nx-amz-crc32: {crc32(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def take_request(received: bytes) -> tuple[bytes, bytes, bytes] | None:
+    """Returns the action and the body of the first request in what was received, and the rest; None while it lacks."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    head = received[:end].lower()
+    begin = end + 4
+    length = int(_header(head, b"\r\ncontent-length:"))
+    if len(received) < begin + length:
+        return None
+    target = head.find(b"\r\nx-amz-target:")
+    # The action's case counts, and the length of what is in lower case is the same.
+    action = received[target + 2 : end].partition(b"\r\n")[0].rpartition(b".")[2]
+    return action, received[begin : begin + length], received[begin + length :]
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    begin = head.index(name) + len(name)
+    return head[begin:].partition(b"\r\n")[0].strip()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, respond: Respond) -> None:
+        self._respond = respond
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while (taken := take_request(self._received)) is not None:
+            action, body, self._received = taken
+            self._transport.write(self._respond(action, body))
+
+
+async def _serve(respond: Respond) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Connection(respond), "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    async with server:
+        # In a thread, because a loop cannot wait for every kind of standard input.
+        await loop.run_in_executor(None, sys.stdin.read)
