@@ -18,12 +18,12 @@ from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, TDatabase, UnavailableError
 from open_alchemy.package_database.config import SQLiteConfig
 from open_alchemy.package_database.deadline import GRACE, Deadline
-from open_alchemy.package_database.engines.sqlite import connections
+from open_alchemy.package_database.engines.sqlite import connections, engine, statements
 from open_alchemy.package_database.engines.sqlite.connections import FileConnections, MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.engines.sqlite.file import transaction
 from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import Delete, DeleteMany, Get, Transact
+from open_alchemy.package_database.operations import Delete, DeleteMany, Get, Item, Transact
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, latest_key
 from open_alchemy.package_database.types import TConnectedDatabase
 
@@ -193,6 +193,28 @@ def test_a_call_that_is_interrupted_gives_its_lock_up(path: Path, database: TDat
     with locked(path):
         pass
     publish(database, "2.0")
+
+
+def test_a_read_that_is_interrupted_leaves_no_snapshot_behind(
+    path: Path, database: TDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(database, "2.0")
+
+    def interrupt(row: object) -> Item:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(engine, "_PAGE", 1)
+        interrupted.setattr(statements, "decoder", lambda _: interrupt)
+        # The traceback, and with it the cursor, is kept as a caller may keep it.
+        with pytest.raises(KeyboardInterrupt) as caught:
+            versions_of(database)
+    with package_database.connect(f"sqlite:///{path}") as other:
+        publish(other, "3.0")
+
+    assert versions_of(database) == ["1.0", "2.0", "3.0"]
+    publish(database, "4.0")
+    del caught
 
 
 FORKS = """
