@@ -30,9 +30,9 @@ from ...operations import (
 )
 from . import statements
 from .conditions import holds
-from .connections import Connections, FileConnections, MemoryConnections
+from .connections import Connections, FileConnections, process_memory
 from .errors import is_transient, refusal
-from .file import PREPARING, transaction
+from .file import transaction
 
 _FIRST_WAIT: Final = 0.002
 _LONGEST_WAIT: Final = 0.05
@@ -163,17 +163,7 @@ class SQLiteEngine:
 
 def open_sqlite(config: SQLiteConfig) -> SQLiteEngine:
     """Returns the engine of a file, or of the one store in memory that the process has."""
-    return SQLiteEngine(_process_memory() if config.path is None else FileConnections(config.path), config)
-
-
-_memory: list[MemoryConnections] = []
-
-
-def _process_memory() -> MemoryConnections:
-    with PREPARING:
-        if not _memory:
-            _memory.append(MemoryConnections())
-        return _memory[0]
+    return SQLiteEngine(process_memory() if config.path is None else FileConnections(config.path), config)
 
 
 def _await_another_try(error: sqlite3.Error, tries: int, what: object, deadline: Deadline) -> None:

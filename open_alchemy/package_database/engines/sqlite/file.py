@@ -11,7 +11,6 @@ https://www.sqlite.org/uri.html#uriimmutable
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,8 +22,6 @@ from ...tables.schema import TABLES
 from .errors import is_unreadable
 from .statements import BEGIN, COMMIT, ROLLBACK, create_table
 
-PREPARING: Final = threading.Lock()
-"""Held by whoever makes or opens a store for the first time, so by nobody else in this process."""
 APPLICATION_ID: Final = 0x4F415044
 """The letters OAPD."""
 SCHEMA_VERSION: Final = 1
@@ -57,17 +54,12 @@ class _Header(NamedTuple):
 def prepare_file(path: Path) -> None:
     """Makes a file's tables where it is new, and sees to it that it is one of the package's, in WAL mode.
 
-    Any number of processes may do so at once.
+    Any number of processes may do so at once, and one thread of each.
 
     Raises:
         ConfigurationError: The file belongs to something else, or to a newer version of the package; it is untouched.
         sqlite3.Error: The file cannot be opened, or another connection is in the way.
     """
-    with PREPARING:
-        _prepare_file(path)
-
-
-def _prepare_file(path: Path) -> None:
     if path.exists():
         _check(_look_at(path), path)
     with closing(_connect(path, "rwc")) as connection:
