@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import traceback
@@ -14,7 +16,8 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase
+from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, stores
+from open_alchemy.package_database.config import SQLiteConfig
 from open_alchemy.package_database.deadline import Deadline
 from open_alchemy.package_database.engines.sqlite import file
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
@@ -175,6 +178,57 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     assert caught.value.code.startswith("SQLITE_")
 
 
+def test_a_name_that_is_too_long_is_a_refusal(tmp_path: Path) -> None:
+    with connect(tmp_path / ("a" * 300)) as database, pytest.raises(RefusedError) as caught:
+        publish(database)
+
+    assert caught.value.code == "SQLITE_CANTOPEN"
+
+
+def test_a_damaged_file_whose_journal_would_have_too_long_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 250)
+    path.write_bytes(b"x" * 10_000)
+
+    with connect(path) as database, pytest.raises((RefusedError, ConfigurationError)):
+        publish(database)
+
+
+def test_a_file_below_a_file_is_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "a.db"
+
+    with connect(path) as database, pytest.raises(RefusedError, match="such a folder"):
+        publish(database)
+    with pytest.raises(RefusedError, match="such a folder"):
+        stores.administer(SQLiteConfig(path)).describe(SPECS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+@pytest.mark.parametrize("name", ["a.db", "link.db"])
+def test_a_new_file_is_for_its_owner_alone(path: Path, name: str) -> None:
+    path.with_name("link.db").symlink_to(path)
+    umask = os.umask(0o022)
+    try:
+        with connect(path.with_name(name)) as database:
+            publish(database)
+            modes = {found.name: stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    finally:
+        os.umask(umask)
+
+    assert set(modes) == {"link.db", "a.db", "a.db-wal", "a.db-shm"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_file_that_is_there_keeps_its_rights(path: Path) -> None:
+    path.touch()
+    path.chmod(0o640)
+
+    with connect(path) as database:
+        publish(database)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
 def engine_of(database: Any) -> SQLiteEngine:
     engine = database.engine
     assert isinstance(engine, SQLiteEngine)
@@ -261,14 +315,16 @@ def test_a_table_that_was_dropped_is_named(path: Path, database: TDatabase) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
-@pytest.mark.parametrize("mode", [0o444, 0o000], ids=["read-only", "unreadable"])
-def test_a_file_that_may_not_be_written_is_a_refusal(tmp_path_factory: pytest.TempPathFactory, mode: int) -> None:
+@pytest.mark.parametrize(
+    "modes", [(0o444, 0o555), (0o000, 0o555), (0o644, 0o000)], ids=["read-only", "unreadable", "in a closed folder"]
+)
+def test_a_file_that_may_not_be_written_is_a_refusal(modes: tuple[int, int]) -> None:
     program = """
 import os, sys, tempfile
 from pathlib import Path
 from open_alchemy import package_database
 import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.facade, packaging.utils
-mode = int(sys.argv[1])
+mode, mode_of_folder = map(int, sys.argv[1:])
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "a.db"
     def publish(version):
@@ -277,7 +333,7 @@ with tempfile.TemporaryDirectory() as folder:
     publish("1.0")
     before = path.read_bytes()
     path.chmod(mode)
-    os.chmod(folder, 0o555)
+    os.chmod(folder, mode_of_folder)
     if os.geteuid() == 0:
         os.seteuid(65534)
     try:
@@ -291,7 +347,8 @@ with tempfile.TemporaryDirectory() as folder:
         path.chmod(0o644)
     print(path.read_bytes() == before, len(os.listdir(folder)))
 """
-    finished = subprocess.run([sys.executable, "-c", program, str(mode)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program, *map(str, modes)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert finished.stderr == ""
     code, untouched = finished.stdout.splitlines()

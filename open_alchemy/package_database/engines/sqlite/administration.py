@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ...deadline import Deadline
@@ -39,7 +40,7 @@ class SQLiteAdministration:
     def describe(self, table: Table) -> Mapping[str, Any] | None:
         """Returns a table in the form of DynamoDB's DescribeTable, or None; a file that is not there is not made."""
         path = self._engine.config.path
-        if path is not None and not path.exists():
+        if path is not None and _is_missing(path):
             return None
         found: tuple[int, int] | None = self._run(
             lambda connection: _measure(connection, table), f"describing {table.name}"
@@ -72,6 +73,16 @@ class SQLiteAdministration:
     def _run(self, work: Any, what: str) -> Any:
         self._engine.prepare()
         return self._engine.run(work, what, Deadline(self._engine.config.deadline))
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass  # Opening it tells why, in SQLite's words.
+    return False
 
 
 def _measure(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | None:

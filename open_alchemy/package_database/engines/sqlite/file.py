@@ -10,6 +10,7 @@ https://www.sqlite.org/uri.html#uriimmutable
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -60,9 +61,9 @@ def prepare_file(path: Path) -> None:
         ConfigurationError: The file belongs to something else, or to a newer version of the package; it is untouched.
         sqlite3.Error: The file cannot be opened, or another connection is in the way.
     """
-    if path.exists():
+    if not _make(path):
         _check(_look_at(path), path)
-    with closing(_connect(path, "rwc")) as connection:
+    with closing(_connect(path, "rw")) as connection:
         # Only now for certain: a crash while it was made is undone by opening it.
         if _header(connection).is_new:
             # First whose it is, alone in one page: so it can be told after a crash in the middle of the rest.
@@ -79,6 +80,20 @@ def prepare_file(path: Path) -> None:
             raise ConfigurationError(
                 f"{path} cannot be used: this file system has no shared memory for SQLite's WAL mode"
             )
+
+
+def _make(path: Path) -> bool:
+    """Makes an empty file that its owner alone may read, and returns whether it was not there.
+
+    SQLite would give it the rights of any other file. It gives the files beside it those of this one.
+    """
+    try:
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    except OSError:
+        pass  # Opening it tells why, in SQLite's words.
+    return True
 
 
 def connect_to_file(path: Path) -> sqlite3.Connection:
@@ -157,7 +172,7 @@ def _look_at(path: Path) -> _Header:
                 raise
             failure = error
         time.sleep(_LOOK_AGAIN)
-    if Path(f"{path}-journal").exists() and _is_of_this_package(path):
+    if os.path.exists(f"{path}-journal") and _is_of_this_package(path):  # noqa: PTH110 (that of Path raises for a long name)
         return _Header(APPLICATION_ID, 0, is_empty=True)
     raise ConfigurationError(f"{path} is no database of this package: {failure}") from failure
 
