@@ -84,7 +84,7 @@ def test_what_was_exported_is_there_after_an_import(tmp_path: Path, name: str) -
 
     assert contents() == before
     assert exported.stdout == imported.stdout == ""
-    assert f"exported 8 items of all users from http://localhost:8000 to {path}" in exported.stderr
+    assert f"exported 8 items of all users from {Store.configured().place} to {path}" in exported.stderr
     assert f"warning: {path} holds secret key hashes and salts" in exported.stderr
     assert "imported 8 items" in imported.stderr
     assert "6 new, 0 there already, 0 kept" in imported.stderr
