@@ -228,7 +228,7 @@ def test_two_forms_are_not_told_apart_by_guessing() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"hello\n", "holds no marks of this upgrade of this store"),
+        (b"hello\n", "holds no marks of this upgrade of this table"),
         (b"{title}{}\n", "line 2: it is no mark"),
         (b'{title}{"sub": "u", "id": "1", "before": "x", "after": ""}\n', "line 2: it is no mark"),
         (b"{title}[]\n", "line 2: it is no mark"),
@@ -244,10 +244,10 @@ def test_a_file_that_holds_no_marks_is_refused(tmp_path: Path, content: bytes, m
         Marks(path, "here")
 
 
-def test_marks_of_another_store_are_refused(tmp_path: Path) -> None:
+def test_marks_of_another_table_are_refused(tmp_path: Path) -> None:
     run_upgrade(stored(text(RAW)), tmp_path / "marks")
 
-    with pytest.raises(ValidationError, match="holds no marks of this upgrade of this store"):
+    with pytest.raises(ValidationError, match="holds no marks of this upgrade of this table"):
         Marks(tmp_path / "marks", "elsewhere")
 
 

@@ -9,6 +9,7 @@ import click
 
 from .. import process, stores
 from ..arguments import check
+from ..exceptions import RefusedError
 from ..maintenance.marks import Marks
 from ..maintenance.upgrade import State, check_one_form, survey, upgrade
 from ..operations import Table
@@ -85,8 +86,8 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     if sub is not None:
         check({"sub": sub})
     store = Store.configured()
-    marks = Marks(marks_file, store.place)
-    with progress("reading", store.expected_items() if sub is None else None) as advance:
+    marks = Marks(marks_file, _identity(store))
+    with progress("reading", store.expected_items([CREDENTIALS]) if sub is None else None) as advance:
         found = survey(store.read, marks, sub, advance)
     for state in State:
         if found[state]:
@@ -99,6 +100,14 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     with marks.opened(), progress("rewriting", found.total()) as advance:
         found = upgrade(store.read, store.transact, marks, sub, advance)
     say(f"rewritten, now or before: {found[State.DONE]}; replaced by others since: {found[State.REPLACED]}")
+
+
+def _identity(store: Store) -> str:
+    """Returns what the marks are bound to: a table that was restored is still the one that they are of."""
+    identity = store.identity([CREDENTIALS], "TableArn")
+    if identity is None:
+        raise RefusedError(f"DescribeTable of {CREDENTIALS.name} is refused: whose table it is cannot be told")
+    return identity
 
 
 @tables.command("delete")

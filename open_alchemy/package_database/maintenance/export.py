@@ -53,13 +53,15 @@ class Part:
         written: When it was last written before it was opened, in seconds since the epoch.
         items: How many items it holds.
         last: The last of them.
+        is_resumable: Whether an export can go on after them.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, sub: str | None, place: str) -> None:
+    def __init__(self, file: BinaryIO, path: Path, sub: str | None, identity: str | None) -> None:
         self._file = file
         self._path = path
         self._sub = sub
-        self._title = encode_title(sub, place)
+        self._title = encode_title(sub, identity)
+        self.is_resumable = identity is not None
         self._digest = hashlib.sha256()
         self.written = os.fstat(file.fileno()).st_mtime
         self.items = 0
@@ -68,13 +70,15 @@ class Part:
     def resume(self) -> None:
         """Reads what is there, and takes off a last line that was not written whole.
 
+        Where it cannot be told whether what is there is of the same tables, it is begun anew.
+
         Raises:
             ValidationError: It is the beginning of another export, or damaged.
         """
         title = self._file.readline()
         if title.endswith(b"\n") and title != self._title:
             raise ValidationError(f"{self._path} is the beginning of another export: finish that, or delete the file")
-        end = self._file.tell() if title == self._title else 0
+        end = self._file.tell() if title == self._title and self.is_resumable else 0
         for line in map(Secret, self._file if end else ()):
             if not line.endswith(b"\n"):
                 break
@@ -140,13 +144,13 @@ class Part:
 
 
 @contextmanager
-def open_part(path: Path, sub: str | None, place: str, *, replace: bool) -> Iterator[Part]:
+def open_part(path: Path, sub: str | None, identity: str | None, *, replace: bool) -> Iterator[Part]:
     """Opens the part of an export while the context is open, begun anew or as it was left.
 
     Args:
         path: Where the export will be.
         sub: Whose items; None for all.
-        place: Which store the items are of.
+        identity: Which tables the items are of; None where that cannot be told, so that it is begun anew.
         replace: Whether an export that is there may be replaced.
 
     Raises:
@@ -160,6 +164,6 @@ def open_part(path: Path, sub: str | None, place: str, *, replace: bool) -> Iter
     except OSError as error:
         raise ValidationError(f"{part_path} cannot be written: {error.strerror}") from error
     with file:
-        part = Part(file, part_path, sub, place)
+        part = Part(file, part_path, sub, identity)
         part.resume()
         yield part

@@ -70,14 +70,14 @@ def decode_header(line: bytes) -> Header:
             raise ValidationError("its header is damaged")
 
 
-def encode_title(sub: str | None, place: str) -> bytes:
+def encode_title(sub: str | None, identity: str | None) -> bytes:
     """Returns the first line of the part of an export, which says what it is the beginning of.
 
     Args:
         sub: Whose items; None for all.
-        place: Which store they are of.
+        identity: Which tables they are of; None where that cannot be told.
     """
-    return _encode({"format": f"{FORMAT}, part", "schema_version": SCHEMA_VERSION, "sub": sub, "place": place})
+    return _encode({"format": f"{FORMAT}, part", "schema_version": SCHEMA_VERSION, "sub": sub, "tables": identity})
 
 
 def encode_entry(entry: Entry) -> bytes:

@@ -41,19 +41,19 @@ def digest(item: Item) -> bytes:
 
 
 class Marks:
-    """The marks of one store, in a file.
+    """The marks of one table, in a file.
 
     Args:
         path: The file.
-        place: Which store the marks are of.
+        identity: Which table the marks are of.
 
     Raises:
         ValidationError: The file cannot be read, or holds something else; the message names it.
     """
 
-    def __init__(self, path: Path, place: str) -> None:
+    def __init__(self, path: Path, identity: str) -> None:
         self._path = path
-        self._title = _line({"format": _FORMAT, "place": place})
+        self._title = _line({"format": _FORMAT, "table": identity})
         self._marks: dict[bytes, Mark] = {}
         self._end = 0
         self._file: BinaryIO | None = None
@@ -101,7 +101,7 @@ class Marks:
             if not line.endswith(b"\n"):
                 break
             if number == 0 and line != self._title:
-                raise ValidationError(f"{self._path} holds no marks of this upgrade of this store")
+                raise ValidationError(f"{self._path} holds no marks of this upgrade of this table")
             if number > 0:
                 self._read_mark(line, number + 1)
             self._end += len(line)
