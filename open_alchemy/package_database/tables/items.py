@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..arguments import MAX_SORT_KEY_BYTES, RULES, check, check_item_size
+from ..arguments import RULES, SECONDS_DIGITS, check, check_item_size, spec_id
 from ..exceptions import ValidationError
 from ..operations import Item, Key, Table, Value
 from .schema import LATEST, SPECS, padded, record_keys
@@ -16,7 +16,8 @@ _ARGUMENTS: Final = {"id": "id_"}
 """Arguments that have another name than their attribute."""
 _MAX_NUMBER: Final = 10**38
 """DynamoDB keeps 38 digits (AWS, Constraints)."""
-_SECONDS: Final = re.compile(r"0|[1-9][0-9]{0,19}")
+_SECONDS: Final = re.compile(rf"0|[1-9][0-9]{{0,{SECONDS_DIGITS - 2}}}")
+"""One digit less than a key has room for: a version that is published later is at least a second newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,11 @@ def _check_record(item: Item) -> None:
     """Checks that the keys of a spec's record say what its attributes say."""
     id_, updated_at = str(item["id"]), str(item["updated_at"])
     if not _SECONDS.fullmatch(updated_at):
-        raise ValidationError("updated_at must be whole seconds, without zeros in front")
+        raise ValidationError(
+            f"updated_at must be whole seconds, of at most {SECONDS_DIGITS - 1} digits and without zeros in front"
+        )
+    if id_ != spec_id(str(item["name"])):
+        raise ValidationError("id must be the canonical form of name (PEP 503)")
     keys = {name: item[name] for name in ("updated_at_id", "id_updated_at")}
     if keys not in (record_keys(padded(updated_at), id_), record_keys(LATEST, id_)):
         raise ValidationError("updated_at_id and id_updated_at must be made of updated_at, or latest, and id")
-    if len(record_keys(padded(updated_at), id_)["updated_at_id"].encode()) > MAX_SORT_KEY_BYTES:
-        raise ValidationError(f"updated_at_id must have at most {MAX_SORT_KEY_BYTES} bytes in UTF-8")
