@@ -165,8 +165,22 @@ def test_an_export_does_not_go_on_from_another(tmp_path: Path, difference: dict[
     with pytest.raises(Interruption):
         export(filled(), tmp_path / "all.jsonl", fail_at=2)
 
-    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is the beginning of another export"):
+    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is the beginning of another export, or none"):
         export(filled(), tmp_path / "all.jsonl", **difference)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("identity", ["here", None])
+@pytest.mark.parametrize("content", [b"my only copy, in one line", b"old\rline ends\nand more", b"\n"])
+def test_a_file_that_is_no_part_is_left(tmp_path: Path, content: bytes, identity: str | None) -> None:
+    part = tmp_path / "all.jsonl.part"
+    part.write_bytes(content)
+
+    with (
+        pytest.raises(ValidationError, match="is the beginning of another export, or none"),
+        open_part(tmp_path / "all.jsonl", None, identity, replace=False),
+    ):
+        pass
+    assert part.read_bytes() == content
 
 
 def test_a_damaged_part_is_refused_by_its_line(tmp_path: Path) -> None:

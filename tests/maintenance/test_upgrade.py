@@ -229,6 +229,8 @@ def test_two_forms_are_not_told_apart_by_guessing() -> None:
     ("content", "message"),
     [
         (b"hello\n", "holds no marks of this upgrade of this table"),
+        (b"my only copy, in one line", "holds no marks of this upgrade of this table"),
+        (b"a text of\rold line ends\nand more", "holds no marks of this upgrade of this table"),
         (b"{title}{}\n", "line 2: it is no mark"),
         (b'{title}{"sub": "u", "id": "1", "before": "x", "after": ""}\n', "line 2: it is no mark"),
         (b"{title}[]\n", "line 2: it is no mark"),
@@ -238,10 +240,12 @@ def test_a_file_that_holds_no_marks_is_refused(tmp_path: Path, content: bytes, m
     path = tmp_path / "marks"
     with Marks(path, "here").opened():
         pass
-    path.write_bytes(content.replace(b"{title}", path.read_bytes()))
+    foreign = content.replace(b"{title}", path.read_bytes())
+    path.write_bytes(foreign)
 
-    with pytest.raises(ValidationError, match=message):
-        Marks(path, "here")
+    with pytest.raises(ValidationError, match=message), Marks(path, "here").opened():
+        pass
+    assert path.read_bytes() == foreign
 
 
 def test_marks_of_another_table_are_refused(tmp_path: Path) -> None:

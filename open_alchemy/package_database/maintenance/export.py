@@ -75,9 +75,12 @@ class Part:
         Raises:
             ValidationError: It is the beginning of another export, or damaged.
         """
-        title = self._file.readline()
-        if title.endswith(b"\n") and title != self._title:
-            raise ValidationError(f"{self._path} is the beginning of another export: finish that, or delete the file")
+        title = self._file.read(len(self._title))
+        # A title that was cut short is a beginning of it; anything else is another export's, or somebody's file.
+        if not self._title.startswith(title):
+            raise ValidationError(
+                f"{self._path} is the beginning of another export, or none: finish that, or delete the file"
+            )
         end = self._file.tell() if title == self._title and self.is_resumable else 0
         for line in map(Secret, self._file if end else ()):
             if not line.endswith(b"\n"):

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -94,14 +95,15 @@ class Marks:
 
     def _read(self) -> None:
         try:
-            lines = self._path.read_bytes().splitlines(keepends=True)
+            content = self._path.read_bytes()
         except OSError as error:
             raise ValidationError(f"{self._path} cannot be read: {error.strerror}") from error
-        for number, line in enumerate(lines):
+        # A title that was cut short is a beginning of it; anything else is somebody's file.
+        if not (content.startswith(self._title) or self._title.startswith(content)):
+            raise ValidationError(f"{self._path} holds no marks of this upgrade of this table")
+        for number, line in enumerate(BytesIO(content)):
             if not line.endswith(b"\n"):
                 break
-            if number == 0 and line != self._title:
-                raise ValidationError(f"{self._path} holds no marks of this upgrade of this table")
             if number > 0:
                 self._read_mark(line, number + 1)
             self._end += len(line)
