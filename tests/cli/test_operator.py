@@ -199,6 +199,41 @@ def test_a_full_disk_is_one_line_and_a_failure(tmp_path: Path, monkeypatch: pyte
     assert f"Error: {tmp_path}/all.jsonl cannot be written: No space left on device" in result.stderr
 
 
+LIMITED = """
+import resource, sys
+from open_alchemy.package_database.cli.commands import commands
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+commands(sys.argv[2:])
+"""
+
+
+def run_with_little_room(room: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process whose files can be no larger than so many bytes, as on a disk that is full."""
+    command = [sys.executable, "-c", LIMITED, str(room), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_disk_that_is_really_full_is_one_line_too(tmp_path: Path) -> None:
+    url, path = f"sqlite:///{tmp_path}/a.db", tmp_path / "all.jsonl"
+    with package_database.connect(url) as database:
+        for number in range(100):
+            database.create_update_credentials(
+                sub=f"u{number}", id_="a" * 500, public_key=f"pk{number}", secret_key_hash=b"aA==", salt=b"aA=="
+            )
+
+    # SQLite's own file of shared memory takes 32 KB.
+    exported = run_with_little_room(40_000, "export", "--all", str(path), "--url", url)
+    marks = ("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"), "--write", "--url", url)
+    marked = run_with_little_room(40_000, *marks)
+
+    assert exported.returncode == marked.returncode == 1
+    interrupted, *error = exported.stderr.splitlines()
+    assert interrupted.endswith("the same command goes on after them")
+    assert error == [f"Error: {path} cannot be written: File too large"]
+    assert marked.stderr.splitlines()[1:] == [f"Error: {tmp_path}/marks cannot be written: File too large"]
+
+
 @pytest.mark.parametrize("arguments", [["file"], ["u1", "u2", "file"], ["--all", "u1", "file"]])
 def test_what_to_export_must_be_said(arguments: list[str]) -> None:
     result = run("export", *arguments)

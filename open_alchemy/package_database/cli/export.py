@@ -13,7 +13,7 @@ from ..maintenance.imports import Imported, import_file
 from ..tables.imports import Outcome
 from ..tables.schema import TABLES
 from .group import UrlCommand
-from .show import moment, progress, say
+from .show import moment, progress, say, telling_os_errors
 from .store import Store
 
 
@@ -37,7 +37,7 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
     identity = store.identity(TABLES, "TableArn", "TableId")
     if identity is None:
         say("DescribeTable is refused, so whose tables these are cannot be told: an interrupted export begins anew")
-    with open_part(file, sub, identity, replace=force) as part:
+    with telling_os_errors(file), open_part(file, sub, identity, replace=force) as part:
         _write(part, store, file, sub)
     say(f"exported {part.items} items of {'all users' if is_all else sub} from {store.place} to {file}")
     say(f"warning: {file} holds secret key hashes and salts: keep it as safe as the tables")
@@ -56,13 +56,11 @@ def _write(part: Part, store: Store, file: Path, sub: str | None) -> None:
                 part.add(entries)
                 advance(len(entries))
         part.finish(file)
-    except BaseException as error:
+    except BaseException:
         say(
             f"interrupted: {file}.part holds {part.items} items; the same command "
             f"{'goes on after them' if part.is_resumable else 'begins anew'}"
         )
-        if isinstance(error, OSError):
-            raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
         raise
 
 

@@ -16,7 +16,7 @@ from ..operations import Table
 from ..stores import Administration, Description
 from ..tables.schema import CREDENTIALS, TABLES
 from .group import Commands
-from .show import json_option, progress, say, show
+from .show import json_option, progress, say, show, telling_os_errors
 from .store import Store
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
@@ -97,7 +97,7 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     if not write or not left:
         say(f"nothing was changed; --write rewrites {left} credentials" if left else "there is nothing to rewrite")
         return
-    with marks.opened(), progress("rewriting", found.total()) as advance:
+    with telling_os_errors(marks_file), marks.opened(), progress("rewriting", found.total()) as advance:
         found = upgrade(store.read, store.transact, marks, sub, advance)
     say(f"rewritten, now or before: {found[State.DONE]}; replaced by others since: {found[State.REPLACED]}")
 

@@ -158,6 +158,7 @@ def open_part(path: Path, sub: str | None, identity: str | None, *, replace: boo
 
     Raises:
         ValidationError: The export is there already, or the part is of another export or damaged, or cannot be written.
+        OSError: The disk is full, or fails.
     """
     if path.exists() and not replace:
         raise ValidationError(f"{path} is there already: --force replaces it")
@@ -166,7 +167,7 @@ def open_part(path: Path, sub: str | None, identity: str | None, *, replace: boo
         file = private_files.reopen(part_path) if part_path.exists() else private_files.create(part_path)
     except OSError as error:
         raise ValidationError(f"{part_path} cannot be written: {error.strerror}") from error
-    with file:
+    with private_files.closed(file):
         part = Part(file, part_path, sub, identity)
         part.resume()
         yield part

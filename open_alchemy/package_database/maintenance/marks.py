@@ -71,12 +71,13 @@ class Marks:
 
         Raises:
             ValidationError: It cannot be written.
+            OSError: The disk is full, or fails.
         """
         try:
             self._file = private_files.reopen(self._path) if self._path.exists() else private_files.create(self._path)
         except OSError as error:
             raise ValidationError(f"{self._path} cannot be written: {error.strerror}") from error
-        with self._file as file:
+        with private_files.closed(self._file) as file:
             file.seek(self._end)
             file.truncate()
             if not self._end:
