@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database import ConflictError, ValidationError
+from open_alchemy.package_database import ConflictError, RefusedError, ValidationError
 from open_alchemy.package_database.facade import run
 from open_alchemy.package_database.maintenance.marks import Marks
 from open_alchemy.package_database.maintenance.upgrade import State, check_one_form, survey, upgrade
@@ -212,6 +212,23 @@ def test_credentials_that_are_gone_stay_gone(tmp_path: Path) -> None:
     run_upgrade(store, tmp_path / "marks", store.items.clear)
 
     assert store.items == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"salt": None}, "salt is missing"), ({"secret_key_hash": HASH.decode()}, "secret_key_hash must be bytes")],
+)
+def test_an_item_that_is_no_credentials_is_named_before_anything_is_written(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    store, marks = stored(text(RAW), 1), Marks(tmp_path / "marks", "here")
+    odd = {name: value for name, value in {**credentials("odd"), **change}.items() if value is not None}
+    put(store, odd)
+
+    with pytest.raises(RefusedError, match=f"package.credentials with sub 'odd', id '1' is .*: {message}") as caught:
+        survey(reader(store), marks, None, lambda _: None)
+
+    assert find(str(caught.value)) == []
 
 
 def test_two_forms_are_not_told_apart_by_guessing() -> None:

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ..exceptions import RefusedError, ValidationError
+from ..exceptions import ValidationError
 from ..operations import Page, Scan
 from ..secret import Secret
-from ..tables.items import Entry, check_item
+from ..tables.items import Entry, check_stored
 from ..tables.schema import TABLES
 from . import private_files
 from .export_format import Header, decode_entry, encode_entry, encode_header, encode_title
@@ -96,17 +96,10 @@ class Part:
         """Writes a page.
 
         Raises:
-            RefusedError: An item is none that could be imported again.
+            RefusedError: An item is not as it must be, and could not be imported again.
         """
         for entry in entries:
-            try:
-                check_item(entry.table, entry.item)
-            except ValidationError as error:
-                key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-                raise RefusedError(
-                    f"the item of {entry.table.name} with {key} is not as it must be, and could not be imported again: "
-                    f"{error}"
-                ) from error
+            check_stored(entry)
             line = encode_entry(entry)
             self._file.write(line)
             self._count(line, entry)

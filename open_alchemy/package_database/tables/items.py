@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..arguments import RULES, SECONDS_DIGITS, check, check_item_size, spec_id
-from ..exceptions import ValidationError
+from ..exceptions import RefusedError, ValidationError
 from ..operations import Item, Key, Table, Value
 from .schema import LATEST, SPECS, padded, record_keys
 
@@ -54,6 +54,19 @@ def check_item(table: Table, item: Item) -> None:
     if table is SPECS:
         _check_record(item)
     check_item_size(item, copies=1 + sum(index.scope == "local" for index in table.indexes))
+
+
+def check_stored(entry: Entry) -> None:
+    """Checks an item that a store holds, as ``check_item``.
+
+    Raises:
+        RefusedError: It is not as it must be; the message names its key.
+    """
+    try:
+        check_item(entry.table, entry.item)
+    except ValidationError as error:
+        key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
+        raise RefusedError(f"the item of {entry.table.name} with {key} is not as it must be: {error}") from error
 
 
 def _known(table: Table, item: Item) -> list[str]:
