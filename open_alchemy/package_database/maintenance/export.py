@@ -26,6 +26,9 @@ from .export_format import Header, decode_entry, encode_entry, encode_header, en
 PAGE_ITEMS: Final = 100
 """Items of a page: 40 MB where each is as large as it may be."""
 
+_COMPLETE: Final = b'{"complete":true}\n'
+"""The last line of a part that an export was made of."""
+
 
 def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> Iterator[Sequence[Entry]]:
     """Yields all items of the tables, or a user's, a page at a time.
@@ -62,15 +65,14 @@ class Part:
         self._sub = sub
         self._title = encode_title(sub, identity)
         self.is_resumable = identity is not None
-        self._digest = hashlib.sha256()
         self.written = os.fstat(file.fileno()).st_mtime
-        self.items = 0
-        self.last: Entry | None = None
+        self._begin()
 
     def resume(self) -> None:
         """Reads what is there, and takes off a last line that was not written whole.
 
-        Where it cannot be told whether what is there is of the same tables, it is begun anew.
+        Where it cannot be told whether what is there is of the same tables, or where it became an export already, it is
+        begun anew.
 
         Raises:
             ValidationError: It is the beginning of another export, or damaged.
@@ -83,7 +85,10 @@ class Part:
             )
         end = self._file.tell() if title == self._title and self.is_resumable else 0
         for line in map(Secret, self._file if end else ()):
-            if not line.endswith(b"\n"):
+            if line == _COMPLETE:
+                end = len(self._title)
+                self._begin()
+            if line == _COMPLETE or not line.endswith(b"\n"):
                 break
             self._count(line, self._decode(line))
             end += len(line)
@@ -121,10 +126,19 @@ class Part:
                 file.write(header)
                 shutil.copyfileobj(self._file, file)
             private_files.save(file)
+        # After a crash before it is deleted, nothing must go on after what an export holds already.
+        self.is_resumable = False
+        self._file.write(_COMPLETE)
+        private_files.save(self._file)
         new.replace(path)
         private_files.save_folder(path)
         self._file.close()
         self._path.unlink()
+
+    def _begin(self) -> None:
+        self._digest = hashlib.sha256()
+        self.items = 0
+        self.last: Entry | None = None
 
     def _decode(self, line: bytes) -> Entry:
         try:

@@ -59,12 +59,11 @@ def decode_header(line: bytes) -> Header:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValidationError("it is no export of the package database")
     version = content.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ValidationError(
-            f"it has the schema version {version}, and this package reads {SCHEMA_VERSION}: use a newer package"
-        )
+    if type(version) is not int or version != SCHEMA_VERSION:
+        advice = ": use a newer package" if isinstance(version, int) and version > SCHEMA_VERSION else ""
+        raise ValidationError(f"it has the schema version {version!r}, and this package reads {SCHEMA_VERSION}{advice}")
     match content:
-        case {"sub": (str() | None) as sub, "items": int(items), "sha256": str(sha256)} if version == SCHEMA_VERSION:
+        case {"sub": (str() | None) as sub, "items": int(items), "sha256": str(sha256)}:
             return Header(sub, items, sha256)
         case _:
             raise ValidationError("its header is damaged")
