@@ -556,13 +556,22 @@ def test_a_production_table_must_be_protected(server: str) -> None:
     bare = describe_in_production(server)
     client = client_of(server)
     for table in (SPECS, CREDENTIALS):
-        client.update_table(TableName=table.name, DeletionProtectionEnabled=True)
+        # moto takes an encryption on creation alone.
+        client.delete_table(TableName=table.name)
+        encryption = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/aws/dynamodb"}
+        client.create_table(**create_table(table), SSESpecification=encryption, DeletionProtectionEnabled=True)
         client.update_continuous_backups(
             TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
     protected = describe_in_production(server)
+    expiry = {"Enabled": True, "AttributeName": "updated_at"}
+    client.update_time_to_live(TableName="package.specs", TimeToLiveSpecification=expiry)
+    expiring = describe_in_production(server)
 
     assert bare.returncode == 1
     assert bare.stderr.count("it has no point-in-time recovery") == 2
     assert bare.stderr.count("it has no deletion protection") == 2
+    assert bare.stderr.count("it is not encrypted with a key of AWS KMS") == 2
     assert (protected.returncode, protected.stderr) == (0, "")
+    assert expiring.returncode == 1
+    assert "package.specs: it deletes items whose updated_at has passed (time to live)\n" in expiring.stderr

@@ -49,7 +49,8 @@ def create_tables() -> None:
 def describe_tables(*, as_json: bool) -> None:
     """Show the tables, and how they differ from what they must be; exit with 1 where they do.
 
-    With STAGE=PROD they must have point-in-time recovery, deletion protection and on-demand billing too.
+    With STAGE=PROD they must have point-in-time recovery, deletion protection, on-demand billing and encryption with a
+    key of AWS KMS too, and no time to live.
     """
     administration, place = _administration()
     rows: list[dict[str, Any]] = []
