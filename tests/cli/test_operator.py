@@ -300,6 +300,19 @@ def test_a_progress_bar_is_shown_on_a_terminal_alone(tmp_path: Path) -> None:
 
 
 @stored
+def test_an_upgrade_expects_the_credentials_alone(tmp_path: Path) -> None:
+    fill()
+
+    shown = CliRunner().invoke(
+        commands,
+        ["tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks")],
+        env={"FORCE_COLOR": "1", "TERM": "xterm"},
+    )
+
+    assert re.search(r"reading.*2/2", shown.stderr, re.DOTALL)
+
+
+@stored
 def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Administration, "describe", lambda *_: {})
 
