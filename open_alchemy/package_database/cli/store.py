@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from .. import process, stores
-from ..exceptions import BaseError
+from ..exceptions import RefusedError
 from ..facade import Database, run
-from ..operations import Failures, Page, Scan, Steps, StoreOperation, Transact
-from ..tables.schema import TABLES
+from ..operations import Failures, Page, Scan, Steps, StoreOperation, Table, Transact
 
 Result = TypeVar("Result")
 
@@ -48,17 +48,34 @@ class Store:
         """Runs steps, which may stand still as long as a call of the database."""
         return run(steps, self._database.engine, seconds=self._database.deadline, name=name)
 
-    def expected_items(self) -> int | None:
-        """Returns about how many items the tables hold, or None where the store does not say.
+    def identity(self, tables: Sequence[Table], *attributes: str) -> str | None:
+        """Returns what tells tables from others of their names, or None where they may not be described.
+
+        Args:
+            tables: The tables.
+            attributes: Of their descriptions: ``TableArn`` names the account and the region, and ``TableId`` is another
+                for a table that was deleted and created again (AWS, TableDescription). A store that has none of them is
+                what its place says.
+        """
+        descriptions = self._describe(tables)
+        if descriptions is None:
+            return None
+        found = [str(each[name]) for each in descriptions for name in attributes if name in each]
+        return ", ".join([self.place, *found])
+
+    def expected_items(self, tables: Sequence[Table]) -> int | None:
+        """Returns about how many items tables hold, or None where the store does not say.
 
         DynamoDB counts every six hours (AWS, DescribeTable, ItemCount).
         """
+        return sum(description.get("ItemCount", 0) for description in self._describe(tables) or ()) or None
+
+    def _describe(self, tables: Sequence[Table]) -> list[stores.Description] | None:
         try:
-            descriptions = [self.administration.describe(table) or {} for table in TABLES]
-        except BaseError:
+            return [self.administration.describe(table) or {} for table in tables]
+        except RefusedError:
             # Who may read may not be allowed to describe.
             return None
-        return sum(description.get("ItemCount", 0) for description in descriptions) or None
 
 
 def _ask(operation: StoreOperation) -> Steps[Any]:
