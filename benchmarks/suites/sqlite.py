@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,7 +92,7 @@ def _growth(settings: Settings) -> list[Table]:
     return [Table("sqlite growth", header, rows)]
 
 
-def _tests(settings: Settings) -> tuple[Table, Mapping[str, Sequence[float]]]:
+def _tests(settings: Settings) -> tuple[Table, dict[str, Sequence[float]]]:
     """Runs a service's test file on either engine, in turns.
 
     What pytest takes to start and to collect is none of the engines', and is measured and left out.
@@ -109,7 +109,8 @@ def _tests(settings: Settings) -> tuple[Table, Mapping[str, Sequence[float]]]:
         (f"{_TESTS} tests with clean tables, {engine}", spread_text(figures[f"sqlite/tests/{engine}"]))
         for engine in _ENGINES
     ]
-    return Table("sqlite tests", ("tests, without the start of pytest", "on the clock (quartiles)"), rows), figures
+    table = Table("sqlite tests", ("tests, without the start of pytest", "on the clock (quartiles)"), rows)
+    return table, dict(figures)
 
 
 def _run_tests(python: Path, folder: Path, engine: str, *more: str) -> float:
