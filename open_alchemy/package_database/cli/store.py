@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from .. import process, stores
-from ..exceptions import BaseError
+from ..exceptions import BaseError, RefusedError
 from ..facade import Database, run
-from ..operations import Failures, Page, Scan, Steps, StoreOperation, Transact
+from ..operations import Failures, Get, Item, Page, Scan, Steps, StoreOperation, Transact
 from ..tables.schema import TABLES
 
 Result = TypeVar("Result")
@@ -39,6 +39,11 @@ class Store:
         page: Page = self.run(_ask(scan), name="a scan")
         return page
 
+    def get(self, get: Get) -> Item | None:
+        """Reads an item."""
+        item: Item | None = self.run(_ask(get), name="a read")
+        return item
+
     def transact(self, transaction: Transact) -> Failures:
         """Carries out a transaction."""
         failures: Failures = self.run(_ask(transaction), name="a transaction")
@@ -47,6 +52,20 @@ class Store:
     def run(self, steps: Steps[Result], *, name: str) -> Result:
         """Runs steps, which may stand still as long as a call of the database."""
         return run(steps, self._database.engine, seconds=self._database.deadline, name=name)
+
+    def check_tables(self) -> None:
+        """Checks that the tables are there, where that may be asked: a file is made by the first read.
+
+        Raises:
+            RefusedError: A table is missing.
+        """
+        try:
+            missing = [table.name for table in TABLES if self.administration.describe(table) is None]
+        except BaseError:
+            # Who may read may not be allowed to describe; and if the store is down, reading will tell.
+            return
+        if missing:
+            raise RefusedError(f"there is no {' and no '.join(missing)} at {self.place}")
 
     def expected_items(self) -> int | None:
         """Returns about how many items the tables hold, or None where the store does not say.

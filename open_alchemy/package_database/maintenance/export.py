@@ -46,6 +46,21 @@ def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> 
                 break
 
 
+def check_entry(entry: Entry) -> None:
+    """Checks that an item that a store holds is one that could be imported.
+
+    Raises:
+        RefusedError: It is not; the message names the item.
+    """
+    try:
+        check_item(entry.table, entry.item)
+    except ValidationError as error:
+        key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
+        raise RefusedError(
+            f"the item of {entry.table.name} with {key} is not as it must be, and could not be imported again: {error}"
+        ) from error
+
+
 class Part:
     """The beginning of an export, in a file of its own.
 
@@ -92,14 +107,7 @@ class Part:
             RefusedError: An item is none that could be imported again.
         """
         for entry in entries:
-            try:
-                check_item(entry.table, entry.item)
-            except ValidationError as error:
-                key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-                raise RefusedError(
-                    f"the item of {entry.table.name} with {key} is not as it must be, and could not be imported again: "
-                    f"{error}"
-                ) from error
+            check_entry(entry)
             line = encode_entry(entry)
             self._file.write(line)
             self._count(line, entry)
