@@ -14,7 +14,7 @@ from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.cli import copying
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.cli.store import Store
-from open_alchemy.package_database.operations import Page, Put, Scan, Transact
+from open_alchemy.package_database.operations import Item, Page, Put, Scan, Transact
 from open_alchemy.package_database.tables.schema import CREDENTIALS
 from tests.canary import HASH, SALT, find
 from tests.faces import execute
@@ -149,7 +149,7 @@ def test_a_store_that_held_more_is_not_the_same(first: str, second: str) -> None
 
 
 def test_an_item_that_is_lost_on_the_way_is_found(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    every = copying.entries
+    every = copying.entries  # type: ignore[attr-defined]
     monkeypatch.setattr(copying, "entries", lambda read: (entry for entry in every(read) if entry.item["sub"] != "u3"))
 
     result = run(first, second)
@@ -160,7 +160,7 @@ def test_an_item_that_is_lost_on_the_way_is_found(first: str, second: str, monke
 
 @pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
 def test_an_attribute_that_the_other_store_has_no_place_for_is_refused_and_not_left_out(second: str) -> None:
-    item = {"sub": "u1", "id": "1", "public_key": "pk", "secret_key_hash": HASH, "salt": SALT, "color": "red"}
+    item: Item = {"sub": "u1", "id": "1", "public_key": "pk", "secret_key_hash": HASH, "salt": SALT, "color": "red"}
     execute(package_database.get(), Transact((Put(CREDENTIALS, item),)))
 
     result = run(f"dynamodb://{os.environ.get('AWS_ENDPOINT_URL_DYNAMODB', 'http://localhost:8000')[7:]}", second)

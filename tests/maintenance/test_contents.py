@@ -93,7 +93,7 @@ def test_the_order_of_items_and_attributes_and_the_revision_do_not_count() -> No
     source, target = filled(), MemoryStore()
     for place, item in reversed(source.items.items()):
         renewed = {"revision": "other"} if "revision" in item else {}
-        target.items[place] = {**dict(reversed(item.items())), **renewed}
+        target.items[place] = {**dict(reversed(list(item.items()))), **renewed}
 
     assert found(source, target) == []
 
