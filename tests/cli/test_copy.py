@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,15 +70,18 @@ def first(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def server(_database: str, _clean_specs_table: None, _clean_credentials_table: None) -> str:
+    """The URL of a DynamoDB with empty tables, that of ``get()``."""
+    return f"dynamodb://{_database.removeprefix('http://')}"
+
+
+@pytest.fixture
 def second(tmp_path: Path) -> str:
     """The URL of a file that is not there."""
     return f"sqlite:///{tmp_path / 'second.db'}"
 
 
-@pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
-def test_what_was_copied_to_another_kind_of_store_and_back_is_the_same(first: str, second: str) -> None:
-    server = f"dynamodb://{os.environ.get('AWS_ENDPOINT_URL_DYNAMODB', 'http://localhost:8000').split('//')[1]}"
-
+def test_what_was_copied_to_another_kind_of_store_and_back_is_the_same(first: str, second: str, server: str) -> None:
     there = succeed(first, server)
     back = succeed(server, second)
 
@@ -158,15 +160,17 @@ def test_an_item_that_is_lost_on_the_way_is_found(first: str, second: str, monke
     assert f"differ: credentials: {USERS} and {USERS - 1}\n" in result.stderr
 
 
-@pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
-def test_an_attribute_that_the_other_store_has_no_place_for_is_refused_and_not_left_out(second: str) -> None:
+def test_an_attribute_that_the_other_store_has_no_place_for_is_refused_and_not_left_out(
+    second: str, server: str
+) -> None:
     item: Item = {"sub": "u1", "id": "1", "public_key": "pk", "secret_key_hash": HASH, "salt": SALT, "color": "red"}
     execute(package_database.get(), Transact((Put(CREDENTIALS, item),)))
 
-    result = run(f"dynamodb://{os.environ.get('AWS_ENDPOINT_URL_DYNAMODB', 'http://localhost:8000')[7:]}", second)
+    result = run(server, second)
 
     assert result.exit_code == 1
     assert "credentials with sub 'u1', id '1' has attributes without a column: 'color'" in result.stderr
+    assert "interrupted: the same command goes on" in result.stderr
     assert find(result.output) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.facade import run
-from open_alchemy.package_database.maintenance.contents import Contents, differences, entries, take
+from open_alchemy.package_database.maintenance.contents import Contents, Tally, differences, entries, take
 from open_alchemy.package_database.maintenance.imports import Imported, import_entries
 from open_alchemy.package_database.operations import Get, Item, Steps
 from open_alchemy.package_database.secret import Secret
@@ -132,6 +132,17 @@ def test_two_changes_do_not_make_up_for_each_other() -> None:
         put(target, {**credentials(sub), "salt": Secret(b"other")})
 
     assert found(source, target) == ["credentials: 3 in both, but not the same"]
+
+
+def test_an_item_that_comes_twice_counts_twice_and_a_checksum_has_256_bits() -> None:
+    twice, large = Tally(), Tally()
+    for digest in (7, 7):
+        twice.add(digest)
+    for digest in (2**256 - 1, 3):
+        large.add(digest)
+
+    assert (twice, large) == (Tally(2, 14), Tally(2, 2))
+    assert str(twice) == f"2, checksum {'e':0>64}"
 
 
 def test_a_latest_record_that_is_not_the_newest_version_is_found() -> None:

@@ -8,9 +8,9 @@ import click
 
 from .. import process, stores
 from ..config import Config, SQLiteConfig
-from ..exceptions import ValidationError
+from ..exceptions import BaseError, ValidationError
 from ..maintenance.contents import Contents, differences, entries, take
-from ..maintenance.imports import Imported, import_entries
+from ..maintenance.imports import import_entries
 from .export import report
 from .show import progress, say
 from .store import Store
@@ -38,20 +38,16 @@ def _copy(source: Store, target: Store) -> None:
     try:
         with progress("copying", source.expected_items()) as advance:
             imported = import_entries(entries(source.read), lambda steps: target.run(steps, name="an import"), advance)
-        _report(imported, source, target)
-        contents = [_take(store) for store in (source, target)]
-    except KeyboardInterrupt:
+        report(imported, f"copied from {source.place} to {target.place}", source.place)
+        contents = [_take(source, "FROM_URL"), _take(target, "TO_URL")]
+    except (KeyboardInterrupt, BaseError):
         say("interrupted: the same command goes on, and writes nothing again")
         raise
     _compare(contents[0], contents[1])
 
 
-def _report(imported: Imported, source: Store, target: Store) -> None:
-    report(imported, f"copied from {source.place} to {target.place}", source.place)
-
-
-def _take(store: Store) -> Contents:
-    with progress(f"verifying {store.place}", store.expected_items()) as advance:
+def _take(store: Store, name: str) -> Contents:
+    with progress(f"verifying {name}", store.expected_items()) as advance:
         return take(store.read, store.get, advance)
 
 
