@@ -19,7 +19,7 @@ from open_alchemy.package_database import RefusedError, ValidationError
 from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.maintenance.export import open_part, pages
 from open_alchemy.package_database.maintenance.export_file import open_export
-from open_alchemy.package_database.maintenance.imports import import_file
+from open_alchemy.package_database.maintenance.imports import import_entries
 from open_alchemy.package_database.operations import Item, Operation, Page, Scan, Stamp, Stamped
 from open_alchemy.package_database.tables.imports import MAX_TOGETHER, Outcome
 from open_alchemy.package_database.tables.schema import SPECS
@@ -508,7 +508,7 @@ def peak(path: Path, count: int) -> int:
         part.finish(path)
     with open_export(path) as file:
         assert file.verify(lambda _: None).items == count
-        import_file(file, lambda steps: drive(steps, answer), lambda _: None)
+        import_entries(file.entries(), lambda steps: drive(steps, answer), lambda _: None)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most

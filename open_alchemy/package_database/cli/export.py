@@ -9,7 +9,7 @@ import click
 from ..arguments import check
 from ..maintenance.export import Part, open_part, pages
 from ..maintenance.export_file import open_export
-from ..maintenance.imports import Imported, import_file
+from ..maintenance.imports import Imported, import_entries
 from ..tables.imports import Outcome
 from ..tables.schema import TABLES
 from .group import UrlCommand
@@ -77,16 +77,26 @@ def import_command(file: Path) -> None:
         with progress("verifying", export.header().items) as advance:
             header = export.verify(advance)
         with progress("importing", header.items) as advance:
-            imported = import_file(export, lambda steps: store.run(steps, name="an import"), advance)
-    _report(imported, header.items, store.place)
+            imported = import_entries(export.entries(), lambda steps: store.run(steps, name="an import"), advance)
+    report(imported, f"imported {header.items} items to {store.place}", "the file")
 
 
-def _report(imported: Imported, items: int, place: str) -> None:
+def report(imported: Imported, what: str, source: str) -> None:
+    """Says what was added and what was kept.
+
+    Args:
+        imported: What it came to.
+        what: What was done, in words.
+        source: What the items come from, in words.
+
+    Raises:
+        ClickException: Something was kept.
+    """
     counts = ", ".join(f"{count} {outcome.value}" for outcome, count in imported.counts.items())
-    say(f"imported {items} items to {place}; versions of specs and credentials: {counts}")
+    say(f"{what}; versions of specs and credentials: {counts}")
     for entry in imported.kept:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-        say(f"kept what is stored of {entry.table.name} with {key}: it is not what the file holds")
+        say(f"kept what is stored of {entry.table.name} with {key}: it is not what {source} holds")
     kept = imported.counts[Outcome.KEPT]
     if kept:
         raise click.ClickException(f"{kept} were not imported: the store holds something else in their place")

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from .. import process, stores
 from ..exceptions import RefusedError
 from ..facade import Database, run
-from ..operations import Failures, Page, Scan, Steps, StoreOperation, Table, Transact
+from ..operations import Failures, Get, Item, Page, Scan, Steps, StoreOperation, Table, Transact
+from ..tables.schema import TABLES
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,11 @@ class Store:
         page: Page = self.run(_ask(scan), name="a scan")
         return page
 
+    def get(self, get: Get) -> Item | None:
+        """Reads an item."""
+        item: Item | None = self.run(_ask(get), name="a read")
+        return item
+
     def transact(self, transaction: Transact) -> Failures:
         """Carries out a transaction."""
         failures: Failures = self.run(_ask(transaction), name="a transaction")
@@ -47,6 +53,20 @@ class Store:
     def run(self, steps: Steps[Result], *, name: str) -> Result:
         """Runs steps, which may stand still as long as a call of the database."""
         return run(steps, self._database.engine, seconds=self._database.deadline, name=name)
+
+    def check_tables(self) -> None:
+        """Checks that the tables are there, where that may be asked: a file is made by the first read.
+
+        Raises:
+            RefusedError: A table is missing.
+        """
+        missing = [
+            table.name
+            for table, description in zip(TABLES, self._describe(TABLES) or (), strict=False)
+            if not description
+        ]
+        if missing:
+            raise RefusedError(f"there is no {' and no '.join(missing)} at {self.place}")
 
     def identity(self, tables: Sequence[Table], *attributes: str) -> str | None:
         """Returns what tells tables from others of their names, or None where they may not be described.
