@@ -6,11 +6,14 @@ The executor is the loop's own, which ends with the loop and is not carried over
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ..deadline import Deadline
 from ..exceptions import RefusedError, UnavailableError
 from ..operations import StoreOperation
+
+_SHORTEST_WAIT: Final = 0.1
+"""Seconds in which a free thread finds that the deadline is over, and says so better."""
 
 Result = TypeVar("Result")
 
@@ -65,13 +68,14 @@ class ThreadedEngine:
         import asyncio
 
         work = asyncio.get_running_loop().run_in_executor(None, self._execute, operation, deadline)
-        # Again, because the engine's progress may start the deadline anew.
-        while not work.done() and deadline.attempt_seconds() > 0:
-            await asyncio.wait([work], timeout=deadline.attempt_seconds())
-        if not work.done():
-            work.cancel()
-            raise UnavailableError(f"no thread of the loop's executor was done with it in {deadline.elapsed():.1f} s")
-        return work.result()
+        while True:
+            await asyncio.wait([work], timeout=max(_SHORTEST_WAIT, deadline.attempt_seconds()))
+            if work.done():
+                return work.result()
+            # Its progress may have started the deadline anew.
+            if deadline.attempt_seconds() <= 0:
+                work.cancel()
+                raise UnavailableError(f"no thread of the loop's executor was done in {deadline.elapsed():.1f} s")
 
     async def aclose(self) -> None:
         """Closes the engine; the next operation opens another."""
