@@ -26,6 +26,7 @@ class Environment:
 
 
 PACKAGE = Environment("package", (str(CHECKOUT),))
+PACKAGE_TEST = Environment("package-test", (f"{CHECKOUT}[test]",))
 BOTO3 = Environment("boto3", ("boto3",))
 VERSION_4 = Environment("version4", ("open-alchemy.package-database==4.0.1", "pynamodb<6"))
 AIODYNAMO = Environment("aiodynamo", ("aiodynamo", "aiohttp"))

@@ -31,6 +31,9 @@ Run: TypeAlias = Callable[[Command], int]
 INDEXES: Final = {"pypi": PYPI, "testpypi": TEST_PYPI}
 PRODUCTION_TESTS: Final = ROOT / "tests" / "production"
 
+_KEPT: Final = ("PIP_CERT", "PIP_PROXY")
+_LEFT_OUT: Final = ("PIP_", "PYTHON", "PYTEST_", "PACKAGE_DATABASE_URL", "ACTIONS_", "GITHUB_")
+
 # Seconds, about ten minutes in all: a new version is on the pages that pip reads once their caches have expired.
 PAUSES: Final = (5, 10, 20, 40, 80, 160, 300)
 
@@ -58,14 +61,12 @@ def install_commands(python: Path, requirement: str, *, index: str, dependencies
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment variables for pip and pytest: without what would lead them elsewhere.
 
-    A setting of pip could add an index, and one of Python or pytest could put the repository before what is installed.
-    How the network is reached stays.
+    A setting of pip could add an index, one of Python or pytest could put the repository before what is installed, and
+    ``PACKAGE_DATABASE_URL`` names another store than the deployed tables. How the network is reached stays. Nor is
+    anything of the workflow handed on: with ``ACTIONS_ID_TOKEN_REQUEST_TOKEN`` what is tested could ask GitHub for a
+    token of its own.
     """
-    kept = {
-        name: value
-        for name, value in variables.items()
-        if name in ("PIP_CERT", "PIP_PROXY") or not name.startswith(("PIP_", "PYTHON", "PYTEST_"))
-    }
+    kept = {name: value for name, value in variables.items() if name in _KEPT or not name.startswith(_LEFT_OUT)}
     # pip reads no configuration file at all where this is the null device (pip's documentation, "Configuration").
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "STAGE": "PROD"}
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import calls, cold, growth, savings, stages, throughput
+from . import calls, cold, growth, savings, sqlite, stages, throughput
 
-SUITES = (calls.SUITE, throughput.SUITE, cold.SUITE, growth.SUITE, savings.SUITE, stages.SUITE)
+SUITES = (calls.SUITE, throughput.SUITE, cold.SUITE, growth.SUITE, savings.SUITE, stages.SUITE, sqlite.SUITE)

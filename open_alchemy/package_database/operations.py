@@ -122,7 +122,8 @@ class Scan:
 
     For operators, who move whole tables in bounded memory: no function of the database asks for it. The order is the
     store's own, but it stays the same, so that a page goes on from another one also in another process, and while items
-    come and go: one that is there all the time is on exactly one page. Each item is read strongly consistent, and
+    come and go: one that is there all the time is on exactly one page. The items of a partition follow each other, in
+    the order of their sort keys (AWS, Core components of Amazon DynamoDB). Each item is read strongly consistent, and
     whole: where an attribute has a value that is no ``Value``, the engine raises ``RefusedError``.
 
     Attributes:

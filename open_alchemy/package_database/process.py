@@ -49,7 +49,8 @@ def get_async() -> AsyncTDatabase:
 
     It is what ``get()`` returns with coroutines for functions: see there for the environment. It opens connections on
     first use, in the running loop, which goes on meanwhile, and serves any number of loops. They are closed when the
-    loop shuts down, or by ``aclose()``. Call it where a program starts: it loads some modules.
+    loop shuts down, or by ``aclose()``; those to a SQLite file, which all loops share, by ``aclose()`` alone. Call it
+    where a program starts: it loads some modules.
 
     Raises:
         ConfigurationError: As ``get()``.

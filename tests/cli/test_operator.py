@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ from open_alchemy.package_database.engines.dynamodb.administration import Admini
 from open_alchemy.package_database.maintenance import export as export_module
 from open_alchemy.package_database.operations import Page, Scan
 from open_alchemy.package_database.tables.imports import MAX_TOGETHER
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, TABLES
 from tests.canary import HASH, SALT, find
+
+ACCOUNTS = ("111111111111", "222222222222")
 
 
 def run(*arguments: str) -> Result:
@@ -69,6 +71,11 @@ def empty(users: int = 2) -> None:
         package_database.get().delete_all(sub=f"u{number}")
 
 
+def header_of(path: Path) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads(path.read_bytes().partition(b"\n")[0])
+    return header
+
+
 stored = pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
 
 
@@ -84,7 +91,7 @@ def test_what_was_exported_is_there_after_an_import(tmp_path: Path, name: str) -
 
     assert contents() == before
     assert exported.stdout == imported.stdout == ""
-    assert f"exported 8 items of all users from http://localhost:8000 to {path}" in exported.stderr
+    assert f"exported 8 items of all users from {Store.configured().place} to {path}" in exported.stderr
     assert f"warning: {path} holds secret key hashes and salts" in exported.stderr
     assert "imported 8 items" in imported.stderr
     assert "6 new, 0 there already, 0 kept" in imported.stderr
@@ -192,6 +199,41 @@ def test_a_full_disk_is_one_line_and_a_failure(tmp_path: Path, monkeypatch: pyte
     assert f"Error: {tmp_path}/all.jsonl cannot be written: No space left on device" in result.stderr
 
 
+LIMITED = """
+import resource, sys
+from open_alchemy.package_database.cli.commands import commands
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+commands(sys.argv[2:])
+"""
+
+
+def run_with_little_room(room: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process whose files can be no larger than so many bytes, as on a disk that is full."""
+    command = [sys.executable, "-c", LIMITED, str(room), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_disk_that_is_really_full_is_one_line_too(tmp_path: Path) -> None:
+    url, path = f"sqlite:///{tmp_path}/a.db", tmp_path / "all.jsonl"
+    with package_database.connect(url) as database:
+        for number in range(100):
+            database.create_update_credentials(
+                sub=f"u{number}", id_="a" * 500, public_key=f"pk{number}", secret_key_hash=b"aA==", salt=b"aA=="
+            )
+
+    # SQLite's own file of shared memory takes 32 KB.
+    exported = run_with_little_room(40_000, "export", "--all", str(path), "--url", url)
+    marks = ("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"), "--write", "--url", url)
+    marked = run_with_little_room(40_000, *marks)
+
+    assert exported.returncode == marked.returncode == 1
+    interrupted, *error = exported.stderr.splitlines()
+    assert interrupted.endswith("the same command goes on after them")
+    assert error == [f"Error: {path} cannot be written: File too large"]
+    assert marked.stderr.splitlines()[1:] == [f"Error: {tmp_path}/marks cannot be written: File too large"]
+
+
 @pytest.mark.parametrize("arguments", [["file"], ["u1", "u2", "file"], ["--all", "u1", "file"]])
 def test_what_to_export_must_be_said(arguments: list[str]) -> None:
     result = run("export", *arguments)
@@ -258,20 +300,74 @@ def test_a_progress_bar_is_shown_on_a_terminal_alone(tmp_path: Path) -> None:
 
 
 @stored
-def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Administration, "describe", lambda *_: {})
+def test_an_upgrade_expects_the_credentials_alone(tmp_path: Path) -> None:
+    fill()
 
-    assert Store.configured().expected_items() is None
+    shown = CliRunner().invoke(
+        commands,
+        ["tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks")],
+        env={"FORCE_COLOR": "1", "TERM": "xterm"},
+    )
+
+    assert re.search(r"reading.*2/2", shown.stderr, re.DOTALL)
 
 
 @stored
-def test_who_may_not_describe_the_tables_can_export(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Administration, "describe", lambda *_: {})
+
+    assert Store.configured().expected_items(TABLES) is None
+
+
+@pytest.fixture
+def _undescribed(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object, table: object) -> None:
         raise RefusedError("no")
 
     monkeypatch.setattr(Administration, "describe", refuse)
 
-    assert Store.configured().expected_items() is None
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    """Exports with a store that goes away after the first page."""
+    first = True
+    read = Store.read
+
+    def fail(self: Store, scan: Scan) -> Page:
+        nonlocal first
+        if not first:
+            raise UnavailableError("the store did not answer")
+        first = False
+        return read(self, scan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read", fail)
+        patch.setattr(export_module, "PAGE_ITEMS", 2)
+        return run("export", *arguments)
+
+
+@stored
+@pytest.mark.usefixtures("_undescribed")
+def test_who_may_not_describe_the_tables_exports_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill()
+    path = tmp_path / "all.jsonl"
+
+    interrupted = interrupt(monkeypatch, "--all", str(path))
+    again = succeed("export", "--all", str(path))
+
+    assert "DescribeTable is refused, so whose tables these are cannot be told" in interrupted.stderr
+    assert f"{path}.part holds 2 items; the same command begins anew" in interrupted.stderr
+    assert "goes on" not in again.stderr
+    assert "exported 8 items" in again.stderr
+    assert header_of(path)["items"] == 8
+
+
+@stored
+@pytest.mark.usefixtures("_undescribed")
+def test_who_may_not_describe_the_tables_upgrades_nothing(tmp_path: Path) -> None:
+    result = run("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"))
+
+    assert result.exit_code == 1
+    assert "DescribeTable of package.credentials is refused: whose table it is cannot be told" in result.stderr
 
 
 @stored
@@ -339,8 +435,93 @@ def client_of(server: str) -> Any:
 
 
 def create(server: str) -> None:
-    for table in (SPECS, CREDENTIALS):
+    for table in TABLES:
         client_of(server).create_table(**create_table(table))
+
+
+@pytest.fixture
+def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], tuple[str, str]]]:
+    """An AWS with the tables in each account: takes on an account, and gives the option that leads there."""
+    with local_server.run(module="tests.infrastructure.aws") as url:
+
+        def enter(account: str) -> tuple[str, str]:
+            session = boto3.session.Session(DUMMY_CREDENTIALS.access_key_id, DUMMY_CREDENTIALS.secret_access_key)
+            assumed = session.client("sts", region_name=DUMMY_REGION, endpoint_url=url).assume_role(
+                RoleArn=f"arn:aws:iam::{account}:role/operator", RoleSessionName="test"
+            )
+            for name, key in (
+                ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+                ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+                ("AWS_SESSION_TOKEN", "SessionToken"),
+            ):
+                monkeypatch.setenv(name, assumed["Credentials"][key])
+            return "--url", url.replace("http:", "dynamodb:")
+
+        for account in ACCOUNTS:
+            succeed("tables", "create", *enter(account))
+        yield enter
+
+
+def publish(*option: str, sub: str, folder: Path) -> None:
+    document = folder / f"{sub}.json"
+    document.write_text('{"openapi": "3.1.0", "info": {"title": "a", "version": "1"}}')
+    succeed("publish", str(document), "--sub", sub, *option)
+
+
+def test_an_export_does_not_go_on_with_the_tables_of_another_account(
+    tmp_path: Path, accounts: Callable[[str], tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "all.jsonl"
+    for account in ACCOUNTS:
+        publish(*accounts(account), sub=f"of-{account}", folder=tmp_path)
+    first, second = ACCOUNTS
+
+    interrupted = interrupt(monkeypatch, "--all", str(path), *accounts(first))
+    refused = run("export", "--all", str(path), *accounts(second))
+    succeed("export", "--all", str(path), *accounts(first))
+
+    assert "holds 2 items; the same command goes on after them" in interrupted.stderr
+    assert refused.exit_code == 2
+    assert f"{path}.part is the beginning of another export" in refused.stderr
+    assert second not in path.read_text()
+
+
+def test_marks_are_of_one_account(tmp_path: Path, accounts: Callable[[str], tuple[str, str]]) -> None:
+    upgrade = ("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"), "--write")
+    first, second = ACCOUNTS
+    credentials = {"sub": "u", "id": "1", "public_key": "pk", "secret_key_hash": b"aA==", "salt": b"aA=="}
+    option = accounts(first)
+    server = option[1].replace("dynamodb:", "http:")
+    resource = boto3.session.Session().resource("dynamodb", region_name=DUMMY_REGION, endpoint_url=server)
+    resource.Table("package.credentials").put_item(Item=credentials)
+    succeed(*upgrade, *option)
+
+    refused = run(*upgrade, *accounts(second))
+
+    assert refused.exit_code == 2
+    assert "holds no marks of this upgrade of this table" in refused.stderr
+
+
+@stored
+def test_an_export_does_not_go_on_with_a_table_that_was_created_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(1)
+    describe = Administration.describe
+
+    def describe_as(table_id: str) -> None:
+        # moto's tables have no TableId.
+        monkeypatch.setattr(
+            Administration, "describe", lambda self, table: {**(describe(self, table) or {}), "TableId": table_id}
+        )
+
+    describe_as("old")
+    interrupt(monkeypatch, "--all", str(tmp_path / "all.jsonl"))
+    describe_as("new")
+    refused = run("export", "--all", str(tmp_path / "all.jsonl"))
+
+    assert refused.exit_code == 2
+    assert "is the beginning of another export" in refused.stderr
 
 
 def test_tables_that_are_as_they_must_be_are_described_without_a_word(server: str) -> None:
@@ -388,13 +569,22 @@ def test_a_production_table_must_be_protected(server: str) -> None:
     bare = describe_in_production(server)
     client = client_of(server)
     for table in (SPECS, CREDENTIALS):
-        client.update_table(TableName=table.name, DeletionProtectionEnabled=True)
+        # moto takes an encryption on creation alone.
+        client.delete_table(TableName=table.name)
+        encryption = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/aws/dynamodb"}
+        client.create_table(**create_table(table), SSESpecification=encryption, DeletionProtectionEnabled=True)
         client.update_continuous_backups(
             TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
     protected = describe_in_production(server)
+    expiry = {"Enabled": True, "AttributeName": "updated_at"}
+    client.update_time_to_live(TableName="package.specs", TimeToLiveSpecification=expiry)
+    expiring = describe_in_production(server)
 
     assert bare.returncode == 1
     assert bare.stderr.count("it has no point-in-time recovery") == 2
     assert bare.stderr.count("it has no deletion protection") == 2
+    assert bare.stderr.count("it is not encrypted with a key of AWS KMS") == 2
     assert (protected.returncode, protected.stderr) == (0, "")
+    assert expiring.returncode == 1
+    assert "package.specs: it deletes items whose updated_at has passed (time to live)\n" in expiring.stderr

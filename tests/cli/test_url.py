@@ -45,8 +45,8 @@ def without_url(command: click.Command, name: str) -> list[str]:
     return [] if any("--url" in parameter.opts for parameter in command.params) else [name]
 
 
-def test_every_command_takes_a_url_but_the_one_that_makes_a_store() -> None:
-    assert without_url(commands, "") == ["serve"]
+def test_every_command_takes_a_url_but_those_that_take_no_store_or_two() -> None:
+    assert without_url(commands, "") == ["serve", "copy"]
 
 
 def test_what_is_published_at_a_url_is_found_there(url: str) -> None:

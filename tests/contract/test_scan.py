@@ -57,6 +57,17 @@ def test_pages_have_every_item_of_one_table_once(database: TDatabase, limit: int
     assert found == keys(database, CREDENTIALS, 7), "the order does not depend on the pages"
 
 
+def test_the_items_of_a_partition_follow_each_other_in_the_order_of_their_sort_keys(database: TDatabase) -> None:
+    for number in (2, 0, 1):
+        for sub in ("u2", "u1", "u3"):
+            store_credentials(database, number, sub=sub)
+
+    found = [(key["sub"], key["id"]) for key in keys(database, CREDENTIALS, 2)]
+
+    subs = list(dict.fromkeys(sub for sub, _ in found))
+    assert found == [(sub, f"é{number}") for sub in subs for number in range(3)]
+
+
 def test_a_partition_is_read_alone(database: TDatabase) -> None:
     for number in range(3):
         store_credentials(database, number, sub="u1")

@@ -53,6 +53,7 @@ def test_no_setting_of_the_caller_leads_elsewhere() -> None:
         "PIP_CONFIG_FILE": "/home/me/pip.conf",
         "PYTHONPATH": "/repository",
         "PYTEST_ADDOPTS": "--rootdir=/repository",
+        "PACKAGE_DATABASE_URL": "sqlite:///elsewhere.db",
         "STAGE": "TEST",
     }
 
@@ -64,6 +65,17 @@ def test_no_setting_of_the_caller_leads_elsewhere() -> None:
         "PIP_CONFIG_FILE": os.devnull,
         "STAGE": "PROD",
     }
+
+
+def test_what_is_tested_can_ask_github_for_no_token() -> None:
+    variables = {
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": "https://example.org/token",
+        "GITHUB_ENV": "/home/runner/env",
+        "AWS_SESSION_TOKEN": "session",
+    }
+
+    assert released.environment(variables).keys() == {"AWS_SESSION_TOKEN", "PIP_CONFIG_FILE", "STAGE"}
 
 
 @pytest.mark.parametrize(

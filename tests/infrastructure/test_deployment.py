@@ -182,6 +182,19 @@ def test_a_production_test_fails_where_it_is_named_and_the_stage_is_not_prod(tmp
     assert "nothing is tested, because STAGE is not PROD" in finished.stdout
 
 
+def test_the_production_tests_test_no_other_store(tmp_path: Path) -> None:
+    """Without the plugin of the package, ``get()`` would open it."""
+    url = f"sqlite:///{tmp_path}/other.db"
+
+    finished = run_production_tests(
+        tmp_path, STAGE="PROD", AWS_REGION=REGION, PACKAGE_DATABASE_URL=url, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+    )
+
+    assert finished.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "3 errors" in finished.stdout
+    assert "nothing is tested, because PACKAGE_DATABASE_URL is set: it names another store" in finished.stdout
+
+
 def test_the_production_tests_call_every_function() -> None:
     tree = ast.parse((PRODUCTION / "test_production.py").read_text(encoding="utf-8"))
 

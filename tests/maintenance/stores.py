@@ -9,7 +9,7 @@ from typing import Any
 from open_alchemy.package_database.facade import run
 from open_alchemy.package_database.maintenance.export import open_part, pages
 from open_alchemy.package_database.maintenance.export_file import open_export
-from open_alchemy.package_database.maintenance.imports import Imported, import_file
+from open_alchemy.package_database.maintenance.imports import Imported, import_entries
 from open_alchemy.package_database.operations import Item, Page, Scan, Steps
 from open_alchemy.package_database.secret import Secret
 from open_alchemy.package_database.tables.schema import CREDENTIALS
@@ -83,6 +83,6 @@ def export(
 def import_(path: Path, store: MemoryStore) -> Imported:
     with open_export(path) as file:
         file.verify(lambda _: None)
-        return import_file(
-            file, lambda steps: run(steps, MemoryEngine(store), seconds=5, name="an import"), lambda _: None
+        return import_entries(
+            file.entries(), lambda steps: run(steps, MemoryEngine(store), seconds=5, name="an import"), lambda _: None
         )

@@ -19,7 +19,7 @@ from open_alchemy.package_database import RefusedError, ValidationError
 from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.maintenance.export import open_part, pages
 from open_alchemy.package_database.maintenance.export_file import open_export
-from open_alchemy.package_database.maintenance.imports import import_file
+from open_alchemy.package_database.maintenance.imports import import_entries
 from open_alchemy.package_database.operations import Item, Operation, Page, Scan, Stamp, Stamped
 from open_alchemy.package_database.tables.imports import MAX_TOGETHER, Outcome
 from open_alchemy.package_database.tables.schema import SPECS
@@ -148,6 +148,31 @@ def test_an_export_that_was_cut_at_any_byte_goes_on(tmp_path: Path) -> None:
         assert path.read_bytes() == expected
 
 
+@pytest.mark.parametrize("is_in_place", [False, True], ids=["before the export is in place", "after"])
+def test_an_export_that_was_complete_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_in_place: bool
+) -> None:
+    store, path = filled(1), tmp_path / "all.jsonl"
+    replace = Path.replace
+
+    def stop(self: Path, target: Path) -> None:
+        if is_in_place:
+            replace(self, target)
+        raise Interruption
+
+    with monkeypatch.context() as patch, pytest.raises(Interruption):
+        patch.setattr(Path, "replace", stop)
+        export(store, path)
+    assert path.exists() == is_in_place
+    changed = credentials("u0", secret=b"changed")
+    put(store, changed)
+
+    export(store, path, replace=True)
+
+    assert changed in items_of(path)
+    assert len(items_of(path)) == 4
+
+
 def test_a_line_that_was_cut_leaves_no_trace_where_its_item_is_gone(tmp_path: Path) -> None:
     store, path, part = filled(1), tmp_path / "all.jsonl", tmp_path / "all.jsonl.part"
     with pytest.raises(Interruption):
@@ -165,8 +190,22 @@ def test_an_export_does_not_go_on_from_another(tmp_path: Path, difference: dict[
     with pytest.raises(Interruption):
         export(filled(), tmp_path / "all.jsonl", fail_at=2)
 
-    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is the beginning of another export"):
+    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is the beginning of another export, or none"):
         export(filled(), tmp_path / "all.jsonl", **difference)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("identity", ["here", None])
+@pytest.mark.parametrize("content", [b"my only copy, in one line", b"old\rline ends\nand more", b"\n"])
+def test_a_file_that_is_no_part_is_left(tmp_path: Path, content: bytes, identity: str | None) -> None:
+    part = tmp_path / "all.jsonl.part"
+    part.write_bytes(content)
+
+    with (
+        pytest.raises(ValidationError, match="is the beginning of another export, or none"),
+        open_part(tmp_path / "all.jsonl", None, identity, replace=False),
+    ):
+        pass
+    assert part.read_bytes() == content
 
 
 def test_a_damaged_part_is_refused_by_its_line(tmp_path: Path) -> None:
@@ -310,8 +349,10 @@ def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
     ("header", "message"),
     [
         ({"schema_version": 6}, "the schema version 6, and this package reads 5: use a newer package"),
-        ({"schema_version": 4}, "its header is damaged"),
-        ({"schema_version": "5"}, "its header is damaged"),
+        ({"schema_version": 4}, "it has the schema version 4, and this package reads 5"),
+        ({"schema_version": "5"}, "it has the schema version '5', and this package reads 5"),
+        ({"schema_version": None}, "it has the schema version None, and this package reads 5"),
+        ({"schema_version": True}, "it has the schema version True, and this package reads 5"),
         ({"sub": 7}, "its header is damaged"),
         ({"items": "many"}, "its header is damaged"),
         ({"items": 2}, "holds 1 items and its header says 2: it is cut short or damaged"),
@@ -467,7 +508,7 @@ def peak(path: Path, count: int) -> int:
         part.finish(path)
     with open_export(path) as file:
         assert file.verify(lambda _: None).items == count
-        import_file(file, lambda steps: drive(steps, answer), lambda _: None)
+        import_entries(file.entries(), lambda steps: drive(steps, answer), lambda _: None)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most

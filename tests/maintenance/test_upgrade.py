@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database import ConflictError, ValidationError
+from open_alchemy.package_database import ConflictError, RefusedError, ValidationError
 from open_alchemy.package_database.facade import run
 from open_alchemy.package_database.maintenance.marks import Marks
 from open_alchemy.package_database.maintenance.upgrade import State, check_one_form, survey, upgrade
@@ -214,6 +214,23 @@ def test_credentials_that_are_gone_stay_gone(tmp_path: Path) -> None:
     assert store.items == {}
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"salt": None}, "salt is missing"), ({"secret_key_hash": HASH.decode()}, "secret_key_hash must be bytes")],
+)
+def test_an_item_that_is_no_credentials_is_named_before_anything_is_written(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    store, marks = stored(text(RAW), 1), Marks(tmp_path / "marks", "here")
+    odd = {name: value for name, value in {**credentials("odd"), **change}.items() if value is not None}
+    put(store, odd)
+
+    with pytest.raises(RefusedError, match=f"package.credentials with sub 'odd', id '1' is .*: {message}") as caught:
+        survey(reader(store), marks, None, lambda _: None)
+
+    assert find(str(caught.value)) == []
+
+
 def test_two_forms_are_not_told_apart_by_guessing() -> None:
     store = stored(text(HEX), 2)
     put(store, credentials("new", secret=HEX[0], salt=HEX[1]))
@@ -228,7 +245,9 @@ def test_two_forms_are_not_told_apart_by_guessing() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"hello\n", "holds no marks of this upgrade of this store"),
+        (b"hello\n", "holds no marks of this upgrade of this table"),
+        (b"my only copy, in one line", "holds no marks of this upgrade of this table"),
+        (b"a text of\rold line ends\nand more", "holds no marks of this upgrade of this table"),
         (b"{title}{}\n", "line 2: it is no mark"),
         (b'{title}{"sub": "u", "id": "1", "before": "x", "after": ""}\n', "line 2: it is no mark"),
         (b"{title}[]\n", "line 2: it is no mark"),
@@ -238,16 +257,18 @@ def test_a_file_that_holds_no_marks_is_refused(tmp_path: Path, content: bytes, m
     path = tmp_path / "marks"
     with Marks(path, "here").opened():
         pass
-    path.write_bytes(content.replace(b"{title}", path.read_bytes()))
+    foreign = content.replace(b"{title}", path.read_bytes())
+    path.write_bytes(foreign)
 
-    with pytest.raises(ValidationError, match=message):
-        Marks(path, "here")
+    with pytest.raises(ValidationError, match=message), Marks(path, "here").opened():
+        pass
+    assert path.read_bytes() == foreign
 
 
-def test_marks_of_another_store_are_refused(tmp_path: Path) -> None:
+def test_marks_of_another_table_are_refused(tmp_path: Path) -> None:
     run_upgrade(stored(text(RAW)), tmp_path / "marks")
 
-    with pytest.raises(ValidationError, match="holds no marks of this upgrade of this store"):
+    with pytest.raises(ValidationError, match="holds no marks of this upgrade of this table"):
         Marks(tmp_path / "marks", "elsewhere")
 
 

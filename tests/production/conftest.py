@@ -16,7 +16,17 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
 
+
+def _obstacle() -> str | None:
+    """Returns why ``get()`` would not open the deployed tables, if it would not."""
+    if os.environ.get("STAGE") != "PROD":
+        return "STAGE is not PROD"
+    # The package's plugin lets it count for nothing; where that is not loaded, it is what would be tested.
+    return "PACKAGE_DATABASE_URL is set: it names another store" if os.environ.get("PACKAGE_DATABASE_URL") else None
+
+
 _IS_PROD = os.environ.get("STAGE") == "PROD"
+_OBSTACLE = _obstacle()
 
 collect_ignore_glob = [] if _IS_PROD else ["test_*.py"]
 
@@ -32,8 +42,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _subject() -> str:
     """Returns which version of the package is tested, from which folder, and against which DynamoDB."""
-    if not _IS_PROD:
-        return "nothing is tested, because STAGE is not PROD"
+    if _OBSTACLE is not None:
+        return f"nothing is tested, because {_OBSTACLE}"
     version = metadata.version("open-alchemy.package-database")
     folder = Path(package_database.__file__).parent
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "of the AWS profile"
@@ -43,7 +53,7 @@ def _subject() -> str:
 
 @pytest.fixture
 def database() -> TDatabase:
-    if not _IS_PROD:
+    if _OBSTACLE is not None:
         # A file that is named on the command line is not left out.
         pytest.fail(_subject(), pytrace=False)
     return package_database.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -24,8 +25,10 @@ from open_alchemy.package_database.operations import (
     Get,
     Item,
     Missing,
+    Page,
     Put,
     Query,
+    Scan,
     StoreOperation,
     Table,
     Transact,
@@ -118,6 +121,16 @@ def queries(draw: st.DrawFn) -> Query:
     return Query(table, draw(partitions), prefix, index)
 
 
+@st.composite
+def scans(draw: st.DrawFn) -> Scan:
+    table = draw(tables)
+    partition = draw(st.none() | partitions)
+    after = draw(st.none() | items(table).map(table.key_of))
+    if after is not None and partition is not None:
+        after = {**after, table.partition_key: partition}
+    return Scan(table, draw(st.sampled_from([1, 2, 100])), after, partition)
+
+
 class SQLiteMachine(RuleBasedStateMachine):
     """Any operations, on both."""
 
@@ -137,6 +150,13 @@ class SQLiteMachine(RuleBasedStateMachine):
     @rule(query=queries())
     def query(self, query: Query) -> None:
         self.ask(query)
+
+    @rule(scan=scans())
+    def scan(self, scan: Scan) -> None:
+        one_more: Page = self.model.execute(replace(scan, limit=scan.limit + 1), Deadline(60))
+        items = one_more.items[: scan.limit]
+        after = scan.table.key_of(items[-1]) if one_more.items[scan.limit :] else None
+        assert self.engine.execute(scan, Deadline(60)) == Page(items, after)
 
     @rule(data=st.data(), table=tables)
     def get(self, data: st.DataObject, table: Table) -> None:

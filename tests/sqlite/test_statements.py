@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.engines.sqlite import statements
 from open_alchemy.package_database.operations import (
     Check,
@@ -16,10 +17,13 @@ from open_alchemy.package_database.operations import (
     DeleteMany,
     Get,
     Item,
+    Key,
     Missing,
     Put,
     Query,
+    Scan,
     StoreOperation,
+    Table,
     Transact,
 )
 from open_alchemy.package_database.secret import Secret
@@ -69,6 +73,38 @@ def test_a_query_of_an_index_without_a_sort_key_has_the_order_of_the_table() -> 
 
     assert text.endswith('WHERE "public_key" = ? ORDER BY "sub", "id"')
     assert parameters == ("pk",)
+
+
+SPEC_KEY = {"sub": "u1", "updated_at_id": "latest#a"}
+
+
+@pytest.mark.parametrize(
+    ("after", "partition", "bounds", "expected"),
+    [
+        (None, None, "", ()),
+        (KEY, None, 'WHERE ("sub", "id") > (?, ?) ', ("u1", "1")),
+        (None, "u1", 'WHERE "sub" = ? ', ("u1",)),
+        (KEY, "u1", 'WHERE "sub" = ? AND "id" > ? ', ("u1", "1")),
+    ],
+)
+def test_a_page_of_a_scan_is_a_range_of_the_primary_key_and_one_item_more(
+    after: Key | None, partition: str | None, bounds: str, expected: tuple[str, ...]
+) -> None:
+    text, parameters = statements.scan(Scan(CREDENTIALS, 10, after, partition))
+
+    assert text == f'SELECT {COLUMNS} FROM "package.credentials" {bounds}ORDER BY "sub", "id" LIMIT ?'  # noqa: S608 (constants)
+    assert parameters == (*expected, 11)
+
+
+def test_an_attribute_without_a_column_is_refused_and_not_left_out() -> None:
+    put = Put(CREDENTIALS, {**ITEM, "color": "canary", "age": 3})
+
+    with pytest.raises(RefusedError) as caught:
+        statements.write(put)
+
+    assert str(caught.value) == (
+        "the item of package.credentials with sub 'u1', id '1' has attributes without a column: 'age', 'color'"
+    )
 
 
 def test_a_put_replaces_the_whole_item() -> None:
@@ -131,18 +167,45 @@ QUERIES: list[StoreOperation] = [
     Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT),
     Query(CREDENTIALS, "u1"),
     Query(CREDENTIALS, "pk", index=PUBLIC_KEY),
+    Scan(SPECS, 10, SPEC_KEY),
+    Scan(CREDENTIALS, 10, KEY),
+    Scan(SPECS, 10, partition="u1"),
+    Scan(CREDENTIALS, 10, KEY, partition="u1"),
 ]
 
 
-@pytest.mark.parametrize("operation", QUERIES)
-def test_every_read_is_found_and_sorted_by_an_index(operation: StoreOperation) -> None:
+def plan_of(operation: StoreOperation) -> list[str]:
+    """Returns the steps that SQLite takes for a read."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for table in TABLES:
             for statement in statements.create_table(table):
                 connection.execute(statement)
-
         (text,) = statements.texts(operation)
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", ["x"] * text.count("?")).fetchall()
+        found = connection.execute(f"EXPLAIN QUERY PLAN {text}", [0] * text.count("?")).fetchall()
+    return [detail for *_, detail in found]
 
-    assert len(plan) == 1
-    assert plan[0][3].startswith("SEARCH")
+
+@pytest.mark.parametrize("operation", QUERIES)
+def test_every_read_is_found_and_sorted_by_an_index(operation: StoreOperation) -> None:
+    (step,) = plan_of(operation)
+
+    assert step.startswith("SEARCH")
+
+
+@pytest.mark.parametrize(
+    ("operation", "found_by"),
+    [
+        (Scan(SPECS, 10, SPEC_KEY), "PRIMARY KEY ((sub,updated_at_id)>(?,?))"),
+        (Scan(SPECS, 10, SPEC_KEY, partition="u1"), "PRIMARY KEY (sub=? AND updated_at_id>?)"),
+        (Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT), "(sub=? AND id_updated_at>? AND id_updated_at<?)"),
+        (Query(CREDENTIALS, "pk", index=PUBLIC_KEY), "(public_key=?)"),
+    ],
+)
+def test_a_read_begins_and_ends_where_its_items_are(operation: StoreOperation, found_by: str) -> None:
+    assert plan_of(operation)[0].endswith(found_by)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_first_page_of_a_scan_is_read_in_the_order_of_the_keys(table: Table) -> None:
+    # Without a step that sorts, the limit ends it after the page.
+    assert plan_of(Scan(table, 10)) == [f"SCAN {table.name}"]

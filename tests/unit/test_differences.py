@@ -31,6 +31,7 @@ def described(table: Table) -> Description:
         "TableStatus": "ACTIVE",
         "BillingModeSummary": {"BillingMode": request.pop("BillingMode")},
         "DeletionProtectionEnabled": True,
+        "SSEDescription": {"Status": "ENABLED", "SSEType": "KMS"},
     }
 
 
@@ -150,7 +151,7 @@ RECOVERED = {"PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "EN
 
 
 def test_a_production_table_lacks_nothing() -> None:
-    assert production_differences(described(SPECS), RECOVERED) == []
+    assert production_differences(described(SPECS), RECOVERED, {"TimeToLiveStatus": "DISABLED"}) == []
 
 
 def without_protection() -> Iterator[tuple[Description, Description, str]]:
@@ -160,15 +161,28 @@ def without_protection() -> Iterator[tuple[Description, Description, str]]:
     yield table | {"DeletionProtectionEnabled": False}, RECOVERED, "it has no deletion protection"
     unsaid = {name: value for name, value in table.items() if name != "DeletionProtectionEnabled"}
     yield unsaid, RECOVERED, "it has no deletion protection"
+    yield table | {"SSEDescription": {"Status": "DISABLED"}}, RECOVERED, "it is not encrypted with a key of AWS KMS"
+    # DynamoDB leaves it out of a table that it encrypts with a key of its own (AWS, TableDescription).
+    plain = {name: value for name, value in table.items() if name != "SSEDescription"}
+    yield plain, RECOVERED, "it is not encrypted with a key of AWS KMS"
     yield table | {"BillingModeSummary": {"BillingMode": "PROVISIONED"}}, RECOVERED, "its billing is not on-demand"
     # DynamoDB leaves it out of a table that was always provisioned (AWS, TableDescription).
     provisioned = {name: value for name, value in table.items() if name != "BillingModeSummary"}
     yield provisioned, RECOVERED, "its billing is not on-demand"
 
 
+@pytest.mark.parametrize("status", ["ENABLED", "ENABLING"])
+def test_a_table_that_lets_items_expire_is_named(status: str) -> None:
+    expiry = {"TimeToLiveStatus": status, "AttributeName": "updated_at"}
+
+    assert production_differences(described(SPECS), RECOVERED, expiry) == [
+        "it deletes items whose updated_at has passed (time to live)"
+    ]
+
+
 @pytest.mark.parametrize(("description", "backups", "expected"), list(without_protection()))
 def test_what_production_lacks_is_named(description: Description, backups: Description, expected: str) -> None:
-    assert production_differences(description, backups) == [expected]
+    assert production_differences(description, backups, {}) == [expected]
 
 
 def test_keys_and_indexes_are_read_from_a_description() -> None:

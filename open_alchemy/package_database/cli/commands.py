@@ -17,6 +17,7 @@ from ..engines.dynamodb.administration import Administration
 from ..engines.dynamodb.engine import DynamoDBEngine
 from ..tables.schema import TABLES
 from . import openapi
+from .copying import copy_command
 from .export import export_command, import_command
 from .group import Commands
 from .show import json_option, show
@@ -121,5 +122,5 @@ def _show_specs(found: Sequence[TSpecInfo], *, as_json: bool) -> None:
     show([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
 
 
-for _command in (export_command, import_command, tables):
+for _command in (copy_command, export_command, import_command, tables):
     commands.add_command(_command)

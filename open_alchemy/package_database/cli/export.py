@@ -9,10 +9,11 @@ import click
 from ..arguments import check
 from ..maintenance.export import Part, open_part, pages
 from ..maintenance.export_file import open_export
-from ..maintenance.imports import Imported, import_file
+from ..maintenance.imports import Imported, import_entries
 from ..tables.imports import Outcome
+from ..tables.schema import TABLES
 from .group import UrlCommand
-from .show import moment, progress, say
+from .show import moment, progress, say, telling_os_errors
 from .store import Store
 
 
@@ -33,7 +34,10 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
         check({"sub": sub})
     file = Path(what[-1])
     store = Store.configured()
-    with open_part(file, sub, store.place, replace=force) as part:
+    identity = store.identity(TABLES, "TableArn", "TableId")
+    if identity is None:
+        say("DescribeTable is refused, so whose tables these are cannot be told: an interrupted export begins anew")
+    with telling_os_errors(file), open_part(file, sub, identity, replace=force) as part:
         _write(part, store, file, sub)
     say(f"exported {part.items} items of {'all users' if is_all else sub} from {store.place} to {file}")
     say(f"warning: {file} holds secret key hashes and salts: keep it as safe as the tables")
@@ -46,16 +50,17 @@ def _write(part: Part, store: Store, file: Path, sub: str | None) -> None:
             f"{moment(part.written)}; to begin anew, delete that file first"
         )
     try:
-        with progress("exporting", store.expected_items() if sub is None else None) as advance:
+        with progress("exporting", store.expected_items(TABLES) if sub is None else None) as advance:
             advance(part.items)
             for entries in pages(store.read, sub, part.last):
                 part.add(entries)
                 advance(len(entries))
         part.finish(file)
-    except BaseException as error:
-        say(f"interrupted: {file}.part holds {part.items} items; the same command goes on after them")
-        if isinstance(error, OSError):
-            raise click.ClickException(f"{file} cannot be written: {error.strerror}") from error
+    except BaseException:
+        say(
+            f"interrupted: {file}.part holds {part.items} items; the same command "
+            f"{'goes on after them' if part.is_resumable else 'begins anew'}"
+        )
         raise
 
 
@@ -72,16 +77,26 @@ def import_command(file: Path) -> None:
         with progress("verifying", export.header().items) as advance:
             header = export.verify(advance)
         with progress("importing", header.items) as advance:
-            imported = import_file(export, lambda steps: store.run(steps, name="an import"), advance)
-    _report(imported, header.items, store.place)
+            imported = import_entries(export.entries(), lambda steps: store.run(steps, name="an import"), advance)
+    report(imported, f"imported {header.items} items to {store.place}", "the file")
 
 
-def _report(imported: Imported, items: int, place: str) -> None:
+def report(imported: Imported, what: str, source: str) -> None:
+    """Says what was added and what was kept.
+
+    Args:
+        imported: What it came to.
+        what: What was done, in words.
+        source: What the items come from, in words.
+
+    Raises:
+        ClickException: Something was kept.
+    """
     counts = ", ".join(f"{count} {outcome.value}" for outcome, count in imported.counts.items())
-    say(f"imported {items} items to {place}; versions of specs and credentials: {counts}")
+    say(f"{what}; versions of specs and credentials: {counts}")
     for entry in imported.kept:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-        say(f"kept what is stored of {entry.table.name} with {key}: it is not what the file holds")
+        say(f"kept what is stored of {entry.table.name} with {key}: it is not what {source} holds")
     kept = imported.counts[Outcome.KEPT]
     if kept:
         raise click.ClickException(f"{kept} were not imported: the store holds something else in their place")

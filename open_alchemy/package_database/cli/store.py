@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from .. import process, stores
-from ..exceptions import BaseError
+from ..exceptions import RefusedError
 from ..facade import Database, run
-from ..operations import Failures, Page, Scan, Steps, StoreOperation, Transact
+from ..operations import Failures, Get, Item, Page, Scan, Steps, StoreOperation, Table, Transact
 from ..tables.schema import TABLES
 
 Result = TypeVar("Result")
@@ -39,6 +40,11 @@ class Store:
         page: Page = self.run(_ask(scan), name="a scan")
         return page
 
+    def get(self, get: Get) -> Item | None:
+        """Reads an item."""
+        item: Item | None = self.run(_ask(get), name="a read")
+        return item
+
     def transact(self, transaction: Transact) -> Failures:
         """Carries out a transaction."""
         failures: Failures = self.run(_ask(transaction), name="a transaction")
@@ -48,17 +54,48 @@ class Store:
         """Runs steps, which may stand still as long as a call of the database."""
         return run(steps, self._database.engine, seconds=self._database.deadline, name=name)
 
-    def expected_items(self) -> int | None:
-        """Returns about how many items the tables hold, or None where the store does not say.
+    def check_tables(self) -> None:
+        """Checks that the tables are there, where that may be asked: a file is made by the first read.
+
+        Raises:
+            RefusedError: A table is missing.
+        """
+        missing = [
+            table.name
+            for table, description in zip(TABLES, self._describe(TABLES) or (), strict=False)
+            if not description
+        ]
+        if missing:
+            raise RefusedError(f"there is no {' and no '.join(missing)} at {self.place}")
+
+    def identity(self, tables: Sequence[Table], *attributes: str) -> str | None:
+        """Returns what tells tables from others of their names, or None where they may not be described.
+
+        Args:
+            tables: The tables.
+            attributes: Of their descriptions: ``TableArn`` names the account and the region, and ``TableId`` is another
+                for a table that was deleted and created again (AWS, TableDescription). A store that has none of them is
+                what its place says.
+        """
+        descriptions = self._describe(tables)
+        if descriptions is None:
+            return None
+        found = [str(each[name]) for each in descriptions for name in attributes if name in each]
+        return ", ".join([self.place, *found])
+
+    def expected_items(self, tables: Sequence[Table]) -> int | None:
+        """Returns about how many items tables hold, or None where the store does not say.
 
         DynamoDB counts every six hours (AWS, DescribeTable, ItemCount).
         """
+        return sum(description.get("ItemCount", 0) for description in self._describe(tables) or ()) or None
+
+    def _describe(self, tables: Sequence[Table]) -> list[stores.Description] | None:
         try:
-            descriptions = [self.administration.describe(table) or {} for table in TABLES]
-        except BaseError:
+            return [self.administration.describe(table) or {} for table in tables]
+        except RefusedError:
             # Who may read may not be allowed to describe.
             return None
-        return sum(description.get("ItemCount", 0) for description in descriptions) or None
 
 
 def _ask(operation: StoreOperation) -> Steps[Any]:

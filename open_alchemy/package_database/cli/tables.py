@@ -9,13 +9,14 @@ import click
 
 from .. import process, stores
 from ..arguments import check
+from ..exceptions import RefusedError
 from ..maintenance.marks import Marks
 from ..maintenance.upgrade import State, check_one_form, survey, upgrade
 from ..operations import Table
 from ..stores import Administration, Description
 from ..tables.schema import CREDENTIALS, TABLES
 from .group import Commands
-from .show import json_option, progress, say, show
+from .show import json_option, progress, say, show, telling_os_errors
 from .store import Store
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
@@ -48,7 +49,8 @@ def create_tables() -> None:
 def describe_tables(*, as_json: bool) -> None:
     """Show the tables, and how they differ from what they must be; exit with 1 where they do.
 
-    With STAGE=PROD they must have point-in-time recovery, deletion protection and on-demand billing too.
+    With STAGE=PROD they must have point-in-time recovery, deletion protection, on-demand billing and encryption with a
+    key of AWS KMS too, and no time to live.
     """
     administration, place = _administration()
     rows: list[dict[str, Any]] = []
@@ -85,8 +87,8 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     if sub is not None:
         check({"sub": sub})
     store = Store.configured()
-    marks = Marks(marks_file, store.place)
-    with progress("reading", store.expected_items() if sub is None else None) as advance:
+    marks = Marks(marks_file, _identity(store))
+    with progress("reading", store.expected_items([CREDENTIALS]) if sub is None else None) as advance:
         found = survey(store.read, marks, sub, advance)
     for state in State:
         if found[state]:
@@ -96,9 +98,17 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     if not write or not left:
         say(f"nothing was changed; --write rewrites {left} credentials" if left else "there is nothing to rewrite")
         return
-    with marks.opened(), progress("rewriting", found.total()) as advance:
+    with telling_os_errors(marks_file), marks.opened(), progress("rewriting", found.total()) as advance:
         found = upgrade(store.read, store.transact, marks, sub, advance)
     say(f"rewritten, now or before: {found[State.DONE]}; replaced by others since: {found[State.REPLACED]}")
+
+
+def _identity(store: Store) -> str:
+    """Returns what the marks are bound to: a table that was restored is still the one that they are of."""
+    identity = store.identity([CREDENTIALS], "TableArn")
+    if identity is None:
+        raise RefusedError(f"DescribeTable of {CREDENTIALS.name} is refused: whose table it is cannot be told")
+    return identity
 
 
 @tables.command("delete")

@@ -1,26 +1,35 @@
-"""An engine for ``await`` over one that blocks: each operation is carried out in a thread of the loop's executor."""
+"""An engine for ``await`` over one that blocks: each operation is carried out in a thread of the loop's executor.
+
+The executor is the loop's own, which ends with the loop and is not carried over a fork.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from ..deadline import Deadline
+from ..exceptions import RefusedError, UnavailableError
 from ..operations import StoreOperation
+
+_SHORTEST_WAIT: Final = 0.1
+"""Seconds in which a free thread finds that the deadline is over, and says so better."""
+
+Result = TypeVar("Result")
 
 
 class BlockingEngine(Protocol):
-    """What it needs of an engine."""
+    """What it needs of an engine, which many threads may use at once."""
 
     @property
     def attempt_seconds(self) -> float:
         """How long in seconds a request may take once it is begun."""
 
     def prepare(self) -> None:
-        """Loads what the first operation needs."""
+        """Loads what the first operation needs; costs next to nothing when that is done."""
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Carries out an operation and returns its result."""
+        """Carries out an operation and returns its result; raises ``RefusedError`` of code Closed after ``close``."""
 
     def close(self) -> None:
         """Closes what is open."""
@@ -36,7 +45,7 @@ class ThreadedEngine:
     def __init__(self, make_engine: Callable[[], BlockingEngine]) -> None:
         self._make_engine = make_engine
         self._engine = make_engine()
-        self._is_prepared = False
+        self._prepared: BlockingEngine | None = None
 
     @property
     def attempt_seconds(self) -> float:
@@ -45,21 +54,47 @@ class ThreadedEngine:
 
     async def prepare(self) -> None:
         """Prepares the engine in a thread, because that opens files."""
-        if not self._is_prepared:
-            await _in_a_thread(self._engine.prepare)
-            self._is_prepared = True
+        engine = self._engine
+        if self._prepared is not engine:
+            await _in_a_thread(engine.prepare)
+            self._prepared = engine
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Carries out an operation and returns its result; raises what the engine raises."""
-        return await _in_a_thread(self._engine.execute, operation, deadline)
+        """Carries out an operation and returns its result; raises what the engine raises.
+
+        Raises:
+            UnavailableError: No thread of the executor was free until the deadline, or one did not end.
+        """
+        import asyncio
+
+        work = asyncio.get_running_loop().run_in_executor(None, self._execute, operation, deadline)
+        while True:
+            await asyncio.wait([work], timeout=max(_SHORTEST_WAIT, deadline.attempt_seconds()))
+            if work.done():
+                return work.result()
+            # Its progress may have started the deadline anew.
+            if deadline.attempt_seconds() <= 0:
+                work.cancel()
+                raise UnavailableError(f"no thread of the loop's executor was done in {deadline.elapsed():.1f} s")
 
     async def aclose(self) -> None:
         """Closes the engine; the next operation opens another."""
-        closed, self._engine, self._is_prepared = self._engine, self._make_engine(), False
+        closed, self._engine = self._engine, self._make_engine()
         await _in_a_thread(closed.close)
 
+    def _execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Carries out an operation on the engine of now: it may be closed before and meanwhile."""
+        while True:
+            engine = self._engine
+            engine.prepare()
+            try:
+                return engine.execute(operation, deadline)
+            except RefusedError as error:
+                if error.code != "Closed" or engine is self._engine:
+                    raise
 
-async def _in_a_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+
+async def _in_a_thread(function: Callable[[], Result]) -> Result:
     import asyncio
 
-    return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    return await asyncio.get_running_loop().run_in_executor(None, function)

@@ -15,16 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from ..exceptions import RefusedError, ValidationError
+from ..exceptions import ValidationError
 from ..operations import Page, Scan
 from ..secret import Secret
-from ..tables.items import Entry, check_item
+from ..tables.items import Entry, check_stored
 from ..tables.schema import TABLES
 from . import private_files
 from .export_format import Header, decode_entry, encode_entry, encode_header, encode_title
 
 PAGE_ITEMS: Final = 100
 """Items of a page: 40 MB where each is as large as it may be."""
+
+_COMPLETE: Final = b'{"complete":true}\n'
+"""The last line of a part that an export was made of."""
 
 
 def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> Iterator[Sequence[Entry]]:
@@ -53,30 +56,39 @@ class Part:
         written: When it was last written before it was opened, in seconds since the epoch.
         items: How many items it holds.
         last: The last of them.
+        is_resumable: Whether an export can go on after them.
     """
 
-    def __init__(self, file: BinaryIO, path: Path, sub: str | None, place: str) -> None:
+    def __init__(self, file: BinaryIO, path: Path, sub: str | None, identity: str | None) -> None:
         self._file = file
         self._path = path
         self._sub = sub
-        self._title = encode_title(sub, place)
-        self._digest = hashlib.sha256()
+        self._title = encode_title(sub, identity)
+        self.is_resumable = identity is not None
         self.written = os.fstat(file.fileno()).st_mtime
-        self.items = 0
-        self.last: Entry | None = None
+        self._begin()
 
     def resume(self) -> None:
         """Reads what is there, and takes off a last line that was not written whole.
 
+        Where it cannot be told whether what is there is of the same tables, or where it became an export already, it is
+        begun anew.
+
         Raises:
             ValidationError: It is the beginning of another export, or damaged.
         """
-        title = self._file.readline()
-        if title.endswith(b"\n") and title != self._title:
-            raise ValidationError(f"{self._path} is the beginning of another export: finish that, or delete the file")
-        end = self._file.tell() if title == self._title else 0
+        title = self._file.read(len(self._title))
+        # A title that was cut short is a beginning of it; anything else is another export's, or somebody's file.
+        if not self._title.startswith(title):
+            raise ValidationError(
+                f"{self._path} is the beginning of another export, or none: finish that, or delete the file"
+            )
+        end = self._file.tell() if title == self._title and self.is_resumable else 0
         for line in map(Secret, self._file if end else ()):
-            if not line.endswith(b"\n"):
+            if line == _COMPLETE:
+                end = len(self._title)
+                self._begin()
+            if line == _COMPLETE or not line.endswith(b"\n"):
                 break
             self._count(line, self._decode(line))
             end += len(line)
@@ -89,17 +101,10 @@ class Part:
         """Writes a page.
 
         Raises:
-            RefusedError: An item is none that could be imported again.
+            RefusedError: An item is not as it must be, and could not be imported again.
         """
         for entry in entries:
-            try:
-                check_item(entry.table, entry.item)
-            except ValidationError as error:
-                key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-                raise RefusedError(
-                    f"the item of {entry.table.name} with {key} is not as it must be, and could not be imported again: "
-                    f"{error}"
-                ) from error
+            check_stored(entry)
             line = encode_entry(entry)
             self._file.write(line)
             self._count(line, entry)
@@ -121,10 +126,19 @@ class Part:
                 file.write(header)
                 shutil.copyfileobj(self._file, file)
             private_files.save(file)
+        # After a crash before it is deleted, nothing must go on after what an export holds already.
+        self.is_resumable = False
+        self._file.write(_COMPLETE)
+        private_files.save(self._file)
         new.replace(path)
         private_files.save_folder(path)
         self._file.close()
         self._path.unlink()
+
+    def _begin(self) -> None:
+        self._digest = hashlib.sha256()
+        self.items = 0
+        self.last: Entry | None = None
 
     def _decode(self, line: bytes) -> Entry:
         try:
@@ -140,17 +154,18 @@ class Part:
 
 
 @contextmanager
-def open_part(path: Path, sub: str | None, place: str, *, replace: bool) -> Iterator[Part]:
+def open_part(path: Path, sub: str | None, identity: str | None, *, replace: bool) -> Iterator[Part]:
     """Opens the part of an export while the context is open, begun anew or as it was left.
 
     Args:
         path: Where the export will be.
         sub: Whose items; None for all.
-        place: Which store the items are of.
+        identity: Which tables the items are of; None where that cannot be told, so that it is begun anew.
         replace: Whether an export that is there may be replaced.
 
     Raises:
         ValidationError: The export is there already, or the part is of another export or damaged, or cannot be written.
+        OSError: The disk is full, or fails.
     """
     if path.exists() and not replace:
         raise ValidationError(f"{path} is there already: --force replaces it")
@@ -159,7 +174,7 @@ def open_part(path: Path, sub: str | None, place: str, *, replace: bool) -> Iter
         file = private_files.reopen(part_path) if part_path.exists() else private_files.create(part_path)
     except OSError as error:
         raise ValidationError(f"{part_path} cannot be written: {error.strerror}") from error
-    with file:
-        part = Part(file, part_path, sub, place)
+    with private_files.closed(file):
+        part = Part(file, part_path, sub, identity)
         part.resume()
         yield part

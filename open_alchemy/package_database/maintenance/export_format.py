@@ -59,25 +59,24 @@ def decode_header(line: bytes) -> Header:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValidationError("it is no export of the package database")
     version = content.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ValidationError(
-            f"it has the schema version {version}, and this package reads {SCHEMA_VERSION}: use a newer package"
-        )
+    if type(version) is not int or version != SCHEMA_VERSION:
+        advice = ": use a newer package" if isinstance(version, int) and version > SCHEMA_VERSION else ""
+        raise ValidationError(f"it has the schema version {version!r}, and this package reads {SCHEMA_VERSION}{advice}")
     match content:
-        case {"sub": (str() | None) as sub, "items": int(items), "sha256": str(sha256)} if version == SCHEMA_VERSION:
+        case {"sub": (str() | None) as sub, "items": int(items), "sha256": str(sha256)}:
             return Header(sub, items, sha256)
         case _:
             raise ValidationError("its header is damaged")
 
 
-def encode_title(sub: str | None, place: str) -> bytes:
+def encode_title(sub: str | None, identity: str | None) -> bytes:
     """Returns the first line of the part of an export, which says what it is the beginning of.
 
     Args:
         sub: Whose items; None for all.
-        place: Which store they are of.
+        identity: Which tables they are of; None where that cannot be told.
     """
-    return _encode({"format": f"{FORMAT}, part", "schema_version": SCHEMA_VERSION, "sub": sub, "place": place})
+    return _encode({"format": f"{FORMAT}, part", "schema_version": SCHEMA_VERSION, "sub": sub, "tables": identity})
 
 
 def encode_entry(entry: Entry) -> bytes:

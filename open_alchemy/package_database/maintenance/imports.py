@@ -1,8 +1,8 @@
-"""Importing a verified export: batches of items, one transaction each where nothing is in the way."""
+"""Importing checked entries: batches of items, one transaction each where nothing is in the way."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -11,7 +11,6 @@ from ..operations import Steps
 from ..tables.imports import MAX_TOGETHER, Outcome, import_items
 from ..tables.items import Entry
 from ..tables.schema import LATEST
-from .export_file import ExportFile
 
 _SHOWN: Final = 20
 
@@ -37,13 +36,13 @@ class Imported:
             self.kept.append(entry)
 
 
-def import_file(
-    file: ExportFile, run: Callable[[Steps[list[Outcome]]], list[Outcome]], advance: Callable[[int], None]
+def import_entries(
+    entries: Iterable[Entry], run: Callable[[Steps[list[Outcome]]], list[Outcome]], advance: Callable[[int], None]
 ) -> Imported:
-    """Adds the items of a verified export, in bounded memory; ``advance`` is told how many were settled."""
+    """Adds checked entries, in bounded memory; ``advance`` is told how many were settled."""
     imported = Imported()
-    entries = file.entries()
-    while batch := list(islice(entries, MAX_TOGETHER)):
+    rest = iter(entries)
+    while batch := list(islice(rest, MAX_TOGETHER)):
         for entry, outcome in zip(batch, run(import_items(batch)), strict=True):
             imported.add(entry, outcome)
         advance(len(batch))

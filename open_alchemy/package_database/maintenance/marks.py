@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -41,19 +42,19 @@ def digest(item: Item) -> bytes:
 
 
 class Marks:
-    """The marks of one store, in a file.
+    """The marks of one table, in a file.
 
     Args:
         path: The file.
-        place: Which store the marks are of.
+        identity: Which table the marks are of.
 
     Raises:
         ValidationError: The file cannot be read, or holds something else; the message names it.
     """
 
-    def __init__(self, path: Path, place: str) -> None:
+    def __init__(self, path: Path, identity: str) -> None:
         self._path = path
-        self._title = _line({"format": _FORMAT, "place": place})
+        self._title = _line({"format": _FORMAT, "table": identity})
         self._marks: dict[bytes, Mark] = {}
         self._end = 0
         self._file: BinaryIO | None = None
@@ -70,12 +71,13 @@ class Marks:
 
         Raises:
             ValidationError: It cannot be written.
+            OSError: The disk is full, or fails.
         """
         try:
             self._file = private_files.reopen(self._path) if self._path.exists() else private_files.create(self._path)
         except OSError as error:
             raise ValidationError(f"{self._path} cannot be written: {error.strerror}") from error
-        with self._file as file:
+        with private_files.closed(self._file) as file:
             file.seek(self._end)
             file.truncate()
             if not self._end:
@@ -94,14 +96,15 @@ class Marks:
 
     def _read(self) -> None:
         try:
-            lines = self._path.read_bytes().splitlines(keepends=True)
+            content = self._path.read_bytes()
         except OSError as error:
             raise ValidationError(f"{self._path} cannot be read: {error.strerror}") from error
-        for number, line in enumerate(lines):
+        # A title that was cut short is a beginning of it; anything else is somebody's file.
+        if not (content.startswith(self._title) or self._title.startswith(content)):
+            raise ValidationError(f"{self._path} holds no marks of this upgrade of this table")
+        for number, line in enumerate(BytesIO(content)):
             if not line.endswith(b"\n"):
                 break
-            if number == 0 and line != self._title:
-                raise ValidationError(f"{self._path} holds no marks of this upgrade of this store")
             if number > 0:
                 self._read_mark(line, number + 1)
             self._end += len(line)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -32,6 +33,21 @@ def reopen(path: Path) -> BinaryIO:
     file = os.fdopen(os.open(path, flags), "r+b")
     path.chmod(_PRIVATE)
     return file
+
+
+@contextmanager
+def closed(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Closes a file when the context ends.
+
+    Where that is by an exception, it stays the one that is told: what could not be written fails again on closing.
+    """
+    try:
+        yield file
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        raise
+    file.close()
 
 
 def save(file: BinaryIO) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 
 from ..exceptions import ConflictError
-from ..operations import Failures, Item, Page, Scan, Transact
+from ..operations import Failures, Item, Key, Page, Scan, Transact
+from ..tables.items import Entry, check_stored
 from ..tables.schema import CREDENTIALS
 from ..tables.version_4 import Form, decoded, form, rewrite
 from .marks import Mark, Marks, digest
@@ -39,7 +40,11 @@ def state(item: Item, mark: Mark | None) -> State:
 def survey(
     read: Callable[[Scan], Page], marks: Marks, sub: str | None, advance: Callable[[int], None]
 ) -> Counter[State]:
-    """Returns how many credentials are where; changes nothing."""
+    """Returns how many credentials are where; changes nothing.
+
+    Raises:
+        RefusedError: An item is not as it must be.
+    """
     found: Counter[State] = Counter()
     for items in _pages(read, sub):
         found.update(state(item, marks.get(item)) for item in items)
@@ -92,8 +97,12 @@ def upgrade(
 
 
 def _pages(read: Callable[[Scan], Page], sub: str | None) -> Iterator[tuple[Item, ...]]:
-    page = read(Scan(CREDENTIALS, _PAGE_ITEMS, partition=sub))
-    yield page.items
-    while page.after is not None:
-        page = read(Scan(CREDENTIALS, _PAGE_ITEMS, page.after, sub))
+    after: Key | None = None
+    while True:
+        page = read(Scan(CREDENTIALS, _PAGE_ITEMS, after, sub))
+        for item in page.items:
+            check_stored(Entry(CREDENTIALS, item))
         yield page.items
+        after = page.after
+        if after is None:
+            break

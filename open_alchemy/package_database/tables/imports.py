@@ -76,7 +76,7 @@ def import_items(entries: Sequence[Entry]) -> Steps[list[Outcome]]:
     outcomes: dict[int, Outcome] = {}
     pending: dict[Place, _Record] = {}
     for number, entry in enumerate(entries):
-        record = _Record(number, entry.table, _as_version(entry.item) if entry.table is SPECS else entry.item)
+        record = _Record(number, entry.table, as_version(entry.item) if entry.table is SPECS else entry.item)
         if record.place in pending:
             outcomes[number] = _compare(pending[record.place].item, record.item)
         else:
@@ -131,7 +131,7 @@ def _puts(chosen: Sequence[_Record], latest: Mapping[Place, Item], revision: str
             # An older version is added: the newest is published again, so that a delete at the same time notices.
             renewed = {**known, "revision": revision}
             puts[place] = Put(SPECS, renewed, unchanged_since(known))
-            again = _as_version(renewed)
+            again = as_version(renewed)
             puts[_place(SPECS, again)] = Put(SPECS, again)
     return puts
 
@@ -153,7 +153,7 @@ def _learn(
         else:
             latest[place] = old
             # Version 4 may have left it without its version record.
-            version = _as_version(old)
+            version = as_version(old)
             named = pending.get(_place(SPECS, version))
             if named is not None:
                 settled[named.number] = _compare(version, named.item)
@@ -164,7 +164,8 @@ def _place(table: Table, item: Item) -> Place:
     return table.name, str(item[table.partition_key]), str(item[table.sort_key])
 
 
-def _as_version(record: Item) -> Item:
+def as_version(record: Item) -> Item:
+    """Returns the version record that a record of a spec stands for: itself, or what a latest record names."""
     return {**record, **record_keys(padded(str(record["updated_at"])), str(record["id"]))}
 
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..arguments import MAX_SORT_KEY_BYTES, RULES, check, check_item_size
-from ..exceptions import ValidationError
+from ..arguments import RULES, SECONDS_DIGITS, check, check_item_size, spec_id
+from ..exceptions import RefusedError, ValidationError
 from ..operations import Item, Key, Table, Value
 from .schema import LATEST, SPECS, padded, record_keys
 
@@ -16,7 +16,8 @@ _ARGUMENTS: Final = {"id": "id_"}
 """Arguments that have another name than their attribute."""
 _MAX_NUMBER: Final = 10**38
 """DynamoDB keeps 38 digits (AWS, Constraints)."""
-_SECONDS: Final = re.compile(r"0|[1-9][0-9]{0,19}")
+_SECONDS: Final = re.compile(rf"0|[1-9][0-9]{{0,{SECONDS_DIGITS - 2}}}")
+"""One digit less than a key has room for: a version that is published later is at least a second newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,19 @@ def check_item(table: Table, item: Item) -> None:
     check_item_size(item, copies=1 + sum(index.scope == "local" for index in table.indexes))
 
 
+def check_stored(entry: Entry) -> None:
+    """Checks an item that a store holds, as ``check_item``.
+
+    Raises:
+        RefusedError: It is not as it must be; the message names its key.
+    """
+    try:
+        check_item(entry.table, entry.item)
+    except ValidationError as error:
+        key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
+        raise RefusedError(f"the item of {entry.table.name} with {key} is not as it must be: {error}") from error
+
+
 def _known(table: Table, item: Item) -> list[str]:
     return [attribute.name for attribute in table.attributes if attribute.name in item]
 
@@ -78,9 +92,11 @@ def _check_record(item: Item) -> None:
     """Checks that the keys of a spec's record say what its attributes say."""
     id_, updated_at = str(item["id"]), str(item["updated_at"])
     if not _SECONDS.fullmatch(updated_at):
-        raise ValidationError("updated_at must be whole seconds, without zeros in front")
+        raise ValidationError(
+            f"updated_at must be whole seconds, of at most {SECONDS_DIGITS - 1} digits and without zeros in front"
+        )
+    if id_ != spec_id(str(item["name"])):
+        raise ValidationError("id must be the canonical form of name (PEP 503)")
     keys = {name: item[name] for name in ("updated_at_id", "id_updated_at")}
     if keys not in (record_keys(padded(updated_at), id_), record_keys(LATEST, id_)):
         raise ValidationError("updated_at_id and id_updated_at must be made of updated_at, or latest, and id")
-    if len(record_keys(padded(updated_at), id_)["updated_at_id"].encode()) > MAX_SORT_KEY_BYTES:
-        raise ValidationError(f"updated_at_id must have at most {MAX_SORT_KEY_BYTES} bytes in UTF-8")

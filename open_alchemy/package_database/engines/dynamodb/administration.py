@@ -83,14 +83,14 @@ class Administration:
         """
         found = schema_differences(table, description)
         if description is not None and self._engine.config.stage == "PROD":
-            found += production_differences(description, self._describe_backups(table))
+            backups = self._ask_of(table, "DescribeContinuousBackups")["ContinuousBackupsDescription"]
+            expiry = self._ask_of(table, "DescribeTimeToLive")["TimeToLiveDescription"]
+            found += production_differences(description, backups, expiry)
         return found
 
-    def _describe_backups(self, table: Table) -> Mapping[str, Any]:
+    def _ask_of(self, table: Table, operation: str) -> Mapping[str, Any]:
         request: Request = {"TableName": table.name}
-        answer = self._engine.ask("DescribeContinuousBackups", request, table.name, Deadline(_DEADLINE))
-        backups: Mapping[str, Any] = answer["ContinuousBackupsDescription"]
-        return backups
+        return self._engine.ask(operation, request, table.name, Deadline(_DEADLINE))
 
     def clear(self, table: Table) -> None:
         """Deletes every item of a table; for tests, because nothing protects against writers at the same time."""

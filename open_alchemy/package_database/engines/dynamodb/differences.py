@@ -27,12 +27,13 @@ def schema_differences(table: Table, description: Description | None) -> list[st
     return [*_of_table(table, description), *_of_indexes(table, description)]
 
 
-def production_differences(description: Description, backups: Description) -> list[str]:
-    """Returns what a table lacks that a production table has.
+def production_differences(description: Description, backups: Description, expiry: Description) -> list[str]:
+    """Returns what a table lacks that a production table has, or has that would cost it items.
 
     Args:
         description: DynamoDB's description of the table.
         backups: DynamoDB's description of its continuous backups.
+        expiry: DynamoDB's description of its time to live.
     """
     found = []
     if backups.get("PointInTimeRecoveryDescription", {}).get("PointInTimeRecoveryStatus") != "ENABLED":
@@ -41,6 +42,10 @@ def production_differences(description: Description, backups: Description) -> li
         found.append("it has no deletion protection")
     if description.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
         found.append("its billing is not on-demand")
+    if description.get("SSEDescription", {}).get("Status") not in ("ENABLED", "UPDATING"):
+        found.append("it is not encrypted with a key of AWS KMS")
+    if expiry.get("TimeToLiveStatus") in ("ENABLED", "ENABLING"):
+        found.append(f"it deletes items whose {expiry.get('AttributeName')} has passed (time to live)")
     return found
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from ...exceptions import RefusedError
 from ...operations import (
     Action,
     Check,
@@ -39,7 +40,6 @@ ROLLBACK: Final = "ROLLBACK"
 
 _TYPES: Final[Mapping[str, str]] = {"S": "TEXT", "N": "INTEGER", "B": "BLOB"}
 _SURROGATES: Final = range(0xD800, 0xE000)
-_BOUND: Final = " AND {} = ?"
 _LAST_LETTER: Final = "\U0010ffff"
 
 
@@ -49,6 +49,7 @@ class _Texts:
 
     table: Table
     names: tuple[str, ...]
+    attributes: frozenset[str]
     decode: Callable[[Row], Item]
     select: str
     by_key: str
@@ -108,13 +109,19 @@ def query(operation: Query) -> Statement:
 def scan(operation: Scan) -> Statement:
     """Returns the statement that reads a page of a table, or of a partition of it, and one item more."""
     table, after_key, partition = operation.table, operation.after, operation.partition
-    bounds = "" if partition is None else _BOUND.format(_quoted(table.partition_key))
-    parameters: Parameters = () if partition is None else (partition,)
-    keys = f"{_quoted(table.partition_key)}, {_quoted(table.sort_key)}"
-    if after_key is not None:
-        bounds += f" AND ({keys}) > (?, ?)"
-        parameters += _key(table, after_key)
-    text = f"{_texts(table).select} WHERE TRUE{bounds} ORDER BY {keys} LIMIT ?"
+    partition_key, sort_key = _quoted(table.partition_key), _quoted(table.sort_key)
+    bounds: str
+    parameters: Parameters
+    if partition is None:
+        bounds, parameters = "", ()
+        if after_key is not None:
+            bounds, parameters = f" WHERE ({partition_key}, {sort_key}) > (?, ?)", _key(table, after_key)
+    else:
+        bounds, parameters = f" WHERE {partition_key} = ?", (partition,)
+        if after_key is not None:
+            # Both keys in a row again would have SQLite read the partition from its beginning.
+            bounds, parameters = f"{bounds} AND {sort_key} > ?", (partition, after_key[table.sort_key])
+    text = f"{_texts(table).select}{bounds} ORDER BY {partition_key}, {sort_key} LIMIT ?"
     return text, (*parameters, operation.limit + 1)
 
 
@@ -125,9 +132,15 @@ def old_item(action: Action) -> Statement:
 
 
 def write(action: Put | Delete) -> Statement:
-    """Returns the statement that carries out an action whose condition holds."""
+    """Returns the statement that carries out an action whose condition holds.
+
+    Raises:
+        RefusedError: The item has an attribute that the schema does not know, for which there is no column.
+    """
     if isinstance(action, Put):
         texts_ = _texts(action.table)
+        if not texts_.attributes.issuperset(action.item):
+            raise _without_column(action, texts_.attributes)
         return texts_.put, tuple(map(action.item.get, texts_.names))
     return delete(action.table, action.key)
 
@@ -171,6 +184,12 @@ def texts(operation: StoreOperation) -> tuple[str, ...]:
             return BEGIN, _texts(table).delete, COMMIT
 
 
+def _without_column(put: Put, known: frozenset[str]) -> RefusedError:
+    key = ", ".join(f"{name} {value!r}" for name, value in put.table.key_of(put.item).items())
+    unknown = ", ".join(map(repr, sorted(put.item.keys() - known)))
+    return RefusedError(f"the item of {put.table.name} with {key} has attributes without a column: {unknown}")
+
+
 def _key(table: Table, key: Key) -> Parameters:
     return key[table.partition_key], key[table.sort_key]
 
@@ -205,6 +224,7 @@ def _render(table: Table) -> _Texts:
     return _Texts(
         table=table,
         names=names,
+        attributes=frozenset(names),
         decode=_decode_secrets(names) if "B" in {attribute.type for attribute in table.attributes} else _decode(names),
         select=select,
         by_key=f"{select} {by_key}",

@@ -1,0 +1,233 @@
+"""The command copy, between stores of different kinds and of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from open_alchemy import package_database
+from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.cli import copying
+from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.cli.store import Store
+from open_alchemy.package_database.operations import Item, Page, Put, Scan, Transact
+from open_alchemy.package_database.tables.schema import CREDENTIALS
+from tests.canary import HASH, SALT, find
+from tests.faces import execute
+
+USERS = 15
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(commands, ("copy", *arguments))
+
+
+def succeed(*arguments: str) -> Result:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    assert find(result.output) == []
+    return result
+
+
+def fill(database: TDatabase, users: int = USERS) -> None:
+    for number in range(users):
+        for version in ("1.0", "2.0"):
+            database.create_update_spec(sub=f"u{number}", name="é.Spec", version=version, model_count=number)
+        store_credentials(database, f"u{number}")
+
+
+def store_credentials(database: TDatabase, sub: str, secret: bytes = HASH) -> None:
+    database.create_update_credentials(sub=sub, id_="laptop", public_key=f"pk-{sub}", secret_key_hash=secret, salt=SALT)
+
+
+def contents(database: TDatabase) -> list[object]:
+    return [
+        (
+            database.list_specs(sub=f"u{number}"),
+            database.list_spec_versions(sub=f"u{number}", name="é.Spec"),
+            database.get_user(public_key=f"pk-u{number}"),
+        )
+        for number in range(USERS)
+    ]
+
+
+def contents_at(url: str) -> list[object]:
+    with package_database.connect(url) as database:
+        return contents(database)
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> str:
+    """The URL of a file that holds something."""
+    url = f"sqlite:///{tmp_path / 'first.db'}"
+    with package_database.connect(url) as database:
+        fill(database)
+    return url
+
+
+@pytest.fixture
+def server(_database: str, _clean_specs_table: None, _clean_credentials_table: None) -> str:
+    """The URL of a DynamoDB with empty tables, that of ``get()``."""
+    return f"dynamodb://{_database.removeprefix('http://')}"
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> str:
+    """The URL of a file that is not there."""
+    return f"sqlite:///{tmp_path / 'second.db'}"
+
+
+def test_what_was_copied_to_another_kind_of_store_and_back_is_the_same(first: str, second: str, server: str) -> None:
+    there = succeed(first, server)
+    back = succeed(server, second)
+
+    assert contents(package_database.get()) == contents_at(first) == contents_at(second)
+    checksums = [result.stderr.partition("verified: ")[2] for result in (there, back)]
+    assert checksums[0] == checksums[1]
+    assert f"versions of specs: {2 * USERS}, checksum " in checksums[0]
+    assert f"credentials: {USERS}, checksum " in checksums[0]
+
+
+def test_a_copy_again_changes_nothing(first: str, second: str, tmp_path: Path) -> None:
+    succeed(first, second)
+
+    again = succeed(first, second)
+
+    assert f"copied from {tmp_path / 'first.db'} to {tmp_path / 'second.db'}" in again.stderr
+    assert f"0 new, {3 * USERS} there already, 0 kept" in again.stderr
+
+
+def test_a_copy_that_was_interrupted_goes_on(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, wanted = Store.read, iter([True, False])
+
+    def interrupt(self: Store, scan: Scan) -> Page:
+        if not next(wanted):
+            raise KeyboardInterrupt
+        return read(self, scan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read", interrupt)
+        interrupted = run(first, second)
+    goes_on = succeed(first, second)
+
+    assert interrupted.exit_code == 1
+    assert "interrupted: the same command goes on" in interrupted.stderr
+    assert "there already" in goes_on.stderr
+    assert ", 0 there already" not in goes_on.stderr
+    assert contents_at(second) == contents_at(first)
+
+
+def test_what_differs_is_kept_and_named(first: str, second: str, tmp_path: Path) -> None:
+    with package_database.connect(second) as database:
+        store_credentials(database, "u1", b"newer")
+
+    result = run(first, second)
+
+    assert result.exit_code == 1
+    assert "kept what is stored of package.credentials with sub 'u1', id 'laptop'" in result.stderr
+    assert f"it is not what {tmp_path / 'first.db'} holds" in result.stderr
+    assert "Error: 1 were not imported" in result.stderr
+    with package_database.connect(second) as database:
+        user = database.get_user(public_key="pk-u1")
+    assert user is not None
+    assert user.secret_key_hash == b"newer"
+
+
+def test_a_store_that_held_more_is_not_the_same(first: str, second: str) -> None:
+    with package_database.connect(second) as database:
+        database.create_update_spec(sub="other", name="a", version="1", model_count=1)
+
+    result = run(first, second)
+
+    assert result.exit_code == 1
+    assert f"FROM_URL and TO_URL differ: versions of specs: {2 * USERS} and {2 * USERS + 1}\n" in result.stderr
+    assert f"FROM_URL and TO_URL differ: latest records: {USERS} and {USERS + 1}\n" in result.stderr
+    assert "Error: the stores differ" in result.stderr
+    assert contents_at(second) == contents_at(first)
+
+
+def test_an_item_that_is_lost_on_the_way_is_found(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = copying.entries  # type: ignore[attr-defined]
+    monkeypatch.setattr(copying, "entries", lambda read: (entry for entry in every(read) if entry.item["sub"] != "u3"))
+
+    result = run(first, second)
+
+    assert result.exit_code == 1
+    assert f"differ: credentials: {USERS} and {USERS - 1}\n" in result.stderr
+
+
+def test_an_attribute_that_the_other_store_has_no_place_for_is_refused_and_not_left_out(
+    second: str, server: str
+) -> None:
+    item: Item = {"sub": "u1", "id": "1", "public_key": "pk", "secret_key_hash": HASH, "salt": SALT, "color": "red"}
+    execute(package_database.get(), Transact((Put(CREDENTIALS, item),)))
+
+    result = run(server, second)
+
+    assert result.exit_code == 1
+    assert "credentials with sub 'u1', id '1' has attributes without a column: 'color'" in result.stderr
+    assert "interrupted: the same command goes on" in result.stderr
+    assert find(result.output) == []
+
+
+def as_it_is(path: Path) -> Path:
+    return path
+
+
+def through_a_link(path: Path) -> Path:
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    return link
+
+
+def through_a_folder(path: Path) -> Path:
+    return path.parent / ".." / path.parent.name / path.name
+
+
+@pytest.mark.parametrize("other", [as_it_is, through_a_link, through_a_folder])
+def test_a_store_is_not_copied_to_itself(first: str, tmp_path: Path, other: Callable[[Path], Path]) -> None:
+    result = run(first, f"sqlite:///{other(tmp_path / 'first.db')}")
+
+    assert result.exit_code == 2
+    assert f"FROM_URL and TO_URL are one store: {tmp_path / 'first.db'}" in result.stderr
+
+
+def test_two_servers_are_two_stores_and_one_is_one() -> None:
+    assert "are one store" in run("dynamodb://localhost:1", "dynamodb://localhost:1").stderr
+    assert "are one store" not in run("sqlite://", "dynamodb://localhost:1").stderr
+
+
+def test_a_source_that_is_not_there_is_not_made(first: str, second: str, tmp_path: Path) -> None:
+    result = run(second, first)
+
+    assert result.exit_code == 1
+    assert f"there is no package.specs and no package.credentials at {tmp_path / 'second.db'}" in result.stderr
+    assert not (tmp_path / "second.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "named"), [("x://canary", "sqlite://", "FROM_URL"), ("sqlite://", "canary", "TO_URL")]
+)
+def test_a_url_that_cannot_be_read_is_wrong_usage_and_not_shown(source: str, target: str, named: str) -> None:
+    result = run(source, target)
+
+    assert result.exit_code == 2
+    assert f"{named} is no database URL" in result.stderr
+    assert "canary" not in result.stderr
+
+
+def test_who_may_not_describe_the_source_can_copy_it(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object, table: object) -> None:
+        raise package_database.RefusedError("no")
+
+    monkeypatch.setattr(
+        "open_alchemy.package_database.engines.sqlite.administration.SQLiteAdministration.describe", refuse
+    )
+
+    succeed(first, second)
+
+    assert contents_at(second) == contents_at(first)
