@@ -124,6 +124,7 @@ def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url:
     assert "package.credentials: the table is missing" in missing.output
     assert not was_made
     assert f"created package.specs at {path}" in created
+    assert f"created package.credentials at {path}" in created
     assert again.count(f" is already at {path}") == 2
     assert [(row["table"], row["keys"], row["indexes"], row["items"]) for row in described] == [
         ("package.specs", "sub, updated_at_id", "idUpdatedAt (sub, id_updated_at)", 2),

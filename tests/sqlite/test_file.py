@@ -200,7 +200,7 @@ def test_a_file_below_a_file_is_a_refusal(tmp_path: Path) -> None:
     with connect(path) as database, pytest.raises(RefusedError, match="such a folder"):
         publish(database)
     with pytest.raises(RefusedError, match="such a folder"):
-        stores.administer(SQLiteConfig(path)).describe(SPECS)
+        stores.administer(stores.open_engine(SQLiteConfig(path))).describe(SPECS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")

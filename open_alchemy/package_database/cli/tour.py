@@ -92,7 +92,7 @@ def take_tour(console: Console, config: Config | None = None) -> int:
         return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}")
     with local_server.run() as url:
         config = DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
-        administration = stores.administer(config)
+        administration = stores.administer(stores.open_engine(config))
         for table in TABLES:
             administration.create(table)
         names = " and ".join(table.name for table in TABLES)
