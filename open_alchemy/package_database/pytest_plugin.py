@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from . import process, stores
-from .config import DynamoDBConfig, SQLiteConfig, check_url
+from .config import DynamoDBConfig, SQLiteConfig, check_url, read_deadline
 from .exceptions import BaseError, ConfigurationError, RefusedError
 from .local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
@@ -176,7 +176,7 @@ def _open_sqlite() -> tuple[_Store, Database, AsyncDatabase]:
     from .engines.threaded import ThreadedEngine
     from .facade import AsyncDatabase, Database
 
-    config = SQLiteConfig()
+    config = SQLiteConfig(deadline=read_deadline(os.environ))
     engine = SQLiteEngine(MemoryConnections(), config)
     return (
         _Store("sqlite://", SQLiteAdministration(engine), has_tables=True),

@@ -459,6 +459,14 @@ def test_a_command_of_the_application_reaches_the_store_of_the_fixtures(service:
     service.runpytest_subprocess(f"--package-database-engine={engine}").assert_outcomes(passed=1)
 
 
+def test_the_deadline_of_the_environment_counts_for_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "2")
+
+    _, database, async_database = pytest_plugin._open_sqlite()
+
+    assert (database.deadline, database.engine.config.deadline, async_database.deadline) == (2, 2, 2)
+
+
 def test_a_clean_table_is_two_statements() -> None:
     store, database, _ = pytest_plugin._open_sqlite()
     engine: Any = database.engine

@@ -86,6 +86,7 @@ def test_commits_are_synced(path: Path) -> None:
     with closing(file.connect_to_file(path)) as connection:
         full = 2
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+        assert connection.execute("PRAGMA fullfsync").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("content", ["empty", "no tables"])
@@ -312,6 +313,41 @@ def test_a_table_that_was_dropped_is_named(path: Path, database: TDatabase) -> N
 
     with pytest.raises(RefusedError, match=r"no such table: package\.specs"):
         publish(database)
+
+
+DIFFERENT = {
+    "nothing": ([], []),
+    "an index is gone": (['DROP INDEX "package.specs.idUpdatedAt"'], ["the index idUpdatedAt is missing"]),
+    "an index has another key": (
+        [
+            'DROP INDEX "package.specs.idUpdatedAt"',
+            'CREATE INDEX "package.specs.idUpdatedAt" ON "package.specs" ("name")',
+        ],
+        [
+            (
+                'the index idUpdatedAt was made by another statement: CREATE INDEX "package.specs.idUpdatedAt" '
+                'ON "package.specs" ("name")'
+            ),
+        ],
+    ),
+    "the table has another key": (
+        ['DROP TABLE "package.specs"', 'CREATE TABLE "package.specs" (sub TEXT)'],
+        [
+            'the table was made by another statement: CREATE TABLE "package.specs" (sub TEXT)',
+            "the index idUpdatedAt is missing",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DIFFERENT)
+def test_what_differs_from_the_schema_is_named(path: Path, database: TDatabase, kind: str) -> None:
+    publish(database)
+    changes, expected = DIFFERENT[kind]
+    make_foreign(path, *changes)
+    administration = stores.administer(engine_of(database))
+
+    assert administration.differences(SPECS, administration.describe(SPECS)) == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")

@@ -11,7 +11,7 @@ from ...deadline import Deadline
 from ...operations import Index, Table
 from .engine import SQLiteEngine
 from .file import transaction
-from .statements import clear_table, create_table, drop_table
+from .statements import clear_table, create_table, definitions, drop_table
 
 
 class SQLiteAdministration:
@@ -62,9 +62,18 @@ class SQLiteAdministration:
         }
 
     def differences(self, table: Table, description: Mapping[str, Any] | None) -> list[str]:
-        """Returns how a table differs from what it must be: a file of another schema is not even opened."""
-        del table
-        return [] if description is not None else ["the table is missing"]
+        """Returns how a table and its indexes differ from what the package makes."""
+        if description is None:
+            return ["the table is missing"]
+        found = self._run(lambda connection: _definitions(connection, table), f"describing {table.name}")
+        differences: list[str] = []
+        for name, text in definitions(table).items():
+            what = "the table" if name == table.name else f"the index {name.removeprefix(f'{table.name}.')}"
+            if name not in found:
+                differences.append(f"{what} is missing")
+            elif found[name] != text:
+                differences.append(f"{what} was made by another statement: {found[name]}")
+        return differences
 
     def clear(self, table: Table) -> None:
         """Deletes every item of a table."""
@@ -93,6 +102,10 @@ def _measure(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | 
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     return items, pages * size
+
+
+def _definitions(connection: sqlite3.Connection, table: Table) -> dict[str, str]:
+    return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = ?", (table.name,)))
 
 
 def _key_schema(keyed: Table | Index) -> list[dict[str, str]]:
