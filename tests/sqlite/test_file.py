@@ -19,7 +19,7 @@ from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, stores
 from open_alchemy.package_database.config import SQLiteConfig
 from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import file
+from open_alchemy.package_database.engines.sqlite import connections, file
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.engines.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from open_alchemy.package_database.operations import Item, Put, Transact
@@ -159,6 +159,80 @@ def test_a_foreign_file_whose_tables_are_in_its_log_keeps_them(path: Path) -> No
             publish(database)
 
         assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
+
+
+def test_a_foreign_file_of_a_program_that_crashed_is_refused_untouched(path: Path, tmp_path_factory: Any) -> None:
+    source = tmp_path_factory.mktemp("source") / "a.db"
+    with closing(sqlite3.connect(source, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE a (b)")
+        for name in ("a.db", "a.db-wal"):
+            path.with_name(name).write_bytes(source.with_name(name).read_bytes())
+    before = contents(path.parent)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match="belongs to another program"):
+        publish(database)
+
+    assert contents(path.parent) == before
+
+
+def test_a_log_that_was_left_without_its_file_is_in_nobodys_way(path: Path) -> None:
+    path.touch()
+    path.with_name("a.db-wal").write_bytes(b"x" * 1_000)
+
+    with connect(path) as database:
+        publish(database)
+        assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
+
+
+def test_another_file_with_the_same_inode_is_not_written_to(path: Path, database: TDatabase) -> None:
+    publish(database)
+    other = path.with_name("b.db")
+    make_foreign(other, "CREATE TABLE a (b)")
+    # As a fork does: no connection is open that would keep the inode from being used again.
+    connections._pause_all()
+    connections._resume_all()
+    path.write_bytes(other.read_bytes())
+
+    with pytest.raises(ConfigurationError, match="belongs to another program"):
+        publish(database, "2.0")
+
+    assert path.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_disk_that_takes_no_more_bytes_is_a_refusal_and_nothing_is_half_written(path: Path) -> None:
+    program = """
+import resource, sys
+from open_alchemy import package_database
+database = package_database.connect(f"sqlite:///{sys.argv[1]}")
+def publish(version, size):
+    database.create_update_spec(sub="u1", name="a", version=version, model_count=1, description="x" * size)
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+publish("1.0", 1)
+limit(100_000)
+for number in range(3):
+    try:
+        publish(f"too large {number}", 30_000 + number)
+    except package_database.RefusedError as error:
+        print(error.code)
+limit(resource.RLIM_INFINITY)
+publish("2.0", 30_000)
+print([info["version"] for info in database.list_spec_versions(sub="u1", name="a")][-1])
+database.close()
+"""
+    finished = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+
+    assert finished.stderr == ""
+    *codes, newest = finished.stdout.splitlines()
+    assert set(codes) <= {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}
+    assert codes
+    assert newest == "2.0"
+    assert ask(path, "PRAGMA integrity_check") == "ok"
+    with connect(path) as database:
+        stored = [info["version"] for info in database.list_spec_versions(sub="u1", name="a")]
+    assert len(stored) == 2 + 3 - len(codes)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -439,7 +513,7 @@ def test_a_crash_while_the_file_was_made_is_undone(path: Path) -> None:
 import os, sys
 from pathlib import Path
 from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import file
+from open_alchemy.package_database.engines.sqlite import connections, file
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 connection = file._connect(Path(sys.argv[1]), "rwc")
 connection.execute(f"PRAGMA application_id = {file.APPLICATION_ID}")

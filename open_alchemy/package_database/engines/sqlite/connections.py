@@ -48,6 +48,7 @@ class Connections(Protocol):
         """Lends a connection, which is the caller's alone until it is given back.
 
         Raises:
+            ConfigurationError: The file belongs to something else by now.
             RefusedError: The store was closed, or a new connection would be to another file.
             UnavailableError: None was free until the deadline.
             sqlite3.Error: None can be opened.

@@ -62,7 +62,13 @@ def prepare_file(path: Path) -> None:
         sqlite3.Error: The file cannot be opened, or another connection is in the way.
     """
     if not _make(path):
-        _check(_look_at(path), path)
+        has_log = _has_log(path)
+        header = _look_at(path)
+        # One of the package's has its header in the file itself before it has a log. To open another program's to see
+        # its log would be to close it again, and the last to close it takes its log in.
+        if header.is_new and has_log:
+            raise _foreign(path)
+        _check(header, path)
     with closing(_connect(path, "rw")) as connection:
         # Only now for certain: a crash while it was made is undone by opening it.
         if _header(connection).is_new:
@@ -97,7 +103,7 @@ def _make(path: Path) -> bool:
 
 
 def connect_to_file(path: Path) -> sqlite3.Connection:
-    """Returns a connection to a file that is prepared.
+    """Returns a connection to a file that is prepared; raises what ``prepare_file`` does.
 
     Every transaction that is committed is on the disk: in WAL mode, ``synchronous = FULL`` syncs the log at each commit
     (https://www.sqlite.org/pragma.html#pragma_synchronous), and ``fullfsync`` sees to it that macOS does too.
@@ -106,6 +112,8 @@ def connect_to_file(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
+        # Where all were closed, another file may have got the inode of the one that was prepared.
+        _check(_header(connection), path)
     except BaseException:
         connection.close()
         raise
@@ -195,13 +203,23 @@ def _header(connection: sqlite3.Connection) -> _Header:
     return _Header(application_id, version, is_empty=objects == 0)
 
 
+def _has_log(path: Path) -> bool:
+    """Returns whether a file has a write-ahead log; SQLite deletes that of an empty file."""
+    try:
+        return path.stat().st_size > 0 and Path(f"{path}-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _foreign(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path} belongs to another program, and is left as it is: give the path of another file")
+
+
 def _check(header: _Header, path: Path) -> None:
     if header.is_new:
         return
     if header.application_id != APPLICATION_ID:
-        raise ConfigurationError(
-            f"{path} belongs to another program, and is left as it is: give the path of another file"
-        )
+        raise _foreign(path)
     if header.version != SCHEMA_VERSION:
         raise ConfigurationError(
             f"{path} has version {header.version} of the schema, and this package knows version {SCHEMA_VERSION}: "
