@@ -382,6 +382,18 @@ print([info["version"] for info in database.list_spec_versions(sub="u1", name="a
     assert finished.stdout == "Forked\nForked\n[]\n0\n['1.0', '2.0']\n", finished.stderr
 
 
+def test_preparing_again_takes_no_connection_that_is_idle(path: Path) -> None:
+    pool = FileConnections(path)
+    pool.prepare()
+    pool.give_back(pool.borrow(Deadline(5)))
+    idle = list(pool._idle)
+
+    pool.prepare()
+
+    assert pool._idle == idle
+    pool.close()
+
+
 def test_a_fork_waits_for_all_busy_stores_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "_LONGEST_PAUSE", 0.2)
     pools: list[Any] = [FileConnections(tmp_path / f"{number}.db") for number in range(5)]

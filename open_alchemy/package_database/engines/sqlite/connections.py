@@ -89,7 +89,8 @@ class FileConnections:
 
     def prepare(self) -> None:
         """Opens or makes the file, and remembers which one it is."""
-        self._lend()
+        with self._lock:
+            self._begin()
         try:
             with _opening:
                 self._refuse_carried(self._identity())
@@ -101,7 +102,11 @@ class FileConnections:
     def borrow(self, deadline: Deadline) -> sqlite3.Connection:
         """Lends an idle connection, or a new one."""
         del deadline
-        connection = self._lend()
+        with self._lock:
+            if self._is_closed:
+                raise RefusedError("the database was closed", code="Closed")
+            self._begin()
+            connection = self._idle.pop() if self._idle else None
         if connection is not None:
             return connection
         try:
@@ -111,15 +116,12 @@ class FileConnections:
             self.give_back(None)
             raise
 
-    def _lend(self) -> sqlite3.Connection | None:
-        with self._lock:
-            while self._is_paused:
-                self._changed.wait()
-            if self._is_closed:
-                raise RefusedError("the database was closed", code="Closed")
-            self._refuse_carried(self._file)
-            self._lent += 1
-            return self._idle.pop() if self._idle else None
+    def _begin(self) -> None:
+        """Lets a fork wait for the caller from now on, until it gives something back; the lock is held."""
+        while self._is_paused:
+            self._changed.wait()
+        self._refuse_carried(self._file)
+        self._lent += 1
 
     def _refuse_carried(self, file: Identity | None) -> None:
         if file in _carried:
@@ -128,11 +130,11 @@ class FileConnections:
     def give_back(self, connection: sqlite3.Connection | None) -> None:
         """Keeps a connection for the next, or closes it; None where it came to none."""
         with self._lock:
-            self._lent -= 1
             if self._file in _carried:
                 # Of a call that a signal interrupted to fork: closing it here would undo what the parent relies on.
                 _carried[self._file].append(connection)
                 return
+            self._lent -= 1
             if connection is not None:
                 # One that could not undo its transaction is of no use.
                 if self._is_closed or connection.in_transaction or len(self._idle) == _MOST_IDLE:
@@ -169,6 +171,7 @@ class FileConnections:
         """Lends again in the child of a fork; nothing that another thread of the parent had in use at that moment."""
         if self._lent and (file := self._file or self._identity()):
             _carried[file] = []
+        self._lent = 0
         self._is_paused = False
         self._unlock()
 
