@@ -6,7 +6,16 @@ import json
 from typing import Any
 
 from .loopback import http_answer, serve
-from .peers.examples import CREDENTIALS, LISTS, PUBLIC_KEY, SPECS, VERSION_4_PUBLIC_KEY, credentials_item, spec_item
+from .peers.examples import (
+    CREDENTIALS,
+    LISTED,
+    LISTS,
+    PUBLIC_KEY,
+    SPECS,
+    VERSION_4_PUBLIC_KEY,
+    credentials_item,
+    spec_item,
+)
 
 
 def _answer(content: Any) -> bytes:
@@ -22,9 +31,9 @@ _SPEC = _answer({"Item": spec_item(0)})
 _CREDENTIALS = _answer({"Item": credentials_item(PUBLIC_KEY, encoded_twice=False)})
 _USER = _page([credentials_item(PUBLIC_KEY, encoded_twice=False)])
 _VERSION_4_USER = _page([credentials_item(VERSION_4_PUBLIC_KEY, encoded_twice=True)])
-_LISTS = {
-    f'"{sub}"'.encode(): _page([spec_item(number, sub=sub) for number in range(size)]) for sub, size in LISTS.values()
-}
+_LISTS = {f'"{sub}"'.encode(): [spec_item(number, sub=sub) for number in range(size)] for sub, size in LISTS.values()}
+_WHOLE = {sub: _page(items) for sub, items in _LISTS.items()}
+_LISTED = {sub: _page([{name: item[name] for name in LISTED} for item in items]) for sub, items in _LISTS.items()}
 _TABLES = {
     name: _answer(
         {
@@ -74,7 +83,8 @@ def respond(action: bytes, body: bytes) -> bytes:
         case b"Query" if CREDENTIALS.encode() in body:
             return _VERSION_4_USER if f'"{VERSION_4_PUBLIC_KEY}"'.encode() in body else _USER
         case b"Query":
-            return next((page for sub, page in _LISTS.items() if sub in body), _page([]))
+            pages = _LISTED if b'"ProjectionExpression"' in body else _WHOLE
+            return next((page for sub, page in pages.items() if sub in body), _page([]))
         case b"DescribeTable":
             return _TABLES[CREDENTIALS if CREDENTIALS.encode() in body else SPECS]
         case b"PutItem" | b"TransactWriteItems" | b"BatchWriteItem":

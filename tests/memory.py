@@ -89,7 +89,7 @@ class MemoryStore:
         while following := [(position, item) for position, item in self._partition(query) if position > last]:
             writes = self.writes
             for last, item in following:  # noqa: B007 (where the loop is left counts)
-                found.append(item)
+                found.append(_needed(item, query))
                 yield item
                 if self.writes != writes:
                     break
@@ -212,6 +212,13 @@ def holds(condition: Condition, item: Item | None) -> bool:
             return all(holds(part, item) for part in conditions)
         case AnyOf(conditions):
             return any(holds(part, item) for part in conditions)
+
+
+def _needed(item: Item, query: Query) -> Item:
+    """Returns what a query asks for of an item, and no more, so that a pattern cannot use the rest."""
+    if query.attributes is None:
+        return item
+    return {name: item[name] for name in query.attributes if name in item}
 
 
 def _key(action: Action) -> Key:

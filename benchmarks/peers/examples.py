@@ -15,6 +15,8 @@ POOL: Final = 50
 SUB: Final = "user"
 NAME: Final = "my-spec"
 LISTS: Final = {"list_20": ("user-20", 20), "list_1000": ("user-1000", 1000)}
+LISTED: Final = ("id", "name", "updated_at", "version", "model_count", "title", "description")
+"""The attributes of a spec that a list tells."""
 PUBLIC_KEY: Final = "key"
 VERSION_4_PUBLIC_KEY: Final = "key-4"
 """Names credentials whose binary values version 4 wrote: the text of their base64."""
@@ -40,11 +42,12 @@ QUERY_USER: Final[dict[str, Any]] = {
 
 
 def query_latest(sub: str) -> dict[str, Any]:
-    """Returns the request that lists a user's specs."""
+    """Returns the request that lists a user's specs, with the attributes that the package asks for."""
     return {
         "TableName": SPECS,
         "KeyConditionExpression": "#sub = :0 AND begins_with(#key, :1)",
-        "ExpressionAttributeNames": {"#sub": "sub", "#key": "updated_at_id"},
+        "ProjectionExpression": ", ".join(f"#{name}" for name in LISTED),
+        "ExpressionAttributeNames": {f"#{name}": name for name in LISTED} | {"#sub": "sub", "#key": "updated_at_id"},
         "ExpressionAttributeValues": {":0": {"S": sub}, ":1": {"S": "latest#"}},
         "ConsistentRead": True,
     }

@@ -47,11 +47,12 @@ def explain(operation: StoreOperation) -> Explanation:
     match operation:
         case Get(table, key):
             return Explanation("Get", table.name, (_key(key),))
-        case Query(table, partition, prefix, index):
+        case Query(table, partition, prefix, index, attributes):
             keys: Any = index or table
             begins = f", {keys.sort_key} begins with {prefix}" if prefix else ""
             target = f"{table.name}, index {index.name}" if index else table.name
-            return Explanation("Query", target, (f"{keys.partition_key} = {partition}{begins}",))
+            only = f", of which {', '.join(attributes)}" if attributes is not None else ""
+            return Explanation("Query", target, (f"{keys.partition_key} = {partition}{begins}{only}",))
         case Scan(table, limit, after, partition):
             asked = [f"at most {limit} items"]
             if partition is not None:

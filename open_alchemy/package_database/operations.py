@@ -108,12 +108,21 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Read one partition of a table or an index, by sort-key prefix. Result: the items of every page, in key order."""
+    """Read one partition of a table or an index, by sort-key prefix. Result: the items of every page, in key order.
+
+    Attributes:
+        table: The table.
+        partition: The partition key.
+        prefix: What the sort keys begin with.
+        index: The index; None for the table itself.
+        attributes: Those that are needed: a store may leave the others out. None for all.
+    """
 
     table: Table
     partition: str
     prefix: str = ""
     index: Index | None = None
+    attributes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,17 @@ def test_query_a_table_by_prefix() -> None:
     }
 
 
+def test_a_query_asks_only_for_the_attributes_that_are_needed() -> None:
+    assert requests.query(Query(SPECS, "u1", attributes=("id", "name"))) == {
+        "TableName": "package.specs",
+        "KeyConditionExpression": "#sub = :0",
+        "ConsistentRead": True,
+        "ProjectionExpression": "#id, #name",
+        "ExpressionAttributeNames": {"#sub": "sub", "#id": "id", "#name": "name"},
+        "ExpressionAttributeValues": {":0": {"S": "u1"}},
+    }
+
+
 def test_query_the_local_index_is_strongly_consistent() -> None:
     assert requests.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT)) == {
         "TableName": "package.specs",

@@ -100,6 +100,8 @@ def query(operation: Query) -> Request:
         request["IndexName"] = index.name
     if index is None or index.scope == "local":
         request["ConsistentRead"] = True
+    if operation.attributes is not None:
+        request["ProjectionExpression"] = ", ".join(map(expression.name, operation.attributes))
     return request | expression.attributes()
 
 
