@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -174,7 +175,13 @@ def read_sqlite(rest: str, environment: Environment) -> SQLiteConfig:
         raise ConfigurationError(
             "a sqlite URL with a slash after sqlite:// has the path of a file; in memory is sqlite://"
         )
-    return SQLiteConfig(Path(path).absolute(), deadline=deadline)
+    try:
+        os.fsencode(path)
+        return SQLiteConfig(Path(path).absolute(), deadline=deadline)
+    except UnicodeEncodeError:
+        raise ConfigurationError("the path of a sqlite URL has letters that no file can have in its name") from None
+    except OSError as error:
+        raise ConfigurationError("the path of a sqlite URL is relative, and there is no current folder") from error
 
 
 def read_deadline(environment: Environment) -> float:

@@ -1,8 +1,8 @@
 """Fixtures for the tests of services: a local store, its tables, and a clean table for each test.
 
 The stage of a test run is what ``STAGE`` says when pytest starts, ``TEST`` where it says nothing, and stays so;
-``PACKAGE_DATABASE_URL`` counts for nothing in it. Nothing is imported, started or opened for a run that uses no fixture
-of this plugin.
+``PACKAGE_DATABASE_URL`` counts for nothing in its process. Nothing is imported, started or opened for a run that uses
+no fixture of this plugin.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from . import process, stores
-from .config import DynamoDBConfig, SQLiteConfig, check_url
+from .config import DynamoDBConfig, SQLiteConfig, check_url, read_deadline
 from .exceptions import BaseError, ConfigurationError, RefusedError
 from .local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
@@ -120,7 +120,7 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
             url = _given_endpoint(request.config) or _start(stack, request.config)
             config = _config(url)
             process.redirect(process.open_database(config), process.open_async_database(config))
-            yield _Store(url, stores.administer(config), has_tables=False)
+            yield _Store(url, stores.administer(stores.open_engine(config)), has_tables=False)
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +176,7 @@ def _open_sqlite() -> tuple[_Store, Database, AsyncDatabase]:
     from .engines.threaded import ThreadedEngine
     from .facade import AsyncDatabase, Database
 
-    config = SQLiteConfig()
+    config = SQLiteConfig(deadline=read_deadline(os.environ))
     engine = SQLiteEngine(MemoryConnections(), config)
     return (
         _Store("sqlite://", SQLiteAdministration(engine), has_tables=True),

@@ -119,9 +119,9 @@ def open_async_engine(config: Config) -> AsyncEngine:
     return STORES[config.scheme].open_async_engine(config)
 
 
-def administer(config: Config) -> Administration:
-    """Returns the administration of the store's tables."""
-    return STORES[config.scheme].administer(config)
+def administer(engine: Engine) -> Administration:
+    """Returns the administration of the tables that an engine works on."""
+    return STORES[engine.config.scheme].administer(engine)
 
 
 def place(config: Config) -> str:
@@ -156,11 +156,10 @@ def _open_async_dynamodb(config: Any) -> AsyncEngine:
     return AsyncDynamoDBEngine(config)
 
 
-def _administer_dynamodb(config: Any) -> Administration:
+def _administer_dynamodb(engine: Any) -> Administration:
     from .engines.dynamodb.administration import Administration as DynamoDBAdministration
-    from .engines.dynamodb.engine import DynamoDBEngine
 
-    return DynamoDBAdministration(DynamoDBEngine(config))
+    return DynamoDBAdministration(engine)
 
 
 def _open_sqlite(config: Any) -> Engine:
@@ -176,11 +175,10 @@ def _open_async_sqlite(config: Any) -> AsyncEngine:
     return ThreadedEngine(lambda: open_sqlite(config))
 
 
-def _administer_sqlite(config: Any) -> Administration:
+def _administer_sqlite(engine: Any) -> Administration:
     from .engines.sqlite.administration import SQLiteAdministration
-    from .engines.sqlite.engine import open_sqlite
 
-    return SQLiteAdministration(open_sqlite(config))
+    return SQLiteAdministration(engine)
 
 
 def _sqlite_statements(operation: StoreOperation) -> Sequence[str]:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from open_alchemy import package_database
-from open_alchemy.package_database import cli, local_server
+from open_alchemy.package_database import cli, local_server, process
 from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.facade import Database
@@ -193,10 +193,9 @@ components:
     assert "with 2 models" in succeed("publish", str(path), "--sub", "u1")
 
 
-def test_a_store_that_does_not_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer_is_a_failure() -> None:
     with serve(fail("AccessDeniedException")) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
-        result = run("tables", "describe")
+        result = run("tables", "describe", "--url", server.url.replace("http:", "dynamodb:"))
 
     assert result.exit_code == 1
     assert "AccessDeniedException" in result.output
@@ -216,6 +215,7 @@ def test_the_tables_are_created_described_and_deleted(monkeypatch: pytest.Monkey
     monkeypatch.setenv("COLUMNS", "160")
     with local_server.run() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        monkeypatch.setattr(process, "_database", None)
 
         missing = run("tables", "describe")
         created = succeed("tables", "create")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ from open_alchemy.package_database import process
 from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.config import SQLiteConfig
+from open_alchemy.package_database.facade import Database
 
 
 @pytest.fixture
@@ -124,6 +127,7 @@ def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url:
     assert "package.credentials: the table is missing" in missing.output
     assert not was_made
     assert f"created package.specs at {path}" in created
+    assert f"created package.credentials at {path}" in created
     assert again.count(f" is already at {path}") == 2
     assert [(row["table"], row["keys"], row["indexes"], row["items"]) for row in described] == [
         ("package.specs", "sub, updated_at_id", "idUpdatedAt (sub, id_updated_at)", 2),
@@ -158,6 +162,51 @@ def test_the_tour_leaves_nothing_behind(path: Path) -> None:
     assert tour.take_tour(Console(file=io.StringIO()), config) == 0
 
     rows = json.loads(succeed("tables", "describe", "--json", "--url", f"sqlite:///{path}"))
+    assert [row["items"] for row in rows] == [0, 0]
+
+
+def test_a_store_that_refuses_fails_the_tour_to_its_end(url: str, path: Path) -> None:
+    succeed("tables", "create", "--url", url)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute('DROP TABLE "package.specs"')
+
+    result = run("tour", "--url", url)
+
+    assert result.exit_code == 1
+    assert "RefusedError" in result.output
+    assert "answers were wrong" in result.output
+
+
+@pytest.mark.parametrize("function", ["create_update_spec", "create_update_credentials"])
+def test_an_answer_of_another_kind_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    """What was not stored is missing at the next stops."""
+    monkeypatch.setattr(Database, function, lambda self, **_: None)
+
+    result = run("tour", "--url", url)
+
+    assert result.exit_code == 1
+    assert "answers were wrong" in result.output
+
+
+def test_a_store_that_cannot_be_opened_is_one_line(url: str, path: Path) -> None:
+    path.write_bytes(b"x" * 10_000)
+
+    result = run("tour", "--url", url)
+
+    assert result.exit_code == 2
+    assert result.output.count("is no database of this package") == 1
+
+
+def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(self: Database, **_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Database, "get_spec", interrupt)
+
+    result = run("tour", "--url", url)
+
+    assert result.exit_code == 1
+    rows = json.loads(succeed("tables", "describe", "--json", "--url", url))
     assert [row["items"] for row in rows] == [0, 0]
 
 

@@ -72,7 +72,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A store with both tables, that processes may share."""
     with pytest.MonkeyPatch.context() as patch, RUN[request.param](tmp_path_factory.mktemp("store")) as address:
         patch.setenv("PACKAGE_DATABASE_DEADLINE", str(DEADLINE))
-        administration = stores.administer(stores.from_url(address, os.environ))
+        administration = stores.administer(stores.open_engine(stores.from_url(address, os.environ)))
         for table in TABLES:
             administration.create(table)
         yield address

@@ -439,6 +439,34 @@ def test_a_run_never_reaches_the_url_of_the_environment(
     assert not production.exists()
 
 
+@pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
+def test_a_command_of_the_application_reaches_the_store_of_the_fixtures(service: pytest.Pytester, engine: str) -> None:
+    """A developer's own server may be at the default port: its tables would be deleted."""
+    service.makepyfile("""
+        from click.testing import CliRunner
+        from open_alchemy import package_database
+        from open_alchemy.package_database.cli.commands import commands
+
+        def test_service(_database, _specs_table, _credentials_table, monkeypatch):
+            monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+            assert package_database.get().list_specs(sub="u1") == []
+            for command in ("delete", "create"):
+                result = CliRunner().invoke(commands, ["tables", command, *(["--yes"] * (command == "delete"))])
+                assert result.exit_code == 0, result.output
+                assert result.output.count(f"{command}d package.") == 2
+    """)
+
+    service.runpytest_subprocess(f"--package-database-engine={engine}").assert_outcomes(passed=1)
+
+
+def test_the_deadline_of_the_environment_counts_for_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "2")
+
+    _, database, async_database = pytest_plugin._open_sqlite()
+
+    assert (database.deadline, database.engine.config.deadline, async_database.deadline) == (2, 2, 2)
+
+
 def test_a_clean_table_is_two_statements() -> None:
     store, database, _ = pytest_plugin._open_sqlite()
     engine: Any = database.engine

@@ -17,8 +17,11 @@ from open_alchemy.package_database.facade import AsyncDatabase
 from open_alchemy.package_database.operations import StoreOperation
 from open_alchemy.package_database.tables.access_pattern import AccessPattern
 from tests.simulation import scheduler
-from tests.simulation.scheduler import Plan, explore
-from tests.simulation.test_interleavings import CALLS, stored
+from tests.simulation.history import explains
+from tests.simulation.invariants import check_specs
+from tests.simulation.scheduler import Plan, by_the_pattern, explore
+from tests.simulation.sqlite_store import SQLiteStore
+from tests.simulation.test_interleavings import CALLS, bystanders, names, old, stored
 
 
 class Question:
@@ -87,3 +90,24 @@ def test_the_awaiting_face_reaches_the_same_states(by_the_clock_of_the_call: Non
     expected = {run.state() for run in explore(stored(1), plans, faults=1)}
 
     assert {run.state() for run in explore(stored(1), plans, faults=1, begin=by_the_awaiting_face)} == expected
+
+
+@pytest.mark.parametrize("begin", [by_the_pattern, by_the_awaiting_face])
+@pytest.mark.parametrize(
+    "plans",
+    list(combinations_with_replacement(CALLS, 2)),
+    ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
+)
+def test_the_invariants_hold_on_sqlite(
+    by_the_clock_of_the_call: None, plans: tuple[Plan, Plan], begin: scheduler.Begin
+) -> None:
+    start = SQLiteStore(stored(1).items)
+    unchanged = bystanders(start)
+    over = 0
+    for run in explore(start, plans, faults=1, begin=begin):
+        check_specs(run.store)
+        assert bystanders(run.store) == unchanged
+        assert not run.is_over or explains(old(1), run.calls, names(run)), "no order explains the answers"
+        over += run.is_over
+
+    assert over

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import traceback
@@ -14,9 +16,10 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase
+from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, stores
+from open_alchemy.package_database.config import SQLiteConfig
 from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import file
+from open_alchemy.package_database.engines.sqlite import connections, file
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.engines.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
 from open_alchemy.package_database.operations import Item, Put, Transact
@@ -83,6 +86,7 @@ def test_commits_are_synced(path: Path) -> None:
     with closing(file.connect_to_file(path)) as connection:
         full = 2
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
+        assert connection.execute("PRAGMA fullfsync").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("content", ["empty", "no tables"])
@@ -157,6 +161,80 @@ def test_a_foreign_file_whose_tables_are_in_its_log_keeps_them(path: Path) -> No
         assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (1,)
 
 
+def test_a_foreign_file_of_a_program_that_crashed_is_refused_untouched(path: Path, tmp_path_factory: Any) -> None:
+    source = tmp_path_factory.mktemp("source") / "a.db"
+    with closing(sqlite3.connect(source, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE a (b)")
+        for name in ("a.db", "a.db-wal"):
+            path.with_name(name).write_bytes(source.with_name(name).read_bytes())
+    before = contents(path.parent)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match="belongs to another program"):
+        publish(database)
+
+    assert contents(path.parent) == before
+
+
+def test_a_log_that_was_left_without_its_file_is_in_nobodys_way(path: Path) -> None:
+    path.touch()
+    path.with_name("a.db-wal").write_bytes(b"x" * 1_000)
+
+    with connect(path) as database:
+        publish(database)
+        assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
+
+
+def test_another_file_with_the_same_inode_is_not_written_to(path: Path, database: TDatabase) -> None:
+    publish(database)
+    other = path.with_name("b.db")
+    make_foreign(other, "CREATE TABLE a (b)")
+    # As a fork does: no connection is open that would keep the inode from being used again.
+    connections._pause_all()
+    connections._resume_all()
+    path.write_bytes(other.read_bytes())
+
+    with pytest.raises(ConfigurationError, match="belongs to another program"):
+        publish(database, "2.0")
+
+    assert path.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_a_disk_that_takes_no_more_bytes_is_a_refusal_and_nothing_is_half_written(path: Path) -> None:
+    program = """
+import resource, sys
+from open_alchemy import package_database
+database = package_database.connect(f"sqlite:///{sys.argv[1]}")
+def publish(version, size):
+    database.create_update_spec(sub="u1", name="a", version=version, model_count=1, description="x" * size)
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+publish("1.0", 1)
+limit(100_000)
+for number in range(3):
+    try:
+        publish(f"too large {number}", 30_000 + number)
+    except package_database.RefusedError as error:
+        print(error.code)
+limit(resource.RLIM_INFINITY)
+publish("2.0", 30_000)
+print([info["version"] for info in database.list_spec_versions(sub="u1", name="a")][-1])
+database.close()
+"""
+    finished = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
+
+    assert finished.stderr == ""
+    *codes, newest = finished.stdout.splitlines()
+    assert set(codes) <= {"SQLITE_FULL", "SQLITE_IOERR_WRITE"}
+    assert codes
+    assert newest == "2.0"
+    assert ask(path, "PRAGMA integrity_check") == "ok"
+    with connect(path) as database:
+        stored = [info["version"] for info in database.list_spec_versions(sub="u1", name="a")]
+    assert len(stored) == 2 + 3 - len(codes)
+
+
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with (
         connect(tmp_path / "missing" / "a.db") as database,
@@ -173,6 +251,57 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         publish(database)
 
     assert caught.value.code.startswith("SQLITE_")
+
+
+def test_a_name_that_is_too_long_is_a_refusal(tmp_path: Path) -> None:
+    with connect(tmp_path / ("a" * 300)) as database, pytest.raises(RefusedError) as caught:
+        publish(database)
+
+    assert caught.value.code == "SQLITE_CANTOPEN"
+
+
+def test_a_damaged_file_whose_journal_would_have_too_long_a_name_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 250)
+    path.write_bytes(b"x" * 10_000)
+
+    with connect(path) as database, pytest.raises((RefusedError, ConfigurationError)):
+        publish(database)
+
+
+def test_a_file_below_a_file_is_a_refusal(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "a.db"
+
+    with connect(path) as database, pytest.raises(RefusedError, match="such a folder"):
+        publish(database)
+    with pytest.raises(RefusedError, match="such a folder"):
+        stores.administer(stores.open_engine(SQLiteConfig(path))).describe(SPECS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+@pytest.mark.parametrize("name", ["a.db", "link.db"])
+def test_a_new_file_is_for_its_owner_alone(path: Path, name: str) -> None:
+    path.with_name("link.db").symlink_to(path)
+    umask = os.umask(0o022)
+    try:
+        with connect(path.with_name(name)) as database:
+            publish(database)
+            modes = {found.name: stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()}
+    finally:
+        os.umask(umask)
+
+    assert set(modes) == {"link.db", "a.db", "a.db-wal", "a.db-shm"}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_file_that_is_there_keeps_its_rights(path: Path) -> None:
+    path.touch()
+    path.chmod(0o640)
+
+    with connect(path) as database:
+        publish(database)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def engine_of(database: Any) -> SQLiteEngine:
@@ -260,15 +389,52 @@ def test_a_table_that_was_dropped_is_named(path: Path, database: TDatabase) -> N
         publish(database)
 
 
+DIFFERENT = {
+    "nothing": ([], []),
+    "an index is gone": (['DROP INDEX "package.specs.idUpdatedAt"'], ["the index idUpdatedAt is missing"]),
+    "an index has another key": (
+        [
+            'DROP INDEX "package.specs.idUpdatedAt"',
+            'CREATE INDEX "package.specs.idUpdatedAt" ON "package.specs" ("name")',
+        ],
+        [
+            (
+                'the index idUpdatedAt was made by another statement: CREATE INDEX "package.specs.idUpdatedAt" '
+                'ON "package.specs" ("name")'
+            ),
+        ],
+    ),
+    "the table has another key": (
+        ['DROP TABLE "package.specs"', 'CREATE TABLE "package.specs" (sub TEXT)'],
+        [
+            'the table was made by another statement: CREATE TABLE "package.specs" (sub TEXT)',
+            "the index idUpdatedAt is missing",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DIFFERENT)
+def test_what_differs_from_the_schema_is_named(path: Path, database: TDatabase, kind: str) -> None:
+    publish(database)
+    changes, expected = DIFFERENT[kind]
+    make_foreign(path, *changes)
+    administration = stores.administer(engine_of(database))
+
+    assert administration.differences(SPECS, administration.describe(SPECS)) == expected
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
-@pytest.mark.parametrize("mode", [0o444, 0o000], ids=["read-only", "unreadable"])
-def test_a_file_that_may_not_be_written_is_a_refusal(tmp_path_factory: pytest.TempPathFactory, mode: int) -> None:
+@pytest.mark.parametrize(
+    "modes", [(0o444, 0o555), (0o000, 0o555), (0o644, 0o000)], ids=["read-only", "unreadable", "in a closed folder"]
+)
+def test_a_file_that_may_not_be_written_is_a_refusal(modes: tuple[int, int]) -> None:
     program = """
 import os, sys, tempfile
 from pathlib import Path
 from open_alchemy import package_database
 import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.facade, packaging.utils
-mode = int(sys.argv[1])
+mode, mode_of_folder = map(int, sys.argv[1:])
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "a.db"
     def publish(version):
@@ -277,7 +443,7 @@ with tempfile.TemporaryDirectory() as folder:
     publish("1.0")
     before = path.read_bytes()
     path.chmod(mode)
-    os.chmod(folder, 0o555)
+    os.chmod(folder, mode_of_folder)
     if os.geteuid() == 0:
         os.seteuid(65534)
     try:
@@ -291,7 +457,8 @@ with tempfile.TemporaryDirectory() as folder:
         path.chmod(0o644)
     print(path.read_bytes() == before, len(os.listdir(folder)))
 """
-    finished = subprocess.run([sys.executable, "-c", program, str(mode)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program, *map(str, modes)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert finished.stderr == ""
     code, untouched = finished.stdout.splitlines()
@@ -346,7 +513,7 @@ def test_a_crash_while_the_file_was_made_is_undone(path: Path) -> None:
 import os, sys
 from pathlib import Path
 from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import file
+from open_alchemy.package_database.engines.sqlite import connections, file
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 connection = file._connect(Path(sys.argv[1]), "rwc")
 connection.execute(f"PRAGMA application_id = {file.APPLICATION_ID}")

@@ -18,12 +18,12 @@ from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, TDatabase, UnavailableError
 from open_alchemy.package_database.config import SQLiteConfig
 from open_alchemy.package_database.deadline import GRACE, Deadline
-from open_alchemy.package_database.engines.sqlite import connections
+from open_alchemy.package_database.engines.sqlite import connections, engine, statements
 from open_alchemy.package_database.engines.sqlite.connections import FileConnections, MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.engines.sqlite.file import transaction
 from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import Delete, DeleteMany, Get, Transact
+from open_alchemy.package_database.operations import Delete, DeleteMany, Get, Item, Transact
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, latest_key
 from open_alchemy.package_database.types import TConnectedDatabase
 
@@ -195,6 +195,28 @@ def test_a_call_that_is_interrupted_gives_its_lock_up(path: Path, database: TDat
     publish(database, "2.0")
 
 
+def test_a_read_that_is_interrupted_leaves_no_snapshot_behind(
+    path: Path, database: TDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(database, "2.0")
+
+    def interrupt(row: object) -> Item:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(engine, "_PAGE", 1)
+        interrupted.setattr(statements, "decoder", lambda _: interrupt)
+        # The traceback, and with it the cursor, is kept as a caller may keep it.
+        with pytest.raises(KeyboardInterrupt) as caught:
+            versions_of(database)
+    with package_database.connect(f"sqlite:///{path}") as other:
+        publish(other, "3.0")
+
+    assert versions_of(database) == ["1.0", "2.0", "3.0"]
+    publish(database, "4.0")
+    del caught
+
+
 FORKS = """
 import os, sys
 from open_alchemy import package_database
@@ -294,16 +316,127 @@ def test_a_fork_waits_for_calls_in_other_threads(path: Path, database: TDatabase
     assert done == ["call", "fork", "resume", "late ['1.0']"]
 
 
-def test_a_child_forgets_what_was_lent_to_threads_that_it_does_not_have(path: Path, database: TDatabase) -> None:
-    pool: Any = engine_of(database)._connections
-    lent = pool.borrow(Deadline(5))
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.parametrize("store", ["file", "memory"])
+@pytest.mark.parametrize("where", ["in another thread", "in a signal handler"])
+def test_a_child_of_a_fork_in_the_middle_of_a_call_refuses_the_store(path: Path, store: str, where: str) -> None:
+    program = """
+import os, signal, sys, threading
+from open_alchemy import package_database
+from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.engines.sqlite import connections
+connections._LONGEST_PAUSE = 0.1
+url, where = sys.argv[1:]
+database = package_database.connect(url)
+def publish(version):
+    package_database.connect(url).create_update_spec(sub="u1", name="a", version=version, model_count=1)
+publish("1.0")
+database.list_specs(sub="u1")
+def fork():
+    if (pid := os.fork()) == 0:
+        for opened in (database, package_database.connect(url)):
+            try:
+                opened.list_specs(sub="u1")
+            except package_database.RefusedError as error:
+                print(error.code, flush=True)
+        with package_database.connect("sqlite:///other.db") as other:
+            print(other.list_specs(sub="u1"), flush=True)
+        return pid
+    print(os.waitpid(pid, 0)[1], flush=True)
+    return pid
+asked, over = threading.Event(), threading.Event()
+def call(connection):
+    connection.execute("BEGIN IMMEDIATE")
+    asked.set()
+    over.wait(5)
+    connection.execute("ROLLBACK")
+def interrupted(connection):
+    signal.raise_signal(signal.SIGUSR1)
+children = []
+if where == "in another thread":
+    thread = threading.Thread(target=lambda: database.engine.run(call, "calling", Deadline(5)))
+    thread.start()
+    asked.wait(5)
+    children.append(fork())
+    over.set()
+    if children[0]:
+        thread.join()
+else:
+    signal.signal(signal.SIGUSR1, lambda *_: children.append(fork()))
+    database.engine.run(interrupted, "interrupting", Deadline(5))
+if not children[0]:
+    os._exit(0)
+publish("2.0")
+print([info["version"] for info in database.list_spec_versions(sub="u1", name="a")])
+"""
+    url = f"sqlite:///{path}" if store == "file" else "sqlite://"
+    finished = subprocess.run(
+        [sys.executable, "-c", program, url, where],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+        cwd=path.parent,
+    )
 
+    assert finished.stdout == "Forked\nForked\n[]\n0\n['1.0', '2.0']\n", finished.stderr
+
+
+def test_preparing_again_takes_no_connection_that_is_idle(path: Path) -> None:
+    pool = FileConnections(path)
+    pool.prepare()
+    pool.give_back(pool.borrow(Deadline(5)))
+    idle = list(pool._idle)
+
+    pool.prepare()
+
+    assert pool._idle == idle
+    pool.close()
+
+
+def test_a_fork_waits_for_all_busy_stores_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_LONGEST_PAUSE", 0.2)
+    pools: list[Any] = [FileConnections(tmp_path / f"{number}.db") for number in range(5)]
+    for pool in pools:
+        pool.prepare()
+    lent = [pool.borrow(Deadline(5)) for pool in pools]
+
+    start = time.monotonic()
     connections._pause_all()
-    connections._start_all_anew()
+    elapsed = time.monotonic() - start
+    connections._resume_all()
 
-    assert pool._lent == 0
-    publish(database, "2.0")
-    lent.close()
+    for pool, connection in zip(pools, lent, strict=True):
+        pool.give_back(connection)
+        pool.close()
+    assert 0.15 <= elapsed < 0.6
+
+
+def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Path) -> None:
+    """The set of stores changes while a fork goes through it: an error there would let the fork go on."""
+    kept = [FileConnections(path) for _ in range(200)]
+    is_over = threading.Event()
+
+    def open_on() -> None:
+        while not is_over.is_set():
+            FileConnections(path)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread = threading.Thread(target=open_on)
+    thread.start()
+    paused: list[int] = []
+    try:
+        for _ in range(300):
+            connections._pause_all()
+            paused.append(len(connections._paused))
+            connections._resume_all()
+    finally:
+        sys.setswitchinterval(interval)
+        is_over.set()
+        thread.join()
+
+    assert min(paused) >= len(kept)
 
 
 def test_threads_share_a_database(database: TDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

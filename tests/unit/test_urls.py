@@ -83,6 +83,7 @@ UNREADABLE = [
     *("dynamodb:///eu-west-1", "dynamodb://localhost:8000/path", "dynamodb://eu-west-1?x=1", "dynamodb://[::1"),
     *("dynamodb://a b:1", "dynamodb://EU-WEST-1", "dynamodb://localhost:8000#x", "dynamodb://localhost:8000\n"),
     *("sqlite://a.db", "sqlite://host/a.db", "sqlite:///", "sqlite:///a.db?mode=ro", "sqlite:///a.db#x"),
+    *("sqlite:///\ud800.db", "sqlite:////\udfff/a.db"),
     *("sqlite:///a%00b", "sqlite:///a%FF", "sqlite:///:memory:", "sqlite://?x=1", "sqlite://:memory:"),
 ]
 
@@ -114,6 +115,17 @@ def test_a_password_in_a_url_is_not_told(url: str, capsys: pytest.CaptureFixture
         from_url(url, AWS)
 
     assert "canary" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the current folder")
+def test_a_relative_path_without_a_current_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+
+    with pytest.raises(ConfigurationError, match="there is no current folder"):
+        from_url("sqlite:///a.db", {})
 
 
 @pytest.mark.parametrize("url", [None, 1, Path("sqlite:///a.db")])

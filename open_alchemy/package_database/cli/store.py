@@ -24,9 +24,8 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        config = database.engine.config
-        self.place = stores.place(config)
-        self.administration = stores.administer(config)
+        self.place = stores.place(database.engine.config)
+        self.administration = stores.administer(database.engine)
 
     @classmethod
     def configured(cls) -> Store:

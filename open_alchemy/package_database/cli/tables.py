@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from .. import process, stores
 from ..arguments import check
 from ..exceptions import RefusedError
 from ..maintenance.marks import Marks
 from ..maintenance.upgrade import State, check_one_form, survey, upgrade
 from ..operations import Table
-from ..stores import Administration, Description
+from ..stores import Description
 from ..tables.schema import CREDENTIALS, TABLES
 from .group import Commands
 from .show import json_option, progress, say, show, telling_os_errors
@@ -27,21 +26,18 @@ def tables() -> None:
     """Create, describe, upgrade or delete the tables of the configured database."""
 
 
-def _administration() -> tuple[Administration, str]:
-    config = process.configure()
-    return stores.administer(config), stores.place(config)
-
-
 @tables.command("create")
 def create_tables() -> None:
     """Create the tables that are not there yet."""
-    administration, place = _administration()
+    store = Store.configured()
+    # Asked before any is created: the first one may bring the others with it.
+    missing = [table for table in TABLES if store.administration.describe(table) is None]
     for table in TABLES:
-        if administration.describe(table) is None:
-            administration.create(table)
-            click.echo(f"created {table.name} at {place}")
+        if table in missing:
+            store.administration.create(table)
+            click.echo(f"created {table.name} at {store.place}")
         else:
-            click.echo(f"{table.name} is already at {place}")
+            click.echo(f"{table.name} is already at {store.place}")
 
 
 @tables.command("describe")
@@ -52,18 +48,20 @@ def describe_tables(*, as_json: bool) -> None:
     With STAGE=PROD they must have point-in-time recovery, deletion protection, on-demand billing and encryption with a
     key of AWS KMS too, and no time to live.
     """
-    administration, place = _administration()
+    store = Store.configured()
     rows: list[dict[str, Any]] = []
     for table in TABLES:
-        description = administration.describe(table)
-        found = administration.differences(table, description)
+        description = store.administration.describe(table)
+        found = store.administration.differences(table, description)
         rows.append(_row(table, description) | {"differences": found})
     show(rows, _COLUMNS, as_json=as_json)
     differences = [f"{row['table']}: {difference}" for row in rows for difference in row["differences"]]
     for difference in differences:
         say(difference)
     if differences:
-        raise click.ClickException(f"the tables at {place} are not what they must be; differences: {len(differences)}")
+        raise click.ClickException(
+            f"the tables at {store.place} are not what they must be; differences: {len(differences)}"
+        )
 
 
 @tables.command("upgrade")
@@ -115,12 +113,12 @@ def _identity(store: Store) -> str:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete_tables(*, yes: bool) -> None:
     """Delete the tables with all that is in them, after asking."""
-    administration, place = _administration()
+    store = Store.configured()
     names = " and ".join(table.name for table in TABLES)
     if not yes:
-        click.confirm(f"Delete {names} at {place}, with everything in them?", abort=True)
+        click.confirm(f"Delete {names} at {store.place}, with everything in them?", abort=True)
     for table in TABLES:
-        click.echo(f"deleted {table.name}" if administration.delete(table) else f"{table.name} was not there")
+        click.echo(f"deleted {table.name}" if store.administration.delete(table) else f"{table.name} was not there")
 
 
 def _row(table: Table, description: Description | None) -> dict[str, Any]:

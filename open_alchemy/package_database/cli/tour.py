@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,11 +74,12 @@ class ObservedEngine:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One call on the tour: the function, its arguments and whether an answer is right."""
+    """One call on the tour: the function, its arguments and whether an answer is right, or which error is."""
 
     function: str
     arguments: dict[str, Any]
     is_right: Callable[[Any], bool]
+    error: type[BaseError] | None = None
 
 
 def take_tour(console: Console, config: Config | None = None) -> int:
@@ -92,7 +94,7 @@ def take_tour(console: Console, config: Config | None = None) -> int:
         return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}")
     with local_server.run() as url:
         config = DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
-        administration = stores.administer(config)
+        administration = stores.administer(stores.open_engine(config))
         for table in TABLES:
             administration.create(table)
         names = " and ".join(table.name for table in TABLES)
@@ -107,7 +109,12 @@ def _take_tour(console: Console, config: Config, sub: str) -> int:
     console.print(header)
     engine = ObservedEngine(config)
     with Database(engine, deadline=config.deadline) as database:
-        wrong = sum(not _visit(stop, database, engine, console) for stop in _stops(documents, sub))
+        engine.prepare()
+        try:
+            wrong = sum(not _visit(stop, database, engine, console) for stop in _stops(documents, sub))
+        finally:
+            with suppress(BaseError):
+                database.delete_all(sub=sub)
     if wrong:
         console.print(f"[bold red]{wrong} answers were wrong.[/]")
     else:
@@ -153,7 +160,7 @@ def _stops(documents: list[openapi.Document], sub: str) -> Iterator[Stop]:
     yield Stop("delete_credentials", key, _is_none)
     yield Stop("get_user", {"public_key": first}, _is_none)
     yield Stop("delete_spec", spec, _is_none)
-    yield Stop("list_spec_versions", spec, lambda answer: isinstance(answer, NotFoundError))
+    yield Stop("list_spec_versions", spec, _is_none, NotFoundError)
     yield Stop("delete_all_specs", user, _is_none)
     yield Stop("create_update_credentials", key | {"public_key": second} | secrets, _is_none)
     yield Stop("delete_all_credentials", user, _is_none)
@@ -166,13 +173,20 @@ def _is_none(answer: object) -> bool:
     return answer is None
 
 
+def _is_right(stop: Stop, answer: object) -> bool:
+    try:
+        return stop.is_right(answer)
+    except (TypeError, LookupError, AttributeError):
+        return False  # Of another kind than what is right.
+
+
 def _visit(stop: Stop, database: Database, engine: ObservedEngine, console: Console) -> bool:
     engine.asked.clear()
     try:
         answer: object = getattr(database, stop.function)(**stop.arguments)
+        right = stop.error is None and _is_right(stop, answer)
     except BaseError as error:
-        answer = error
-    right = stop.is_right(answer)
+        answer, right = error, stop.error is not None and isinstance(error, stop.error)
     question = next(pattern.question for pattern in ACCESS_PATTERNS if pattern.name == stop.function)
     verdict = "[green]✓[/]" if right else "[bold red]WRONG[/]"
     arguments = ", ".join(f"{name}={_show(name, value)}" for name, value in stop.arguments.items())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ...deadline import Deadline
 from ...operations import Index, Table
 from .engine import SQLiteEngine
 from .file import transaction
-from .statements import clear_table, create_table, drop_table
+from .statements import clear_table, create_table, definitions, drop_table
 
 
 class SQLiteAdministration:
@@ -39,7 +40,7 @@ class SQLiteAdministration:
     def describe(self, table: Table) -> Mapping[str, Any] | None:
         """Returns a table in the form of DynamoDB's DescribeTable, or None; a file that is not there is not made."""
         path = self._engine.config.path
-        if path is not None and not path.exists():
+        if path is not None and _is_missing(path):
             return None
         found: tuple[int, int] | None = self._run(
             lambda connection: _measure(connection, table), f"describing {table.name}"
@@ -61,9 +62,18 @@ class SQLiteAdministration:
         }
 
     def differences(self, table: Table, description: Mapping[str, Any] | None) -> list[str]:
-        """Returns how a table differs from what it must be: a file of another schema is not even opened."""
-        del table
-        return [] if description is not None else ["the table is missing"]
+        """Returns how a table and its indexes differ from what the package makes."""
+        if description is None:
+            return ["the table is missing"]
+        found = self._run(lambda connection: _definitions(connection, table), f"describing {table.name}")
+        differences: list[str] = []
+        for name, text in definitions(table).items():
+            what = "the table" if name == table.name else f"the index {name.removeprefix(f'{table.name}.')}"
+            if name not in found:
+                differences.append(f"{what} is missing")
+            elif found[name] != text:
+                differences.append(f"{what} was made by another statement: {found[name]}")
+        return differences
 
     def clear(self, table: Table) -> None:
         """Deletes every item of a table."""
@@ -74,6 +84,16 @@ class SQLiteAdministration:
         return self._engine.run(work, what, Deadline(self._engine.config.deadline))
 
 
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass  # Opening it tells why, in SQLite's words.
+    return False
+
+
 def _measure(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | None:
     """Returns how many items a table has, and how many bytes the whole file takes, or None where it is not there."""
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone() is None:
@@ -82,6 +102,10 @@ def _measure(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | 
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     (size,) = connection.execute("PRAGMA page_size").fetchone()
     return items, pages * size
+
+
+def _definitions(connection: sqlite3.Connection, table: Table) -> dict[str, str]:
+    return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = ?", (table.name,)))
 
 
 def _key_schema(keyed: Table | Index) -> list[dict[str, str]]:

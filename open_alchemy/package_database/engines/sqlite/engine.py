@@ -6,6 +6,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, Final, TypeVar
 
 from ...backoff import full_jitter
@@ -29,9 +30,9 @@ from ...operations import (
 )
 from . import statements
 from .conditions import holds
-from .connections import Connections, FileConnections, MemoryConnections
+from .connections import Connections, FileConnections, process_memory
 from .errors import is_transient, refusal
-from .file import PREPARING, transaction
+from .file import transaction
 
 _FIRST_WAIT: Final = 0.002
 _LONGEST_WAIT: Final = 0.05
@@ -162,17 +163,7 @@ class SQLiteEngine:
 
 def open_sqlite(config: SQLiteConfig) -> SQLiteEngine:
     """Returns the engine of a file, or of the one store in memory that the process has."""
-    return SQLiteEngine(_process_memory() if config.path is None else FileConnections(config.path), config)
-
-
-_memory: list[MemoryConnections] = []
-
-
-def _process_memory() -> MemoryConnections:
-    with PREPARING:
-        if not _memory:
-            _memory.append(MemoryConnections())
-        return _memory[0]
+    return SQLiteEngine(process_memory() if config.path is None else FileConnections(config.path), config)
 
 
 def _await_another_try(error: sqlite3.Error, tries: int, what: object, deadline: Deadline) -> None:
@@ -189,26 +180,33 @@ def _await_another_try(error: sqlite3.Error, tries: int, what: object, deadline:
 
 def _read_one(connection: sqlite3.Connection, table: Table, statement: statements.Statement) -> Item | None:
     decode = statements.decoder(table)
-    for row in connection.execute(*statement).fetchall():
-        return decode(row)
+    with _asked(connection, statement) as cursor:
+        for row in cursor.fetchall():
+            return decode(row)
     return None
 
 
 def _read_all(connection: sqlite3.Connection, operation: Query, deadline: Deadline) -> list[Item]:
     items: list[Item] = []
     decode = statements.decoder(operation.table)
-    cursor = connection.execute(*statements.query(operation))
-    while page := [decode(row) for row in cursor.fetchmany(_PAGE)]:
-        items += page
-        deadline.progress()
+    with _asked(connection, statements.query(operation)) as cursor:
+        while page := [decode(row) for row in cursor.fetchmany(_PAGE)]:
+            items += page
+            deadline.progress()
     return items
 
 
 def _read_page(connection: sqlite3.Connection, operation: Scan) -> Page:
     decode = statements.decoder(operation.table)
-    rows = connection.execute(*statements.scan(operation)).fetchall()
+    with _asked(connection, statements.scan(operation)) as cursor:
+        rows = cursor.fetchall()
     items = tuple(decode(row) for row in rows[: operation.limit])
     return Page(items, operation.table.key_of(items[-1]) if len(rows) > operation.limit else None)
+
+
+def _asked(connection: sqlite3.Connection, statement: statements.Statement) -> closing[sqlite3.Cursor]:
+    """Begins to read. A reader that is interrupted and left open would keep the connection at an old snapshot."""
+    return closing(connection.execute(*statement))
 
 
 def _name(what: object) -> str:

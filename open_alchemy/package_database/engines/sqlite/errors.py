@@ -14,7 +14,7 @@ from ...exceptions import RefusedError
 _PRIMARY: Final = 0xFF
 """The primary result code in an extended one (https://www.sqlite.org/rescode.html)."""
 _TRANSIENT: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
-_CHANGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _HINTS: Final[Mapping[int, str]] = {
     sqlite3.SQLITE_CANTOPEN: "is there such a folder, and may this process read and write there?",
     sqlite3.SQLITE_CORRUPT: "the file is damaged: restore a backup",
@@ -31,7 +31,7 @@ def is_transient(error: sqlite3.Error) -> bool:
 
 def is_unreadable(error: sqlite3.Error) -> bool:
     """Returns whether what was read is no database, or a damaged one."""
-    return _code(error) in _CHANGED
+    return _code(error) in _UNREADABLE
 
 
 def refusal(error: sqlite3.Error, what: str) -> RefusedError:

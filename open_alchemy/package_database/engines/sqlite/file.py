@@ -10,8 +10,8 @@ https://www.sqlite.org/uri.html#uriimmutable
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,8 +23,6 @@ from ...tables.schema import TABLES
 from .errors import is_unreadable
 from .statements import BEGIN, COMMIT, ROLLBACK, create_table
 
-PREPARING: Final = threading.Lock()
-"""Held by whoever makes or opens a store for the first time, so by nobody else in this process."""
 APPLICATION_ID: Final = 0x4F415044
 """The letters OAPD."""
 SCHEMA_VERSION: Final = 1
@@ -57,20 +55,21 @@ class _Header(NamedTuple):
 def prepare_file(path: Path) -> None:
     """Makes a file's tables where it is new, and sees to it that it is one of the package's, in WAL mode.
 
-    Any number of processes may do so at once.
+    Any number of processes may do so at once, and one thread of each.
 
     Raises:
         ConfigurationError: The file belongs to something else, or to a newer version of the package; it is untouched.
         sqlite3.Error: The file cannot be opened, or another connection is in the way.
     """
-    with PREPARING:
-        _prepare_file(path)
-
-
-def _prepare_file(path: Path) -> None:
-    if path.exists():
-        _check(_look_at(path), path)
-    with closing(_connect(path, "rwc")) as connection:
+    if not _make(path):
+        has_log = _has_log(path)
+        header = _look_at(path)
+        # One of the package's has its header in the file itself before it has a log. To open another program's to see
+        # its log would be to close it again, and the last to close it takes its log in.
+        if header.is_new and has_log:
+            raise _foreign(path)
+        _check(header, path)
+    with closing(_connect(path, "rw")) as connection:
         # Only now for certain: a crash while it was made is undone by opening it.
         if _header(connection).is_new:
             # First whose it is, alone in one page: so it can be told after a crash in the middle of the rest.
@@ -89,8 +88,22 @@ def _prepare_file(path: Path) -> None:
             )
 
 
+def _make(path: Path) -> bool:
+    """Makes an empty file that its owner alone may read, and returns whether it was not there.
+
+    SQLite would give it the rights of any other file. It gives the files beside it those of this one.
+    """
+    try:
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    except OSError:
+        pass  # Opening it tells why, in SQLite's words.
+    return True
+
+
 def connect_to_file(path: Path) -> sqlite3.Connection:
-    """Returns a connection to a file that is prepared.
+    """Returns a connection to a file that is prepared; raises what ``prepare_file`` does.
 
     Every transaction that is committed is on the disk: in WAL mode, ``synchronous = FULL`` syncs the log at each commit
     (https://www.sqlite.org/pragma.html#pragma_synchronous), and ``fullfsync`` sees to it that macOS does too.
@@ -99,6 +112,8 @@ def connect_to_file(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
+        # Where all were closed, another file may have got the inode of the one that was prepared.
+        _check(_header(connection), path)
     except BaseException:
         connection.close()
         raise
@@ -165,7 +180,7 @@ def _look_at(path: Path) -> _Header:
                 raise
             failure = error
         time.sleep(_LOOK_AGAIN)
-    if Path(f"{path}-journal").exists() and _is_of_this_package(path):
+    if os.path.exists(f"{path}-journal") and _is_of_this_package(path):  # noqa: PTH110 (that of Path raises for a long name)
         return _Header(APPLICATION_ID, 0, is_empty=True)
     raise ConfigurationError(f"{path} is no database of this package: {failure}") from failure
 
@@ -188,13 +203,23 @@ def _header(connection: sqlite3.Connection) -> _Header:
     return _Header(application_id, version, is_empty=objects == 0)
 
 
+def _has_log(path: Path) -> bool:
+    """Returns whether a file has a write-ahead log; SQLite deletes that of an empty file."""
+    try:
+        return path.stat().st_size > 0 and Path(f"{path}-wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _foreign(path: Path) -> ConfigurationError:
+    return ConfigurationError(f"{path} belongs to another program, and is left as it is: give the path of another file")
+
+
 def _check(header: _Header, path: Path) -> None:
     if header.is_new:
         return
     if header.application_id != APPLICATION_ID:
-        raise ConfigurationError(
-            f"{path} belongs to another program, and is left as it is: give the path of another file"
-        )
+        raise _foreign(path)
     if header.version != SCHEMA_VERSION:
         raise ConfigurationError(
             f"{path} has version {header.version} of the schema, and this package knows version {SCHEMA_VERSION}: "

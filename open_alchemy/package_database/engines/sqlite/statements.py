@@ -76,6 +76,16 @@ def create_table(table: Table) -> tuple[str, ...]:
     return create, *indexes
 
 
+def definitions(table: Table) -> Mapping[str, str]:
+    """Returns what SQLite notes of a table and of its indexes, by their names.
+
+    https://www.sqlite.org/schematab.html
+    """
+    names = (table.name, *(f"{table.name}.{index.name}" for index in table.indexes))
+    texts_ = (text.replace(" IF NOT EXISTS", "", 1) for text in create_table(table))
+    return dict(zip(names, texts_, strict=True))
+
+
 def drop_table(table: Table) -> str:
     """Returns the statement that drops a table with its indexes."""
     return f"DROP TABLE IF EXISTS {_quoted(table.name)}"
