@@ -216,6 +216,7 @@ def test_the_tables_are_created_described_and_deleted(monkeypatch: pytest.Monkey
     with local_server.run() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
         monkeypatch.setattr(process, "_database", None)
+        monkeypatch.setattr(process, "_async_database", None)
 
         missing = run("tables", "describe")
         created = succeed("tables", "create")

@@ -66,6 +66,7 @@ def test_what_is_published_at_a_url_is_found_there(url: str) -> None:
 
 def test_the_url_of_the_environment_serves_where_none_is_given(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(process, "_async_database", None)
     monkeypatch.setattr(process, "_pinned_stage", None)
     monkeypatch.setenv("PACKAGE_DATABASE_URL", url)
     with package_database.connect(url) as database:

@@ -105,6 +105,7 @@ def test_what_is_missing_or_wrong_is_named(environment: dict[str, str], message:
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in which nobody has called ``get()`` yet."""
     monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(process, "_async_database", None)
     monkeypatch.setattr(process, "_pinned_stage", None)
     monkeypatch.setenv("STAGE", "TEST")
 

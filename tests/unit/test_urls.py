@@ -24,6 +24,7 @@ AWS = {"AWS_REGION": "eu-west-1"}
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in which nobody has called ``get()`` yet, and whose environment says nothing."""
     monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(process, "_async_database", None)
     monkeypatch.setattr(process, "_pinned_stage", None)
     for name in ("STAGE", "PACKAGE_DATABASE_URL", "PACKAGE_DATABASE_DEADLINE", "AWS_ENDPOINT_URL_DYNAMODB"):
         monkeypatch.delenv(name, raising=False)
