@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from open_alchemy.package_database import process
 
 pytest_plugins = ["pytester"]
 
@@ -11,3 +16,27 @@ _ORDINARY = settings(deadline=None, suppress_health_check=list(HealthCheck), der
 settings.register_profile("ordinary", _ORDINARY, max_examples=400, stateful_step_count=50)
 settings.register_profile("long", _ORDINARY, max_examples=4_000, stateful_step_count=50, derandomize=False)
 settings.load_profile("ordinary")
+
+
+@pytest.fixture
+def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process in which nobody has called ``get()`` or ``get_async()`` yet."""
+    monkeypatch.setattr(process, "_database", None)
+    monkeypatch.setattr(process, "_async_database", None)
+
+
+@pytest.fixture
+def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same outside of a test run: nothing pins the stage, which is that of the environment, TEST."""
+    monkeypatch.setattr(process, "_pinned_stage", None)
+    monkeypatch.setenv("STAGE", "TEST")
+
+
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment in which the AWS chain finds nothing."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")

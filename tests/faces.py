@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from open_alchemy.package_database import AsyncTDatabase, TDatabase
-from open_alchemy.package_database.config import DynamoDBConfig, Wire
+from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
 from open_alchemy.package_database.deadline import Deadline
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.operations import StoreOperation
@@ -17,6 +17,11 @@ from open_alchemy.package_database.process import open_async_database, open_data
 
 FACES = ("lean", "boto3", "lean, async", "boto3, async")
 BLOCKING_FACES = ("lean", "boto3")
+
+
+def config_of(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
+    """Returns the configuration of a local server."""
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 class Awaited:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from open_alchemy import package_database
-from open_alchemy.package_database import cli, local_server, process
+from open_alchemy.package_database import cli, local_server
 from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.facade import Database
@@ -211,12 +211,10 @@ def test_a_stage_that_is_wrong_is_wrong_usage(tmp_path: Path) -> None:
     assert finished.stderr == "Error: the environment variable STAGE is 'STAGING': it must be TEST or PROD\n"
 
 
-def test_the_tables_are_created_described_and_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_are_created_described_and_deleted(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     with local_server.run() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-        monkeypatch.setattr(process, "_database", None)
-        monkeypatch.setattr(process, "_async_database", None)
 
         missing = run("tables", "describe")
         created = succeed("tables", "create")

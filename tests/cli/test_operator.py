@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from open_alchemy import package_database
-from open_alchemy.package_database import RefusedError, UnavailableError, local_server, process
+from open_alchemy.package_database import RefusedError, UnavailableError, local_server
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.cli.store import Store
 from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DUMMY_REGION
@@ -418,12 +418,10 @@ def test_an_unknown_version_is_wrong_usage() -> None:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A DynamoDB without tables, which the commands talk to."""
     with local_server.run() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-        monkeypatch.setattr(process, "_database", None)
-        monkeypatch.setattr(process, "_async_database", None)
         yield url
 
 

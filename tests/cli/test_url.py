@@ -64,10 +64,9 @@ def test_what_is_published_at_a_url_is_found_there(url: str) -> None:
         assert database.get_latest_spec_version(sub="u1", name="library") == "2.0"
 
 
-def test_the_url_of_the_environment_serves_where_none_is_given(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_database", None)
-    monkeypatch.setattr(process, "_async_database", None)
-    monkeypatch.setattr(process, "_pinned_stage", None)
+def test_the_url_of_the_environment_serves_where_none_is_given(
+    url: str, fresh_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PACKAGE_DATABASE_URL", url)
     with package_database.connect(url) as database:
         database.create_update_spec(sub="u1", name="a", version="1", model_count=1)

@@ -16,7 +16,7 @@ from open_alchemy.package_database.engines.dynamodb.administration import Admini
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.tables.schema import TABLES
-from tests.faces import BLOCKING_FACES, open_face
+from tests.faces import BLOCKING_FACES, config_of, open_face
 from tests.faults.faults import (
     CALLS,
     LASTING,
@@ -24,7 +24,6 @@ from tests.faults.faults import (
     Backend,
     Fault,
     black_hole,
-    config_of,
     faulty,
     fill,
     meets,

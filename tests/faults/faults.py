@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.facade import Database
 from open_alchemy.package_database.process import open_database
 from tests.canned_server import Behaviour, CannedServer, Handler, fail, reset, serve, stay_silent
+from tests.faces import config_of
 
 Fault: TypeAlias = Callable[["Backend"], Behaviour]
 Answer: TypeAlias = tuple[int, bytes]
@@ -198,11 +198,6 @@ CALLS: dict[str, tuple[Callable[[TDatabase], object], object]] = {
 def meets(fault: str, call: str) -> bool:
     """Returns whether a call can meet a fault: only a batch has items that are left unprocessed."""
     return "unprocessed" not in fault or call == "delete_all_credentials"
-
-
-def config_of(url: str, *, deadline: float) -> DynamoDBConfig:
-    """Returns the configuration of a local server."""
-    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 def open_at(url: str, *, deadline: float) -> Database:

@@ -17,7 +17,7 @@ from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase, UnavailableError
 from open_alchemy.package_database.config import DynamoDBConfig
 from tests.canned_server import serve, succeed
-from tests.faces import FACES, open_face
+from tests.faces import FACES, config_of, open_face
 from tests.faults.faults import (
     CALLS,
     EFFECTS,
@@ -26,7 +26,6 @@ from tests.faults.faults import (
     UNTOUCHED,
     Backend,
     black_hole,
-    config_of,
     faulty,
     fill,
     meets,
@@ -135,12 +134,8 @@ def credentials_source(*seconds: float) -> Iterator[str]:
 
 @pytest.mark.parametrize("face", FACES)
 def test_credentials_that_expire_are_refreshed_in_between(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, face: str
+    no_credentials: None, monkeypatch: pytest.MonkeyPatch, face: str
 ) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
     keys: list[str] = []
 
     def answer(handler: Any) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
+from open_alchemy.package_database.config import Wire
 from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.retry import Failure
 from tests.canned_server import Handler, serve
+from tests.faces import config_of
 from tests.lean.record import RECORDED, REQUESTS
 
 ANSWERS: list[dict[str, Any]] = json.loads(RECORDED.read_text(encoding="utf-8"))
@@ -24,8 +25,7 @@ def ask(wire: Wire, answer: dict[str, Any]) -> Any:
         handler.answer(answer["status"], answer["body"].encode(), **headers)
 
     with serve(give) as server:
-        config = DynamoDBConfig("TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, wire=wire)
-        made = DynamoDBEngine(config)._wire
+        made = DynamoDBEngine(replace(config_of(server.url), wire=wire))._wire
         request = next(request for action, request in REQUESTS if action == answer["action"])
         read = drive(made.attempts(answer["action"], request, lambda: 2.0), made.perform)
         made.close()

@@ -15,14 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from open_alchemy.package_database import TDatabase, UnavailableError
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.lean import awaiting, blocking, freshness
 from open_alchemy.package_database.engines.dynamodb.lean.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.lean.errors import ExchangeError
 from open_alchemy.package_database.process import open_database
 from open_alchemy.package_database.secret import Secret
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
-from tests.faces import open_face
+from tests.faces import config_of, open_face
 from tests.faults.faults import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
@@ -31,14 +30,12 @@ REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 Opener = Callable[..., TDatabase]
 
 
-def config(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
-    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
-
-
 @pytest.fixture(params=["lean", "lean, async"])
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
     with ExitStack() as stack:
-        yield lambda url, *, deadline=5.0: stack.enter_context(open_face(request.param, config(url, deadline=deadline)))
+        yield lambda url, *, deadline=5.0: stack.enter_context(
+            open_face(request.param, config_of(url, deadline=deadline))
+        )
 
 
 def version(database: TDatabase) -> str:
@@ -258,7 +255,7 @@ def test_threads_share_a_bounded_number_of_connections(monkeypatch: pytest.Monke
         succeed(ITEM)(handler)
 
     busy: set[int] = set()
-    with serve(count) as server, open_face("lean", config(server.url)) as store, ThreadPoolExecutor(16) as threads:
+    with serve(count) as server, open_face("lean", config_of(server.url)) as store, ThreadPoolExecutor(16) as threads:
         assert list(threads.map(lambda _: version(store), range(100))) == ["1.0"] * 100
 
         assert server.connections <= 4
@@ -269,7 +266,7 @@ def test_threads_share_a_bounded_number_of_connections(monkeypatch: pytest.Monke
 def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyPatch, face: str) -> None:
     for module in (blocking, awaiting):
         monkeypatch.setattr(module, "CONNECTIONS", 0)
-    with serve(succeed(ITEM)) as server, open_face(face, config(server.url, deadline=0.3)) as store:
+    with serve(succeed(ITEM)) as server, open_face(face, config_of(server.url, deadline=0.3)) as store:
         with pytest.raises(UnavailableError, match="PoolTimeoutError"):
             version(store)
 
@@ -278,7 +275,7 @@ def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyP
 
 def test_a_database_that_is_forgotten_closes_its_connections() -> None:
     with serve(succeed(ITEM)) as server:
-        store = open_database(config(server.url))
+        store = open_database(config_of(server.url))
         version(store)
         transport = store.engine._wire._transport  # type: ignore[attr-defined]
         connection = transport._idle[0]._socket

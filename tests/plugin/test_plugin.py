@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import local_server, process, pytest_plugin
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.tables.schema import SPECS
 from tests.canned_server import fail, serve
+from tests.faces import config_of
 
 USES_BOTH_TABLES = """
     import pytest
@@ -235,9 +236,7 @@ def test_the_factories_save(service: pytest.Pytester) -> None:
 
 
 def administration(url: str) -> Administration:
-    return Administration(
-        DynamoDBEngine(DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS))
-    )
+    return Administration(DynamoDBEngine(config_of(url)))
 
 
 @pytest.mark.parametrize("way", ["option", "ini"])

@@ -41,12 +41,10 @@ def url(path: Path) -> str:
 
 
 @pytest.fixture
-def configured(url: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def configured(url: str, path: Path, fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a process whose environment names a file in the current folder, before its first call."""
     monkeypatch.chdir(path.parent)
     monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{path.name}")
-    for name in ("_database", "_async_database", "_pinned_stage"):
-        monkeypatch.setattr(process, name, None)
     yield
     process.get().close()  # type: ignore[attr-defined]
     asyncio.run(process.get_async().aclose())

@@ -7,17 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError, local_server
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb import administration as module
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.process import open_database
 from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
 from tests.canned_server import fail, serve, succeed
-
-
-def configuration(url: str) -> DynamoDBConfig:
-    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS)
+from tests.faces import config_of
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +24,7 @@ def url() -> Iterator[str]:
 
 @pytest.fixture
 def administration(url: str) -> Iterator[Administration]:
-    tables = Administration(DynamoDBEngine(configuration(url)))
+    tables = Administration(DynamoDBEngine(config_of(url)))
     yield tables
     for table in (SPECS, CREDENTIALS):
         tables.delete(table)
@@ -56,7 +52,7 @@ def test_a_table_that_is_there_is_not_created_again(administration: Administrati
 
 def test_every_page_of_a_table_is_emptied(administration: Administration, url: str) -> None:
     administration.create(SPECS)
-    database = open_database(configuration(url))
+    database = open_database(config_of(url))
     for number in range(8):
         database.create_update_spec(sub=f"u{number}", name="a", version="1", model_count=1, description="x" * 150_000)
 
@@ -69,7 +65,7 @@ def test_a_table_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     creating, active = ({"Table": {"TableStatus": status}} for status in ("CREATING", "ACTIVE"))
     monkeypatch.setattr(module, "_POLL", 0.01)
     with serve(succeed({}), fail("ResourceNotFoundException"), succeed(creating), succeed(active)) as server:
-        Administration(DynamoDBEngine(configuration(server.url))).create(SPECS)
+        Administration(DynamoDBEngine(config_of(server.url))).create(SPECS)
 
         assert len(server.requests) == 4
 
@@ -78,11 +74,11 @@ def test_a_table_that_is_never_active_is_given_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_POLL", 0.01)
     monkeypatch.setattr(module, "_DEADLINE", 2.2)
     with serve(succeed({}), succeed({"Table": {"TableStatus": "CREATING"}})) as server:
-        tables = Administration(DynamoDBEngine(configuration(server.url)))
+        tables = Administration(DynamoDBEngine(config_of(server.url)))
         with pytest.raises(UnavailableError, match="package.specs was not active after"):
             tables.create(SPECS)
 
 
 def test_a_table_that_cannot_be_described_is_an_error() -> None:
     with serve(fail("AccessDeniedException")) as server, pytest.raises(RefusedError, match="AccessDenied"):
-        Administration(DynamoDBEngine(configuration(server.url))).describe(SPECS)
+        Administration(DynamoDBEngine(config_of(server.url))).describe(SPECS)

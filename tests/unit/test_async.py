@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError, process
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb import boto3_wire
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
 from open_alchemy.package_database.facade import AsyncDatabase, Database
 from open_alchemy.package_database.process import open_async_database
 from tests.canned_server import Handler, serve, stay_silent, succeed
+from tests.faces import config_of
 from tests.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
 from tests.simulation.invariants import check_specs
 
@@ -31,9 +33,7 @@ ITEM = {"Item": {"version": {"S": "1.0"}}}
 
 
 def open_at(url: str, *, deadline: float = 5.0) -> AsyncDatabase:
-    return open_async_database(
-        DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
-    )
+    return open_async_database(config_of(url, deadline=deadline))
 
 
 async def version(database: AsyncTDatabase) -> str:
@@ -55,15 +55,6 @@ def test_both_faces_have_the_same_functions() -> None:
         assert inspect.iscoroutinefunction(
             inspect.unwrap(getattr(AsyncDatabase, name), stop=inspect.iscoroutinefunction)
         )
-
-
-@pytest.fixture
-def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As before the first call of ``get()`` and ``get_async()``."""
-    monkeypatch.setattr(process, "_database", None)
-    monkeypatch.setattr(process, "_async_database", None)
-    monkeypatch.setattr(process, "_pinned_stage", None)
-    monkeypatch.setenv("STAGE", "TEST")
 
 
 def test_get_async_returns_the_same_database_every_time(fresh_process: None) -> None:
@@ -278,10 +269,7 @@ def test_calls_over_boto3_wait_no_longer_than_their_deadline(monkeypatch: pytest
         return time.monotonic() - start
 
     with serve(stay_silent) as server:
-        config = DynamoDBConfig(
-            "TEST", "us-east-1", endpoint_url=server.url, credentials=DUMMY_CREDENTIALS, wire="boto3", deadline=0.5
-        )
-        database = open_async_database(config)
+        database = open_async_database(replace(config_of(server.url, deadline=0.5), wire="boto3"))
 
         assert asyncio.run(use(database)) < 0.5 + 0.5 + 0.3
 

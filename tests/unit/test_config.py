@@ -101,15 +101,6 @@ def test_what_is_missing_or_wrong_is_named(environment: dict[str, str], message:
         configure(**environment)
 
 
-@pytest.fixture
-def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process in which nobody has called ``get()`` yet."""
-    monkeypatch.setattr(process, "_database", None)
-    monkeypatch.setattr(process, "_async_database", None)
-    monkeypatch.setattr(process, "_pinned_stage", None)
-    monkeypatch.setenv("STAGE", "TEST")
-
-
 @pytest.mark.usefixtures("fresh_process")
 def test_get_returns_the_same_object_to_every_thread() -> None:
     found: list[object] = []

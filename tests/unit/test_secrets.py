@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import BaseError, TDatabase
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
-from tests.faces import FACES, open_face
+from tests.faces import FACES, config_of, open_face
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = str(ROOT / "open_alchemy" / "package_database")
@@ -29,10 +28,6 @@ ITEM = {
     "secret_key_hash": {"B": base64.b64encode(HASH).decode()},
     "salt": {"B": base64.b64encode(SALT).decode()},
 }
-
-
-def config(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
-    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 @pytest.fixture
@@ -128,7 +123,7 @@ def test_no_path_betrays_a_secret(
     logged: Callable[[], str],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with serve(ANSWERS[answer]) as server, open_face(face, config(server.url, deadline=0.3)) as database:
+    with serve(ANSWERS[answer]) as server, open_face(face, config_of(server.url, deadline=0.3)) as database:
         try:
             told = repr(call(database))
         except BaseError as error:
@@ -158,7 +153,7 @@ def test_the_canary_would_be_found(logged: Callable[[], str]) -> None:
 
 
 def test_other_users_of_botocore_may_still_log(logged: Callable[[], str]) -> None:
-    with serve(succeed({})) as server, open_face("boto3", config(server.url)) as database:
+    with serve(succeed({})) as server, open_face("boto3", config_of(server.url)) as database:
         database.get_spec(sub="u1", name="a")
     logging.getLogger("botocore.endpoint").debug("of somebody else")
 

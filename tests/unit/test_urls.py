@@ -21,11 +21,8 @@ AWS = {"AWS_REGION": "eu-west-1"}
 
 
 @pytest.fixture
-def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process in which nobody has called ``get()`` yet, and whose environment says nothing."""
-    monkeypatch.setattr(process, "_database", None)
-    monkeypatch.setattr(process, "_async_database", None)
-    monkeypatch.setattr(process, "_pinned_stage", None)
+def fresh_process(fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same, and the environment says nothing."""
     for name in ("STAGE", "PACKAGE_DATABASE_URL", "PACKAGE_DATABASE_DEADLINE", "AWS_ENDPOINT_URL_DYNAMODB"):
         monkeypatch.delenv(name, raising=False)
 

@@ -11,13 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.config import DynamoDBConfig
 from open_alchemy.package_database.driver import drive
 from open_alchemy.package_database.engines.dynamodb.boto3_wire import Boto3Wire, find_region
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
@@ -26,13 +25,9 @@ from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from open_alchemy.package_database.process import open_database
 from open_alchemy.package_database.secret import Secret
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
-from tests.faces import FACES, open_face
+from tests.faces import FACES, config_of, open_face
 
 ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
-
-
-def config(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
-    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
 Opener = Callable[..., TDatabase]
@@ -42,7 +37,9 @@ Opener = Callable[..., TDatabase]
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
     """Opens databases over each wire."""
     with ExitStack() as stack:
-        yield lambda url, *, deadline=5.0: stack.enter_context(open_face(request.param, config(url, deadline=deadline)))
+        yield lambda url, *, deadline=5.0: stack.enter_context(
+            open_face(request.param, config_of(url, deadline=deadline))
+        )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +126,7 @@ def make_wire(request: pytest.FixtureRequest) -> Callable[[str], LeanWire | Boto
     """Makes a wire to a URL."""
 
     def make(url: str) -> LeanWire | Boto3Wire:
-        engine = DynamoDBEngine(replace(config(url), wire=request.param))
+        engine = DynamoDBEngine(replace(config_of(url), wire=request.param))
         return engine._wire
 
     return make
@@ -153,16 +150,6 @@ def test_binary_values_do_not_show(make_wire: Callable[[str], LeanWire | Boto3Wi
     assert found["Item"]["salt"]["B"] == b"canary"
     assert failure.reasons[0]["Item"]["salt"]["B"] == Secret(b"canary")
     assert "canary" not in repr((found, failure, failure.reasons))
-
-
-@pytest.fixture
-def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An environment in which the AWS chain finds nothing."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -191,7 +178,7 @@ def test_a_profile_that_is_not_there_is_a_configuration_error(
 
 def test_an_error_of_botocore_of_no_kind_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(succeed(ITEM)) as server:
-        store = open_database(replace(config(server.url), wire="boto3"))
+        store = open_database(replace(config_of(server.url), wire="boto3"))
 
         def refuse(**_: object) -> None:
             raise RuntimeError("the refreshed credentials are still expired")
@@ -204,7 +191,7 @@ def test_an_error_of_botocore_of_no_kind_is_a_refusal(monkeypatch: pytest.Monkey
 
 
 def test_one_wire_is_made_by_many_threads() -> None:
-    engine = DynamoDBEngine(config("http://127.0.0.1:1"))
+    engine = DynamoDBEngine(config_of("http://127.0.0.1:1"))
     found: list[Any] = []
     threads = [threading.Thread(target=lambda: found.append(engine._wire)) for _ in range(16)]
     for thread in threads:
@@ -226,7 +213,7 @@ def test_the_timeouts_leave_time_for_a_second_attempt() -> None:
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
 def test_a_fork_opens_connections_of_its_own(wire: Any) -> None:
     with serve(succeed(ITEM)) as server:
-        database = open_database(replace(config(server.url), wire=wire))
+        database = open_database(replace(config_of(server.url), wire=wire))
         assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
         child = os.fork()
         if child == 0:
