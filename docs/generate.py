@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from open_alchemy.package_database import types
-from open_alchemy.package_database.driver import drive
-from open_alchemy.package_database.explain import explain
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.cli.operation_text import explain
+from open_alchemy.package_database.core.operations import (
     Backoff,
     Index,
     Operation,
@@ -26,11 +25,12 @@ from open_alchemy.package_database.operations import (
     StoreOperation,
     Table,
 )
-from open_alchemy.package_database.secret import Secret
-from open_alchemy.package_database.tables import ACCESS_PATTERNS
-from open_alchemy.package_database.tables.access_pattern import AccessPattern
-from open_alchemy.package_database.tables.schema import TABLES
-from tests.memory import MemoryStore
+from open_alchemy.package_database.core.runner import drive
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.model import ACCESS_PATTERNS
+from open_alchemy.package_database.model.access_pattern import AccessPattern
+from open_alchemy.package_database.model.schema import TABLES
+from open_alchemy.package_database.testing.memory import MemoryStore
 
 PAGE = Path(__file__).parent / "tables.md"
 INTERFACE = Path(types.__file__)

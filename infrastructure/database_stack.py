@@ -25,8 +25,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.aws_dynamodb import Operation
 from constructs import Construct
 
-from open_alchemy.package_database.operations import Table
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.core.operations import Table
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 
 Operations: TypeAlias = tuple[Operation, ...]
 

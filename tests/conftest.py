@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from open_alchemy.package_database import process
+from open_alchemy.package_database import instances
 
 pytest_plugins = ["pytester"]
 
@@ -21,14 +21,14 @@ settings.load_profile("ordinary")
 @pytest.fixture
 def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in which nobody has called ``get()`` or ``get_async()`` yet."""
-    monkeypatch.setattr(process, "_database", None)
-    monkeypatch.setattr(process, "_async_database", None)
+    monkeypatch.setattr(instances, "_database", None)
+    monkeypatch.setattr(instances, "_async_database", None)
 
 
 @pytest.fixture
 def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same outside of a test run: nothing pins the stage, which is that of the environment, TEST."""
-    monkeypatch.setattr(process, "_pinned_stage", None)
+    monkeypatch.setattr(instances, "_pinned_stage", None)
     monkeypatch.setenv("STAGE", "TEST")
 
 

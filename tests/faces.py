@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 from open_alchemy.package_database import AsyncTDatabase, TDatabase
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import StoreOperation
-from open_alchemy.package_database.process import open_async_database, open_database
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import StoreOperation
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
+from open_alchemy.package_database.instances import open_async_database, open_database
 
 FACES = ("lean", "boto3", "lean, async", "boto3, async")
 BLOCKING_FACES = ("lean", "boto3")

@@ -30,9 +30,9 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     """Returns the cases, in pairs."""
     import time
 
-    from open_alchemy.package_database.config import Credentials
-    from open_alchemy.package_database.engines.dynamodb.lean.answer import Answer
-    from open_alchemy.package_database.engines.dynamodb.lean.signature import Key, Moment
+    from open_alchemy.package_database.engines.config import Credentials
+    from open_alchemy.package_database.engines.dynamodb.http.response import Answer
+    from open_alchemy.package_database.engines.dynamodb.http.signature_v4 import Key, Moment
 
     credentials, render, kept = Credentials(ACCESS_KEY, ACCESS_KEY), renderer(url), connect(url)
     ready = render()

@@ -34,25 +34,25 @@ class _Socket(socket.socket):
 
 def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     """Returns the package's cases, on sockets and functions that are timed."""
-    from open_alchemy.package_database.engines.dynamodb import protocol, requests
+    from open_alchemy.package_database.engines.dynamodb import execution, requests
+    from open_alchemy.package_database.engines.dynamodb.attribute_codec import decode_item
     from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-    from open_alchemy.package_database.engines.dynamodb.lean.answer import Answer
-    from open_alchemy.package_database.engines.dynamodb.lean.blocking import BlockingTransport
-    from open_alchemy.package_database.engines.dynamodb.lean.core import Core
-    from open_alchemy.package_database.engines.dynamodb.values import decode_item
+    from open_alchemy.package_database.engines.dynamodb.http.exchange import Core
+    from open_alchemy.package_database.engines.dynamodb.http.response import Answer
+    from open_alchemy.package_database.engines.dynamodb.http.sync_transport import SyncTransport
 
     timed: tuple[tuple[str, Any, str], ...] = (
         (STEPS, DynamoDBEngine, "execute"),
         (VALUES, requests, "get_item"),
         (VALUES, requests, "query"),
-        (VALUES, protocol, "decode_item"),
+        (VALUES, execution, "decode_item"),
         (RENDER, Core, "render"),
-        (POOL, BlockingTransport, "exchange"),
+        (POOL, SyncTransport, "exchange"),
         (PARSER, Answer, "feed"),
         (READ, Core, "read"),
     )
     # A page is decoded by ``map``: one look for all its items, because a look takes as long as an item.
-    setattr(protocol, "map", _stopwatch.timed(VALUES, lambda _, items: list(map(decode_item, items))))  # noqa: B010
+    setattr(execution, "map", _stopwatch.timed(VALUES, lambda _, items: list(map(decode_item, items))))  # noqa: B010
     for stage, owner, name in timed:
         setattr(owner, name, _stopwatch.timed(stage, getattr(owner, name)))
     setattr(socket, "socket", _Socket)  # noqa: B010 (the type checker would not have it)

@@ -19,7 +19,7 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
-from .process import aconnect, connect, get, get_async
+from .instances import aconnect, connect, get, get_async
 from .types import (
     CredentialsAuthInfo,
     TConnectedDatabase,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from factory.base import Factory
 from factory.declarations import Sequence
 
-from .process import get
+from .instances import get
 
 
 @dataclass

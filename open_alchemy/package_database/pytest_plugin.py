@@ -17,15 +17,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from . import process, stores
-from .config import DynamoDBConfig, SQLiteConfig, check_url, read_deadline
+from . import instances
+from .engines import port, registry
+from .engines.config import DynamoDBConfig, SQLiteConfig, check_url, read_deadline
 from .exceptions import BaseError, ConfigurationError, RefusedError
-from .local_server import DEFAULT_PORT, LocalServerError, is_free, run
+from .testing.local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
 if TYPE_CHECKING:
-    from .facade import AsyncDatabase, Database
-    from .operations import Table
+    from .core.operations import Table
+    from .database import AsyncDatabase, Database
 
 _ENGINE = "package_database_engine"
 _DYNAMODB = "dynamodb"
@@ -84,7 +85,7 @@ def pytest_configure_node(node: Any) -> None:
 def _settle_stage(stage: str) -> None:
     global _stage
     _stage = stage
-    process.pin_stage(stage)
+    instances.pin_stage(stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ class _Store:
     """
 
     url: str
-    administration: stores.Administration
+    administration: port.Administration
     has_tables: bool
 
 
@@ -114,13 +115,13 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
     with ExitStack() as stack:
         if _engine(request.config) == _SQLITE:
             store, database, async_database = _open_sqlite()
-            process.redirect(database, async_database)
+            instances.redirect(database, async_database)
             yield store
         else:
             url = _given_endpoint(request.config) or _start(stack, request.config)
             config = _config(url)
-            process.redirect(process.open_database(config), process.open_async_database(config))
-            yield _Store(url, stores.administer(stores.open_engine(config)), has_tables=False)
+            instances.redirect(instances.open_database(config), instances.open_async_database(config))
+            yield _Store(url, registry.administer(registry.open_engine(config)), has_tables=False)
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +133,7 @@ def _database(_package_database_store: _Store) -> str:
 @pytest.fixture(scope="session")
 def _specs_table(_package_database_store: _Store) -> Iterator[None]:
     """The table package.specs, for the whole test run."""
-    from .tables.schema import SPECS
+    from .model.schema import SPECS
 
     yield from _table(_package_database_store, SPECS)
 
@@ -140,7 +141,7 @@ def _specs_table(_package_database_store: _Store) -> Iterator[None]:
 @pytest.fixture
 def _clean_specs_table(_package_database_store: _Store, _specs_table: None) -> Iterator[None]:
     """The table package.specs, emptied before and after the test."""
-    from .tables.schema import SPECS
+    from .model.schema import SPECS
 
     yield from _clean(_package_database_store, SPECS)
 
@@ -148,7 +149,7 @@ def _clean_specs_table(_package_database_store: _Store, _specs_table: None) -> I
 @pytest.fixture(scope="session")
 def _credentials_table(_package_database_store: _Store) -> Iterator[None]:
     """The table package.credentials, for the whole test run."""
-    from .tables.schema import CREDENTIALS
+    from .model.schema import CREDENTIALS
 
     yield from _table(_package_database_store, CREDENTIALS)
 
@@ -156,7 +157,7 @@ def _credentials_table(_package_database_store: _Store) -> Iterator[None]:
 @pytest.fixture
 def _clean_credentials_table(_package_database_store: _Store, _credentials_table: None) -> Iterator[None]:
     """The table package.credentials, emptied before and after the test."""
-    from .tables.schema import CREDENTIALS
+    from .model.schema import CREDENTIALS
 
     yield from _clean(_package_database_store, CREDENTIALS)
 
@@ -170,11 +171,11 @@ def _engine(config: pytest.Config) -> str:
 
 def _open_sqlite() -> tuple[_Store, Database, AsyncDatabase]:
     """Opens a store in memory of the fixtures' own, which no ``sqlite://`` of the application is."""
+    from .database import AsyncDatabase, Database
     from .engines.sqlite.administration import SQLiteAdministration
-    from .engines.sqlite.connections import MemoryConnections
+    from .engines.sqlite.connection_pool import MemoryConnections
     from .engines.sqlite.engine import SQLiteEngine
     from .engines.threaded import ThreadedEngine
-    from .facade import AsyncDatabase, Database
 
     config = SQLiteConfig(deadline=read_deadline(os.environ))
     engine = SQLiteEngine(MemoryConnections(), config)
@@ -186,7 +187,7 @@ def _open_sqlite() -> tuple[_Store, Database, AsyncDatabase]:
 
 
 def _config(url: str) -> DynamoDBConfig:
-    config = process.configure()
+    config = instances.configure()
     assert isinstance(config, DynamoDBConfig), "the stage is pinned"
     return replace(config, endpoint_url=url)
 
@@ -261,7 +262,7 @@ def _is_loopback(host: str) -> bool:
 
 def _require_transactions(url: str) -> None:
     """Refuses a server without transactions: a new version of a spec is written in one."""
-    from .deadline import Deadline
+    from .core.deadline import Deadline
     from .engines.dynamodb.engine import DynamoDBEngine
 
     engine = DynamoDBEngine(_config(url))

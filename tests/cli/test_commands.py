@@ -17,10 +17,11 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from open_alchemy import package_database
-from open_alchemy.package_database import cli, local_server
+from open_alchemy.package_database import cli
 from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.testing import local_server
 from tests.canned_server import fail, serve
 
 EXAMPLES = tour.EXAMPLES

@@ -10,11 +10,11 @@ from click.testing import CliRunner, Result
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.cli import copying
+from open_alchemy.package_database.admin.client import Store
+from open_alchemy.package_database.cli import copy
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.cli.store import Store
-from open_alchemy.package_database.operations import Item, Page, Put, Scan, Transact
-from open_alchemy.package_database.tables.schema import CREDENTIALS
+from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
+from open_alchemy.package_database.model.schema import CREDENTIALS
 from tests.canary import HASH, SALT, find
 from tests.faces import execute
 
@@ -151,8 +151,8 @@ def test_a_store_that_held_more_is_not_the_same(first: str, second: str) -> None
 
 
 def test_an_item_that_is_lost_on_the_way_is_found(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    every = copying.entries  # type: ignore[attr-defined]
-    monkeypatch.setattr(copying, "entries", lambda read: (entry for entry in every(read) if entry.item["sub"] != "u3"))
+    every = copy.entries  # type: ignore[attr-defined]
+    monkeypatch.setattr(copy, "entries", lambda read: (entry for entry in every(read) if entry.item["sub"] != "u3"))
 
     result = run(first, second)
 

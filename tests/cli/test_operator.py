@@ -19,15 +19,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 from open_alchemy import package_database
-from open_alchemy.package_database import RefusedError, UnavailableError, local_server
+from open_alchemy.package_database import RefusedError, UnavailableError
+from open_alchemy.package_database.admin import export_writer as export_module
+from open_alchemy.package_database.admin.client import Store
+from open_alchemy.package_database.admin.import_items import MAX_TOGETHER
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.cli.store import Store
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, DUMMY_REGION
+from open_alchemy.package_database.core.operations import Page, Scan
+from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.engines.dynamodb.administration import Administration, create_table
-from open_alchemy.package_database.maintenance import export as export_module
-from open_alchemy.package_database.operations import Page, Scan
-from open_alchemy.package_database.tables.imports import MAX_TOGETHER
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.testing import local_server
 from tests.canary import HASH, SALT, find
 
 ACCOUNTS = ("111111111111", "222222222222")

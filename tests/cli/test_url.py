@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from open_alchemy import package_database
-from open_alchemy.package_database import process
+from open_alchemy.package_database import instances
 from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.facade import Database
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.engines.config import SQLiteConfig
 
 
 @pytest.fixture
@@ -75,13 +75,13 @@ def test_the_url_of_the_environment_serves_where_none_is_given(
 
 
 def test_a_url_counts_for_one_command_alone(url: str) -> None:
-    before = process.configure()
-    facade = process._database
+    before = instances.configure()
+    facade = instances._database
 
     succeed("specs", "u1", "--url", url)
 
-    assert process.configure() == before
-    assert process._database is facade
+    assert instances.configure() == before
+    assert instances._database is facade
 
 
 def test_a_url_that_cannot_be_read_is_wrong_usage_and_tells_no_password() -> None:

@@ -22,8 +22,9 @@ from uuid import uuid4
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import NotFoundError, TDatabase, stores
-from open_alchemy.package_database.tables.schema import TABLES
+from open_alchemy.package_database import NotFoundError, TDatabase
+from open_alchemy.package_database.engines import registry
+from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.types import TConnectedDatabase
 from tests.concurrency.writer import NAME
 
@@ -72,7 +73,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A store with both tables, that processes may share."""
     with pytest.MonkeyPatch.context() as patch, RUN[request.param](tmp_path_factory.mktemp("store")) as address:
         patch.setenv("PACKAGE_DATABASE_DEADLINE", str(DEADLINE))
-        administration = stores.administer(stores.open_engine(stores.from_url(address, os.environ)))
+        administration = registry.administer(registry.open_engine(registry.from_url(address, os.environ)))
         for table in TABLES:
             administration.create(table)
         yield address

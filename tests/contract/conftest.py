@@ -10,13 +10,13 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.connections import MemoryConnections
+from open_alchemy.package_database.database import AsyncDatabase, Database
+from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
-from open_alchemy.package_database.facade import AsyncDatabase, Database
+from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.faces import FACES, awaited, open_face
-from tests.memory import AsyncMemoryEngine, MemoryEngine
 
 Store = Callable[[pytest.FixtureRequest], AbstractContextManager[TDatabase]]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.operations import Delete, Item, Key, Page, Scan, Table, Transact
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+from open_alchemy.package_database.core.operations import Delete, Item, Key, Page, Scan, Table, Transact
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from tests.faces import execute
 
 

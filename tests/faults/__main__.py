@@ -11,24 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from open_alchemy.package_database import BaseError, TDatabase, local_server
+from open_alchemy.package_database import BaseError, TDatabase
+from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.tables.schema import TABLES
+from open_alchemy.package_database.model.schema import TABLES
+from open_alchemy.package_database.testing import local_server
 from tests.faces import BLOCKING_FACES, config_of, open_face
-from tests.faults.faults import (
-    CALLS,
-    LASTING,
-    PASSING,
-    Backend,
-    Fault,
-    black_hole,
-    faulty,
-    fill,
-    meets,
-    open_at,
-)
+from tests.faults.faults import CALLS, LASTING, PASSING, Backend, Fault, black_hole, faulty, fill, meets, open_at
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 DEADLINE = 5.0

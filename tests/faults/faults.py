@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.process import open_database
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.instances import open_database
 from tests.canned_server import Behaviour, CannedServer, Handler, fail, reset, serve, stay_silent
 from tests.faces import config_of
 

@@ -6,7 +6,7 @@ import sys
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from open_alchemy.package_database.local_server import serve
+from open_alchemy.package_database.testing.local_server import serve
 
 if __name__ == "__main__":
     serve(int(sys.argv[1]), DomainDispatcherApplication(create_backend_app))

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from open_alchemy.package_database import NotFoundError
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.driver import drive
-from open_alchemy.package_database.engines.dynamodb.boto3_wire import Attempt, Boto3Wire
-from open_alchemy.package_database.engines.dynamodb.protocol import Protocol
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import StoreOperation
+from open_alchemy.package_database.core.runner import drive
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
+from open_alchemy.package_database.engines.dynamodb.execution import Protocol
 from open_alchemy.package_database.engines.dynamodb.retry import Quota
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import StoreOperation
-from open_alchemy.package_database.tables import ACCESS_PATTERNS
-from open_alchemy.package_database.tables.schema import LATEST
-from tests.memory import MemoryEngine, MemoryStore
+from open_alchemy.package_database.model import ACCESS_PATTERNS
+from open_alchemy.package_database.model.schema import LATEST
+from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class _Recorder(MemoryEngine):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.uses: set[Use] = set()
-        self._protocol = Protocol(Boto3Wire.attempts, Quota(), random=lambda: 0, token=lambda: "token")
+        self._protocol = Protocol(Boto3Client.attempts, Quota(), random=lambda: 0, token=lambda: "token")
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         drive(self._protocol.carry_out(operation, deadline), self._answer)

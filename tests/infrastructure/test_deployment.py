@@ -21,12 +21,12 @@ from typing import Any
 import boto3
 import pytest
 
-from open_alchemy.package_database import local_server
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS
+from open_alchemy.package_database.core.operations import Table
+from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
-from open_alchemy.package_database.operations import Table
-from open_alchemy.package_database.tables import ACCESS_PATTERNS
-from open_alchemy.package_database.tables.schema import TABLES
+from open_alchemy.package_database.model import ACCESS_PATTERNS
+from open_alchemy.package_database.model.schema import TABLES
+from open_alchemy.package_database.testing import local_server
 from tests.infrastructure.synthesis import ROOT, Synthesis
 
 PRODUCTION = ROOT / "tests" / "production"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from open_alchemy.package_database.tables.schema import TABLES
+from open_alchemy.package_database.model.schema import TABLES
 from tests.infrastructure.requests import only_reads, uses
 from tests.infrastructure.synthesis import ROOT, Template
 from tests.infrastructure.test_template import logical_id, resources

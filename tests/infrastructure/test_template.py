@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from open_alchemy.package_database.core.operations import Table
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
-from open_alchemy.package_database.operations import Table
-from open_alchemy.package_database.tables.schema import TABLES
+from open_alchemy.package_database.model.schema import TABLES
 from tests.infrastructure.requests import uses
 from tests.infrastructure.synthesis import ROOT, Template
 

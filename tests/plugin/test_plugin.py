@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database import local_server, process, pytest_plugin
-from open_alchemy.package_database.config import DynamoDBConfig
+from open_alchemy.package_database import instances, pytest_plugin
+from open_alchemy.package_database.engines.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.tables.schema import SPECS
+from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.testing import local_server
 from tests.canned_server import fail, serve
 from tests.faces import config_of
 
@@ -101,7 +102,7 @@ SEES_THE_TEST_STAGE = """
     from open_alchemy.package_database import process
 
     def test_service(_clean_specs_table, monkeypatch):
-        assert process.configure().stage == "TEST"
+        assert instances.configure().stage == "TEST"
         monkeypatch.delenv("STAGE", raising=False)
         package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
         assert package_database.get().get_latest_spec_version(sub="u1", name="a") == "1"
@@ -141,7 +142,7 @@ def test_a_run_in_production_uses_get_alone(service: pytest.Pytester, monkeypatc
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert process.configure().stage == "PROD"
+            assert instances.configure().stage == "PROD"
     """)
 
     service.runpytest_subprocess().assert_outcomes(passed=1)
@@ -424,7 +425,7 @@ def test_a_run_never_reaches_the_url_of_the_environment(
             from open_alchemy.package_database import process
 
             def test_without_a_fixture():
-                assert process.configure().endpoint_url == "http://localhost:8000"
+                assert instances.configure().endpoint_url == "http://localhost:8000"
 
             def test_with_a_fixture(_clean_specs_table):
                 os.environ["PACKAGE_DATABASE_URL"] = "sqlite:///{production}"
@@ -480,7 +481,7 @@ def test_a_clean_table_is_two_statements() -> None:
 
 
 def test_the_run_of_these_tests_is_of_the_test_stage() -> None:
-    config = process.configure()
+    config = instances.configure()
 
     assert isinstance(config, DynamoDBConfig)
     assert config.stage == "TEST"

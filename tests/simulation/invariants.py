@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from open_alchemy.package_database.operations import Item
-from open_alchemy.package_database.tables.schema import SPECS
-from tests.memory import MemoryStore
+from open_alchemy.package_database.core.operations import Item
+from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.testing.memory import MemoryStore
 
 _SORT_KEYS = ("updated_at_id", "id_updated_at")
 

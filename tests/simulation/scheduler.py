@@ -9,9 +9,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
-from open_alchemy.package_database.driver import drive
-from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.admin import import_items
+from open_alchemy.package_database.core.operations import (
     Backoff,
     Item,
     Operation,
@@ -21,11 +20,13 @@ from open_alchemy.package_database.operations import (
     StoreOperation,
     Transact,
 )
-from open_alchemy.package_database.tables import credentials, imports, specs, users
-from open_alchemy.package_database.tables.access_pattern import AccessPattern
-from open_alchemy.package_database.tables.items import Entry
-from open_alchemy.package_database.tables.schema import LATEST, SPECS, padded, record_keys
-from tests.memory import MemoryStore
+from open_alchemy.package_database.core.runner import drive
+from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
+from open_alchemy.package_database.model import credentials, specs, users
+from open_alchemy.package_database.model.access_pattern import AccessPattern
+from open_alchemy.package_database.model.schema import LATEST, SPECS, padded, record_keys
+from open_alchemy.package_database.model.stored_items import Entry
+from open_alchemy.package_database.testing.memory import MemoryStore
 
 SECOND = 999_999
 """The second of the newest version that is stored at the start; the next one has a digit more."""
@@ -62,7 +63,7 @@ _KINDS: dict[str, tuple[AccessPattern[..., Any], Callable[[Plan], dict[str, Any]
     "delete all keys": (credentials.delete_all_credentials, lambda plan: {"sub": plan.sub}),
     "get user": (credentials.get_user, lambda plan: {"public_key": plan.version}),
     "import": (
-        AccessPattern("Import a spec.", imports.import_items, unbounded=True),
+        AccessPattern("Import a spec.", import_items.import_items, unbounded=True),
         lambda plan: {"entries": exported(plan)},
     ),
 }

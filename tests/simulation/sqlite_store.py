@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite.connections import MemoryConnections
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Item, Put, Scan, StoreOperation, Transact
+from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.operations import Item, Put, Scan, StoreOperation, Transact
-from open_alchemy.package_database.tables.schema import TABLES
-from tests.memory import MemoryStore, Place
+from open_alchemy.package_database.model.schema import TABLES
+from open_alchemy.package_database.testing.memory import MemoryStore, Place
 
 
 class SQLiteStore(MemoryStore):

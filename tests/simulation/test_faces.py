@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.facade import AsyncDatabase
-from open_alchemy.package_database.operations import StoreOperation
-from open_alchemy.package_database.tables.access_pattern import AccessPattern
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import StoreOperation
+from open_alchemy.package_database.database import AsyncDatabase
+from open_alchemy.package_database.model.access_pattern import AccessPattern
 from tests.simulation import scheduler
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
@@ -76,8 +76,8 @@ def by_the_clock_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_sleep(_: float) -> None:
         """Others take their steps whenever the schedule says so."""
 
-    monkeypatch.setattr("open_alchemy.package_database.facade.time.time", now)
-    monkeypatch.setattr("open_alchemy.package_database.facade.os.urandom", lambda _: Revision(stamps.pop().revision))
+    monkeypatch.setattr("open_alchemy.package_database.database.time.time", now)
+    monkeypatch.setattr("open_alchemy.package_database.database.os.urandom", lambda _: Revision(stamps.pop().revision))
     monkeypatch.setattr("asyncio.sleep", no_sleep)
 
 

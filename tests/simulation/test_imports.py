@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from open_alchemy.package_database.tables.imports import Outcome
-from tests.memory import MemoryStore
+from open_alchemy.package_database.admin.import_items import Outcome
+from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.simulation.invariants import check_specs, versions_of
 from tests.simulation.scheduler import SECOND, Plan, Run, execute, explore
 from tests.simulation.test_interleavings import bystanders, stored

@@ -12,9 +12,9 @@ from itertools import combinations_with_replacement
 import pytest
 
 from open_alchemy.package_database import CredentialsAuthInfo, NotFoundError
-from open_alchemy.package_database.operations import Item
-from open_alchemy.package_database.tables.schema import SPECS
-from tests.memory import MemoryStore
+from open_alchemy.package_database.core.operations import Item
+from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs, versions_of
 from tests.simulation.scheduler import SECOND, Plan, Run, execute, explore

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.memory import MemoryStore
+from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
 from tests.simulation.scheduler import FAULTS, SECOND, Call, Plan, Run, execute

@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError, process
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import connections, file
+from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError, instances
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Query, StoreOperation
+from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
-from open_alchemy.package_database.operations import Query, StoreOperation
-from open_alchemy.package_database.tables.schema import SPECS
-from tests.memory import MemoryStore
+from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.simulation.invariants import check_specs
 
 QUERY = Query(SPECS, "u1")
@@ -46,8 +46,8 @@ def configured(url: str, path: Path, fresh_process: None, monkeypatch: pytest.Mo
     monkeypatch.chdir(path.parent)
     monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{path.name}")
     yield
-    process.get().close()  # type: ignore[attr-defined]
-    asyncio.run(process.get_async().aclose())
+    instances.get().close()  # type: ignore[attr-defined]
+    asyncio.run(instances.get_async().aclose())
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[sqlite3.Connection]:
     found: list[sqlite3.Connection] = []
 
     def connect(path: Path) -> sqlite3.Connection:
-        found.append(file.connect_to_file(path))
+        found.append(database_file.connect_to_file(path))
         return found[-1]
 
-    monkeypatch.setattr(connections, "connect_to_file", connect)
+    monkeypatch.setattr(connection_pool, "connect_to_file", connect)
     return found
 
 

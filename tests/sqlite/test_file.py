@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, stores
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import connections, file
+from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Item, Put, Transact
+from open_alchemy.package_database.engines import registry
+from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
+from open_alchemy.package_database.engines.sqlite.database_file import APPLICATION_ID, SCHEMA_VERSION
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.engines.sqlite.file import APPLICATION_ID, SCHEMA_VERSION
-from open_alchemy.package_database.operations import Item, Put, Transact
-from open_alchemy.package_database.tables.schema import SPECS
+from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.types import TConnectedDatabase
 from tests.canary import HASH, SALT, find
 
@@ -83,7 +84,7 @@ def test_commits_are_synced(path: Path) -> None:
     with connect(path) as database:
         publish(database)
 
-    with closing(file.connect_to_file(path)) as connection:
+    with closing(database_file.connect_to_file(path)) as connection:
         full = 2
         assert connection.execute("PRAGMA synchronous").fetchone() == (full,)
         assert connection.execute("PRAGMA fullfsync").fetchone() == (1,)
@@ -190,8 +191,8 @@ def test_another_file_with_the_same_inode_is_not_written_to(path: Path, database
     other = path.with_name("b.db")
     make_foreign(other, "CREATE TABLE a (b)")
     # As a fork does: no connection is open that would keep the inode from being used again.
-    connections._pause_all()
-    connections._resume_all()
+    connection_pool._pause_all()
+    connection_pool._resume_all()
     path.write_bytes(other.read_bytes())
 
     with pytest.raises(ConfigurationError, match="belongs to another program"):
@@ -278,7 +279,7 @@ def test_a_file_below_a_file_is_a_refusal(tmp_path: Path) -> None:
     with connect(path) as database, pytest.raises(RefusedError, match="such a folder"):
         publish(database)
     with pytest.raises(RefusedError, match="such a folder"):
-        stores.administer(stores.open_engine(SQLiteConfig(path))).describe(SPECS)
+        registry.administer(registry.open_engine(SQLiteConfig(path))).describe(SPECS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
@@ -422,7 +423,7 @@ def test_what_differs_from_the_schema_is_named(path: Path, database: TDatabase, 
     publish(database)
     changes, expected = DIFFERENT[kind]
     make_foreign(path, *changes)
-    administration = stores.administer(engine_of(database))
+    administration = registry.administer(engine_of(database))
 
     assert administration.differences(SPECS, administration.describe(SPECS)) == expected
 
@@ -436,7 +437,7 @@ def test_a_file_that_may_not_be_written_is_a_refusal(modes: tuple[int, int]) -> 
 import os, sys, tempfile
 from pathlib import Path
 from open_alchemy import package_database
-import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.facade, packaging.utils
+import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.database, packaging.utils
 mode, mode_of_folder = map(int, sys.argv[1:])
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "a.db"
@@ -472,7 +473,7 @@ with tempfile.TemporaryDirectory() as folder:
 MAKE = """
 import sys
 from open_alchemy import package_database
-import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.facade
+import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.database
 print("ready", flush=True)
 for path in sys.argv[2:]:
     sys.stdin.readline()
@@ -515,14 +516,14 @@ def test_a_crash_while_the_file_was_made_is_undone(path: Path) -> None:
     program = """
 import os, sys
 from pathlib import Path
-from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.sqlite import connections, file
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-connection = file._connect(Path(sys.argv[1]), "rwc")
-connection.execute(f"PRAGMA application_id = {file.APPLICATION_ID}")
+connection = database_file._connect(Path(sys.argv[1]), "rwc")
+connection.execute(f"PRAGMA application_id = {database_file.APPLICATION_ID}")
 connection.execute("PRAGMA cache_size = 1")
 connection.execute("BEGIN IMMEDIATE")
-file.make_tables(connection)
+database_file.make_tables(connection)
 connection.execute("CREATE TABLE ballast AS SELECT zeroblob(1000000)")
 os._exit(0)
 """
@@ -537,13 +538,13 @@ os._exit(0)
 
 def cut_short(path: Path, whole: Path) -> None:
     """Makes a file as a crash leaves it that came when its first page was written and the others were not."""
-    with closing(file._connect(whole, "rwc")) as connection:
-        file.make_tables(connection)
-    with closing(file._connect(path.with_name("making.db"), "rwc")) as connection:
+    with closing(database_file._connect(whole, "rwc")) as connection:
+        database_file.make_tables(connection)
+    with closing(database_file._connect(path.with_name("making.db"), "rwc")) as connection:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA cache_size = 1")
         connection.execute("BEGIN IMMEDIATE")
-        file.make_tables(connection)
+        database_file.make_tables(connection)
         path.with_name(f"{path.name}-journal").write_bytes(path.with_name("making.db-journal").read_bytes())
         connection.execute("ROLLBACK")
     path.write_bytes(whole.read_bytes()[:4096])
@@ -555,7 +556,7 @@ def test_a_file_whose_making_was_cut_short_is_made_anew(path: Path, tmp_path: Pa
         closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as looking,
         pytest.raises(sqlite3.DatabaseError, match="malformed"),
     ):
-        file._header(looking)
+        database_file._header(looking)
 
     with connect(path) as database:
         publish(database)

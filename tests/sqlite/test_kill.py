@@ -16,13 +16,13 @@ import pytest
 from hypothesis import settings
 
 from open_alchemy import package_database
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Query
+from open_alchemy.package_database.engines.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
-from open_alchemy.package_database.operations import Query
-from open_alchemy.package_database.tables.schema import SPECS
+from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.concurrency.writer import NAME
-from tests.memory import MemoryStore
 from tests.simulation.invariants import check_specs
 
 KILLS = max(200, settings().max_examples // 8)

@@ -9,11 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite.connections import MemoryConnections
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import (
     AllOf,
     AnyOf,
     Below,
@@ -33,8 +30,11 @@ from open_alchemy.package_database.operations import (
     Table,
     Transact,
 )
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, TABLES
-from tests.memory import MemoryEngine, MemoryStore
+from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 # Few, so that they meet; and what SQL or the order of bytes could trip over.
 KEYS = ["a", "a#", "a#b", "A", "a\0", "a\0b", "a%", "a_", "*", "é", "\ud7ff", "\ue000", "\U00010000", "\U0010ffff", "'"]

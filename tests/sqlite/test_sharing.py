@@ -16,15 +16,16 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, TDatabase, UnavailableError
-from open_alchemy.package_database.config import SQLiteConfig
-from open_alchemy.package_database.deadline import GRACE, Deadline
-from open_alchemy.package_database.engines.sqlite import connections, engine, statements
-from open_alchemy.package_database.engines.sqlite.connections import FileConnections, MemoryConnections
+from open_alchemy.package_database.core.deadline import GRACE, Deadline
+from open_alchemy.package_database.core.operations import Delete, DeleteMany, Get, Item, Transact
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sql import statements
+from open_alchemy.package_database.engines.sqlite import connection_pool, engine
+from open_alchemy.package_database.engines.sqlite.connection_pool import FileConnections, MemoryConnections
+from open_alchemy.package_database.engines.sqlite.database_file import transaction
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.engines.sqlite.file import transaction
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import Delete, DeleteMany, Get, Item, Transact
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, latest_key
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, latest_key
 from open_alchemy.package_database.types import TConnectedDatabase
 
 DEADLINE = 0.4
@@ -281,10 +282,10 @@ def test_no_connection_is_open_when_the_process_forks(path: Path, database: TDat
     pool: Any = engine_of(database)._connections
     assert len(pool._idle) == 1
 
-    connections._pause_all()
+    connection_pool._pause_all()
     idle = len(pool._idle)
     files = [found.name for found in path.parent.iterdir()]
-    connections._resume_all()
+    connection_pool._resume_all()
 
     assert idle == 0
     assert files == ["a.db"]
@@ -303,13 +304,13 @@ def test_a_fork_waits_for_calls_in_other_threads(path: Path, database: TDatabase
 
     thread = threading.Thread(target=call)
     thread.start()
-    connections._pause_all()
+    connection_pool._pause_all()
     done.append("fork")
     late = threading.Thread(target=lambda: done.append(f"late {versions_of(database)}"))
     late.start()
     time.sleep(0.05)
     done.append("resume")
-    connections._resume_all()
+    connection_pool._resume_all()
     thread.join()
     late.join()
 
@@ -323,9 +324,9 @@ def test_a_child_of_a_fork_in_the_middle_of_a_call_refuses_the_store(path: Path,
     program = """
 import os, signal, sys, threading
 from open_alchemy import package_database
-from open_alchemy.package_database.deadline import Deadline
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.sqlite import connections
-connections._LONGEST_PAUSE = 0.1
+connection_pool._LONGEST_PAUSE = 0.1
 url, where = sys.argv[1:]
 database = package_database.connect(url)
 def publish(version):
@@ -395,16 +396,16 @@ def test_preparing_again_takes_no_connection_that_is_idle(path: Path) -> None:
 
 
 def test_a_fork_waits_for_all_busy_stores_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_LONGEST_PAUSE", 0.2)
+    monkeypatch.setattr(connection_pool, "_LONGEST_PAUSE", 0.2)
     pools: list[Any] = [FileConnections(tmp_path / f"{number}.db") for number in range(5)]
     for pool in pools:
         pool.prepare()
     lent = [pool.borrow(Deadline(5)) for pool in pools]
 
     start = time.monotonic()
-    connections._pause_all()
+    connection_pool._pause_all()
     elapsed = time.monotonic() - start
-    connections._resume_all()
+    connection_pool._resume_all()
 
     for pool, connection in zip(pools, lent, strict=True):
         pool.give_back(connection)
@@ -428,9 +429,9 @@ def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Pa
     paused: list[int] = []
     try:
         for _ in range(300):
-            connections._pause_all()
-            paused.append(len(connections._paused))
-            connections._resume_all()
+            connection_pool._pause_all()
+            paused.append(len(connection_pool._paused))
+            connection_pool._resume_all()
     finally:
         sys.setswitchinterval(interval)
         is_over.set()

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_alchemy.package_database import RefusedError
-from open_alchemy.package_database.engines.sqlite import statements
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.core.operations import (
     Check,
     Delete,
     DeleteMany,
@@ -26,8 +25,9 @@ from open_alchemy.package_database.operations import (
     Table,
     Transact,
 )
-from open_alchemy.package_database.secret import Secret
-from open_alchemy.package_database.tables.schema import CREDENTIALS, ID_UPDATED_AT, PUBLIC_KEY, SPECS, TABLES
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.sql import statements
+from open_alchemy.package_database.model.schema import CREDENTIALS, ID_UPDATED_AT, PUBLIC_KEY, SPECS, TABLES
 
 COLUMNS = '"sub", "id", "public_key", "secret_key_hash", "salt"'
 KEY = {"sub": "u1", "id": "1"}

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from open_alchemy.package_database import RefusedError, UnavailableError, local_server
+from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.engines.dynamodb import administration as module
 from open_alchemy.package_database.engines.dynamodb.administration import Administration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.process import open_database
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+from open_alchemy.package_database.instances import open_database
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
+from open_alchemy.package_database.testing import local_server
 from tests.canned_server import fail, serve, succeed
 from tests.faces import config_of
 

@@ -9,13 +9,13 @@ from typing import Any, NoReturn
 import pytest
 
 from open_alchemy.package_database import TDatabase, ValidationError
-from open_alchemy.package_database.arguments import check, check_item_size, item_size
-from open_alchemy.package_database.config import Config
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import Item, StoreOperation
-from open_alchemy.package_database.secret import Secret
-from tests.memory import MemoryEngine
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Item, StoreOperation
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.engines.config import Config
+from open_alchemy.package_database.model.validation import check, check_item_size, item_size
+from open_alchemy.package_database.testing.memory import MemoryEngine
 
 
 class NoStore:

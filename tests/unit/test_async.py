@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError, process
-from open_alchemy.package_database.config import DynamoDBConfig
-from open_alchemy.package_database.engines.dynamodb import boto3_wire
+from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError, instances
+from open_alchemy.package_database.database import AsyncDatabase, Database
+from open_alchemy.package_database.engines.config import DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
-from open_alchemy.package_database.facade import AsyncDatabase, Database
-from open_alchemy.package_database.process import open_async_database
+from open_alchemy.package_database.instances import open_async_database
+from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
 from tests.canned_server import Handler, serve, stay_silent, succeed
 from tests.faces import config_of
-from tests.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
 from tests.simulation.invariants import check_specs
 
 ROOT = Path(__file__).parents[2]
@@ -70,9 +70,9 @@ def test_get_async_says_what_is_wrong(fresh_process: None, monkeypatch: pytest.M
 
 def test_a_pinned_stage_holds_for_both_faces(fresh_process: None) -> None:
     database: Any = package_database.get_async()
-    process.pin_stage("TEST")
+    instances.pin_stage("TEST")
     other = DynamoDBConfig("TEST", "eu-west-1", endpoint_url="http://127.0.0.1:1", deadline=0.5)
-    process.redirect(process.open_database(other), process.open_async_database(other))
+    instances.redirect(instances.open_database(other), instances.open_async_database(other))
 
     again: Any = package_database.get_async()
     assert again is database
@@ -258,7 +258,7 @@ def test_closing_while_calls_are_under_way_leaves_no_connection_behind() -> None
 
 
 def test_calls_over_boto3_wait_no_longer_than_their_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boto3_wire, "CONNECTIONS", 1)
+    monkeypatch.setattr(boto3_client, "CONNECTIONS", 1)
 
     async def use(database: AsyncDatabase) -> float:
         await database.engine.prepare()

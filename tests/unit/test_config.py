@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, process
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
-from open_alchemy.package_database.stores import from_environment
+from open_alchemy.package_database import ConfigurationError, instances
+from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
+from open_alchemy.package_database.engines.registry import from_environment
 
 
 def no_region() -> None:
@@ -132,14 +132,14 @@ def test_get_raises_until_the_environment_is_right(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("fresh_process")
 def test_a_pinned_stage_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    process.pin_stage("TEST")
+    instances.pin_stage("TEST")
     monkeypatch.setenv("STAGE", "PROD")
 
-    assert process.configure() == configure(STAGE="TEST")
+    assert instances.configure() == configure(STAGE="TEST")
 
 
 def redirect(config: DynamoDBConfig) -> None:
-    process.redirect(process.open_database(config), process.open_async_database(config))
+    instances.redirect(instances.open_database(config), instances.open_async_database(config))
 
 
 @pytest.mark.usefixtures("fresh_process")
@@ -149,15 +149,15 @@ def test_connecting_redirects_the_facade_that_was_returned() -> None:
     redirect(DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
 
     assert package_database.get() is before
-    assert process._database is not None
-    assert process._database.deadline == 7
+    assert instances._database is not None
+    assert instances._database.deadline == 7
 
 
 @pytest.mark.usefixtures("fresh_process")
 def test_connecting_opens_the_facade_where_none_is_open() -> None:
     redirect(DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
 
-    assert package_database.get() is process._database
+    assert package_database.get() is instances._database
 
 
 @pytest.mark.usefixtures("fresh_process")

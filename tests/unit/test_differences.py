@@ -8,15 +8,15 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from open_alchemy.package_database.core.operations import Table
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
-from open_alchemy.package_database.engines.dynamodb.differences import (
+from open_alchemy.package_database.engines.dynamodb.table_differences import (
     index_descriptions,
     keys,
     production_differences,
     schema_differences,
 )
-from open_alchemy.package_database.operations import Table
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 
 Description: TypeAlias = dict[str, Any]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from open_alchemy.package_database.explain import Explanation, count_items, explain
-from open_alchemy.package_database.operations import Page, Scan
-from open_alchemy.package_database.tables.schema import CREDENTIALS
+from open_alchemy.package_database.cli.operation_text import Explanation, count_items, explain
+from open_alchemy.package_database.core.operations import Page, Scan
+from open_alchemy.package_database.model.schema import CREDENTIALS
 
 KEY = {"sub": "u1", "id": "1"}
 

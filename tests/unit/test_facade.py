@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import ConflictError, TDatabase, UnavailableError
-from open_alchemy.package_database.backoff import full_jitter
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import Get, Item, Put, Query, StoreOperation, Transact
-from open_alchemy.package_database.tables.schema import SPECS, latest_key
-from tests.memory import MemoryEngine
+from open_alchemy.package_database.core.backoff import full_jitter
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Get, Item, Put, Query, StoreOperation, Transact
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.model.schema import SPECS, latest_key
+from open_alchemy.package_database.testing.memory import MemoryEngine
 
 
 class Clock:

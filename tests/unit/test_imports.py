@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from open_alchemy.package_database.arguments import item_size
-from open_alchemy.package_database.facade import run
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.admin.import_items import Outcome, import_items
+from open_alchemy.package_database.core.operations import (
     MAX_TRANSACT_ACTIONS,
     MAX_TRANSACT_BYTES,
     AnyOf,
@@ -20,10 +19,11 @@ from open_alchemy.package_database.operations import (
     Stamped,
     Transact,
 )
-from open_alchemy.package_database.tables.imports import Outcome, import_items
-from open_alchemy.package_database.tables.items import Entry
-from open_alchemy.package_database.tables.schema import LATEST, SPECS, padded, record_keys
-from tests.memory import MemoryEngine, MemoryStore
+from open_alchemy.package_database.database import run
+from open_alchemy.package_database.model.schema import LATEST, SPECS, padded, record_keys
+from open_alchemy.package_database.model.stored_items import Entry
+from open_alchemy.package_database.model.validation import item_size
+from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 from tests.simulation.invariants import check_specs
 from tests.simulation.scheduler import SECOND, Plan, execute
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from open_alchemy.package_database import local_server
-from open_alchemy.package_database.local_server import LocalServerError
+from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing.local_server import LocalServerError
 
 PARENT = """
 import os, sys, time

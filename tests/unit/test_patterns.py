@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.arguments import item_size
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.core.operations import (
     MAX_TRANSACT_BYTES,
     AllOf,
     AnyOf,
@@ -27,8 +25,10 @@ from open_alchemy.package_database.operations import (
     Stamped,
     Transact,
 )
-from open_alchemy.package_database.tables import ACCESS_PATTERNS, specs
-from open_alchemy.package_database.tables.schema import SPECS, latest_key, padded
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.model import ACCESS_PATTERNS, specs
+from open_alchemy.package_database.model.schema import SPECS, latest_key, padded
+from open_alchemy.package_database.model.validation import item_size
 
 
 def record(seconds: int, description: str = "") -> Item:

@@ -9,12 +9,8 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import BaseError, ConflictError, RefusedError, UnavailableError
-from open_alchemy.package_database.deadline import Deadline
-from open_alchemy.package_database.driver import Sleep
-from open_alchemy.package_database.engines.dynamodb.boto3_wire import Attempt, Boto3Wire
-from open_alchemy.package_database.engines.dynamodb.protocol import Protocol
-from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import (
     Check,
     Delete,
     DeleteMany,
@@ -27,8 +23,12 @@ from open_alchemy.package_database.operations import (
     StoreOperation,
     Transact,
 )
-from open_alchemy.package_database.secret import Secret
-from open_alchemy.package_database.tables.schema import CREDENTIALS, SPECS
+from open_alchemy.package_database.core.runner import Sleep
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
+from open_alchemy.package_database.engines.dynamodb.execution import Protocol
+from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 
 KEY = {"sub": "u1", "id": "1"}
 GET = Get(CREDENTIALS, KEY)
@@ -74,7 +74,7 @@ class Server:
         self, operation: StoreOperation, *, deadline: float = 5.0, renewable: bool = False, attempt: float = 0.0
     ) -> Any:
         tokens = iter(["token 1", "token 2"])
-        protocol = Protocol(Boto3Wire.attempts, self.quota, lambda: self.jitter, lambda: next(tokens))
+        protocol = Protocol(Boto3Client.attempts, self.quota, lambda: self.jitter, lambda: next(tokens))
         limit = Deadline(deadline, renewable=renewable, attempt=attempt, clock=lambda: self.now)
         return converse(protocol.carry_out(operation, limit), self._perform)
 
@@ -167,7 +167,7 @@ def test_a_transaction_keeps_its_token_over_its_retries() -> None:
 def test_every_transaction_has_a_token_of_its_own() -> None:
     server = Server([{}])
     tokens = iter(["token 1", "token 2"])
-    protocol = Protocol(Boto3Wire.attempts, Quota(), lambda: 0.0, lambda: next(tokens))
+    protocol = Protocol(Boto3Client.attempts, Quota(), lambda: 0.0, lambda: next(tokens))
 
     for _ in range(2):
         converse(protocol.carry_out(TRANSACT, Deadline(5)), server._perform)

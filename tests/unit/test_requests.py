@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import RefusedError
-from open_alchemy.package_database.engines.dynamodb import administration, requests, values
-from open_alchemy.package_database.operations import (
+from open_alchemy.package_database.core.operations import (
     AllOf,
     AnyOf,
     Below,
@@ -27,9 +26,10 @@ from open_alchemy.package_database.operations import (
     Stamped,
     Transact,
 )
-from open_alchemy.package_database.secret import Secret
-from open_alchemy.package_database.tables import credentials, specs
-from open_alchemy.package_database.tables.schema import (
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb import administration, attribute_codec, requests
+from open_alchemy.package_database.model import credentials, specs
+from open_alchemy.package_database.model.schema import (
     CREDENTIALS,
     ID_UPDATED_AT,
     PUBLIC_KEY,
@@ -287,17 +287,17 @@ def deletions() -> list[list[Any]]:
 def test_values_come_and_go() -> None:
     item: Item = {"text": "é", "number": 2**63 - 1, "binary": Secret(b"\x00")}
 
-    encoded = values.encode_item(item)
+    encoded = attribute_codec.encode_item(item)
 
     assert encoded == {"text": {"S": "é"}, "number": {"N": "9223372036854775807"}, "binary": {"B": b"\x00"}}
-    assert values.decode_item(encoded) == item
-    assert values.decode_item({"of another type": {"BOOL": True}}) == {}
+    assert attribute_codec.decode_item(encoded) == item
+    assert attribute_codec.decode_item({"of another type": {"BOOL": True}}) == {}
 
 
 def test_a_whole_item_has_all_its_attributes() -> None:
     item: Any = {"sub": {"S": "u1"}, "id": {"S": "1"}, "number": {"N": "-7"}, "binary": {"B": Secret(b"\x00")}}
 
-    assert values.decode_whole(CREDENTIALS, item) == {"sub": "u1", "id": "1", "number": -7, "binary": b"\x00"}
+    assert attribute_codec.decode_whole(CREDENTIALS, item) == {"sub": "u1", "id": "1", "number": -7, "binary": b"\x00"}
 
 
 @pytest.mark.parametrize("lost", [{"BOOL": True}, {"M": {}}, {"N": "1.5"}, {"N": "1E+2"}, {"SS": ["a"]}])
@@ -305,7 +305,7 @@ def test_an_attribute_that_would_be_lost_is_refused_by_name(lost: Any) -> None:
     item = {"sub": {"S": "u1"}, "id": {"S": "1"}, "odd": lost}
 
     with pytest.raises(RefusedError, match=r"package\.credentials with sub 'u1', id '1' .* its attributes odd are"):
-        values.decode_whole(CREDENTIALS, item)
+        attribute_codec.decode_whole(CREDENTIALS, item)
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, process
-from open_alchemy.package_database.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig, SQLiteConfig
-from open_alchemy.package_database.facade import Database
-from open_alchemy.package_database.stores import STORES, from_environment, from_url
+from open_alchemy.package_database import ConfigurationError, RefusedError, instances
+from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig, SQLiteConfig
+from open_alchemy.package_database.engines.registry import STORES, from_environment, from_url
 from tests.canned_server import serve, succeed
 
 AWS = {"AWS_REGION": "eu-west-1"}
@@ -164,9 +164,9 @@ def test_get_opens_the_url_of_the_environment(monkeypatch: pytest.MonkeyPatch, t
 @pytest.mark.usefixtures("fresh_process")
 def test_a_pinned_stage_leaves_the_url_of_the_environment_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKAGE_DATABASE_URL", "dynamodb://eu-west-1")
-    process.pin_stage("TEST")
+    instances.pin_stage("TEST")
 
-    config = process.configure()
+    config = instances.configure()
 
     assert isinstance(config, DynamoDBConfig)
     assert (config.stage, config.endpoint_url) == ("TEST", "http://localhost:8000")
@@ -177,7 +177,7 @@ def test_pinning_a_stage_redirects_a_facade_that_the_url_has_opened(monkeypatch:
     monkeypatch.setenv("PACKAGE_DATABASE_URL", "dynamodb://eu-west-1")
     opened: Any = package_database.get()
 
-    process.pin_stage("TEST")
+    instances.pin_stage("TEST")
 
     assert opened.engine.config.stage == "TEST"
 

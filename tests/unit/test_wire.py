@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
-from open_alchemy.package_database.config import DynamoDBConfig
-from open_alchemy.package_database.driver import drive
-from open_alchemy.package_database.engines.dynamodb.boto3_wire import Boto3Wire, find_region
+from open_alchemy.package_database.core.runner import drive
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.config import DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Client, find_region
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.engines.dynamodb.lean.wire import LeanWire
+from open_alchemy.package_database.engines.dynamodb.http.client import HttpClient
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
-from open_alchemy.package_database.process import open_database
-from open_alchemy.package_database.secret import Secret
+from open_alchemy.package_database.instances import open_database
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
 from tests.faces import FACES, config_of, open_face
 
@@ -117,22 +117,22 @@ def test_an_answer_that_is_no_json_is_told_by_its_status(database: Opener) -> No
         assert len(server.requests) == 1
 
 
-def attempt(wire: LeanWire | Boto3Wire, action: str, request: dict[str, Any]) -> Any:
+def attempt(wire: HttpClient | Boto3Client, action: str, request: dict[str, Any]) -> Any:
     return drive(wire.attempts(action, request, lambda: 1.0), wire.perform)
 
 
 @pytest.fixture(params=["lean", "boto3"])
-def make_wire(request: pytest.FixtureRequest) -> Callable[[str], LeanWire | Boto3Wire]:
+def make_wire(request: pytest.FixtureRequest) -> Callable[[str], HttpClient | Boto3Client]:
     """Makes a wire to a URL."""
 
-    def make(url: str) -> LeanWire | Boto3Wire:
+    def make(url: str) -> HttpClient | Boto3Client:
         engine = DynamoDBEngine(replace(config_of(url), wire=request.param))
         return engine._wire
 
     return make
 
 
-def test_the_time_that_the_answer_asks_to_wait_is_read(make_wire: Callable[[str], LeanWire | Boto3Wire]) -> None:
+def test_the_time_that_the_answer_asks_to_wait_is_read(make_wire: Callable[[str], HttpClient | Boto3Client]) -> None:
     with serve(fail("ThrottlingException", x_amz_retry_after="1500")) as server:
         failure = attempt(make_wire(server.url), "GetItem", {"TableName": "t", "Key": {"id": {"S": "1"}}})
 
@@ -140,7 +140,7 @@ def test_the_time_that_the_answer_asks_to_wait_is_read(make_wire: Callable[[str]
     assert failure.status == 400
 
 
-def test_binary_values_do_not_show(make_wire: Callable[[str], LeanWire | Boto3Wire]) -> None:
+def test_binary_values_do_not_show(make_wire: Callable[[str], HttpClient | Boto3Client]) -> None:
     cancelled = {"CancellationReasons": [{"Code": "ConditionalCheckFailed", **ITEM}]}
     with serve(succeed(ITEM), fail("TransactionCanceledException", content=cancelled)) as server:
         wire = make_wire(server.url)

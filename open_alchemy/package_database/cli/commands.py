@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from .. import local_server, process
-from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
+from .. import instances
+from ..engines.config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
 from ..engines.dynamodb.administration import Administration
 from ..engines.dynamodb.engine import DynamoDBEngine
-from ..tables.schema import TABLES
+from ..model.schema import TABLES
+from ..testing import local_server
 from . import openapi
-from .copying import copy_command
+from .command_group import Commands
+from .copy import copy_command
 from .export import export_command, import_command
-from .group import Commands
-from .show import json_option, show
+from .output import json_option, show
 from .tables import tables
 from .tour import take_tour
 
@@ -44,7 +45,7 @@ def commands() -> None:
 @commands.command()
 def tour() -> None:
     """See every function at work and what each asks of the store: a DynamoDB of its own, or that at --url."""
-    raise SystemExit(take_tour(Console(), process.chosen()))
+    raise SystemExit(take_tour(Console(), instances.chosen()))
 
 
 @commands.command()
@@ -55,7 +56,7 @@ def publish(file: Path, sub: str, name: str | None) -> None:
     """Publish the OpenAPI document FILE, in YAML or JSON, as a version of a spec."""
     document = openapi.read(file)
     spec = name or document.title
-    process.get().create_update_spec(
+    instances.get().create_update_spec(
         sub=sub,
         name=spec,
         version=document.version,
@@ -71,7 +72,7 @@ def publish(file: Path, sub: str, name: str | None) -> None:
 @json_option
 def specs(sub: str, *, as_json: bool) -> None:
     """List the newest version of each spec of the user SUB."""
-    _show_specs(process.get().list_specs(sub=sub), as_json=as_json)
+    _show_specs(instances.get().list_specs(sub=sub), as_json=as_json)
 
 
 @commands.command()
@@ -80,7 +81,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 @json_option
 def versions(sub: str, name: str, *, as_json: bool) -> None:
     """List every version of the spec NAME of the user SUB, oldest first."""
-    _show_specs(process.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
+    _show_specs(instances.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
 
 
 @commands.command()
@@ -88,7 +89,9 @@ def versions(sub: str, name: str, *, as_json: bool) -> None:
 @json_option
 def credentials(sub: str, *, as_json: bool) -> None:
     """List the credentials of the user SUB: ids and public keys, never a salt or a hash."""
-    rows = [{"id": found["id"], "public_key": found["public_key"]} for found in process.get().list_credentials(sub=sub)]
+    rows = [
+        {"id": found["id"], "public_key": found["public_key"]} for found in instances.get().list_credentials(sub=sub)
+    ]
     show(rows, ("id", "public_key"), as_json=as_json)
 
 

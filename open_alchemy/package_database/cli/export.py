@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from ..arguments import check
-from ..maintenance.export import Part, open_part, pages
-from ..maintenance.export_file import open_export
-from ..maintenance.imports import Imported, import_entries
-from ..tables.imports import Outcome
-from ..tables.schema import TABLES
-from .group import UrlCommand
-from .show import moment, progress, say, telling_os_errors
-from .store import Store
+from ..admin.client import Store
+from ..admin.export_reader import open_export
+from ..admin.export_writer import Part, open_part, pages
+from ..admin.import_export import Imported, import_entries
+from ..admin.import_items import Outcome
+from ..model.schema import TABLES
+from ..model.validation import check
+from .command_group import UrlCommand
+from .output import moment, progress, say, telling_os_errors
 
 
 @click.command("export", cls=UrlCommand)

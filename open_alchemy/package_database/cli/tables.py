@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from ..arguments import check
+from ..admin.client import Store
+from ..admin.upgrade import State, check_one_form, survey, upgrade
+from ..admin.upgrade_marks import Marks
+from ..core.operations import Table
+from ..engines.port import Description
 from ..exceptions import RefusedError
-from ..maintenance.marks import Marks
-from ..maintenance.upgrade import State, check_one_form, survey, upgrade
-from ..operations import Table
-from ..stores import Description
-from ..tables.schema import CREDENTIALS, TABLES
-from .group import Commands
-from .show import json_option, progress, say, show, telling_os_errors
-from .store import Store
+from ..model.schema import CREDENTIALS, TABLES
+from ..model.validation import check
+from .command_group import Commands
+from .output import json_option, progress, say, show, telling_os_errors
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
 

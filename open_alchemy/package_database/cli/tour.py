@@ -14,18 +14,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as Grid
 
-from .. import local_server, stores
-from ..config import DUMMY_CREDENTIALS, DUMMY_REGION, Config, DynamoDBConfig
-from ..deadline import Deadline
+from ..core.deadline import Deadline
+from ..core.operations import StoreOperation
+from ..database import Database
+from ..engines import registry
+from ..engines.config import DUMMY_CREDENTIALS, DUMMY_REGION, Config, DynamoDBConfig
+from ..engines.port import Engine
 from ..exceptions import BaseError, NotFoundError
-from ..explain import count_items, explain
-from ..facade import Database, Engine
-from ..operations import StoreOperation
-from ..tables import ACCESS_PATTERNS
-from ..tables.schema import TABLES
+from ..model import ACCESS_PATTERNS
+from ..model.schema import TABLES
+from ..testing import local_server
 from . import openapi
+from .operation_text import count_items, explain
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parent / "examples"
 
 _SUB = "alice"
 _SHOWN_ACTIONS = 3
@@ -46,7 +48,7 @@ class ObservedEngine:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._engine: Engine = stores.open_engine(config)
+        self._engine: Engine = registry.open_engine(config)
         self.asked: list[Asked] = []
 
     @property
@@ -63,7 +65,7 @@ class ObservedEngine:
         start = time.perf_counter()
         result = self._engine.execute(operation, deadline)
         milliseconds = (time.perf_counter() - start) * 1000
-        statements = stores.statements(self.config, operation)
+        statements = registry.statements(self.config, operation)
         self.asked.append(Asked(operation, count_items(operation, result), milliseconds, statements))
         return result
 
@@ -90,11 +92,11 @@ def take_tour(console: Console, config: Config | None = None) -> int:
         config: The store, where the tour has a user of its own and leaves nothing; None for a DynamoDB of its own.
     """
     if config is not None:
-        console.print(f"The store at {stores.place(config)}.\n", highlight=False)
+        console.print(f"The store at {registry.place(config)}.\n", highlight=False)
         return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}")
     with local_server.run() as url:
         config = DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
-        administration = stores.administer(stores.open_engine(config))
+        administration = registry.administer(registry.open_engine(config))
         for table in TABLES:
             administration.create(table)
         names = " and ".join(table.name for table in TABLES)

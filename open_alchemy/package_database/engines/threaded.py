@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from ..deadline import Deadline
+from ..core.deadline import Deadline
+from ..core.operations import StoreOperation
 from ..exceptions import RefusedError, UnavailableError
-from ..operations import StoreOperation
 
 _SHORTEST_WAIT: Final = 0.1
 """Seconds in which a free thread finds that the deadline is over, and says so better."""

@@ -6,12 +6,12 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ...deadline import Deadline
+from ...core.deadline import Deadline
+from ...core.operations import DeleteMany, Index, Table
 from ...exceptions import RefusedError, UnavailableError
-from ...operations import DeleteMany, Index, Table
-from .differences import production_differences, schema_differences
 from .engine import DynamoDBEngine
 from .requests import Request
+from .table_differences import production_differences, schema_differences
 
 _DEADLINE: Final = 60.0
 """Seconds for one table: AWS takes up to half a minute to create one."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .frames import without_frames
 from .retry import Failure
+from .traceback_redaction import without_frames
 
 
 def failure_of(error: Exception) -> Failure:

@@ -10,21 +10,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ...config import DynamoDBConfig
-from ...deadline import Deadline
-from ...driver import drive, drive_async
-from ...operations import StoreOperation
-from .protocol import Protocol, Response
+from ...core.deadline import Deadline
+from ...core.operations import StoreOperation
+from ...core.runner import drive, drive_async
+from ..config import DynamoDBConfig
+from .execution import Protocol, Response
 from .requests import Request
 from .retry import Quota
 
 # A wire is imported when it is made: in a thread, where a loop is running.
 if TYPE_CHECKING:
-    from .boto3_wire import Boto3Wire, ThreadedBoto3Wire
-    from .lean.endpoint import Endpoint
-    from .lean.wire import AsyncLeanWire, LeanWire
+    from .boto3_client import Boto3Client, ThreadedBoto3Client
+    from .http.client import AsyncHttpClient, HttpClient
+    from .http.endpoint import Endpoint
 
-Wire = TypeVar("Wire", "LeanWire | Boto3Wire", "AsyncLeanWire | ThreadedBoto3Wire")
+Wire = TypeVar("Wire", "HttpClient | Boto3Client", "AsyncHttpClient | ThreadedBoto3Client")
 
 
 class _Engine(ABC, Generic[Wire]):
@@ -61,7 +61,7 @@ class _Engine(ABC, Generic[Wire]):
         return self._made
 
     def _make_wire(self) -> Wire:
-        from .lean.endpoint import Endpoint, find_endpoint
+        from .http.endpoint import Endpoint, find_endpoint
 
         endpoint = find_endpoint(self.config, os.environ)
         if isinstance(endpoint, Endpoint):
@@ -78,7 +78,7 @@ class _Engine(ABC, Generic[Wire]):
     def _make_boto3_wire(self) -> Wire: ...
 
 
-class DynamoDBEngine(_Engine["LeanWire | Boto3Wire"]):
+class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
     """A DynamoDB for threads."""
 
     def prepare(self) -> None:
@@ -110,18 +110,18 @@ class DynamoDBEngine(_Engine["LeanWire | Boto3Wire"]):
         if self._made is not None:
             self._made.close()
 
-    def _make_lean_wire(self, endpoint: Endpoint) -> LeanWire:
-        from .lean.wire import LeanWire
+    def _make_lean_wire(self, endpoint: Endpoint) -> HttpClient:
+        from .http.client import HttpClient
 
-        return LeanWire(self.config, endpoint, os.environ)
+        return HttpClient(self.config, endpoint, os.environ)
 
-    def _make_boto3_wire(self) -> Boto3Wire:
-        from .boto3_wire import Boto3Wire
+    def _make_boto3_wire(self) -> Boto3Client:
+        from .boto3_client import Boto3Client
 
-        return Boto3Wire(self.config)
+        return Boto3Client(self.config)
 
 
-class AsyncDynamoDBEngine(_Engine["AsyncLeanWire | ThreadedBoto3Wire"]):
+class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
     """A DynamoDB for asyncio, in any loop of the process. Otherwise a ``DynamoDBEngine``."""
 
     async def prepare(self) -> None:
@@ -141,15 +141,15 @@ class AsyncDynamoDBEngine(_Engine["AsyncLeanWire | ThreadedBoto3Wire"]):
         if self._made is not None:
             await self._made.aclose()
 
-    def _make_lean_wire(self, endpoint: Endpoint) -> AsyncLeanWire:
-        from .lean.wire import AsyncLeanWire
+    def _make_lean_wire(self, endpoint: Endpoint) -> AsyncHttpClient:
+        from .http.client import AsyncHttpClient
 
-        return AsyncLeanWire(self.config, endpoint, os.environ)
+        return AsyncHttpClient(self.config, endpoint, os.environ)
 
-    def _make_boto3_wire(self) -> ThreadedBoto3Wire:
-        from .boto3_wire import ThreadedBoto3Wire
+    def _make_boto3_wire(self) -> ThreadedBoto3Client:
+        from .boto3_client import ThreadedBoto3Client
 
-        return ThreadedBoto3Wire(self.config)
+        return ThreadedBoto3Client(self.config)
 
 
 def _draw_token() -> str:

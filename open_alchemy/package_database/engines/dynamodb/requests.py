@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from ...operations import (
+from ...core.operations import (
     Action,
     AllOf,
     AnyOf,
@@ -30,7 +30,7 @@ from ...operations import (
     Transact,
     Value,
 )
-from .values import encode, encode_item
+from .attribute_codec import encode, encode_item
 
 Request: TypeAlias = dict[str, Any]
 

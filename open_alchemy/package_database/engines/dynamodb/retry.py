@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from ...backoff import full_jitter
+from ...core.backoff import full_jitter
 
 MAX_ATTEMPTS: Final = 4
 """Of one request, the first included."""

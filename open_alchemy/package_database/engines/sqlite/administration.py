@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...deadline import Deadline
-from ...operations import Index, Table
+from ...core.deadline import Deadline
+from ...core.operations import Index, Table
+from ..sql.statements import clear_table, create_table, definitions, drop_table
+from .database_file import transaction
 from .engine import SQLiteEngine
-from .file import transaction
-from .statements import clear_table, create_table, definitions, drop_table
 
 
 class SQLiteAdministration:

@@ -9,11 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, Final, TypeVar
 
-from ...backoff import full_jitter
-from ...config import SQLiteConfig
-from ...deadline import Deadline
-from ...exceptions import RefusedError, UnavailableError
-from ...operations import (
+from ...core.backoff import full_jitter
+from ...core.deadline import Deadline
+from ...core.operations import (
     Action,
     Check,
     DeleteMany,
@@ -28,11 +26,13 @@ from ...operations import (
     Table,
     Transact,
 )
-from . import statements
-from .conditions import holds
-from .connections import Connections, FileConnections, process_memory
+from ...exceptions import RefusedError, UnavailableError
+from ..config import SQLiteConfig
+from ..sql import statements
+from ..sql.conditions import holds
+from .connection_pool import Connections, FileConnections, process_memory
+from .database_file import transaction
 from .errors import is_transient, refusal
-from .file import transaction
 
 _FIRST_WAIT: Final = 0.002
 _LONGEST_WAIT: Final = 0.05

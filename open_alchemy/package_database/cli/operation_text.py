@@ -1,0 +1,112 @@
+"""Operations in words, for people: the tour and the documentation show them. No secret is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.operations import (
+    Action,
+    AllOf,
+    AnyOf,
+    Below,
+    Check,
+    Condition,
+    Delete,
+    DeleteMany,
+    Equal,
+    Get,
+    Key,
+    Missing,
+    Put,
+    Query,
+    Scan,
+    StoreOperation,
+    Table,
+    Transact,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What an operation asks of the store.
+
+    Attributes:
+        operation: The name of the operation.
+        target: The table or the index.
+        asked: The keys, prefixes, actions and conditions, a line each.
+    """
+
+    operation: str
+    target: str
+    asked: tuple[str, ...]
+
+
+def explain(operation: StoreOperation) -> Explanation:
+    """Returns an operation in words."""
+    match operation:
+        case Get(table, key):
+            return Explanation("Get", table.name, (_key(key),))
+        case Query(table, partition, prefix, index, attributes):
+            keys: Any = index or table
+            begins = f", {keys.sort_key} begins with {prefix}" if prefix else ""
+            target = f"{table.name}, index {index.name}" if index else table.name
+            only = f", of which {', '.join(attributes)}" if attributes is not None else ""
+            return Explanation("Query", target, (f"{keys.partition_key} = {partition}{begins}{only}",))
+        case Scan(table, limit, after, partition):
+            asked = [f"at most {limit} items"]
+            if partition is not None:
+                asked.append(f"{table.partition_key} = {partition}")
+            if after is not None:
+                asked.append(f"after {_key(after)}")
+            return Explanation("Scan", table.name, tuple(asked))
+        case Transact(actions):
+            tables = ", ".join(dict.fromkeys(action.table.name for action in actions))
+            return Explanation("Transact", tables, tuple(map(_action, actions)))
+        case DeleteMany(table, keys):
+            return Explanation("DeleteMany", table.name, tuple(map(_key, keys)))
+
+
+def count_items(operation: StoreOperation, result: Any) -> int:
+    """Returns how many items an operation read or wrote."""
+    match operation:
+        case Get():
+            return int(result is not None)
+        case Query():
+            return len(result)
+        case Scan():
+            return len(result.items)
+        case Transact(actions):
+            return 0 if result else sum(not isinstance(action, Check) for action in actions)
+        case DeleteMany(keys=keys):
+            return len(keys)
+
+
+def _action(action: Action) -> str:
+    match action:
+        case Put():
+            verb, key, condition = "put", action.table.key_of(action.item), action.condition
+        case Delete():
+            verb, key, condition = "delete", action.key, action.condition
+        case _:
+            verb, key, condition = "check", action.key, action.condition
+    conditional = f" if {_condition(condition, action.table)}" if condition is not None else ""
+    return f"{verb} {_key(key)}{conditional}"
+
+
+def _key(key: Key) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in key.items())
+
+
+def _condition(condition: Condition, table: Table) -> str:
+    match condition:
+        case Missing(attribute):
+            return "absent" if attribute == table.partition_key else f"{attribute} is missing"
+        case Equal(attribute, value):
+            return f"{attribute} is {value!s}"
+        case Below(attribute, digits):
+            return f"{attribute} < {digits}"
+        case AllOf(conditions):
+            return " and ".join(_condition(part, table) for part in conditions)
+        case AnyOf(conditions):
+            return ", or ".join(_condition(part, table) for part in conditions)

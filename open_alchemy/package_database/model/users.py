@@ -1,0 +1,15 @@
+"""The access pattern over all tables."""
+
+from __future__ import annotations
+
+from ..core.operations import Steps
+from .access_pattern import access_pattern
+from .credentials import delete_all_credentials
+from .specs import delete_all_specs
+
+
+@access_pattern("Delete all that is stored for a user.", unbounded=True)
+def delete_all(*, sub: str) -> Steps[None]:
+    """Deletes the credentials first, so that none of them reads specs that are going."""
+    yield from delete_all_credentials.steps(sub=sub)
+    yield from delete_all_specs.steps(sub=sub)

@@ -1,0 +1,186 @@
+"""The rules that every argument of the database keeps, checked before any I/O and the same for every store.
+
+An argument has one meaning wherever it occurs, so the rules stand in one table by the argument's name. The limits are
+DynamoDB's, for every store: what one store takes, each of them takes.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+from ..core.operations import Item
+from ..core.secret import Secret
+from ..exceptions import ValidationError
+
+MAX_PARTITION_KEY_BYTES: Final = 2048
+MAX_SORT_KEY_BYTES: Final = 1024
+SECONDS_DIGITS: Final = 20
+"""Digits of the zero-padded seconds in a sort key."""
+MAX_SPEC_ID_BYTES: Final = MAX_SORT_KEY_BYTES - SECONDS_DIGITS - len("#")
+MAX_MODEL_COUNT: Final = 2**63 - 1
+MAX_ITEM_BYTES: Final = 400 * 1024
+_NUMBER_BYTES: Final = 21
+"""The most that a number of up to 38 digits takes."""
+_SHOWN: Final = 80
+"""Characters of a wrong text, and bits of a wrong number, that a message shows."""
+
+Rule: TypeAlias = Callable[[Any], Any]
+"""Takes an argument and returns it in its plain type; raises ``_BrokenRuleError``."""
+
+
+class _BrokenRuleError(Exception):
+    """Says what the argument must be."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _BrokenRuleError("must be a str")
+    plain = str.__str__(value)
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        raise _BrokenRuleError("must be valid Unicode, without lone surrogates") from None
+    return plain
+
+
+def _optional_text(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _key(limit: int) -> Rule:
+    def rule(value: object) -> str:
+        plain = _text(value)
+        if not 1 <= len(plain.encode()) <= limit:
+            raise _BrokenRuleError(f"must have 1 to {limit} bytes in UTF-8")
+        return plain
+
+    return rule
+
+
+def _spec_name(value: object) -> str:
+    plain = _text(value)
+    if not 1 <= len(spec_id(plain).encode()) <= MAX_SPEC_ID_BYTES:
+        raise _BrokenRuleError(f"must have 1 to {MAX_SPEC_ID_BYTES} bytes in UTF-8 when canonicalized")
+    return plain
+
+
+def _model_count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _BrokenRuleError("must be an int")
+    if not 0 <= value <= MAX_MODEL_COUNT:
+        raise _BrokenRuleError(f"must be from 0 to {MAX_MODEL_COUNT}")
+    return int(value)
+
+
+def _secret(value: object) -> Secret:
+    if not isinstance(value, Secret):
+        raise _BrokenRuleError("must be bytes, bytearray or memoryview")
+    return value
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    "sub": _key(MAX_PARTITION_KEY_BYTES),
+    "name": _spec_name,
+    "version": _text,
+    "model_count": _model_count,
+    "title": _optional_text,
+    "description": _optional_text,
+    "id_": _key(MAX_SORT_KEY_BYTES),
+    "public_key": _key(MAX_PARTITION_KEY_BYTES),
+    "secret_key_hash": _secret,
+    "salt": _secret,
+}
+_SECRETS: Final = frozenset({"secret_key_hash", "salt"})
+
+
+class _Withheld:
+    """Stands for a secret of a wrong type, which must not be shown either."""
+
+    def __init__(self, value: object) -> None:
+        self._type = type(value).__name__
+
+    def __repr__(self) -> str:
+        return f"a value of type {self._type}"
+
+
+@lru_cache(maxsize=1024)
+def spec_id(name: str) -> str:
+    """Returns the id of the spec with this name: its canonical form (PEP 503)."""
+    if name.isascii() and name.replace("-", "").isalnum() and name == name.lower() and "--" not in name:
+        return name
+    # Imports a good part of the standard library, for what most callers' names are already.
+    from packaging.utils import canonicalize_name
+
+    return str(canonicalize_name(name))
+
+
+def check(arguments: dict[str, Any]) -> None:
+    """Checks the arguments of a call by name, and puts each in its plain type in place.
+
+    Secrets are wrapped first, so that no frame of a traceback below the caller's own shows one.
+
+    Raises:
+        ValidationError: An argument breaks its rule; the message names the argument, the rule and what was given.
+    """
+    for name in _SECRETS:
+        if name in arguments:
+            is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
+            arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
+    for name, value in arguments.items():
+        # An argument that the function does not take is refused when it is called.
+        if (rule := RULES.get(name)) is not None:
+            try:
+                arguments[name] = rule(value)
+            except _BrokenRuleError as broken:
+                raise ValidationError(f"{name} {broken}, not {_shown(value)}") from None
+
+
+def check_item_size(item: Item, *, copies: int = 1) -> None:
+    """Checks that an item, with its copies in local indexes, keeps to DynamoDB's limit.
+
+    Raises:
+        ValidationError: The item is too large; the message names its largest attribute.
+    """
+    limit = MAX_ITEM_BYTES // copies
+    size = item_size(item)
+    if size > limit:
+        largest = max(item, key=lambda name: _value_size(item[name]))
+        raise ValidationError(
+            f"{largest} and the other arguments make an item of {size} bytes, which must be at most {limit}"
+        )
+
+
+def item_size(item: Item) -> int:
+    """Returns the size of an item in bytes, at most a few too many: the names and values of its attributes.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+    """
+    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(value: object) -> int:
+    match value:
+        case str():
+            return len(value.encode())
+        case bytes():
+            return len(value)
+        case _:
+            return _NUMBER_BYTES
+
+
+def _shown(value: object) -> str:
+    match value:
+        case _Withheld() | None | bool():
+            return repr(value)
+        case int() if value.bit_length() <= _SHOWN:
+            return repr(value)
+        case str() if len(value) <= _SHOWN:
+            return repr(str.__str__(value))
+        case str():
+            return f"{value[:_SHOWN]!r}... ({len(value)} characters)"
+        case _:
+            return f"a value of type {type(value).__name__}"

@@ -1,0 +1,235 @@
+"""An in-memory model of the vocabulary: DynamoDB's meaning, without DynamoDB.
+
+Each operation is carried out in the steps in which others may come between: a query item by item, a ``DeleteMany`` key
+by key, all else at once. The contract suite runs on it too, so that the model is worth what is proved with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+from ..core.deadline import Deadline
+from ..core.operations import (
+    MAX_TRANSACT_ACTIONS,
+    Action,
+    AllOf,
+    AnyOf,
+    Below,
+    Check,
+    Condition,
+    Delete,
+    DeleteMany,
+    Equal,
+    Failures,
+    Get,
+    Index,
+    Item,
+    Key,
+    Missing,
+    Page,
+    Put,
+    Query,
+    Scan,
+    StoreOperation,
+    Table,
+    Transact,
+)
+from ..core.runner import drive, drive_async
+from ..engines.config import Config
+
+Place: TypeAlias = tuple[str, bytes, bytes]
+"""A table's name and the two keys: text sorts by its bytes in UTF-8."""
+
+
+class MemoryStore:
+    """The items of all tables.
+
+    Args:
+        index_lags: Whether the global indexes stay as they are until ``catch_up`` is called.
+    """
+
+    def __init__(self, *, index_lags: bool = False) -> None:
+        self.items: dict[Place, Item] = {}
+        self._index_lags = index_lags
+        self._indexed: dict[Place, Item] = {}
+        self.writes = 0
+
+    def copy(self) -> MemoryStore:
+        """Returns a store with the same items."""
+        twin = MemoryStore(index_lags=self._index_lags)
+        twin.items, twin._indexed = dict(self.items), dict(self._indexed)
+        return twin
+
+    def catch_up(self) -> None:
+        """Brings the global indexes up to date."""
+        self._indexed = dict(self.items)
+
+    def steps(self, operation: StoreOperation) -> Generator[object, None, Any]:
+        """Carries an operation out; yields what it saw wherever others may come between; returns the result."""
+        match operation:
+            case Get(table, key):
+                return self.items.get(_place(table, key))
+            case Query():
+                return (yield from self._query(operation))
+            case Scan():
+                return (yield from self._scan(operation))
+            case Transact(actions):
+                return self._transact(actions)
+            case DeleteMany(table, keys):
+                for key in keys:
+                    self._transact((Delete(table, key),))
+                    yield key
+                return None
+
+    def _query(self, query: Query) -> Generator[object, None, list[Item]]:
+        found: list[Item] = []
+        last: tuple[bytes, ...] = ()
+        while following := [(position, item) for position, item in self._partition(query) if position > last]:
+            writes = self.writes
+            for last, item in following:  # noqa: B007 (where the loop is left counts)
+                found.append(_needed(item, query))
+                yield item
+                if self.writes != writes:
+                    break
+            else:
+                break
+        return found
+
+    def _scan(self, scan: Scan) -> Generator[object, None, Page]:
+        found: list[Item] = []
+        last = None if scan.after is None else _place(scan.table, scan.after)
+        while len(found) < scan.limit:
+            following = min((place for place in self.items if self._is_ahead(place, scan, last)), default=None)
+            if following is None:
+                return Page(tuple(found), None)
+            last = following
+            found.append(self.items[last])
+            yield found[-1]
+        return Page(tuple(found), scan.table.key_of(found[-1]))
+
+    @staticmethod
+    def _is_ahead(place: Place, scan: Scan, last: Place | None) -> bool:
+        of_partition = scan.partition is None or place[1] == scan.partition.encode()
+        return place[0] == scan.table.name and of_partition and (last is None or place > last)
+
+    def _partition(self, query: Query) -> list[tuple[tuple[bytes, ...], Item]]:
+        """Returns the items that a query asks for, each with its position, in key order."""
+        keys = query.index or query.table
+        prefix = query.prefix.encode()
+        return sorted(
+            (
+                ((_text(item, keys.sort_key), place[1], place[2]), item)
+                for place, item in self._view(query.index).items()
+                if place[0] == query.table.name
+                and item[keys.partition_key] == query.partition
+                and _text(item, keys.sort_key).startswith(prefix)
+            ),
+            key=lambda entry: entry[0],
+        )
+
+    def _view(self, index: Index | None) -> dict[Place, Item]:
+        lags = self._index_lags and index is not None and index.scope == "global"
+        return self._indexed if lags else self.items
+
+    def _transact(self, actions: tuple[Action, ...]) -> Failures:
+        places = [_place(action.table, _key(action)) for action in actions]
+        assert len(actions) <= MAX_TRANSACT_ACTIONS
+        assert len(set(places)) == len(places), "one action for an item (AWS, TransactWriteItems)"
+        failures = {
+            number: self.items.get(place)
+            for number, (place, action) in enumerate(zip(places, actions, strict=True))
+            if action.condition is not None and not holds(action.condition, self.items.get(place))
+        }
+        if not failures:
+            self.writes += 1
+            for place, action in zip(places, actions, strict=True):
+                self._apply(place, action)
+        return failures
+
+    def _apply(self, place: Place, action: Action) -> None:
+        match action:
+            case Put(item=item):
+                self.items[place] = dict(item)
+            case Delete():
+                self.items.pop(place, None)
+            case Check():
+                pass
+
+
+class MemoryEngine:
+    """The model as an engine."""
+
+    config = Config()
+
+    attempt_seconds = 0.0
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+
+    def prepare(self) -> None:
+        """Nothing to load."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation at once."""
+        del deadline
+        return drive(self.store.steps(operation), lambda _: None)
+
+
+class AsyncMemoryEngine:
+    """The same for ``await``: others may come between the steps of an operation."""
+
+    attempt_seconds = 0.0
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+
+    async def prepare(self) -> None:
+        """Nothing to load."""
+
+    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation; other tasks may run between its steps."""
+        del deadline
+        return await drive_async(self.store.steps(operation), lambda _: asyncio.sleep(0))
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+def holds(condition: Condition, item: Item | None) -> bool:
+    """Returns whether a condition holds of an item."""
+    value = {} if item is None else item
+    match condition:
+        case Missing(attribute):
+            return attribute not in value
+        case Equal(attribute, expected):
+            return attribute in value and value[attribute] == expected
+        case Below(attribute, digits):
+            return attribute in value and int(value[attribute]) < int(digits)
+        case AllOf(conditions):
+            return all(holds(part, item) for part in conditions)
+        case AnyOf(conditions):
+            return any(holds(part, item) for part in conditions)
+
+
+def _needed(item: Item, query: Query) -> Item:
+    """Returns what a query asks for of an item, and no more, so that a pattern cannot use the rest."""
+    if query.attributes is None:
+        return item
+    return {name: item[name] for name in query.attributes if name in item}
+
+
+def _key(action: Action) -> Key:
+    return action.table.key_of(action.item) if isinstance(action, Put) else action.key
+
+
+def _place(table: Table, key: Key) -> Place:
+    return (table.name, key[table.partition_key].encode(), key[table.sort_key].encode())
+
+
+def _text(item: Item, attribute: str | None) -> bytes:
+    return b"" if attribute is None else str(item[attribute]).encode()

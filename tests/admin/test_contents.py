@@ -1,0 +1,223 @@
+"""What a store holds, as counts and checksums, and whether two stores hold the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import RefusedError
+from open_alchemy.package_database.admin.checksums import Contents, Tally, differences, entries, take
+from open_alchemy.package_database.admin.import_export import Imported, import_entries
+from open_alchemy.package_database.admin.import_items import Outcome
+from open_alchemy.package_database.core.operations import Get, Item, Steps
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.database import run
+from open_alchemy.package_database.model.schema import CREDENTIALS, LATEST, SPECS, padded, record_keys
+from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
+from tests.admin.stores import Interruption, credentials, filled, put, reader
+from tests.simulation.invariants import check_specs
+from tests.simulation.scheduler import SECOND, Plan, execute
+
+
+def copy(source: MemoryStore, target: MemoryStore, *, fail_at: int | None = None) -> Imported:
+    return import_entries(
+        entries(reader(source, fail_at=fail_at)),
+        lambda steps: run(steps, MemoryEngine(target), seconds=5, name="an import"),
+        lambda _: None,
+    )
+
+
+def contents(store: MemoryStore) -> Contents:
+    def get(operation: Get) -> Item | None:
+        def steps() -> Steps[Any]:
+            return (yield operation)
+
+        item: Item | None = run(steps(), MemoryEngine(store), seconds=5, name="test")
+        return item
+
+    return take(reader(store), get, lambda _: None)
+
+
+def found(source: MemoryStore, target: MemoryStore) -> list[str]:
+    return differences(contents(source), contents(target))
+
+
+def record(store: MemoryStore, seconds: int, *, moment: str | None = None, version: str = "1", **others: Any) -> None:
+    """Puts a version record, or one with another moment in its keys, past the rules of the access patterns."""
+    common: Item = {"sub": "u1", "id": "a", "name": "a", "version": version, "model_count": 1}
+    keys = record_keys(moment or padded(seconds), "a")
+    item = {**common, "updated_at": str(seconds), **keys, **others}
+    store.items[SPECS.name, b"u1", keys["updated_at_id"].encode()] = item
+
+
+def test_a_copy_holds_the_same() -> None:
+    source, target = filled(), MemoryStore()
+
+    copied = copy(source, target)
+
+    assert target.items == source.items
+    assert found(source, target) == []
+    assert contents(source).versions.items == 6
+    assert contents(source).newest == contents(source).latest
+    assert contents(source).credentials.items == 3
+    assert sum(copied.counts.values()) == 9
+
+
+@pytest.mark.parametrize(("page", "writes"), [(1, 0), (18, 1), (35, 2)])
+def test_a_copy_that_was_interrupted_goes_on(page: int, writes: int) -> None:
+    source, target = filled(20), MemoryStore()
+    with pytest.raises(Interruption):
+        copy(source, target, fail_at=page)
+    check_specs(target)
+    assert target.writes >= writes
+
+    copied = copy(source, target)
+
+    assert (copied.counts[Outcome.SAME] > 0) is (writes > 0)
+    assert found(source, target) == []
+
+
+def test_a_copy_of_what_is_there_writes_nothing() -> None:
+    source, target = filled(), MemoryStore()
+    copy(source, target)
+    writes = target.writes
+
+    copy(source, target)
+
+    assert target.writes == writes
+
+
+def test_the_order_of_items_and_attributes_and_the_revision_do_not_count() -> None:
+    source, target = filled(), MemoryStore()
+    for place, item in reversed(source.items.items()):
+        renewed = {"revision": "other"} if "revision" in item else {}
+        target.items[place] = {**dict(reversed(list(item.items()))), **renewed}
+
+    assert found(source, target) == []
+
+
+LOSSES: dict[str, tuple[Callable[[tuple[str, bytes, bytes]], bool], str]] = {
+    "a version": (lambda place: place[2].startswith(b"0"), "versions of specs: 6 and 5"),
+    "a latest record": (lambda place: place[2].startswith(b"latest"), "latest records: 3 and 2"),
+    "credentials": (lambda place: place[0] == CREDENTIALS.name, "credentials: 3 and 2"),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_lost_is_found(loss: str) -> None:
+    is_lost, expected = LOSSES[loss]
+    source, target = filled(), MemoryStore()
+    copy(source, target)
+    del target.items[next(place for place in target.items if is_lost(place))]
+
+    assert found(source, target) == [expected]
+
+
+@pytest.mark.parametrize("name", ["public_key", "secret_key_hash", "salt"])
+def test_credentials_that_changed_are_found(name: str) -> None:
+    source, target = filled(), MemoryStore()
+    copy(source, target)
+    changed = "other" if name == "public_key" else Secret(b"other")
+    put(target, {**credentials("u1"), name: changed})
+
+    assert found(source, target) == ["credentials: 3 in both, but not the same"]
+
+
+def test_two_changes_do_not_make_up_for_each_other() -> None:
+    source, target = filled(), MemoryStore()
+    copy(source, target)
+    for sub in ("u0", "u1"):
+        put(target, {**credentials(sub), "salt": Secret(b"other")})
+
+    assert found(source, target) == ["credentials: 3 in both, but not the same"]
+
+
+def test_an_item_that_comes_twice_counts_twice_and_a_checksum_has_256_bits() -> None:
+    twice, large = Tally(), Tally()
+    for digest in (7, 7):
+        twice.add(digest)
+    for digest in (2**256 - 1, 3):
+        large.add(digest)
+
+    assert (twice, large) == (Tally(2, 14), Tally(2, 2))
+    assert str(twice) == f"2, checksum {'e':0>64}"
+
+
+def test_a_latest_record_that_is_not_the_newest_version_is_found() -> None:
+    source, target = filled(1), MemoryStore()
+    copy(source, target)
+    latest = next(place for place in target.items if place[2].startswith(b"latest"))
+    target.items[latest] = {**target.items[latest], "version": "other"}
+
+    assert found(source, target) == ["latest records: 1 in both, but not the same"]
+
+
+def leave_no_version(store: MemoryStore) -> None:
+    record(store, SECOND, moment=LATEST)
+
+
+def leave_no_latest_record(store: MemoryStore) -> None:
+    record(store, SECOND)
+    record(store, SECOND + 1)
+
+
+def leave_an_old_latest_record(store: MemoryStore) -> None:
+    record(store, SECOND)
+    record(store, SECOND + 1)
+    record(store, SECOND, moment=LATEST)
+
+
+def leave_an_old_latest_record_without_its_version(store: MemoryStore) -> None:
+    record(store, SECOND + 1)
+    record(store, SECOND, moment=LATEST)
+
+
+def leave_a_newer_latest_record_without_its_version(store: MemoryStore) -> None:
+    record(store, SECOND)
+    record(store, SECOND + 1, moment=LATEST)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        leave_no_version,
+        leave_no_latest_record,
+        leave_an_old_latest_record,
+        leave_an_old_latest_record_without_its_version,
+        leave_a_newer_latest_record_without_its_version,
+    ],
+)
+def test_a_spec_of_which_version_4_left_a_part_is_whole_in_the_copy_and_equal(
+    leave: Callable[[MemoryStore], None],
+) -> None:
+    source, target = filled(2), MemoryStore()
+    source.items = {place: item for place, item in source.items.items() if place[1] != b"u1"}
+    leave(source)
+
+    copied = copy(source, target)
+
+    check_specs(target)
+    assert copied.kept == []
+    assert found(source, target) == []
+
+
+def test_an_item_that_could_not_be_imported_is_named() -> None:
+    store = filled(1)
+    put(store, {key: value for key, value in credentials("u7").items() if key != "salt"})
+
+    with pytest.raises(RefusedError, match=r"credentials with sub 'u7', id '1' is not as it must be.*salt is missing"):
+        copy(store, MemoryStore())
+
+
+def test_what_is_published_at_the_source_meanwhile_is_a_difference_until_it_is_copied_too() -> None:
+    source, target = filled(1), MemoryStore()
+    copy(source, target)
+    execute(source, Plan("create", "3.0", (SECOND + 5,), sub="u0"))
+
+    between = found(source, target)
+    copy(source, target)
+
+    assert between == ["versions of specs: 3 and 2", "latest records: 1 in both, but not the same"]
+    assert found(source, target) == []
