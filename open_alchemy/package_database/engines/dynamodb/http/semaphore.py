@@ -165,12 +165,15 @@ class LoopSemaphore:
         """
         if len(self._queue) < self._queue.size:
             return self._queue.enter(None)
-        turn = _Turn(self._loop.create_future(), self._loop.time() + seconds)
+        end = self._loop.time() + seconds
+        turn = _Turn(self._loop.create_future(), end)
         ticket = self._queue.enter(turn)
         if self._timer is None:
             self._timer = self._loop.call_later(_RECHECK_SECONDS, self._check)
         try:
             await turn.future
+            if self._loop.time() > end:
+                raise TimeoutError  # noqa: TRY301 (the ticket is released)
         except BaseException:
             self.release(ticket)
             raise
