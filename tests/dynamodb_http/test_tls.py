@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from open_alchemy.package_database import ConfigurationError, UnavailableError
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.http import tls
 from tests.canned_server import serve, succeed
 from tests.faces import FACES, open_face
