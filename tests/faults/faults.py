@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.database import Database
+from tests.apis import config_of, connect_to
 from tests.canned_server import Behaviour, CannedServer, Handler, fail, reset, serve, stay_silent
-from tests.faces import config_of, connect_to
 
 Fault: TypeAlias = Callable[["Backend"], Behaviour]
 Answer: TypeAlias = tuple[int, bytes]

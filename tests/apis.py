@@ -1,4 +1,4 @@
-"""The ways to one DynamoDB: over either wire, blocking or awaiting. All keep the same promises."""
+"""The APIs of a DynamoDB store, sync and async over either HTTP client, all with the interface of the sync one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTI
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.model.schema import TABLES
 
-FACES = ("lean", "boto3", "lean, async", "boto3, async")
-BLOCKING_FACES = ("lean", "boto3")
+APIS = ("lean", "boto3", "lean, async", "boto3, async")
+SYNC_APIS = ("lean", "boto3")
 
 
 def config_of(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
@@ -35,12 +35,14 @@ def aconnect_to(config: Config) -> AsyncDatabase:
     return open_async_database(config.open_async_engine(TABLES))
 
 
-class Awaited:
-    """The awaiting face for a caller that blocks: each call runs to its end in the same loop."""
+class BlockingAdapter:
+    """Calls the asynchronous API synchronously, each call in the same event loop."""
 
-    def __init__(self, database: AsyncTDatabase) -> None:
+    def __init__(
+        self, database: AsyncTDatabase, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None
+    ) -> None:
         self._database: Any = database
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=loop_factory)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._database, name)
@@ -66,8 +68,11 @@ class Awaited:
 
 
 @contextmanager
-def awaited(database: AsyncTDatabase) -> Iterator[TDatabase]:
-    adapter = Awaited(database)
+def blocking(
+    database: AsyncTDatabase, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Iterator[TDatabase]:
+    """Opens the synchronous interface of an asynchronous API, and closes both."""
+    adapter = BlockingAdapter(database, loop_factory=loop_factory)
     try:
         yield cast("TDatabase", adapter)
     finally:
@@ -75,8 +80,8 @@ def awaited(database: AsyncTDatabase) -> Iterator[TDatabase]:
 
 
 def execute(database: TDatabase, operation: StoreOperation) -> Any:
-    """Has the engine behind a database carry out an operation that no function asks for."""
-    if isinstance(database, Awaited):
+    """Executes an operation on the engine of a database."""
+    if isinstance(database, BlockingAdapter):
         return database.execute(operation, Deadline(5))
     engine = cast("Database", database).engine
     engine.prepare()
@@ -84,18 +89,18 @@ def execute(database: TDatabase, operation: StoreOperation) -> Any:
 
 
 @contextmanager
-def open_face(face: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
-    """Opens a database of its own, with its wire made, so that its loading is not measured."""
-    wire, _, is_async = face.partition(", ")
-    config = replace(config, wire=cast("Wire", wire))
+def open_api(api: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
+    """Opens a database; its HTTP client is created here, so that a test does not measure the creation."""
+    client, _, is_async = api.partition(", ")
+    config = replace(config, wire=cast("Wire", client))
     if is_async:
-        with awaited(aconnect_to(config)) as database:
+        with blocking(aconnect_to(config)) as database:
             cast("Any", database).prepare()
             yield database
     else:
-        blocking = connect_to(config)
-        blocking.engine.prepare()
+        opened = connect_to(config)
+        opened.engine.prepare()
         try:
-            yield blocking
+            yield opened
         finally:
-            cast("Any", blocking.engine).close()
+            cast("Any", opened.engine).close()
