@@ -12,10 +12,10 @@ import pytest
 import trustme
 
 from open_alchemy.package_database import ConfigurationError, RefusedError, UnavailableError
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.http import tls
+from tests.apis import APIS, open_api
 from tests.canned_server import serve, succeed
-from tests.faces import FACES, open_face
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
 LEAN = ("lean", "lean, async")
@@ -49,14 +49,14 @@ def config(port: int, *, deadline: float = 5.0) -> DynamoDBConfig:
     )
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_a_certificate_of_a_trusted_authority_is_accepted(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with (
         serve(succeed(ITEM), context=server_context(authority, "localhost")) as server,
-        open_face(face, config(server.server_port)) as database,
+        open_api(face, config(server.server_port)) as database,
     ):
         for _ in range(3):
             assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
@@ -64,7 +64,7 @@ def test_a_certificate_of_a_trusted_authority_is_accepted(
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 @pytest.mark.parametrize(("name", "is_trusted"), [("localhost", False), ("other.example", True)])
 def test_an_invalid_certificate_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str, name: str, is_trusted: object
@@ -73,7 +73,7 @@ def test_an_invalid_certificate_is_refused_at_once(
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with (
         serve(succeed(ITEM), context=server_context(authority, name)) as server,
-        open_face(face, config(server.server_port)) as database,
+        open_api(face, config(server.server_port)) as database,
     ):
         with pytest.raises(RefusedError, match="the certificate of localhost is not valid") as caught:
             database.get_latest_spec_version(sub="u1", name="a")
@@ -86,7 +86,7 @@ def test_an_invalid_certificate_is_refused_at_once(
 def test_a_handshake_without_end_raises_at_the_deadline(face: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with open_face(face, config(port, deadline=0.5)) as database:
+        with open_api(face, config(port, deadline=0.5)) as database:
             start = time.monotonic()
             with pytest.raises(UnavailableError, match="ConnectTimeoutError"):
                 database.get_latest_spec_version(sub="u1", name="a")
@@ -94,13 +94,11 @@ def test_a_handshake_without_end_raises_at_the_deadline(face: str) -> None:
             assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
-def test_an_unreadable_ca_bundle_raises_configuration_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unreadable_ca_bundle_raises_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
     monkeypatch.setenv("AWS_CA_BUNDLE", str(missing))
 
-    with pytest.raises(ConfigurationError, match=r"missing\.pem"), open_face("lean", config(1)):
+    with pytest.raises(ConfigurationError, match=r"missing\.pem"), open_api("lean", config(1)):
         pass
 
 
@@ -136,7 +134,7 @@ def test_boto3_is_used_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, caplog: p
         )
         versions = []
         for face in LEAN:
-            with open_face(face, behind) as database:
+            with open_api(face, behind) as database:
                 versions.append(database.get_latest_spec_version(sub="u1", name="a"))
 
     assert versions == ["1.0", "1.0"]

@@ -19,14 +19,13 @@ from open_alchemy.package_database import ConfigurationError, RefusedError, TDat
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Client, find_region
+from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.http.client import HttpClient
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
-from open_alchemy.package_database.instances import open_database
+from tests.apis import APIS, config_of, connect_to, open_api
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
-from tests.faces import FACES, config_of, open_face
 
 ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
 
@@ -34,12 +33,12 @@ ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base
 Opener = Callable[..., TDatabase]
 
 
-@pytest.fixture(params=FACES)
+@pytest.fixture(params=APIS)
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
     """Opens databases over each client."""
     with ExitStack() as stack:
         yield lambda url, *, deadline=5.0: stack.enter_context(
-            open_face(request.param, config_of(url, deadline=deadline))
+            open_api(request.param, config_of(url, deadline=deadline))
         )
 
 
@@ -72,7 +71,9 @@ def test_one_failed_attempt_is_retried(database: Opener, fault: Behaviour) -> No
     ],
     ids=["reset", "wrong checksum", "500"],
 )
-def test_a_permanent_fault_raises_unavailable_error_after_four_attempts(database: Opener, fault: Behaviour, name: str) -> None:
+def test_a_permanent_fault_raises_unavailable_error_after_four_attempts(
+    database: Opener, fault: Behaviour, name: str
+) -> None:
     with serve(fault) as server:
         with pytest.raises(UnavailableError, match=f"GetItem on package.specs .* in 4 attempts .*{name}") as caught:
             database(server.url).get_spec(sub="u1", name="a")
@@ -153,11 +154,11 @@ def test_binary_values_are_secrets(make_client: Callable[[str], HttpClient | Bot
     assert "canary" not in repr((found, failure, failure.reasons))
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_missing_credentials_raise_refused_error(no_credentials: None, face: str) -> None:
     with (
         serve(succeed()) as server,
-        open_face(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
+        open_api(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
     ):
         with pytest.raises(RefusedError, match="the standard AWS chain found no credentials"):
             database.get_spec(sub="u1", name="a")
@@ -174,12 +175,12 @@ def test_a_missing_profile_raises_configuration_error(
     with pytest.raises(ConfigurationError, match="no-such-profile"):
         find_region()
     with pytest.raises(ConfigurationError, match="no-such-profile"):
-        open_database(DynamoDBConfig("PROD", "eu-west-1", wire=wire)).get_spec(sub="u1", name="a")
+        connect_to(DynamoDBConfig("PROD", "eu-west-1", wire=wire)).get_spec(sub="u1", name="a")
 
 
 def test_an_unknown_error_of_botocore_raises_refused_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(succeed(ITEM)) as server:
-        store = open_database(replace(config_of(server.url), wire="boto3"))
+        store = connect_to(replace(config_of(server.url), wire="boto3"))
 
         def refuse(**_: object) -> None:
             raise RuntimeError("the refreshed credentials are still expired")
@@ -214,7 +215,7 @@ def test_the_timeouts_leave_time_for_a_second_attempt() -> None:
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
 def test_a_forked_process_opens_its_own_connections(wire: Any) -> None:
     with serve(succeed(ITEM)) as server:
-        database = open_database(replace(config_of(server.url), wire=wire))
+        database = connect_to(replace(config_of(server.url), wire=wire))
         assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
         child = os.fork()
         if child == 0:

@@ -14,8 +14,8 @@ from zlib import crc32
 from ...core.deadline import Deadline
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
-from ..config import DynamoDBConfig
 from .botocore_errors import failure_of
+from .config import DynamoDBConfig
 from .execution import Response
 from .limits import CONNECTIONS, Timeouts
 from .log_redaction import discretion, silence_libraries
@@ -57,9 +57,7 @@ class Boto3Client:
         self.client = self._make_client(config)
 
     @staticmethod
-    def attempts(
-        action: str, request: Request, deadline: Deadline
-    ) -> Generator[Attempt, Any, Response | Failure]:
+    def attempts(action: str, request: Request, deadline: Deadline) -> Generator[Attempt, Any, Response | Failure]:
         """Returns the steps of an attempt."""
         answer: Response | Failure = yield Attempt(action, request, deadline.attempt_seconds())
         return answer

@@ -20,7 +20,7 @@ from zlib import crc32
 
 from ....core.deadline import Deadline
 from ....core.secret import Secret
-from ...config import Credentials
+from ..config import Credentials
 from ..execution import Response
 from ..requests import Request
 from ..retry import Failure
