@@ -24,7 +24,7 @@ from tests.simulation.scheduler import SECOND, Plan, execute
 def copy(source: MemoryStore, target: MemoryStore, *, fail_at: int | None = None) -> Imported:
     return import_entries(
         entries(reader(source, fail_at=fail_at)),
-        lambda steps: run(steps, MemoryEngine(target), seconds=5, name="an import"),
+        lambda steps: run(steps, MemoryEngine(target), name="an import"),
         lambda _: None,
     )
 

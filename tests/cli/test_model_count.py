@@ -1,7 +1,7 @@
 """The number of models is the one that OpenAlchemy 2.2.0 computes.
 
-``openalchemy_models.json`` has schemas with the names of the models that OpenAlchemy finds. Other tests compare those,
-and generated schemas, with the library itself, which is installed into a folder of its own.
+``openalchemy_models.json`` has schemas with the names of the models that OpenAlchemy finds. The tests marked long
+compare those, and generated schemas, with the library itself, which is installed into a folder of its own.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from open_alchemy.package_database.cli.model_count import count_models
 
 VECTORS = Path(__file__).with_name("openalchemy_models.json")
 NEIGHBOURS = Path(os.environ.get("NEIGHBOURS", Path(sys.prefix) / "neighbours"))
-REQUIREMENTS = ("OpenAlchemy==2.2.0", "SQLAlchemy", "Jinja2", "MarkupSafe", "jsonschema", "attrs", "pyrsistent", "six")
-REQUIREMENTS_OF_PYTHON_3_12 = ("setuptools", "greenlet", "typing_extensions")
+REQUIREMENTS = (
+    *("OpenAlchemy==2.2.0", "SQLAlchemy", "Jinja2", "MarkupSafe", "jsonschema", "attrs", "pyrsistent", "six"),
+    *("setuptools", "greenlet", "typing_extensions"),
+)
 
 Models = Callable[[dict[str, Any]], list[str]]
 
@@ -46,8 +48,7 @@ def openalchemy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
         pytest.skip(f"OpenAlchemy is not in {NEIGHBOURS}: run scripts/install")
     folder = tmp_path_factory.mktemp("openalchemy")
     install = ("install", "--quiet", "--no-index", f"--find-links={NEIGHBOURS}", "--no-deps", "--target", str(folder))
-    requirements = (*REQUIREMENTS, *REQUIREMENTS_OF_PYTHON_3_12)
-    subprocess.run([sys.executable, "-m", "pip", *install, *requirements], check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "pip", *install, *REQUIREMENTS], check=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTHON"))}
     with subprocess.Popen(
         # -S leaves out the folders of this environment.
@@ -83,6 +84,7 @@ def test_models_are_counted_as_recorded(vector: dict[str, Any]) -> None:
     assert count_models(vector["schemas"]) == len(vector["models"])
 
 
+@pytest.mark.long
 def test_the_recorded_models_are_those_of_openalchemy(openalchemy: Models) -> None:
     recorded = vectors()
 
@@ -115,6 +117,7 @@ def objects(schemas: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 schema = st.recursive(others, objects, max_leaves=6)
 
 
+@pytest.mark.long
 @given(schemas=st.dictionaries(st.sampled_from(NAMES), schema))
 def test_generated_schemas_have_the_models_of_openalchemy(openalchemy: Models, schemas: dict[str, Any]) -> None:
     assert count_models(schemas) == len(openalchemy(schemas))

@@ -9,12 +9,15 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -25,8 +28,8 @@ from open_alchemy.package_database.admin.client import AdminClient
 from open_alchemy.package_database.admin.import_items import MAX_TOGETHER
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Page, Scan
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DUMMY_REGION
-from open_alchemy.package_database.engines.dynamodb.administration import Administration, create_table
+from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration, create_table
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from open_alchemy.package_database.testing import local_server
 from tests.canary import HASH, SALT, find
@@ -141,6 +144,77 @@ def test_what_is_newer_stays_and_what_differs_is_named(tmp_path: Path) -> None:
     assert "0 new, 5 there already, 1 kept" in result.stderr
     assert "kept the stored item of package.credentials with sub 'u1', id 'laptop'" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
+
+
+@stored
+@pytest.mark.parametrize("option", [[], ["--force"]])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+@pytest.mark.parametrize("suffix", ["", ".part", ".new"])
+def test_only_a_regular_file_is_replaced(tmp_path: Path, suffix: str, option: list[str]) -> None:
+    path = tmp_path / "all.jsonl"
+    os.mkfifo(f"{path}{suffix}")
+
+    result = run("export", "--all", str(path), *option)
+
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: {path}{suffix} is not a regular file; - is standard output\n"
+    assert [found.name for found in tmp_path.iterdir()] == [f"all.jsonl{suffix}"]
+
+
+@stored
+def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
+    fill()
+    before, path = contents(), tmp_path / "all.jsonl"
+
+    exported = succeed("export", "--all", "-")
+    succeed("export", "--all", str(path))
+    empty()
+    imported = CliRunner().invoke(commands, ["import", "-"], input=exported.stdout)
+
+    assert exported.stdout == path.read_text(encoding="utf-8")
+    assert exported.stderr.startswith("exported 8 items of all users from ")
+    assert (imported.exit_code, imported.stdout) == (0, "")
+    assert contents() == before
+
+
+@stored
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_an_import_reads_a_named_pipe(tmp_path: Path) -> None:
+    fill()
+    before, pipe = contents(), tmp_path / "pipe"
+    exported = succeed("export", "--all", "-").stdout
+    empty()
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(exported, "utf-8"))
+    writer.start()
+
+    succeed("import", str(pipe))
+    writer.join()
+
+    assert contents() == before
+
+
+def test_an_endless_stream_is_not_imported() -> None:
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "import", "-", "--url", "sqlite://"]
+    with Path("/dev/zero" if sys.platform != "win32" else os.devnull).open("rb") as endless:
+        finished = subprocess.run(command, stdin=endless, capture_output=True, text=True, check=False)
+
+    assert finished.returncode == 2
+    assert finished.stderr == "Error: standard input, header: it is no export of the package database\n"
+
+
+@stored
+def test_an_imported_time_outside_of_the_calendar_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = 10**19 - 1
+    with monkeypatch.context() as patch:
+        patch.setattr("time.time", lambda: seconds)
+        package_database.get().create_update_spec(sub="u0", name="a", version="1", model_count=1)
+    exported = succeed("export", "u0", "-").stdout
+    empty(1)
+
+    CliRunner().invoke(commands, ["import", "-"], input=exported)
+
+    assert succeed("versions", "u0", "a").stdout == f"a\ta\t1\t1\t{seconds}\t\n"
 
 
 @stored
@@ -320,7 +394,7 @@ def test_an_upgrade_expects_the_credentials_alone(tmp_path: Path, monkeypatch: p
 
 @stored
 def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Administration, "describe", lambda *_: {})
+    monkeypatch.setattr(DynamoDBAdministration, "describe", lambda *_: None)
 
     assert AdminClient.configured().expected_items(TABLES) is None
 
@@ -330,7 +404,7 @@ def _undescribed(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object, table: object) -> None:
         raise RefusedError("no")
 
-    monkeypatch.setattr(Administration, "describe", refuse)
+    monkeypatch.setattr(DynamoDBAdministration, "describe", refuse)
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
@@ -349,6 +423,54 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
         patch.setattr(AdminClient, "read", fail)
         patch.setattr(export_module, "PAGE_ITEMS", 2)
         return run("export", *arguments)
+
+
+@stored
+def test_an_export_is_resumed_after_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill()
+    path = tmp_path / "all.jsonl"
+    monkeypatch.setattr(export_module.Part, "finish", raise_keyboard_interrupt)
+
+    result = run("export", "--all", str(path))
+
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == f"interrupted: {path}.part has 8 items; the same command resumes after them\n"
+
+
+@stored
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["specs", "u0"], "interrupted\n"),
+        (["tables", "delete"], "interrupted\n"),
+        (["import", "FILE"], "interrupted: the same command imports the rest\n"),
+    ],
+)
+def test_ctrl_c_is_one_line_and_exit_code_130(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], message: str
+) -> None:
+    path = str(tmp_path / "all.jsonl")
+    succeed("export", "--all", path)
+    monkeypatch.setattr(package_database.get(), "list_specs", raise_keyboard_interrupt)
+    monkeypatch.setattr("open_alchemy.package_database.cli.export.import_entries", raise_keyboard_interrupt)
+    monkeypatch.setattr("click.confirm", abort)
+
+    result = run(*(path if argument == "FILE" else argument for argument in command))
+
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr.endswith(message)
+
+
+def abort(*_: object, **__: object) -> None:
+    """Ends a prompt as click does after Ctrl-C."""
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        raise click.Abort from None
+
+
+def raise_keyboard_interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 @stored
@@ -513,12 +635,14 @@ def test_an_export_does_not_go_on_with_a_table_that_was_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(1)
-    describe = Administration.describe
+    describe = DynamoDBAdministration.describe
 
     def describe_as(table_id: str) -> None:
         # moto's tables have no TableId.
         monkeypatch.setattr(
-            Administration, "describe", lambda self, table: {**(describe(self, table) or {}), "TableId": table_id}
+            DynamoDBAdministration,
+            "describe",
+            lambda self, table: replace(cast("Any", describe(self, table)), identity={"TableId": table_id}),
         )
 
     describe_as("old")

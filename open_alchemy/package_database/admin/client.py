@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from .. import instances
 from ..core.operations import Failures, Page, Scan, Steps, StoreOperation, Table, Transact
-from ..database import Database, run
-from ..engines import port, registry
+from ..database import Database, open_database, run
+from ..engines.port import TableInfo
 from ..exceptions import RefusedError
 from ..model.schema import TABLES
 
@@ -25,15 +25,13 @@ class AdminClient:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.place = registry.place(database.engine.config)
-        self.administration = registry.administer(database.engine)
+        self.place = database.engine.config.location
+        self.administration = database.engine.administration()
 
     @classmethod
     def configured(cls) -> AdminClient:
         """Returns a client of the configured store."""
-        database = instances.get()
-        assert isinstance(database, Database)
-        return cls(database)
+        return cls(open_database(instances.current().engine()))
 
     def read(self, scan: Scan) -> Page:
         """Reads a page."""
@@ -47,7 +45,7 @@ class AdminClient:
 
     def run(self, steps: Steps[Result], *, name: str) -> Result:
         """Runs steps with the deadline of a call, which every completed request restarts."""
-        return run(steps, self._database.engine, seconds=self._database.deadline, name=name)
+        return run(steps, self._database.engine, name=name)
 
     def check_tables(self) -> None:
         """Checks that the tables exist, if the store allows to describe them.
@@ -55,8 +53,8 @@ class AdminClient:
         Raises:
             RefusedError: A table does not exist.
         """
-        descriptions = self._describe(TABLES) or [{"exists": True} for _ in TABLES]
-        missing = [table.name for table, description in zip(TABLES, descriptions, strict=True) if not description]
+        described = zip(TABLES, self._describe(TABLES) or (), strict=False)
+        missing = [table.name for table, info in described if info is None]
         if missing:
             raise RefusedError(f"{' and '.join(missing)} do not exist at {self.place}")
 
@@ -72,7 +70,8 @@ class AdminClient:
         descriptions = self._describe(tables)
         if descriptions is None:
             return None
-        found = [str(each[name]) for each in descriptions for name in attributes if name in each]
+        identities = [info.identity for info in descriptions if info is not None]
+        found = [identity[name] for identity in identities for name in attributes if name in identity]
         return ", ".join([self.place, *found])
 
     def expected_items(self, tables: Sequence[Table]) -> int | None:
@@ -80,11 +79,11 @@ class AdminClient:
 
         DynamoDB counts every six hours (AWS, DescribeTable, ItemCount).
         """
-        return sum(description.get("ItemCount", 0) for description in self._describe(tables) or ()) or None
+        return sum(info.items for info in self._describe(tables) or () if info is not None) or None
 
-    def _describe(self, tables: Sequence[Table]) -> list[port.Description] | None:
+    def _describe(self, tables: Sequence[Table]) -> list[TableInfo | None] | None:
         try:
-            return [self.administration.describe(table) or {} for table in tables]
+            return [self.administration.describe(table) for table in tables]
         except RefusedError:
             # Policies for reading need not allow DescribeTable.
             return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
 from .. import instances
-from ..engines.config import Config, SQLiteConfig
+from ..engines import registry
+from ..engines.port import Config
+from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ConfigurationError, RefusedError, ValidationError
 from .output import printable
 from .yaml_json import DocumentError
@@ -39,7 +42,8 @@ def require_existing(config: Config) -> None:
 
 def _use(context: click.Context, _: click.Parameter, url: str | None) -> None:
     if url is not None:
-        context.with_resource(instances.at(url))
+        config = registry.from_url(url, os.environ)
+        context.with_resource(instances.use(instances.Instance(config)))
 
 
 class UrlCommand(click.Command):
@@ -62,7 +66,7 @@ class ReadingCommand(UrlCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command if the store exists."""
-        require_existing(instances.configure())
+        require_existing(instances.current().config)
         return super().invoke(ctx)
 
 

@@ -12,9 +12,6 @@ import click
 from rich.console import Console
 
 from .. import instances
-from ..engines.config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
-from ..engines.dynamodb.administration import Administration
-from ..engines.dynamodb.engine import DynamoDBEngine
 from ..model.schema import TABLES
 from ..model.validation import check
 from ..testing import local_server
@@ -54,7 +51,8 @@ def tour(*, verbose: bool) -> None:
 
     Without --url the tour starts a local DynamoDB. With --url it uses a user of its own, and deletes its data.
     """
-    raise SystemExit(take_tour(Console(), instances.chosen(), verbose=verbose))
+    selected = instances.selected()
+    raise SystemExit(take_tour(Console(), selected.config if selected else None, verbose=verbose))
 
 
 @commands.command()
@@ -158,9 +156,7 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
 def serve(port: int) -> None:
     """Run a local DynamoDB with both tables, for the development of a service with STAGE=TEST."""
     with local_server.run(port) as url:
-        administration = Administration(
-            DynamoDBEngine(DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS))
-        )
+        administration = local_server.config_of(url).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         click.echo(f"DynamoDB with {' and '.join(table.name for table in TABLES)} at {url}")

@@ -15,10 +15,8 @@ from rich.text import Text
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
-from ..database import Database
-from ..engines import registry
-from ..engines.config import DUMMY_CREDENTIALS, DUMMY_REGION, Config, DynamoDBConfig
-from ..engines.port import Engine
+from ..database import Database, open_database
+from ..engines.port import Administration, Config
 from ..exceptions import BaseError, NotFoundError
 from ..model import ACCESS_PATTERNS
 from ..model.schema import TABLES
@@ -46,7 +44,7 @@ class RecordingEngine:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._engine: Engine = registry.open_engine(config)
+        self._engine = config.open_engine(TABLES)
         self.requests: list[Request] = []
 
     @property
@@ -65,6 +63,10 @@ class RecordingEngine:
         milliseconds = (time.perf_counter() - start) * 1000
         self.requests.append(Request(operation, count_items(operation, result), milliseconds))
         return result
+
+    def administration(self) -> Administration:
+        """Returns the administration of the store's tables."""
+        return self._engine.administration()
 
     def close(self) -> None:
         """Closes the recorded engine."""
@@ -90,11 +92,11 @@ def take_tour(console: Console, config: Config | None = None, *, verbose: bool =
         verbose: Whether to show every request.
     """
     if config is not None:
-        _print(console, f"Store: {registry.place(config)}", "")
+        _print(console, f"Store: {config.location}", "")
         return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}", verbose=verbose)
     with local_server.run() as url:
-        config = DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
-        administration = registry.administer(registry.open_engine(config))
+        config = local_server.config_of(url)
+        administration = config.open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         _print(console, f"Store: a local DynamoDB at {url}", "")
@@ -104,7 +106,7 @@ def take_tour(console: Console, config: Config | None = None, *, verbose: bool =
 def _take_tour(console: Console, config: Config, sub: str, *, verbose: bool) -> int:
     documents = [openapi.read(path) for path in sorted(EXAMPLES.iterdir())]
     engine = RecordingEngine(config)
-    with Database(engine, deadline=config.deadline) as database:
+    with open_database(engine) as database:
         engine.prepare()
         try:
             wrong = sum(not _make(call, database, engine, console, verbose=verbose) for call in _calls(documents, sub))
