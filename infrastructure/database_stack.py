@@ -6,7 +6,7 @@ Names, keys and indexes are those of ``tables/schema.py``, so that code and clou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 from aws_cdk import (
     Aws,
@@ -28,18 +28,16 @@ from constructs import Construct
 from open_alchemy.package_database.core.operations import Table
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 
-Operations: TypeAlias = tuple[Operation, ...]
-
-_READS: Final[Operations] = (Operation.GET_ITEM, Operation.QUERY)
-_WRITES: Final[Mapping[str, Operations]] = {
-    SPECS.name: (Operation.TRANSACT_WRITE_ITEMS,),
-    CREDENTIALS.name: (Operation.BATCH_WRITE_ITEM, Operation.DELETE_ITEM, Operation.PUT_ITEM),
+_OPERATIONS: Final = (Operation.GET_ITEM, Operation.QUERY, Operation.TRANSACT_WRITE_ITEMS)
+"""The requests of the package to each table."""
+_READS: Final = ("dynamodb:GetItem", "dynamodb:Query")
+_WRITES: Final[Mapping[str, tuple[str, ...]]] = {
+    SPECS.name: ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem"),
+    CREDENTIALS.name: ("dynamodb:DeleteItem", "dynamodb:PutItem"),
 }
-"""What the facade sends to each table beside reads; a test compares it with the engine's requests."""
+"""The actions of the package's transactions: a transaction has no IAM action of its own.
 
-_TRANSACTION_ACTIONS: Final = ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem")
-"""What the facade's transactions consist of: a transaction has no IAM action of its own.
-
+A test compares them with the engine's requests.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 """
 
@@ -76,9 +74,8 @@ class DatabaseStack(Stack):
         self._policy("ReadOnly", "Calls the functions of the package database that only read.", tables, {})
         actions = [self._topic()]
         for table, deployed in tables.items():
-            operations = [*_READS, *_WRITES[table.name]]
-            throttled = deployed.metric_throttled_requests_for_operations(operations=operations)
-            failed = deployed.metric_system_errors_for_operations(operations=operations)
+            throttled = deployed.metric_throttled_requests_for_operations(operations=_OPERATIONS)
+            failed = deployed.metric_system_errors_for_operations(operations=_OPERATIONS)
             self._alarm(f"{_name(table)}ThrottledRequests", throttled, f"throttles requests to {table.name}", actions)
             self._alarm(f"{_name(table)}SystemErrors", failed, f"fails by itself in requests to {table.name}", actions)
 
@@ -114,17 +111,15 @@ class DatabaseStack(Stack):
         return deployed
 
     def _policy(
-        self, kind: str, description: str, tables: Mapping[Table, dynamodb.Table], writes: Mapping[str, Operations]
+        self, kind: str, description: str, tables: Mapping[Table, dynamodb.Table], writes: Mapping[str, tuple[str, ...]]
     ) -> None:
         """Adds a managed policy that allows the reads and these writes, on the tables and indexes alone."""
         statements: list[iam.PolicyStatement] = []
         for table, deployed in tables.items():
-            operations = (*_READS, *writes.get(table.name, ()))
-            statements.append(iam.PolicyStatement(actions=_actions(operations), resources=[deployed.table_arn]))
+            actions = sorted((*_READS, *writes.get(table.name, ())))
+            statements.append(iam.PolicyStatement(actions=actions, resources=[deployed.table_arn]))
             statements += [
-                iam.PolicyStatement(
-                    actions=_actions((Operation.QUERY,)), resources=[f"{deployed.table_arn}/index/{index.name}"]
-                )
+                iam.PolicyStatement(actions=["dynamodb:Query"], resources=[f"{deployed.table_arn}/index/{index.name}"])
                 for index in table.indexes
             ]
         policy = iam.ManagedPolicy(
@@ -173,17 +168,6 @@ class DatabaseStack(Stack):
 def _name(table: Table) -> str:
     """Returns the name of a table as CloudFormation's logical ids may have it."""
     return table.name.removeprefix("package.").capitalize()
-
-
-def _actions(operations: Operations) -> list[str]:
-    """Returns the IAM actions that allow operations, in order."""
-    actions: set[str] = set()
-    for operation in operations:
-        if operation is Operation.TRANSACT_WRITE_ITEMS:
-            actions.update(_TRANSACTION_ACTIONS)
-        else:
-            actions.add(f"dynamodb:{operation.value.title().replace('_', '')}")
-    return sorted(actions)
 
 
 def _sum(metric: cloudwatch.IMetric) -> cloudwatch.MathExpression:

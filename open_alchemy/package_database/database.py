@@ -13,20 +13,23 @@ from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from .async_types import AsyncTDatabase
-from .core.backoff import full_jitter
 from .core.deadline import Deadline
-from .core.operations import Backoff, Stamp, Stamped, Steps, StoreOperation, Transact
-from .core.runner import Sleep, drive, drive_async
+from .core.operations import Steps, StoreOperation
+from .core.runner import Sleep, Sources, drive, drive_async, execute_steps
 from .engines.config import Config
 from .engines.port import AsyncEngine, Engine
-from .exceptions import ConflictError, RefusedError
+from .exceptions import RefusedError
 from .model import credentials, specs, users
 from .model.access_pattern import AccessPattern
 from .model.validation import check
 from .types import TDatabase
 
-_FIRST_BACKOFF = 0.05
-_LONGEST_BACKOFF = 2.0
+SYSTEM = Sources(
+    # Looked up at the time of the call: tests replace time.time.
+    seconds=lambda: time.time(),  # noqa: PLW0108
+    revision=lambda: os.urandom(16).hex(),
+    random=random.random,
+)
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -61,7 +64,7 @@ def _bind(pattern: AccessPattern[Parameters, Answer]) -> Callable[Concatenate[Da
         self.engine.prepare()
         deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=self.engine.attempt_seconds)
         return drive(
-            _run(steps(**arguments), pattern.name, deadline),
+            _execute(steps(**arguments), pattern.name, deadline),
             # The engine of now: the database may be closed meanwhile.
             lambda operation: self.engine.execute(operation, deadline),
         )
@@ -82,7 +85,7 @@ def _bind_async(
         await engine.prepare()
         deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=engine.attempt_seconds)
         return await drive_async(
-            _run(steps(**arguments), pattern.name, deadline),
+            _execute(steps(**arguments), pattern.name, deadline),
             lambda operation: engine.execute(operation, deadline),
         )
 
@@ -169,34 +172,8 @@ class AsyncDatabase:
     delete_all = _bind_async(users.delete_all)
 
 
-def _run(steps: Steps[Answer], name: str, deadline: Deadline) -> Generator[StoreOperation | Sleep, Any, Answer]:
-    """Runs an access pattern: answers what is not the store's to answer, and yields the rest."""
-    result: Any = None
-    while True:
-        try:
-            operation = steps.send(result)
-        except StopIteration as stop:
-            answer: Answer = stop.value
-            return answer
-        match operation:
-            case Stamp():
-                result = Stamped(int(time.time()), os.urandom(16).hex())
-            case Backoff(attempt):
-                deadline.contended(anew=attempt == 0)
-                # The last try starts when there is just time for it.
-                delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random), deadline.spare())
-                if not deadline.allows_race(delay):
-                    raise _lost_race(name, deadline)
-                result = yield Sleep(delay)
-            case _:
-                if deadline.is_contended and not deadline.allows():
-                    raise _lost_race(name, deadline)
-                result = yield operation
-                if isinstance(operation, Transact):
-                    if result:
-                        deadline.contended()
-                    else:
-                        deadline.settled()
+def _execute(steps: Steps[Answer], name: str, deadline: Deadline) -> Generator[StoreOperation | Sleep, Any, Answer]:
+    return execute_steps(steps, next(steps), name, deadline, SYSTEM)
 
 
 def run(steps: Steps[Answer], engine: Engine, *, seconds: float, name: str) -> Answer:
@@ -210,8 +187,4 @@ def run(steps: Steps[Answer], engine: Engine, *, seconds: float, name: str) -> A
     """
     engine.prepare()
     deadline = Deadline(seconds, renewable=True, attempt=engine.attempt_seconds)
-    return drive(_run(steps, name, deadline), lambda operation: engine.execute(operation, deadline))
-
-
-def _lost_race(name: str, deadline: Deadline) -> ConflictError:
-    return ConflictError(f"{name} lost the race against other writers for {deadline.elapsed():.1f} s")
+    return drive(_execute(steps, name, deadline), lambda operation: engine.execute(operation, deadline))

@@ -72,7 +72,6 @@ def test_the_guide_names_the_functions_that_only_read() -> None:
 
 def test_what_the_facade_calls() -> None:
     assert needed(set(uses())) == {
-        "dynamodb:BatchWriteItem on package.credentials",
         "dynamodb:ConditionCheckItem on package.specs",
         "dynamodb:DeleteItem on package.credentials",
         "dynamodb:DeleteItem on package.specs",

@@ -24,7 +24,8 @@ from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
 from open_alchemy.package_database.model import credentials, specs, users
 from open_alchemy.package_database.model.access_pattern import AccessPattern
-from open_alchemy.package_database.model.schema import LATEST, SPECS, padded, record_keys
+from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
+from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.model.stored_items import Entry
 from open_alchemy.package_database.testing.memory import MemoryStore
 

@@ -17,7 +17,6 @@ from open_alchemy.package_database.core.operations import (
     Check,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Get,
     Item,
@@ -33,7 +32,7 @@ from open_alchemy.package_database.core.operations import (
 from open_alchemy.package_database.engines.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 # Few, so that they meet; and what SQL or the order of bytes could trip over.
@@ -161,11 +160,6 @@ class SQLiteMachine(RuleBasedStateMachine):
     @rule(data=st.data(), table=tables)
     def get(self, data: st.DataObject, table: Table) -> None:
         self.ask(Get(table, table.key_of(data.draw(items(table)))))
-
-    @rule(data=st.data())
-    def delete_many(self, data: st.DataObject) -> None:
-        found = data.draw(st.lists(items(CREDENTIALS), max_size=3))
-        self.ask(DeleteMany(CREDENTIALS, tuple(map(CREDENTIALS.key_of, found))))
 
     @invariant()
     def both_hold_the_same(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import GRACE, Deadline
-from open_alchemy.package_database.core.operations import Delete, DeleteMany, Get, Item, Transact
+from open_alchemy.package_database.core.operations import Delete, Get, Item, Transact
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.config import SQLiteConfig
 from open_alchemy.package_database.engines.sql import statements
@@ -25,7 +25,8 @@ from open_alchemy.package_database.engines.sqlite import connection_pool, engine
 from open_alchemy.package_database.engines.sqlite.connection_pool import FileConnections, MemoryConnections
 from open_alchemy.package_database.engines.sqlite.database_file import transaction
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, latest_key
+from open_alchemy.package_database.model.keys import latest_key
+from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.types import TConnectedDatabase
 
 DEADLINE = 0.4
@@ -80,13 +81,6 @@ def test_a_lock_that_is_held_beyond_the_deadline_is_an_outage(path: Path, databa
     assert DEADLINE - 0.05 <= elapsed <= DEADLINE + GRACE
     assert versions_of(database) == ["1.0"]
     assert len(database.list_credentials(sub="u1")) == 1
-
-
-def test_an_outage_in_the_middle_of_many_deletions_tells_how_many_are_left(path: Path, database: TDatabase) -> None:
-    keys = tuple({"sub": "u1", "id": f"{number}"} for number in range(1_500))
-    deadline = Deadline(DEADLINE)
-    with locked(path), pytest.raises(UnavailableError, match="; 1500 of 1500 items are left"):
-        engine_of(database).execute(DeleteMany(CREDENTIALS, keys), deadline)
 
 
 def test_a_lock_that_is_given_up_in_time_is_waited_for(path: Path, database: TDatabase) -> None:

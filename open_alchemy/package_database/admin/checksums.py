@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..core.operations import Get, Item, Page, Scan
-from ..model.schema import CREDENTIALS, LATEST, SPECS
+from ..model.keys import LATEST
+from ..model.schema import CREDENTIALS, SPECS
 from ..model.stored_items import Entry, check_stored
 from .export_format import encode_entry
 from .export_writer import pages

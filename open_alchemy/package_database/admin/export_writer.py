@@ -101,7 +101,7 @@ class Part:
         """Writes a page.
 
         Raises:
-            RefusedError: An item is not as it must be, and could not be imported again.
+            RefusedError: An item is invalid and could not be imported again.
         """
         for entry in entries:
             check_stored(entry)

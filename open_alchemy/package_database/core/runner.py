@@ -1,27 +1,98 @@
-"""Runs generators that say what they want done: sends each thing's result back, until they return.
+"""Runs generators: sends each result back until the generator returns.
 
-Written once to block and once to await; whatever is worth testing is in the generators. psycopg 3 is built this way.
+``execute_steps`` turns the steps of an access pattern into operations for an engine. ``drive`` and ``drive_async`` are
+the only loops that perform I/O; everything else is in generators, written once for both APIs. psycopg 3 is built this
+way.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
+
+from ..exceptions import ConflictError
+from .backoff import contention_backoff
+from .deadline import Deadline
+from .operations import Backoff, Operation, Stamp, Stamped, Steps, StoreOperation, Transact
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """Wait. Result: None."""
 
     seconds: float
 
 
+class Sources(NamedTuple):
+    """Where steps get time and randomness.
+
+    Attributes:
+        seconds: Returns the seconds since the epoch.
+        revision: Returns a unique text of at most 36 characters: a revision, or the token of a transaction.
+        random: Returns a random number from 0 to 1.
+    """
+
+    seconds: Callable[[], float]
+    revision: Callable[[], str]
+    random: Callable[[], float]
+
+
+def execute_steps(
+    steps: Steps[Result], first: Operation, name: str, deadline: Deadline, sources: Sources
+) -> Generator[StoreOperation | Sleep, Any, Result]:
+    """Answers ``Stamp`` and ``Backoff``, gives each transaction its token, and yields what is left to execute.
+
+    Args:
+        steps: The steps, at their first operation.
+        first: That operation.
+        name: What error messages call the steps.
+        deadline: The deadline of the call.
+        sources: Where time and randomness come from.
+
+    Raises:
+        ConflictError: The steps lost against other writers until the deadline.
+    """
+    operation = first
+    while True:
+        result: Any = None
+        match operation:
+            case Stamp():
+                # A clock before 1970 counts as 1970: the keys have no place for a sign.
+                result = Stamped(max(0, int(sources.seconds())), sources.revision())
+            case Backoff(attempt):
+                yield _backoff(attempt, name, deadline, sources.random)
+            case _:
+                if deadline.is_contended and not deadline.allows():
+                    raise _conflict(name, deadline)
+                if isinstance(operation, Transact):
+                    result = yield replace(operation, token=sources.revision())
+                    if result:
+                        deadline.conflict()
+                    else:
+                        deadline.commit()
+                else:
+                    result = yield operation
+        try:
+            operation = steps.send(result)
+        except StopIteration as stop:
+            returned: Result = stop.value
+            return returned
+
+
+def _backoff(attempt: int, name: str, deadline: Deadline, random: Callable[[], float]) -> Sleep:
+    deadline.conflict(is_first=attempt == 0)
+    # The last attempt starts when there is just enough time for it.
+    delay = min(contention_backoff(attempt, random), deadline.longest_backoff())
+    if not deadline.allows_retry(delay):
+        raise _conflict(name, deadline)
+    return Sleep(delay)
+
+
 def drive(steps: Generator[Any, Any, Result], perform: Callable[[Any], Any]) -> Result:
-    """Runs a generator to its end, sending it what ``perform`` makes of each thing that it yields but ``Sleep``."""
+    """Runs a generator to its end. ``perform`` executes everything that it yields except ``Sleep``."""
     result: Any = None
     while True:
         try:
@@ -37,7 +108,7 @@ def drive(steps: Generator[Any, Any, Result], perform: Callable[[Any], Any]) -> 
 
 
 async def drive_async(steps: Generator[Any, Any, Result], perform: Callable[[Any], Awaitable[Any]]) -> Result:
-    """Runs a generator to its end in the running loop, which goes on with other work while this waits."""
+    """Runs a generator to its end in the running loop, without blocking it."""
     import asyncio
 
     result: Any = None
@@ -52,3 +123,7 @@ async def drive_async(steps: Generator[Any, Any, Result], perform: Callable[[Any
             result = None
         else:
             result = await perform(request)
+
+
+def _conflict(name: str, deadline: Deadline) -> ConflictError:
+    return ConflictError(f"{name} lost against other writers for {deadline.elapsed():.1f} s")

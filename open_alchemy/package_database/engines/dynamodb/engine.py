@@ -56,7 +56,7 @@ class _Engine(ABC, Generic[Wire]):
             with self._lock:
                 if self._made is None:
                     made = self._make_wire()
-                    self._protocol = Protocol(made.attempts, Quota(), random.random, _draw_token)
+                    self._protocol = Protocol(made.attempts, Quota(), random.random)
                     self._made = made
         return self._made
 
@@ -150,10 +150,6 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
         from .boto3_client import ThreadedBoto3Client
 
         return ThreadedBoto3Client(self.config)
-
-
-def _draw_token() -> str:
-    return os.urandom(16).hex()
 
 
 _ENGINES: weakref.WeakSet[_Engine[Any]] = weakref.WeakSet()

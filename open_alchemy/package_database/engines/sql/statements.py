@@ -16,7 +16,6 @@ from ...core.operations import (
     Action,
     Check,
     Delete,
-    DeleteMany,
     Get,
     Item,
     Key,
@@ -190,8 +189,6 @@ def texts(operation: StoreOperation) -> tuple[str, ...]:
             reads = (old_item(action)[0] for action in actions if action.condition is not None)
             writes = (write(action)[0] for action in actions if not isinstance(action, Check))
             return BEGIN, *reads, *writes, COMMIT
-        case DeleteMany(table):
-            return BEGIN, _texts(table).delete, COMMIT
 
 
 def _without_column(put: Put, known: frozenset[str]) -> RefusedError:

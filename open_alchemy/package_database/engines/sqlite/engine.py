@@ -14,11 +14,9 @@ from ...core.deadline import Deadline
 from ...core.operations import (
     Action,
     Check,
-    DeleteMany,
     Failures,
     Get,
     Item,
-    Key,
     Page,
     Query,
     Scan,
@@ -37,7 +35,7 @@ from .errors import is_transient, refusal
 _FIRST_WAIT: Final = 0.002
 _LONGEST_WAIT: Final = 0.05
 _PAGE: Final = 1_000
-"""Items that are read before the deadline starts anew, and keys that are deleted in one transaction."""
+"""Items that are read before the deadline restarts."""
 
 Result = TypeVar("Result")
 Work = Callable[[sqlite3.Connection], Result]
@@ -87,8 +85,6 @@ class SQLiteEngine:
                 return self.run(lambda connection: _read_page(connection, operation), operation, deadline)
             case Transact(actions):
                 return self.run(lambda connection: self._transact(connection, actions), operation, deadline)
-            case DeleteMany():
-                return self._delete_many(operation, deadline)
 
     def run(self, work: Work[Result], what: object, deadline: Deadline) -> Result:
         """Does some work on a connection, again where another connection is in the way; raises what ``execute`` does.
@@ -129,16 +125,6 @@ class SQLiteEngine:
                 _await_another_try(error, tries, f"opening {self.config.path}", deadline)
             tries += 1
 
-    def _delete_many(self, operation: DeleteMany, deadline: Deadline) -> None:
-        table, keys = operation.table, operation.keys
-        for start in range(0, len(keys), _PAGE):
-            page = keys[start : start + _PAGE]
-            try:
-                self.run(lambda connection, page=page: self._delete(connection, table, page), operation, deadline)  # type: ignore[misc]
-            except UnavailableError as error:
-                raise UnavailableError(f"{error}; {len(keys) - start} of {len(keys)} items are left") from error
-            deadline.progress()
-
     def _transact(self, connection: sqlite3.Connection, actions: Sequence[Action]) -> Failures:
         with transaction(connection):
             self._connections.check()
@@ -153,12 +139,6 @@ class SQLiteEngine:
                     if not isinstance(action, Check):
                         connection.execute(*statements.write(action))
         return failures
-
-    def _delete(self, connection: sqlite3.Connection, table: Table, keys: Sequence[Key]) -> None:
-        with transaction(connection):
-            self._connections.check()
-            for key in keys:
-                connection.execute(*statements.delete(table, key))
 
 
 def open_sqlite(config: SQLiteConfig) -> SQLiteEngine:
@@ -211,7 +191,7 @@ def _asked(connection: sqlite3.Connection, statement: statements.Statement) -> c
 
 def _name(what: object) -> str:
     match what:
-        case Get(table=table) | Query(table=table) | Scan(table=table) | DeleteMany(table=table):
+        case Get(table=table) | Query(table=table) | Scan(table=table):
             return f"{type(what).__name__} on {table.name}"
         case Transact(actions):
             return f"Transact on {', '.join(sorted({action.table.name for action in actions}))}"
