@@ -43,7 +43,7 @@ def secrets_of(store: MemoryStore) -> set[tuple[object, object]]:
 def writer(store: MemoryStore, before: Callable[[], None] = lambda: None) -> Callable[[Transact], Failures]:
     def transact(transaction: Transact) -> Failures:
         before()
-        failures: Failures = run(_ask(transaction), MemoryEngine(store), seconds=5, name="test")
+        failures: Failures = run(_ask(transaction), MemoryEngine(store), name="test")
         return failures
 
     return transact
@@ -100,7 +100,7 @@ def test_text_is_decoded_once_however_often_the_upgrade_runs(secrets: tuple[byte
 def test_credentials_of_this_version_are_not_decoded() -> None:
     store = MemoryStore()
     arguments = {"sub": "u1", "id_": "1", "public_key": "pk", "secret_key_hash": HEX[0], "salt": HEX[1]}
-    run(create_update_credentials.steps(**arguments), MemoryEngine(store), seconds=5, name="test")  # type: ignore[arg-type]
+    run(create_update_credentials.steps(**arguments), MemoryEngine(store), name="test")  # type: ignore[arg-type]
 
     assert run_upgrade(store) == {State.CURRENT: 1}
     assert secrets_of(store) == {HEX}

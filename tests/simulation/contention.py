@@ -11,11 +11,13 @@ from typing import Any, TypeAlias
 
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Steps, StoreOperation, Transact
-from open_alchemy.package_database.core.runner import Sleep, Sources, drive, execute_steps
+from open_alchemy.package_database.core.runner import Sleep, drive, execute_steps
+from open_alchemy.package_database.database import SYSTEM
 from open_alchemy.package_database.exceptions import BaseError
 from open_alchemy.package_database.model.access_pattern import AccessPattern
 from open_alchemy.package_database.testing.memory import MemoryStore
 
+ClientCall: TypeAlias = tuple[AccessPattern[..., Any], dict[str, Any]]
 Work: TypeAlias = Generator[float, None, None]
 """Yields the seconds until it continues."""
 
@@ -58,7 +60,7 @@ class Simulation:
         self._random = random.Random(self.seed)  # noqa: S311 (reproducible)
         self._unique = map(str, count())
 
-    def run(self, *clients: Iterator[tuple[AccessPattern[..., Any], dict[str, Any]]]) -> None:
+    def run(self, *clients: Iterator[ClientCall]) -> None:
         """Runs clients, each of which makes its calls one after the other, until all are done."""
         order = count()
         queue: list[tuple[float, int, Work]] = []
@@ -70,12 +72,14 @@ class Simulation:
                 heappush(queue, (self.now + seconds, next(order), work))
                 break
 
-    def _client(self, calls: Iterator[tuple[AccessPattern[..., Any], dict[str, Any]]]) -> Work:
+    def _client(self, calls: Iterator[ClientCall]) -> Work:
         for pattern, arguments in calls:
             yield from self._call(pattern, arguments)
 
     def _call(self, pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> Work:
-        sources = Sources(lambda: self.now, lambda: next(self._unique), self._random.random)
+        sources = SYSTEM._replace(
+            seconds=lambda: self.now, revision=lambda: next(self._unique), random=self._random.random
+        )
         deadline = Deadline(self.deadline, renewable=pattern.unbounded, clock=lambda: self.now)
         steps: Steps[Any] = pattern.steps(**arguments)
         start, transactions = self.now, 0

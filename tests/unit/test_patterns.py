@@ -28,9 +28,9 @@ from open_alchemy.package_database.core.operations import (
     Steps,
     Transact,
 )
-from open_alchemy.package_database.core.runner import Sources, execute_steps
+from open_alchemy.package_database.core.runner import execute_steps
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.database import SYSTEM, Database
 from open_alchemy.package_database.model import ACCESS_PATTERNS, credentials, specs
 from open_alchemy.package_database.model.keys import latest_key, padded
 from open_alchemy.package_database.model.schema import CREDENTIALS, PUBLIC_KEY, SPECS
@@ -314,7 +314,7 @@ def test_an_item_that_is_too_large_is_refused_before_the_first_operation(steps: 
 
 def test_a_clock_before_1970_counts_as_1970() -> None:
     steps = specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1)
-    sources = Sources(seconds=lambda: -5.5, revision=lambda: "r", random=lambda: 0.0)
+    sources = SYSTEM._replace(seconds=lambda: -5.5)
 
     operation: Any = next(execute_steps(steps, next(steps), "create", Deadline(5), sources))
 
@@ -324,7 +324,7 @@ def test_a_clock_before_1970_counts_as_1970() -> None:
 def test_every_transaction_has_a_token_of_its_own() -> None:
     steps = credentials.delete_all_credentials.steps(sub="u1")
     unique = map(str, range(9))
-    sources = Sources(seconds=lambda: 0.0, revision=lambda: next(unique), random=lambda: 0.0)
+    sources = SYSTEM._replace(revision=lambda: next(unique))
     running = execute_steps(steps, next(steps), "delete", Deadline(5), sources)
     next(running)
 

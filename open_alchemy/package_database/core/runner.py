@@ -27,15 +27,19 @@ class Sleep(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Where steps get time and randomness.
+    """Where calls get time and randomness.
 
     Attributes:
         seconds: Returns the seconds since the epoch.
-        revision: Returns a unique text of at most 36 characters: a revision, or the token of a transaction.
+        monotonic: Returns the seconds of a monotonic clock, for deadlines.
+        sleep: Waits for a number of seconds; for the sync API.
+        revision: Returns a unique text of at most 36 characters, for a revision or the token of a transaction.
         random: Returns a random number from 0 to 1.
     """
 
     seconds: Callable[[], float]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
     revision: Callable[[], str]
     random: Callable[[], float]
 
@@ -43,7 +47,7 @@ class Sources(NamedTuple):
 def execute_steps(
     steps: Steps[Result], first: Operation, name: str, deadline: Deadline, sources: Sources
 ) -> Generator[StoreOperation | Sleep, Any, Result]:
-    """Answers ``Stamp`` and ``Backoff``, gives each transaction its token, and yields what is left to execute.
+    """Answers ``Stamp`` and ``Backoff``, adds tokens, and yields what an engine or the loop must execute.
 
     Args:
         steps: The steps, at their first operation.
@@ -91,7 +95,11 @@ def _backoff(attempt: int, name: str, deadline: Deadline, random: Callable[[], f
     return Sleep(delay)
 
 
-def drive(steps: Generator[Any, Any, Result], perform: Callable[[Any], Any]) -> Result:
+def drive(
+    steps: Generator[Any, Any, Result],
+    perform: Callable[[Any], Any],
+    sleep: Callable[[float], None] = time.sleep,
+) -> Result:
     """Runs a generator to its end. ``perform`` executes everything that it yields except ``Sleep``."""
     result: Any = None
     while True:
@@ -101,7 +109,7 @@ def drive(steps: Generator[Any, Any, Result], perform: Callable[[Any], Any]) -> 
             returned: Result = stop.value
             return returned
         if isinstance(request, Sleep):
-            time.sleep(request.seconds)
+            sleep(request.seconds)
             result = None
         else:
             result = perform(request)

@@ -7,7 +7,8 @@ all others in one step. The contract suite runs on the model too, so that it beh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..core.deadline import Deadline
@@ -36,7 +37,7 @@ from ..core.operations import (
     Transact,
 )
 from ..core.runner import drive, drive_async
-from ..engines.config import Config
+from ..engines.port import DEFAULT_DEADLINE, Administration, Config
 
 Place: TypeAlias = tuple[str, bytes, bytes]
 """A table's name and the two keys: text sorts by its bytes in UTF-8."""
@@ -51,7 +52,8 @@ class MemoryStore:
 
     def __init__(self, *, index_lags: bool = False) -> None:
         self.items: dict[Place, Item] = {}
-        self._results: dict[str, Failures] = {}
+        self.results: dict[str, Failures] = {}
+        """The result of each transaction that has a token."""
         self._index_lags = index_lags
         self._indexed: dict[Place, Item] = {}
         self.writes = 0
@@ -59,7 +61,7 @@ class MemoryStore:
     def copy(self) -> MemoryStore:
         """Returns a store with the same items."""
         twin = MemoryStore(index_lags=self._index_lags)
-        twin.items, twin._indexed, twin._results = dict(self.items), dict(self._indexed), dict(self._results)
+        twin.items, twin._indexed, twin.results = dict(self.items), dict(self._indexed), dict(self.results)
         return twin
 
     def catch_up(self) -> None:
@@ -76,12 +78,12 @@ class MemoryStore:
             case Scan():
                 return (yield from self._scan(operation))
             case Transact(actions, token):
-                if token not in self._results:
+                if token not in self.results:
                     failures = self._transact(actions)
                     if not token:
                         return failures
-                    self._results[token] = failures
-                return self._results[token]
+                    self.results[token] = failures
+                return self.results[token]
 
     def _query(self, query: Query) -> Generator[object, None, list[Item]]:
         found: list[Item] = []
@@ -158,18 +160,41 @@ class MemoryStore:
                 pass
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryConfig(Config):
+    """The configuration of an in-memory model; every engine that it opens has a store of its own."""
+
+    @property
+    def location(self) -> str:
+        """Memory."""
+        return "memory"
+
+    def open_engine(self, tables: Sequence[Table]) -> MemoryEngine:
+        """Returns an engine for threads."""
+        del tables
+        return MemoryEngine(deadline=self.deadline)
+
+    def open_async_engine(self, tables: Sequence[Table]) -> AsyncMemoryEngine:
+        """Returns an engine for asyncio."""
+        del tables
+        return AsyncMemoryEngine(deadline=self.deadline)
+
+
 class MemoryEngine:
     """A sync engine over the model."""
 
-    config = Config()
-
     attempt_seconds = 0.0
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, *, deadline: float = DEFAULT_DEADLINE) -> None:
         self.store = store or MemoryStore()
+        self.config = MemoryConfig(deadline=deadline)
 
     def prepare(self) -> None:
         """Nothing to load."""
+
+    def administration(self) -> Administration:
+        """Not available: the model has no tables to administer."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Nothing to close."""
@@ -181,12 +206,13 @@ class MemoryEngine:
 
 
 class AsyncMemoryEngine:
-    """An async engine over the model: other tasks may run between the steps of an operation."""
+    """The model as an async engine: other tasks may run between the steps of an operation."""
 
     attempt_seconds = 0.0
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, *, deadline: float = DEFAULT_DEADLINE) -> None:
         self.store = store or MemoryStore()
+        self.config = MemoryConfig(deadline=deadline)
 
     async def prepare(self) -> None:
         """Nothing to load."""
