@@ -269,6 +269,22 @@ def test_a_public_key_of_other_credentials_is_a_conflict(other: dict[str, str]) 
         steps.send(held)
 
 
+def test_a_public_key_of_two_credentials_authenticates_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Two concurrent calls can store one key on DynamoDB, because its index lags."""
+    items: list[Item] = [CREDENTIALS_ITEM, {**CREDENTIALS_ITEM, "sub": "u2"}]
+    steps = credentials.get_user.steps(public_key="pk")
+    steps.send(None)
+
+    steps.send([{"sub": item["sub"], "id": item["id"]} for item in items])
+    steps.send(items[0])
+    with pytest.raises(ConflictError, match="2 credentials have the public_key 'pk'"):
+        steps.send(items[1])
+
+    assert "'u1'" in caplog.text
+    assert "'u2'" in caplog.text
+    assert "hash" not in caplog.text
+
+
 def test_the_lookup_of_a_user_reads_no_secret_from_the_index() -> None:
     query: Any = credentials.get_user.steps(public_key="pk").send(None)
 

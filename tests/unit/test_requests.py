@@ -268,10 +268,11 @@ def requests_of_patterns() -> list[dict[str, Any]]:
 
 
 def deletions() -> list[list[Any]]:
-    """Returns what the store answers to a delete: of version 4's records, of our own, and of version records alone."""
-    latest = {**latest_key("u1", "a"), "id": "a", "updated_at": "2", "id_updated_at": "a#latest"}
+    """Returns the results of the operations of a delete: with records of version 4, and of this version."""
+    latest = {**latest_key("u1", "a"), "id": "a", "updated_at": "99", "id_updated_at": "a#latest"}
     versions = [
-        {**latest, "updated_at_id": f"{padded(second)}#a", "id_updated_at": f"a#{padded(second)}"} for second in (1, 2)
+        {**latest, "updated_at_id": f"{padded(second)}#a", "id_updated_at": f"a#{padded(second)}"}
+        for second in range(100)
     ]
     return [[latest, versions, {}], [{**latest, "revision": "r"}, versions, {}]]
 
