@@ -173,16 +173,18 @@ def _open_sqlite() -> tuple[_Store, Database, AsyncDatabase]:
     """Opens a store in memory of the fixtures' own, which no ``sqlite://`` of the application is."""
     from .database import AsyncDatabase, Database
     from .engines.sqlite.administration import SQLiteAdministration
-    from .engines.sqlite.connection_pool import MemoryConnections
+    from .engines.sqlite.connection_pool import MemoryPool
     from .engines.sqlite.engine import SQLiteEngine
     from .engines.threaded import ThreadedEngine
+    from .model.schema import TABLES
 
     config = SQLiteConfig(deadline=read_deadline(os.environ))
-    engine = SQLiteEngine(MemoryConnections(), config)
+    pool = MemoryPool(TABLES)
+    engine = SQLiteEngine(pool, config, TABLES)
     return (
         _Store("sqlite://", SQLiteAdministration(engine), has_tables=True),
         Database(engine, deadline=config.deadline),
-        AsyncDatabase(ThreadedEngine(lambda: engine), deadline=config.deadline),
+        AsyncDatabase(ThreadedEngine(SQLiteEngine(pool, config, TABLES)), deadline=config.deadline),
     )
 
 

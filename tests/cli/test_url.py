@@ -141,7 +141,7 @@ def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url:
     assert empty == "none\n"
 
 
-def test_the_tour_runs_on_a_file_and_shows_its_statements(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tour_runs_on_a_file_and_leaves_its_items_alone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     with package_database.connect(url) as database:
         database.create_update_spec(sub="alice", name="library", version="of alice", model_count=1)
@@ -149,8 +149,6 @@ def test_the_tour_runs_on_a_file_and_shows_its_statements(url: str, monkeypatch:
     printed = succeed("tour", "--url", url)
 
     assert "Every answer was right: 15 functions at work." in printed
-    for part in ("BEGIN IMMEDIATE", 'INSERT OR REPLACE INTO "package.specs"', "SELECT", "DELETE FROM", "COMMIT"):
-        assert part in printed
     assert "hash of the secret key" not in printed
     with package_database.connect(url) as database:
         assert database.get_latest_spec_version(sub="alice", name="library") == "of alice"

@@ -12,9 +12,9 @@ from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.database import AsyncDatabase, Database
 from open_alchemy.package_database.engines.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
+from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.faces import FACES, awaited, open_face
 
@@ -35,7 +35,7 @@ def _sqlite_file(request: pytest.FixtureRequest) -> str:
 
 
 def _sqlite_memory() -> SQLiteEngine:
-    return SQLiteEngine(MemoryConnections(), SQLiteConfig())
+    return open_memory(SQLiteConfig(), TABLES)
 
 
 _STORES: dict[str, Store] = {
@@ -43,7 +43,7 @@ _STORES: dict[str, Store] = {
     "sqlite, file": lambda request: package_database.connect(_sqlite_file(request)),
     "sqlite, file, async": lambda request: awaited(package_database.aconnect(_sqlite_file(request))),
     "sqlite, memory": lambda _: Database(_sqlite_memory(), deadline=5),
-    "sqlite, memory, async": lambda _: awaited(AsyncDatabase(ThreadedEngine(_sqlite_memory), deadline=5)),
+    "sqlite, memory, async": lambda _: awaited(AsyncDatabase(ThreadedEngine(_sqlite_memory()), deadline=5)),
     "memory": lambda _: nullcontext(Database(MemoryEngine(), deadline=5)),
     "memory, async": lambda _: awaited(AsyncDatabase(AsyncMemoryEngine(), deadline=5)),
 }

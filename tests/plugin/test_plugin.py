@@ -471,7 +471,7 @@ def test_a_clean_table_is_two_statements() -> None:
     store, database, _ = pytest_plugin._open_sqlite()
     engine: Any = database.engine
     statements: list[str] = []
-    engine._connections._connection.set_trace_callback(statements.append)
+    engine._pool._connection.set_trace_callback(statements.append)
 
     clean = pytest_plugin._clean(store, SPECS)
     next(clean)

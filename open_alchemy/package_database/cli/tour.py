@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +35,11 @@ _SHOWN_ACTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One operation that the store was asked for, and the statements of those that have such."""
+    """One operation that the store was asked for."""
 
     operation: StoreOperation
     items: int
     milliseconds: float
-    statements: Sequence[str]
 
 
 class ObservedEngine:
@@ -65,8 +64,7 @@ class ObservedEngine:
         start = time.perf_counter()
         result = self._engine.execute(operation, deadline)
         milliseconds = (time.perf_counter() - start) * 1000
-        statements = registry.statements(self.config, operation)
-        self.asked.append(Asked(operation, count_items(operation, result), milliseconds, statements))
+        self.asked.append(Asked(operation, count_items(operation, result), milliseconds))
         return result
 
     def close(self) -> None:
@@ -216,7 +214,6 @@ def _row(entry: Asked) -> tuple[str, ...]:
     lines = [explained.target, *explained.asked[:_SHOWN_ACTIONS]]
     if len(explained.asked) > _SHOWN_ACTIONS:
         lines.append(f"and {len(explained.asked) - _SHOWN_ACTIONS} more")
-    lines += dict.fromkeys(entry.statements)
     return f"  {explained.operation}", escape("\n".join(lines)), str(entry.items), f"{entry.milliseconds:.1f}"
 
 

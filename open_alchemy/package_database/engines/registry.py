@@ -6,7 +6,7 @@ An engine, and with it its driver, is imported only when a store of its scheme i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +14,6 @@ from ..exceptions import ConfigurationError
 from .config import Config, Environment, read_dynamodb, read_sqlite, read_stage
 
 if TYPE_CHECKING:
-    from ..core.operations import StoreOperation
     from .port import Administration, AsyncEngine, Engine
 
 URL_VARIABLE: Final = "PACKAGE_DATABASE_URL"
@@ -33,7 +32,6 @@ class Store:
         open_async_engine: Makes an engine for ``await``, which opens nothing yet.
         administer: Makes an administration of an engine's tables.
         place: Says in words where the store is.
-        statements: Returns what the store is asked for an operation in its own words, where it has any.
     """
 
     urls: tuple[str, ...]
@@ -42,7 +40,6 @@ class Store:
     open_async_engine: Callable[[Any], AsyncEngine]
     administer: Callable[[Any], Administration]
     place: Callable[[Any], str]
-    statements: Callable[[StoreOperation], Sequence[str]]
 
 
 def from_environment(environment: Environment, *, find_region: Callable[[], str | None] | None = None) -> Config:
@@ -107,11 +104,6 @@ def place(config: Config) -> str:
     return STORES[config.scheme].place(config)
 
 
-def statements(config: Config, operation: StoreOperation) -> Sequence[str]:
-    """Returns what the store is asked for an operation in its own words, where it has any; never a value."""
-    return STORES[config.scheme].statements(operation)
-
-
 def _known() -> str:
     return f"known are {', '.join(url for store in STORES.values() for url in store.urls)}"
 
@@ -141,28 +133,22 @@ def _administer_dynamodb(engine: Any) -> Administration:
 
 
 def _open_sqlite(config: Any) -> Engine:
+    from ..model.schema import TABLES
     from .sqlite.engine import open_sqlite
 
-    return open_sqlite(config)
+    return open_sqlite(config, TABLES)
 
 
 def _open_async_sqlite(config: Any) -> AsyncEngine:
-    from .sqlite.engine import open_sqlite
     from .threaded import ThreadedEngine
 
-    return ThreadedEngine(lambda: open_sqlite(config))
+    return ThreadedEngine(_open_sqlite(config))
 
 
 def _administer_sqlite(engine: Any) -> Administration:
     from .sqlite.administration import SQLiteAdministration
 
     return SQLiteAdministration(engine)
-
-
-def _sqlite_statements(operation: StoreOperation) -> Sequence[str]:
-    from .sql.statements import texts
-
-    return texts(operation)
 
 
 STORES: Final[Mapping[str, Store]] = {
@@ -173,7 +159,6 @@ STORES: Final[Mapping[str, Store]] = {
         open_async_engine=_open_async_dynamodb,
         administer=_administer_dynamodb,
         place=lambda config: config.endpoint_url or f"AWS, region {config.region}",
-        statements=lambda _: (),
     ),
     "sqlite": Store(
         urls=("sqlite://", "sqlite:///RELATIVE/PATH", "sqlite:////ABSOLUTE/PATH"),
@@ -182,6 +167,5 @@ STORES: Final[Mapping[str, Store]] = {
         open_async_engine=_open_async_sqlite,
         administer=_administer_sqlite,
         place=lambda config: str(config.path or "sqlite://, in memory"),
-        statements=_sqlite_statements,
     ),
 }
