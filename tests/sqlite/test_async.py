@@ -20,8 +20,9 @@ from open_alchemy.package_database import AsyncTDatabase, RefusedError, Unavaila
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
 from open_alchemy.package_database.engines import threaded
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.port import Administration
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
 from open_alchemy.package_database.model.schema import SPECS, TABLES
@@ -233,6 +234,9 @@ class Gated:
         self.reached.release()
         assert self.gate.wait(10)
         return self._engine.execute(operation, deadline)
+
+    def administration(self) -> Administration:
+        return self._engine.administration()
 
     def close(self) -> None:
         self._engine.close()

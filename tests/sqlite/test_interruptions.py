@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.sqlite import connection_pool
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory, open_sqlite
 from open_alchemy.package_database.model.schema import TABLES
 
@@ -33,10 +33,9 @@ class InterruptionError(BaseException):
 @pytest.fixture(params=["file", "memory"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TDatabase]:
     path = tmp_path / "a.db"
-    engine = (
-        open_memory(SQLiteConfig(), TABLES) if request.param == "memory" else open_sqlite(SQLiteConfig(path), TABLES)
-    )
-    with Database(engine, deadline=2) as opened:
+    is_memory = request.param == "memory"
+    engine = open_memory(SQLiteConfig(), TABLES) if is_memory else open_sqlite(SQLiteConfig(path), TABLES)
+    with open_database(engine) as opened:
         publish(opened)
         yield opened
 
@@ -102,8 +101,9 @@ def test_the_next_call_works_after_an_interruption_at_any_line(
 def test_a_file_is_opened_after_an_interruption_at_any_line(tmp_path: Path) -> None:
     for number in range(1, MAX_LINES):
         path = tmp_path / f"{number}.db"
-        with Database(open_sqlite(SQLiteConfig(path), TABLES), deadline=2) as opened:
-            if not call_interrupted(opened.engine.prepare, number):
+        engine = open_sqlite(SQLiteConfig(path), TABLES)
+        with open_database(engine) as opened:
+            if not call_interrupted(engine.prepare, number):
                 break
             assert connection_pool._calls() == []
             publish(opened)

@@ -33,7 +33,7 @@ from open_alchemy.package_database.core.operations import (
     Table,
     Transact,
 )
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore

@@ -18,11 +18,11 @@ from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import GRACE, Deadline
 from open_alchemy.package_database.core.operations import Delete, DeleteMany, Get, Transact
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.sqlite import connection_pool
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import FilePool, MemoryPool
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory, open_sqlite
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES, latest_key
 from open_alchemy.package_database.types import TConnectedDatabase
 
@@ -132,7 +132,7 @@ def engine_of(database: Any) -> SQLiteEngine:
 
 def test_the_store_in_memory_is_waited_for_no_longer_than_the_deadline() -> None:
     pool = MemoryPool(TABLES)
-    database = Database(SQLiteEngine(pool, SQLiteConfig(), TABLES), deadline=DEADLINE)
+    database = open_database(SQLiteEngine(pool, SQLiteConfig(deadline=DEADLINE), TABLES))
 
     def call_meanwhile(_: sqlite3.Connection) -> None:
         with pytest.raises(UnavailableError, match=r"the store in memory was in use for 0\.\d s"):
@@ -440,10 +440,10 @@ def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Pa
     assert all(any(reference() is pool for reference in connection_pool._pools) for pool in kept)
 
 
-def test_threads_share_a_database(database: TDatabase) -> None:
+def test_threads_share_a_database(path: Path) -> None:
     errors: list[BaseError] = []
 
-    def live(number: int) -> None:
+    def write_and_read(number: int) -> None:
         try:
             for version in range(10):
                 database.create_update_spec(sub="u2", name="a", version=f"{number}.{version}", model_count=1)
@@ -451,8 +451,8 @@ def test_threads_share_a_database(database: TDatabase) -> None:
         except BaseError as error:
             errors.append(error)
 
-    database.deadline = 60  # type: ignore[attr-defined]
-    threads = [threading.Thread(target=live, args=(number,)) for number in range(8)]
+    database = open_database(open_sqlite(SQLiteConfig(path, deadline=60), TABLES))
+    threads = [threading.Thread(target=write_and_read, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -460,3 +460,4 @@ def test_threads_share_a_database(database: TDatabase) -> None:
 
     assert errors == []
     assert len(database.list_spec_versions(sub="u2", name="a")) == 80
+    database.close()

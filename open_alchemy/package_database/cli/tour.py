@@ -16,10 +16,8 @@ from rich.table import Table as Grid
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
-from ..database import Database
-from ..engines import registry
-from ..engines.config import DUMMY_CREDENTIALS, DUMMY_REGION, Config, DynamoDBConfig
-from ..engines.port import Engine
+from ..database import Database, open_database
+from ..engines.port import Administration, Config
 from ..exceptions import BaseError, NotFoundError
 from ..model import ACCESS_PATTERNS
 from ..model.schema import TABLES
@@ -35,7 +33,7 @@ _SHOWN_ACTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One operation that the store was asked for."""
+    """One operation that the engine executed."""
 
     operation: StoreOperation
     items: int
@@ -47,7 +45,7 @@ class ObservedEngine:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._engine: Engine = registry.open_engine(config)
+        self._engine = config.open_engine(TABLES)
         self.asked: list[Asked] = []
 
     @property
@@ -66,6 +64,10 @@ class ObservedEngine:
         milliseconds = (time.perf_counter() - start) * 1000
         self.asked.append(Asked(operation, count_items(operation, result), milliseconds))
         return result
+
+    def administration(self) -> Administration:
+        """Returns the administration of the store's tables."""
+        return self._engine.administration()
 
     def close(self) -> None:
         """Closes the engine."""
@@ -90,11 +92,11 @@ def take_tour(console: Console, config: Config | None = None) -> int:
         config: The store, where the tour has a user of its own and leaves nothing; None for a DynamoDB of its own.
     """
     if config is not None:
-        console.print(f"The store at {registry.place(config)}.\n", highlight=False)
+        console.print(f"The store at {config.location}.\n", highlight=False)
         return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}")
     with local_server.run() as url:
-        config = DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
-        administration = registry.administer(registry.open_engine(config))
+        config = local_server.config_of(url)
+        administration = config.open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         names = " and ".join(table.name for table in TABLES)
@@ -108,7 +110,7 @@ def _take_tour(console: Console, config: Config, sub: str) -> int:
     header.show_header = True
     console.print(header)
     engine = ObservedEngine(config)
-    with Database(engine, deadline=config.deadline) as database:
+    with open_database(engine) as database:
         engine.prepare()
         try:
             wrong = sum(not _visit(stop, database, engine, console) for stop in _stops(documents, sub))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..exceptions import RefusedError, UnavailableError
-from .port import Engine
+from .port import Config, Engine
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +38,11 @@ class ThreadedEngine:
         self._process = 0
         self._is_prepared = False
         self._is_closed = False
+
+    @property
+    def config(self) -> Config:
+        """The engine's."""
+        return self._engine.config
 
     @property
     def attempt_seconds(self) -> float:

@@ -233,15 +233,13 @@ class MemoryPool:
         self._is_refused = True
 
 
-_memory: list[MemoryPool] = []
+_memory: dict[str, MemoryPool] = {}
 
 
-def process_memory(tables: Sequence[Table]) -> MemoryPool:
-    """Returns the connection to the one store in memory of the process."""
-    # An entry is never removed: if two threads append, both use the first.
-    if not _memory:
-        _memory.append(MemoryPool(tables))
-    return _memory[0]
+def process_memory(name: str, tables: Sequence[Table]) -> MemoryPool:
+    """Returns the connection to the store in memory with this name, which exists once per process."""
+    # If two threads create it, both get the first one.
+    return _memory.get(name) or _memory.setdefault(name, MemoryPool(tables))
 
 
 class _Lease:

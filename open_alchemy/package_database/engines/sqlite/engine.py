@@ -15,10 +15,11 @@ from ...core.deadline import Deadline
 from ...core.operations import DeleteMany, Get, Query, Scan, StoreOperation, Table, Transact
 from ...core.runner import drive
 from ...exceptions import RefusedError, UnavailableError
-from ..config import SQLiteConfig
+from ..port import Administration
 from ..sql.execution import SQLExecution
 from ..sql.statements import Row, Statement
 from . import rows
+from .config import SQLiteConfig
 from .connection_pool import ConnectionPool, FilePool, MemoryPool, Work, process_memory
 from .dialect import SQLITE
 from .errors import is_transient, translate
@@ -92,6 +93,12 @@ class SQLiteEngine:
             raise UnavailableError(f"{what}: deadline exceeded before it started ({deadline.elapsed():.1f} s)")
         return _retry(lambda: self._pool.use(work, deadline), what, deadline)
 
+    def administration(self) -> Administration:
+        """Returns the administration of the tables."""
+        from .administration import SQLiteAdministration
+
+        return SQLiteAdministration(self)
+
     def close(self) -> None:
         """Closes the connections, for good; the content of a store in memory is kept."""
         self._is_closed = True
@@ -128,8 +135,8 @@ class SQLiteEngine:
 
 
 def open_sqlite(config: SQLiteConfig, tables: Sequence[Table]) -> SQLiteEngine:
-    """Returns the engine of a file, or of the one store in memory of the process."""
-    pool = process_memory(tables) if config.path is None else FilePool(config.path, tables)
+    """Returns the engine of a file, or of a store in memory, which exists once per process and name."""
+    pool = process_memory(config.memory, tables) if config.path is None else FilePool(config.path, tables)
     return SQLiteEngine(pool, config, tables)
 
 
