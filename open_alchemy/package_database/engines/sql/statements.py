@@ -138,8 +138,12 @@ class TableStatements:
     def item(self, row: Row) -> Item:
         """Returns the item of a row, with its binary values as ``Secret``."""
         if not self._has_binary:
-            return {name: value for name, value in zip(self.names, row, strict=True) if value is not None}
-        # No local variable refers to plain bytes: a traceback could show them.
+            return {
+                name: Secret(value) if type(value) is bytes else value
+                for name, value in zip(self.names, row, strict=True)
+                if value is not None
+            }
+        # No local variable refers to the plain bytes of a secret: a traceback could show them.
         item: dict[str, Any] = {}
         for place, name in enumerate(self.names):
             if row[place] is not None:
