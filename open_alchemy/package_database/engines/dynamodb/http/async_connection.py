@@ -92,12 +92,12 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self.is_open = False
-        if self._timer is not None:
-            self._timer.cancel()
-        self.lost.set_result(None)
-        self._on_lost(self)
         if self._answer is not None:
             self._finish(exc or self._answer.cut_off())
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_lost(self)
+        self.lost.set_result(None)
 
     def _timeout(self) -> float:
         return min(self._end, self._active + self._seconds)

@@ -17,7 +17,7 @@ from .errors import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import connect, resolve
 from .idle_check import IdleCheck
 from .response import Answer
-from .semaphore import ThreadSemaphore
+from .semaphore import ThreadSemaphore, Ticket
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -87,6 +87,54 @@ class SyncTransport:
         Raises:
             ExchangeError: No usable answer was received.
         """
+        ticket = Ticket()
+        try:
+            try:
+                self._acquire(ticket, deadline)
+                return self._attempt(render(), time.monotonic() + deadline.attempt_seconds())
+            finally:
+                self._semaphore.release(ticket)
+        finally:
+            # A signal handler may have interrupted the other.
+            self._semaphore.release(ticket)
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._socket.close()
+
+    def _limit(self, end: float) -> None:
+        self._socket.settimeout(min(self._seconds, _left(end)))
+
+
+class SyncTransport:
+    """Connections to one endpoint, for many threads.
+
+    Args:
+        endpoint: The endpoint.
+        context: The TLS context; None without TLS.
+        timeouts: The timeouts of an attempt.
+    """
+
+    def __init__(self, endpoint: Endpoint, context: SSLContext | None, timeouts: Timeouts) -> None:
+        self._endpoint = endpoint
+        self._context = context
+        self._timeouts = timeouts
+        self._semaphore = ThreadSemaphore(CONNECTIONS)
+        self._idle: deque[_Connection] = deque()
+        self._is_closed = False
+        # A database that is shared by the whole process is not closed by its users.
+        weakref.finalize(self, _close_all, self._idle)
+
+    def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> Answer:
+        """Sends a request when a connection is free, and returns the complete answer.
+
+        Args:
+            render: Returns the bytes of the request.
+            deadline: The call's.
+
+        Raises:
+            ExchangeError: No usable answer was received.
+        """
         try:
             ticket = self._semaphore.acquire(deadline.remaining())
         except TimeoutError as error:
@@ -100,6 +148,12 @@ class SyncTransport:
         """Closes the idle connections, and the others when their exchange ends."""
         self._is_closed = True
         _close_all(self._idle)
+
+    def _acquire(self, ticket: Ticket, deadline: Deadline) -> None:
+        try:
+            self._semaphore.acquire(ticket, deadline.remaining())
+        except TimeoutError as error:
+            raise queue_timeout(CONNECTIONS) from error
 
     def _attempt(self, data: Secret, end: float) -> Answer:
         # The server may close an idle connection just when it is used again: that is no failure of the store. A
