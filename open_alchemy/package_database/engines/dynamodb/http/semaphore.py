@@ -71,8 +71,9 @@ class _Queue(Generic[Waiter]):
 
     def enter(self, ticket: Ticket, waiter: Waiter) -> None:
         """Adds a ticket to the end of the queue."""
-        ticket.token = token = _Token()
-        self._waiters[ref(token, self._on_death)] = waiter
+        # Not in a local variable, which the traceback of an interruption would keep.
+        ticket.token = _Token()
+        self._waiters[ref(ticket.token, self._on_death)] = waiter
 
     def first(self) -> list[Waiter]:
         """Returns the waiters of the tickets that hold a place."""

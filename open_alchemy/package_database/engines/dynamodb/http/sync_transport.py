@@ -99,52 +99,6 @@ class SyncTransport:
             self._semaphore.release(ticket)
 
     def close(self) -> None:
-        """Closes the socket."""
-        self._socket.close()
-
-    def _limit(self, end: float) -> None:
-        self._socket.settimeout(min(self._seconds, _left(end)))
-
-
-class SyncTransport:
-    """Connections to one endpoint, for many threads.
-
-    Args:
-        endpoint: The endpoint.
-        context: The TLS context; None without TLS.
-        timeouts: The timeouts of an attempt.
-    """
-
-    def __init__(self, endpoint: Endpoint, context: SSLContext | None, timeouts: Timeouts) -> None:
-        self._endpoint = endpoint
-        self._context = context
-        self._timeouts = timeouts
-        self._semaphore = ThreadSemaphore(CONNECTIONS)
-        self._idle: deque[_Connection] = deque()
-        self._is_closed = False
-        # A database that is shared by the whole process is not closed by its users.
-        weakref.finalize(self, _close_all, self._idle)
-
-    def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> Answer:
-        """Sends a request when a connection is free, and returns the complete answer.
-
-        Args:
-            render: Returns the bytes of the request.
-            deadline: The call's.
-
-        Raises:
-            ExchangeError: No usable answer was received.
-        """
-        try:
-            ticket = self._semaphore.acquire(deadline.remaining())
-        except TimeoutError as error:
-            raise queue_timeout(CONNECTIONS) from error
-        try:
-            return self._attempt(render(), time.monotonic() + deadline.attempt_seconds())
-        finally:
-            self._semaphore.release(ticket)
-
-    def close(self) -> None:
         """Closes the idle connections, and the others when their exchange ends."""
         self._is_closed = True
         _close_all(self._idle)
