@@ -464,7 +464,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 def abort(*_: object, **__: object) -> None:
     """Ends a prompt as click does after Ctrl-C."""
     try:
-        raise KeyboardInterrupt
+        raise_keyboard_interrupt()
     except KeyboardInterrupt:
         raise click.Abort from None
 
