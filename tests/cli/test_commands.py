@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -435,3 +436,21 @@ def test_every_command_is_documented() -> None:
         return bool(command.help) and all(documented(child) for child in below)
 
     assert documented(commands)
+
+
+def test_a_store_where_nothing_listens_is_named_with_the_command_that_starts_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    result = run("specs", "u1", "--url", f"dynamodb://127.0.0.1:{port}")
+
+    assert result.exit_code == 1
+    assert f"nothing listens at 127.0.0.1:{port}; package-database serve starts a local DynamoDB" in result.stderr
+
+
+def test_a_server_that_is_not_a_dynamodb_is_reported() -> None:
+    with serve(lambda handler: handler.answer(501, b"<html>")) as server:
+        result = run("specs", "u1", "--url", server.url.replace("http:", "dynamodb:"))
+
+    assert result.exit_code == 1
+    assert "the server answered with an HTTP error that is not DynamoDB's" in result.stderr
