@@ -162,6 +162,16 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path, suffix: str, option: li
 
 
 @stored
+@pytest.mark.parametrize("name", ["/", "", ".", "a" * 5000])
+def test_a_path_that_no_file_can_have_is_one_line(name: str) -> None:
+    result = run("export", "--all", name)
+
+    assert result.exit_code in (1, 2)
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@stored
 def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
     fill()
     before, path = contents(), tmp_path / "all.jsonl"
@@ -200,7 +210,7 @@ def test_an_endless_stream_is_not_imported() -> None:
         finished = subprocess.run(command, stdin=endless, capture_output=True, text=True, check=False)
 
     assert finished.returncode == 2
-    assert finished.stderr == "Error: standard input, header: it is no export of the package database\n"
+    assert finished.stderr == "Error: standard input, header: it is not an export of the package database\n"
 
 
 @stored
@@ -337,7 +347,7 @@ def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
         "has the schema version 6, and this package reads 5: use a newer package": text.replace(b":5,", b":6,", 1),
         "has 3 items and its header says 4: it is truncated or damaged": b"".join(lines[:-1]),
         "does not match the checksum of its header": text.replace(b'"2.0"', b'"2.1"'),
-        "header: it is no export of the package database": b"hello\n",
+        "header: it is not an export of the package database": b"hello\n",
     }
 
     for message, content in damages.items():
@@ -464,7 +474,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 def abort(*_: object, **__: object) -> None:
     """Ends a prompt as click does after Ctrl-C."""
     try:
-        raise KeyboardInterrupt
+        raise_keyboard_interrupt()
     except KeyboardInterrupt:
         raise click.Abort from None
 

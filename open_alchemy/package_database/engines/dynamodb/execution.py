@@ -197,11 +197,14 @@ def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> Ba
         case Kind.REFUSED:
             return _refusal(failure, what)
         case _:
-            return UnavailableError(f"{what} did not succeed in {effort}: {_describe(failure)}")
+            detail = f": {failure.detail}" if failure.detail else ""
+            return UnavailableError(f"{what} did not succeed in {effort}: {_describe(failure)}{detail}")
 
 
 def _refusal(failure: Failure, what: str) -> RefusedError:
     hints = [hint for code in (failure.code, *_reasons(failure)) if (hint := _HINTS.get(code))]
+    if failure.code.isdecimal():
+        hints.append("the server answered with an HTTP error that is not DynamoDB's")
     detail = failure.detail or next(iter(hints), "")
     hint = f": {detail}" if detail else ""
     return RefusedError(f"{what} was refused with {_describe(failure)}{hint}", code=failure.code)

@@ -81,7 +81,7 @@ class Failure:
         retry_after: How many seconds the answer asks to wait.
         answered: Whether DynamoDB or the client refused; else no usable answer came.
         is_skewed: Whether it was refused because this machine's clock is off, which the next attempt makes up for.
-        detail: What the code does not say, for the message of a refusal.
+        detail: What the code does not say, for the message.
         cause: The driver's exception.
     """
 

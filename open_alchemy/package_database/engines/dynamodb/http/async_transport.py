@@ -168,7 +168,7 @@ class AsyncTransport:
             async with asyncio.timeout(min(timeouts.handshake, end - loop.time())):
                 connection = await self._wrap(pool, connected)
         except (OSError, UnicodeError) as error:
-            raise not_connected(error, host) from error
+            raise not_connected(error, host, self._endpoint.port) from error
         # The server may have closed it meanwhile.
         if connection.is_open:
             pool.open.add(connection)

@@ -163,7 +163,7 @@ class SyncTransport:
                 connected.close()
                 raise
         except (OSError, UnicodeError) as error:
-            raise not_connected(error, host) from error
+            raise not_connected(error, host, self._endpoint.port) from error
         return _Connection(connected, timeouts.read)
 
     def _use(self, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
