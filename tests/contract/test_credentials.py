@@ -114,7 +114,7 @@ def test_all_credentials_of_a_user_are_deleted(database: TDatabase) -> None:
 def test_a_public_key_of_other_credentials_is_a_conflict(database: TDatabase, other: dict[str, str]) -> None:
     store(database, public_key="taken", salt=SALT)
 
-    with pytest.raises(ConflictError, match="taken") as caught:
+    with pytest.raises(ConflictError, match="public_key") as caught:
         store(database, public_key="taken", salt=SALT, **other)
 
     user = database.get_user(public_key="taken")

@@ -8,21 +8,20 @@ from typing import Any
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Item, Put, Scan, StoreOperation, Transact
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import MemoryStore, Place
 
 
 class SQLiteStore(MemoryStore):
-    """A SQLite database in memory. Every operation is one step: SQLite's reads and writes are isolated.
+    """A SQLite database in memory: an operation is one step, for a read is of one moment and a write a transaction.
 
     Args:
-        items: The items at the start.
+        items: What is in it at the start.
     """
 
     def __init__(self, items: dict[Place, Item]) -> None:
-        self._engine = SQLiteEngine(MemoryConnections(), SQLiteConfig())
+        self._engine = open_memory(SQLiteConfig(), TABLES)
         self.results = {}
         self.writes = 0
         tables = {table.name: table for table in TABLES}
@@ -31,7 +30,7 @@ class SQLiteStore(MemoryStore):
 
     @property
     def items(self) -> dict[Place, Item]:  # type: ignore[override]
-        """All items."""
+        """What is in it."""
         return {
             (table.name, item[table.partition_key].encode(), item[table.sort_key].encode()): item
             for table in TABLES
@@ -47,7 +46,7 @@ class SQLiteStore(MemoryStore):
         return twin
 
     def steps(self, operation: StoreOperation) -> Generator[object, None, Any]:
-        """Executes an operation in one step."""
+        """Carries an operation out at once."""
         yield from ()
         return self._execute(operation)
 

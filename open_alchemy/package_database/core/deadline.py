@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -63,6 +64,10 @@ class Deadline:
         """Restarts a renewable deadline after a completed page or transaction."""
         if self._renewable:
             self._start = self._clock()
+
+    def expire(self) -> None:
+        """Ends the deadline now, for work that continues after its call was cancelled."""
+        self.seconds = -math.inf
 
     @property
     def is_contended(self) -> bool:
