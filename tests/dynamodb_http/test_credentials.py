@@ -7,29 +7,29 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database.engines.config import Credentials, DynamoDBConfig
-from open_alchemy.package_database.engines.dynamodb.http.credentials import Resolved, find_source
+from open_alchemy.package_database.engines.dynamodb.http.credentials import BotocoreCredentials, find_source
 
 PROD = DynamoDBConfig("PROD", "eu-west-1")
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
 
 
-def test_those_of_the_environment_are_at_hand() -> None:
+def test_those_of_the_environment_are_cached() -> None:
     source = find_source(PROD, KEYS)
 
-    assert source.at_hand() == source.fetch() == Credentials("id", "secret", "token")
+    assert source.cached() == source.fetch() == Credentials("id", "secret", "token")
 
 
 def test_those_of_the_configuration_come_first() -> None:
     given = Credentials("given", "secret")
 
-    assert find_source(DynamoDBConfig("TEST", "eu-west-1", credentials=given), KEYS).at_hand() is given
+    assert find_source(DynamoDBConfig("TEST", "eu-west-1", credentials=given), KEYS).cached() is given
 
 
 @pytest.mark.parametrize(
     "environment", [{}, {"AWS_ACCESS_KEY_ID": "id"}, KEYS | {"AWS_CREDENTIAL_EXPIRATION": "2026-11-21T10:00:00Z"}]
 )
 def test_all_others_are_for_botocore_to_find(environment: dict[str, str]) -> None:
-    assert isinstance(find_source(PROD, environment), Resolved)
+    assert isinstance(find_source(PROD, environment), BotocoreCredentials)
 
 
 class Found:
@@ -49,16 +49,16 @@ class Found:
         return Frozen()
 
 
-def test_they_are_at_hand_until_they_must_be_refreshed() -> None:
-    source, found = Resolved(), Found()
+def test_they_are_cached_until_they_must_be_refreshed() -> None:
+    source, found = BotocoreCredentials(), Found()
     source._found = found
 
-    before = source.at_hand()
+    before = source.cached()
     first = source.fetch()
     found.needs_refresh = False
-    between = source.at_hand()
+    between = source.cached()
     found.needs_refresh, found.frozen = True, Credentials("second", "secret")
-    expired = source.at_hand()
+    expired = source.cached()
 
     assert (before, expired) == (None, None)
     assert first is between
@@ -70,4 +70,4 @@ def test_the_same_credentials_are_the_same_object() -> None:
     """So that the signing key is derived once."""
     source = find_source(PROD, KEYS)
 
-    assert source.at_hand() is source.at_hand()
+    assert source.cached() is source.cached()

@@ -1,7 +1,8 @@
-"""The conversation with DynamoDB, on canned answers: paging, batches, cancellations, retries and deadlines."""
+"""Executing operations with canned responses: paging, batches, cancellations, retries and deadlines."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ from open_alchemy.package_database.core.operations import (
 from open_alchemy.package_database.core.runner import Sleep
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
-from open_alchemy.package_database.engines.dynamodb.execution import Protocol
+from open_alchemy.package_database.engines.dynamodb.execution import Executor
 from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 
@@ -43,12 +44,12 @@ CONFLICT = Failure(
 )
 
 
-def converse(conversation: Generator[Attempt | Sleep, Any, Any], answer: Callable[[Attempt | Sleep], Any]) -> Any:
-    """Carries a conversation on to its end, in no time of its own."""
-    said: Any = None
+def run(steps: Generator[Attempt | Sleep, Any, Any], perform: Callable[[Attempt | Sleep], Any]) -> Any:
+    """Runs steps to their end."""
+    result: Any = None
     while True:
         try:
-            said = answer(conversation.send(said))
+            result = perform(steps.send(result))
         except StopIteration as stop:
             return stop.value
 
@@ -74,9 +75,9 @@ class Server:
         self, operation: StoreOperation, *, deadline: float = 5.0, renewable: bool = False, attempt: float = 0.0
     ) -> Any:
         tokens = iter(["token 1", "token 2"])
-        protocol = Protocol(Boto3Client.attempts, self.quota, lambda: self.jitter, lambda: next(tokens))
+        executor = Executor(Boto3Client.attempts, self.quota, lambda: self.jitter, lambda: next(tokens))
         limit = Deadline(deadline, renewable=renewable, attempt=attempt, clock=lambda: self.now)
-        return converse(protocol.carry_out(operation, limit), self._perform)
+        return run(executor.execute(operation, limit), self._perform)
 
     def _perform(self, step: Attempt | Sleep) -> Any:
         if isinstance(step, Sleep):
@@ -128,11 +129,78 @@ def test_a_scan_is_one_page_and_says_where_the_next_goes_on() -> None:
 
 
 def test_the_deadline_of_many_pages_bounds_standing_still() -> None:
-    pages = [{"Items": [], "LastEvaluatedKey": {"id": {"S": "1"}}}] * 20 + [{"Items": []}]
+    pages = [page_of(number) for number in range(20)] + [{"Items": []}]
 
-    assert Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"), renewable=True) == []
-    with pytest.raises(UnavailableError, match=r"not begun: 5\.0 s were over"):
+    assert len(Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"), renewable=True)) == 20
+    with pytest.raises(UnavailableError, match=r"deadline exceeded before the request was sent \(5\.0 s\)"):
         Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"))
+
+
+def page_of(number: int) -> dict[str, Any]:
+    key = {"id": {"S": str(number)}}
+    return {"Items": [key], "LastEvaluatedKey": key}
+
+
+@pytest.mark.parametrize("items", [[], [{"id": {"S": "1"}}]])
+@pytest.mark.parametrize("cycle", [1, 2, 4])
+def test_a_server_that_returns_a_page_key_again_is_refused(items: list[Any], cycle: int) -> None:
+    pages = [{**page_of(number % cycle), "Items": items} for number in range(100)]
+    server = Server(pages, seconds=1)
+
+    with pytest.raises(UnavailableError, match=r"the response to Query on package\.credentials is malformed") as caught:
+        server.carry_out(Query(CREDENTIALS, "u1"), renewable=True)
+
+    assert caught.value.code == "MalformedResponse"
+    assert len(server.asked) == cycle + 1
+
+
+def test_empty_pages_do_not_renew_the_deadline() -> None:
+    pages = [{**page_of(number), "Items": []} for number in range(100)]
+
+    with pytest.raises(UnavailableError, match="deadline exceeded"):
+        Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"), renewable=True)
+
+
+def test_a_scan_that_does_not_advance_is_refused() -> None:
+    start = {"sub": {"S": "u1"}, "id": {"S": "5"}}
+
+    with pytest.raises(UnavailableError, match="malformed"):
+        Server([{"Items": [], "LastEvaluatedKey": start}]).carry_out(
+            Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"})
+        )
+
+
+def test_an_error_has_the_code_the_request_id_the_attempts_and_the_seconds() -> None:
+    server = Server([THROTTLED], seconds=0.5)
+
+    with pytest.raises(UnavailableError) as caught:
+        server.carry_out(GET, deadline=60)
+
+    found: UnavailableError = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert (found.code, found.request_id, found.attempts, found.seconds) == ("ThrottlingException", "R1", 4, 9.0)
+    assert str(found) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ({"Code": "None"}, {"Code": "ConditionalCheckFailed"}),
+        ({"Code": "None"}, {"Code": "None"}, {"Code": "ConditionalCheckFailed"}),
+    ],
+    ids=["an action without a condition", "more reasons than actions"],
+)
+def test_a_failed_condition_that_the_transaction_does_not_have_is_refused(reasons: tuple[dict[str, Any], ...]) -> None:
+    with pytest.raises(RefusedError):
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).carry_out(TRANSACT)
+
+
+def test_a_put_answered_by_a_cancelled_transaction_is_not_stored() -> None:
+    reasons = ({"Code": "ConditionalCheckFailed"},)
+
+    with pytest.raises(RefusedError, match="TransactionCanceledException"):
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).carry_out(
+            Transact((Put(CREDENTIALS, KEY),))
+        )
 
 
 def test_a_transaction_that_is_done_has_no_failures() -> None:
@@ -151,8 +219,9 @@ def test_failed_conditions_are_told_by_their_place_with_the_old_items() -> None:
         ),
     )
     server = Server([cancelled])
+    checks = [Check(CREDENTIALS, {"sub": "u1", "id": str(number)}, Missing("sub")) for number in range(4)]
 
-    assert server.carry_out(TRANSACT) == {0: {"sub": "u1"}, 3: None}
+    assert server.carry_out(Transact(tuple(checks))) == {0: {"sub": "u1"}, 3: None}
     assert len(server.asked) == 1
 
 
@@ -167,10 +236,10 @@ def test_a_transaction_keeps_its_token_over_its_retries() -> None:
 def test_every_transaction_has_a_token_of_its_own() -> None:
     server = Server([{}])
     tokens = iter(["token 1", "token 2"])
-    protocol = Protocol(Boto3Client.attempts, Quota(), lambda: 0.0, lambda: next(tokens))
+    executor = Executor(Boto3Client.attempts, Quota(), lambda: 0.0, lambda: next(tokens))
 
     for _ in range(2):
-        converse(protocol.carry_out(TRANSACT, Deadline(5)), server._perform)
+        run(executor.execute(TRANSACT, Deadline(5)), server._perform)
 
     assert [attempt.request["ClientRequestToken"] for attempt in server.asked] == ["token 1", "token 2"]
 

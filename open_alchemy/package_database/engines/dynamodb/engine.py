@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive, drive_async
+from .. import telemetry
 from ..config import DynamoDBConfig
-from .execution import Protocol, Response
+from .execution import Executor, Response
 from .requests import Request
 from .retry import Quota
 
@@ -56,7 +57,7 @@ class _Engine(ABC, Generic[Wire]):
             with self._lock:
                 if self._made is None:
                     made = self._make_wire()
-                    self._protocol = Protocol(made.attempts, Quota(), random.random, _draw_token)
+                    self._executor = Executor(made.attempts, Quota(), random.random, _draw_token)
                     self._made = made
         return self._made
 
@@ -65,10 +66,9 @@ class _Engine(ABC, Generic[Wire]):
 
         endpoint = find_endpoint(self.config, os.environ)
         if isinstance(endpoint, Endpoint):
+            telemetry.debug("HTTP client: the package's own, to %s", endpoint.authority)
             return self._make_lean_wire(endpoint)
-        import logging
-
-        logging.getLogger(__name__).debug("boto3 carries the requests: %s", endpoint.reason)
+        telemetry.debug("HTTP client: boto3, because %s", endpoint.reason)
         return self._make_boto3_wire()
 
     @abstractmethod
@@ -98,12 +98,12 @@ class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
             ConflictError: Other transactions were in the way until the deadline.
         """
         perform = self._wire.perform
-        return drive(self._protocol.carry_out(operation, deadline), perform)
+        return drive(self._executor.execute(operation, deadline), perform)
 
     def ask(self, action: str, request: Request, table: str, deadline: Deadline) -> Response:
         """Sends one request that is no operation, and returns the response; raises what ``execute`` raises."""
         perform = self._wire.perform
-        return drive(self._protocol.ask(action, request, table, deadline), perform)
+        return drive(self._executor.request(action, request, table, deadline), perform)
 
     def close(self) -> None:
         """Closes the connections that are idle; a later operation opens new ones."""
@@ -134,7 +134,7 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
         """Carries out an operation and returns its result; raises what the blocking engine raises."""
         perform = self._wire.perform
-        return drive_async(self._protocol.carry_out(operation, deadline), perform)
+        return drive_async(self._executor.execute(operation, deadline), perform)
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop; a later operation opens new ones."""

@@ -13,7 +13,7 @@ from ..limits import CONNECTIONS
 from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected
 from .idle_check import Freshness
-from .response import Answer
+from .response import HttpResponse
 from .semaphore import Room
 
 Result = TypeVar("Result")
@@ -28,14 +28,14 @@ class _Connection(asyncio.BufferedProtocol):
         self._loop = loop = pool.loop
         self._buffer = pool.buffer
         self._transport: Any = None
-        self._answer: Answer | None = None
+        self._answer: HttpResponse | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._end = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self.is_open = True
         self.lost: asyncio.Future[None] = loop.create_future()
 
-    async def exchange(self, data: Secret, answer: Answer, end: float) -> None:
+    async def exchange(self, data: Secret, answer: HttpResponse, end: float) -> None:
         """Sends a request and receives the answer, before a time on the loop's clock."""
         if not self.is_open:
             raise answer.cut_off()
@@ -178,7 +178,7 @@ class AsyncTransport:
         self._connect_seconds = connect_seconds
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
 
-    async def exchange(self, data: Secret, seconds: float) -> Answer:
+    async def exchange(self, data: Secret, seconds: float) -> HttpResponse:
         """Sends a request and returns the complete answer; a call that is cancelled closes its connection.
 
         Raises:
@@ -195,13 +195,13 @@ class AsyncTransport:
             # As the blocking transport does.
             connection = pool.take_idle()
             if connection is not None:
-                answer = Answer()
+                answer = HttpResponse()
                 try:
                     return await _use(pool, connection, data, answer, end)
                 except ExchangeError as error:
                     if answer.is_begun or error.code != "ConnectionClosedError":
                         raise
-            return await _use(pool, await self._open(pool, end), data, Answer(), end)
+            return await _use(pool, await self._open(pool, end), data, HttpResponse(), end)
         finally:
             pool.room.leave()
 
@@ -260,7 +260,7 @@ class AsyncTransport:
         raise refusal
 
 
-async def _use(pool: _Pool, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
+async def _use(pool: _Pool, connection: _Connection, data: Secret, answer: HttpResponse, end: float) -> HttpResponse:
     try:
         await connection.exchange(data, answer, end)
     except BaseException as error:

@@ -15,8 +15,8 @@ from ..traceback_redaction import without_frames
 from .credentials import Source, find_source
 from .endpoint import Endpoint
 from .errors import ExchangeError
-from .exchange import Core, Exchange, Fetch, Read
-from .response import Answer
+from .exchange import Exchange, FetchCredentials, HttpAttempts, Parse
+from .response import HttpResponse
 from .sync_transport import SyncTransport
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ class HttpClient:
 
     def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         self._source = _find_source(config, environment)
-        self._core = Core(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
-        self.attempts = self._core.attempts
+        self._http = HttpAttempts(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
+        self.attempts = self._http.attempt
         self._transport = SyncTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
 
     def close(self) -> None:
         """Closes the idle connections; a later attempt opens new ones."""
         self._transport.close()
 
-    def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
+    def perform(self, step: FetchCredentials | Exchange | Parse) -> HttpResponse | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
         match step:
             case Exchange(data, seconds):
@@ -58,9 +58,9 @@ class HttpClient:
                     return self._transport.exchange(data, seconds)
                 except ExchangeError as error:
                     return error.failure()
-            case Read(answer, skew):
-                return self._core.read(answer, skew)
-            case Fetch():
+            case Parse(response, skew):
+                return self._http.read(response, skew)
+            case FetchCredentials():
                 return _fetch(self._source)
 
 
@@ -73,15 +73,17 @@ class AsyncHttpClient:
         from .async_transport import AsyncTransport
 
         self._source = _find_source(config, environment)
-        self._core = Core(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
-        self.attempts = self._core.attempts
+        self._http = HttpAttempts(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
+        self.attempts = self._http.attempt
         self._transport = AsyncTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop; a later attempt opens new ones."""
         await self._transport.aclose()
 
-    async def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
+    async def perform(
+        self, step: FetchCredentials | Exchange | Parse
+    ) -> HttpResponse | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
         match step:
             case Exchange(data, seconds):
@@ -89,15 +91,15 @@ class AsyncHttpClient:
                     return await self._transport.exchange(data, seconds)
                 except ExchangeError as error:
                     return error.failure()
-            case Read(answer, skew):
-                return await self._transport.in_a_thread(self._core.read, answer, skew)
-            case Fetch():
+            case Parse(response, skew):
+                return await self._transport.in_a_thread(self._http.read, response, skew)
+            case FetchCredentials():
                 return await self._transport.in_a_thread(_fetch, self._source)
 
 
 def _find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Source:
     source = find_source(config, environment)
-    if source.at_hand() is None:
+    if source.cached() is None:
         try:
             source.fetch()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, by botocore's names for the same, so that both wires speak alike."""
+"""Network errors by botocore's names, so that both HTTP clients report the same codes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from ..traceback_redaction import without_frames
 
 
 class ExchangeError(Exception):
-    """No usable answer came.
+    """There was no usable response.
 
     Attributes:
-        code: What happened, as a ``Failure``'s code.
+        code: The code of the ``Failure``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -24,16 +24,16 @@ class ExchangeError(Exception):
 
 
 def not_connected(error: OSError | UnicodeError) -> ExchangeError:
-    """Returns what an error of opening a connection means."""
+    """Returns the error for an exception of opening a connection."""
     if isinstance(error, TimeoutError):
         return ExchangeError("ConnectTimeoutError", "connecting took too long")
-    # Named by its module, which is only loaded where there is TLS.
+    # By the name of its module, which is loaded only for TLS.
     code = "SSLError" if type(error).__module__ == "ssl" else "EndpointConnectionError"
     return ExchangeError(code, str(error))
 
 
 def interrupted(error: OSError) -> ExchangeError:
-    """Returns what an error of an open connection means."""
+    """Returns the error for an exception of an open connection."""
     if isinstance(error, TimeoutError):
-        return ExchangeError("ReadTimeoutError", "no answer came in time")
+        return ExchangeError("ReadTimeoutError", "no response before the deadline")
     return ExchangeError("ConnectionClosedError", str(error))

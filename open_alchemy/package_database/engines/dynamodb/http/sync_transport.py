@@ -13,7 +13,7 @@ from ..limits import CONNECTIONS
 from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected
 from .idle_check import Freshness
-from .response import Answer
+from .response import HttpResponse
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -37,7 +37,7 @@ class _Connection:
             raise
         self.freshness = Freshness(self._socket.fileno())
 
-    def exchange(self, data: Secret, answer: Answer, end: float) -> None:
+    def exchange(self, data: Secret, answer: HttpResponse, end: float) -> None:
         """Sends a request and receives the answer."""
         left = memoryview(data)
         while left:
@@ -71,7 +71,7 @@ class SyncTransport:
         # A facade is not closed by its users where it is shared by the whole process.
         weakref.finalize(self, _close_all, self._idle)
 
-    def exchange(self, data: Secret, seconds: float) -> Answer:
+    def exchange(self, data: Secret, seconds: float) -> HttpResponse:
         """Sends a request and returns the complete answer.
 
         Raises:
@@ -85,13 +85,13 @@ class SyncTransport:
             # request may be sent twice, because it has one effect however often it arrives.
             connection = self._take_idle()
             if connection is not None:
-                answer = Answer()
+                answer = HttpResponse()
                 try:
                     return self._use(connection, data, answer, end)
                 except ExchangeError as error:
                     if answer.is_begun or error.code != "ConnectionClosedError":
                         raise
-            return self._use(self._open(end), data, Answer(), end)
+            return self._use(self._open(end), data, HttpResponse(), end)
         finally:
             self._room.release()
 
@@ -116,7 +116,7 @@ class SyncTransport:
         except (OSError, UnicodeError) as error:
             raise not_connected(error) from error
 
-    def _use(self, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
+    def _use(self, connection: _Connection, data: Secret, answer: HttpResponse, end: float) -> HttpResponse:
         try:
             connection.exchange(data, answer, end)
         except BaseException as error:
