@@ -15,8 +15,8 @@ from open_alchemy.package_database.cli import copy
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
 from open_alchemy.package_database.model.schema import CREDENTIALS
+from tests.apis import execute
 from tests.canary import HASH, SALT, find
-from tests.faces import execute
 
 USERS = 15
 

@@ -17,7 +17,7 @@ from open_alchemy.package_database.engines.dynamodb.administration import Admini
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing import local_server
-from tests.faces import BLOCKING_FACES, config_of, open_face
+from tests.apis import SYNC_APIS, config_of, open_api
 from tests.faults.faults import CALLS, LASTING, PASSING, Backend, Fault, black_hole, faulty, fill, meets, open_at
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -65,13 +65,13 @@ def _row(
 ) -> str:
     told: dict[str, None] = {}
     columns = ""
-    for face in BLOCKING_FACES:
+    for face in SYNC_APIS:
         seconds = []
         for name, (perform, _) in CALLS.items():
             if meets(fault, name):
                 empty()
                 fill(direct)
-                with run() as url, open_face(face, config_of(url, deadline=DEADLINE)) as database:
+                with run() as url, open_api(face, config_of(url, deadline=DEADLINE)) as database:
                     result, took = _measure(perform, database)
                 told[result] = None
                 seconds.append(took)

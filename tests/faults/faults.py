@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.instances import open_database
+from tests.apis import config_of
 from tests.canned_server import Behaviour, CannedServer, Handler, fail, reset, serve, stay_silent
-from tests.faces import config_of
 
 Fault: TypeAlias = Callable[["Backend"], Behaviour]
 Answer: TypeAlias = tuple[int, bytes]

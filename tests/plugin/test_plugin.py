@@ -15,8 +15,8 @@ from open_alchemy.package_database.engines.dynamodb.administration import Admini
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing import local_server
+from tests.apis import config_of
 from tests.canned_server import fail, serve
-from tests.faces import config_of
 
 USES_BOTH_TABLES = """
     import pytest

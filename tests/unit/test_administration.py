@@ -13,8 +13,8 @@ from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.instances import open_database
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from open_alchemy.package_database.testing import local_server
+from tests.apis import config_of
 from tests.canned_server import fail, serve, succeed
-from tests.faces import config_of
 
 
 @pytest.fixture(scope="module")

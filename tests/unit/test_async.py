@@ -24,8 +24,8 @@ from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
 from open_alchemy.package_database.instances import open_async_database
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
+from tests.apis import config_of
 from tests.canned_server import Handler, serve, stay_silent, succeed
-from tests.faces import config_of
 from tests.simulation.invariants import check_specs
 
 ROOT = Path(__file__).parents[2]

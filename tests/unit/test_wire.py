@@ -24,8 +24,8 @@ from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.http.client import HttpClient
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from open_alchemy.package_database.instances import open_database
+from tests.apis import APIS, config_of, open_api
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
-from tests.faces import FACES, config_of, open_face
 
 ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
 
@@ -33,12 +33,12 @@ ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base
 Opener = Callable[..., TDatabase]
 
 
-@pytest.fixture(params=FACES)
+@pytest.fixture(params=APIS)
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
     """Opens databases over each wire."""
     with ExitStack() as stack:
         yield lambda url, *, deadline=5.0: stack.enter_context(
-            open_face(request.param, config_of(url, deadline=deadline))
+            open_api(request.param, config_of(url, deadline=deadline))
         )
 
 
@@ -152,11 +152,11 @@ def test_binary_values_do_not_show(make_wire: Callable[[str], HttpClient | Boto3
     assert "canary" not in repr((found, failure, failure.reasons))
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_no_credentials_are_a_refusal(no_credentials: None, face: str) -> None:
     with (
         serve(succeed()) as server,
-        open_face(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
+        open_api(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
     ):
         with pytest.raises(RefusedError, match="the standard AWS chain found no credentials"):
             database.get_spec(sub="u1", name="a")

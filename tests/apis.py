@@ -1,4 +1,4 @@
-"""The ways to one DynamoDB: over either wire, blocking or awaiting. All keep the same promises."""
+"""The APIs of a DynamoDB store, sync and async over either HTTP client, all with the interface of the sync one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
 from open_alchemy.package_database.instances import open_async_database, open_database
 
-FACES = ("lean", "boto3", "lean, async", "boto3, async")
-BLOCKING_FACES = ("lean", "boto3")
+APIS = ("lean", "boto3", "lean, async", "boto3, async")
+SYNC_APIS = ("lean", "boto3")
 
 
 def config_of(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
@@ -24,12 +24,14 @@ def config_of(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
     return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
-class Awaited:
-    """The awaiting face for a caller that blocks: each call runs to its end in the same loop."""
+class BlockingAdapter:
+    """Calls the asynchronous API synchronously, each call in the same event loop."""
 
-    def __init__(self, database: AsyncTDatabase) -> None:
+    def __init__(
+        self, database: AsyncTDatabase, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None
+    ) -> None:
         self._database: Any = database
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=loop_factory)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method = getattr(self._database, name)
@@ -55,8 +57,11 @@ class Awaited:
 
 
 @contextmanager
-def awaited(database: AsyncTDatabase) -> Iterator[TDatabase]:
-    adapter = Awaited(database)
+def blocking(
+    database: AsyncTDatabase, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Iterator[TDatabase]:
+    """Opens the synchronous interface of an asynchronous API, and closes both."""
+    adapter = BlockingAdapter(database, loop_factory=loop_factory)
     try:
         yield cast("TDatabase", adapter)
     finally:
@@ -64,8 +69,8 @@ def awaited(database: AsyncTDatabase) -> Iterator[TDatabase]:
 
 
 def execute(database: TDatabase, operation: StoreOperation) -> Any:
-    """Has the engine behind a database carry out an operation that no function asks for."""
-    if isinstance(database, Awaited):
+    """Executes an operation on the engine of a database."""
+    if isinstance(database, BlockingAdapter):
         return database.execute(operation, Deadline(5))
     engine = cast("Database", database).engine
     engine.prepare()
@@ -73,18 +78,18 @@ def execute(database: TDatabase, operation: StoreOperation) -> Any:
 
 
 @contextmanager
-def open_face(face: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
-    """Opens a database of its own, with its wire made, so that its loading is not measured."""
-    wire, _, is_async = face.partition(", ")
-    config = replace(config, wire=cast("Wire", wire))
+def open_api(api: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
+    """Opens a database; its HTTP client is created here, so that a test does not measure the creation."""
+    client, _, is_async = api.partition(", ")
+    config = replace(config, wire=cast("Wire", client))
     if is_async:
-        with awaited(open_async_database(config)) as database:
+        with blocking(open_async_database(config)) as database:
             cast("Any", database).prepare()
             yield database
     else:
-        blocking = open_database(config)
-        blocking.engine.prepare()
+        opened = open_database(config)
+        opened.engine.prepare()
         try:
-            yield blocking
+            yield opened
         finally:
-            cast("Any", blocking.engine).close()
+            cast("Any", opened.engine).close()
