@@ -13,8 +13,8 @@ from open_alchemy.package_database.core.operations import Put, Transact
 from open_alchemy.package_database.engines.config import SQLiteConfig
 from open_alchemy.package_database.instances import open_database
 from open_alchemy.package_database.model.schema import SPECS
+from tests.apis import APIS, config_of, execute, open_api
 from tests.canned_server import serve, succeed
-from tests.faces import FACES, config_of, execute, open_face
 
 SPEC: dict[str, Any] = {
     "sub": {"S": "u1"},
@@ -117,12 +117,12 @@ def _without(item: dict[str, Any], attribute: str, value: object) -> dict[str, A
 
 
 @pytest.mark.parametrize(("call", "attribute", "value"), CASES)
-@pytest.mark.parametrize("face", FACES)
-def test_a_damaged_item_of_dynamodb_is_refused_and_named(face: str, call: Call, attribute: str, value: object) -> None:
+@pytest.mark.parametrize("api", APIS)
+def test_a_damaged_item_of_dynamodb_is_refused_and_named(api: str, call: Call, attribute: str, value: object) -> None:
     item = _without(KEY if call in OF_CREDENTIALS else SPEC, attribute, value)
     with (
         serve(succeed({"Item": item, "Items": [item]})) as server,
-        open_face(face, config_of(server.url)) as database,
+        open_api(api, config_of(server.url)) as database,
         pytest.raises(RefusedError, match=f"damaged: {attribute} (must be|is missing)") as caught,
     ):
         call(database)
@@ -153,5 +153,5 @@ def test_a_damaged_item_of_sqlite_is_refused_and_named(tmp_path: Path, attribute
 
 def test_attributes_that_the_schema_does_not_contain_are_ignored() -> None:
     item = {**KEY, "other": {"L": [{"S": "x"}]}, "number": {"N": "1.5"}}
-    with serve(succeed({"Item": item})) as server, open_face("lean", config_of(server.url)) as database:
+    with serve(succeed({"Item": item})) as server, open_api("lean", config_of(server.url)) as database:
         assert database.get_credentials(sub="u1", id_="1") == {"id": "1", "public_key": "pk", "salt": b"salt"}
