@@ -216,7 +216,7 @@ def test_a_url_that_cannot_be_read_is_wrong_usage_and_not_shown(source: str, tar
     result = run(source, target)
 
     assert result.exit_code == 2
-    assert f"{named} is no database URL" in result.stderr
+    assert f"{named} is not a database URL" in result.stderr
     assert "canary" not in result.stderr
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database.core.runner import drive
-from open_alchemy.package_database.engines.config import Wire
+from open_alchemy.package_database.engines.dynamodb.config import Wire
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.retry import Failure
 from tests.apis import config_of

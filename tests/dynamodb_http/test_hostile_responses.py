@@ -18,8 +18,8 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Backoff, Scan, Stamp, Stamped
 from open_alchemy.package_database.core.runner import Sleep
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Client
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.engines.dynamodb.execution import Executor
 from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint

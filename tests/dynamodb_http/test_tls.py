@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from open_alchemy.package_database import ConfigurationError, UnavailableError
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.http import tls
 from tests.apis import APIS, open_api
 from tests.canned_server import serve, succeed

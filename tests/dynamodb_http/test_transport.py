@@ -19,8 +19,7 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.http import async_transport, idle_check, sync_transport
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
-from open_alchemy.package_database.instances import open_database
-from tests.apis import config_of, open_api
+from tests.apis import config_of, connect_to, open_api
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
 from tests.faults.faults import black_hole
 
@@ -275,7 +274,7 @@ def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyP
 
 def test_a_database_that_is_forgotten_closes_its_connections() -> None:
     with serve(succeed(ITEM)) as server:
-        store = open_database(config_of(server.url))
+        store = connect_to(config_of(server.url))
         version(store)
         transport = store.engine._wire._transport  # type: ignore[attr-defined]
         connection = transport._idle[0]._socket

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from open_alchemy.package_database import BaseError, TDatabase
 from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.dynamodb.administration import Administration
+from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing import local_server
@@ -92,7 +92,7 @@ def main() -> None:
     """Measures and writes the page."""
     with local_server.run() as url:
         direct = open_at(url, deadline=DEADLINE)
-        administration = Administration(DynamoDBEngine(config_of(url, deadline=DEADLINE)))
+        administration = DynamoDBAdministration(DynamoDBEngine(config_of(url, deadline=DEADLINE)))
 
         def empty() -> None:
             for table in TABLES:

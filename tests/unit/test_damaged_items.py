@@ -10,10 +10,9 @@ import pytest
 
 from open_alchemy.package_database import RefusedError, TDatabase
 from open_alchemy.package_database.core.operations import Put, Transact
-from open_alchemy.package_database.engines.config import SQLiteConfig
-from open_alchemy.package_database.instances import open_database
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.model.schema import SPECS
-from tests.apis import APIS, config_of, execute, open_api
+from tests.apis import APIS, config_of, connect_to, execute, open_api
 from tests.canned_server import serve, succeed
 
 SPEC: dict[str, Any] = {
@@ -144,7 +143,7 @@ def test_a_damaged_item_of_sqlite_is_refused_and_named(tmp_path: Path, attribute
         "updated_at_id": "latest#a",
         "id_updated_at": "a#latest",
     }
-    database = open_database(SQLiteConfig(tmp_path / "db"))
+    database = connect_to(SQLiteConfig(tmp_path / "db"))
     execute(database, Transact((Put(SPECS, _without(item, attribute, value)),)))
 
     with database, pytest.raises(RefusedError, match=f"'damaged', .*damaged: {attribute} "):

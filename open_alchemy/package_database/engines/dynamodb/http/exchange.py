@@ -18,7 +18,7 @@ from typing import Any, Final
 from zlib import crc32
 
 from ....core.secret import Secret
-from ...config import Credentials
+from ..config import Credentials
 from ..execution import Response
 from ..requests import Request
 from ..retry import Failure, error_code, refusal
