@@ -140,5 +140,5 @@ def test_a_proxy_is_used_by_way_of_boto3(monkeypatch: pytest.MonkeyPatch, caplog
 
     assert versions == ["1.0", "1.0"]
     assert len(proxy.requests) == 2
-    assert "HTTP client: boto3, because there is a proxy" in caplog.text
+    assert "HTTP client: boto3, because a proxy is configured" in caplog.text
     assert os.environ["HTTP_PROXY"] not in caplog.text

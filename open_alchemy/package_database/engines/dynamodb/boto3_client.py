@@ -14,6 +14,7 @@ from zlib import crc32
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .botocore_errors import failure_of
+from .botocore_session import make_session
 from .config import DynamoDBConfig
 from .execution import Response
 from .limits import CONNECTIONS, Timeouts
@@ -103,6 +104,7 @@ class Boto3Client:
         )
         try:
             session = boto3.session.Session(
+                botocore_session=make_session(),
                 region_name=config.region,
                 aws_access_key_id=given.access_key_id if given else None,
                 aws_secret_access_key=given.secret_access_key if given else None,
@@ -155,7 +157,7 @@ def find_region() -> str | None:
     from botocore.exceptions import BotoCoreError
 
     try:
-        return boto3.session.Session().region_name
+        return boto3.session.Session(botocore_session=make_session()).region_name
     except BotoCoreError as error:
         raise ConfigurationError(f"the AWS configuration cannot be read: {error}") from error
 

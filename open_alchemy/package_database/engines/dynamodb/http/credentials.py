@@ -55,13 +55,12 @@ class BotocoreCredentials:
 
     def fetch(self) -> Credentials | None:
         """Finds the credentials, or refreshes them shortly before they expire."""
-        from botocore.session import get_session
-
+        from ..botocore_session import make_session
         from ..log_redaction import silence_libraries, suppress_library_logs
 
         with suppress_library_logs():
             if self._found is None:
-                session = get_session()
+                session = make_session()
                 silence_libraries()
                 self._found = session.get_credentials()
             if self._found is None:
