@@ -71,7 +71,7 @@ class Server:
     slept: list[float] = field(default_factory=list)
     quota: Quota = field(default_factory=Quota)
 
-    def carry_out(
+    def execute(
         self, operation: StoreOperation, *, deadline: float = 5.0, renewable: bool = False, attempt: float = 0.0
     ) -> Any:
         tokens = iter(["token 1", "token 2"])
@@ -97,12 +97,12 @@ class Server:
 def test_an_item_is_read() -> None:
     server = Server([{"Item": {"sub": {"S": "u1"}, "salt": {"B": Secret(b"s")}}}])
 
-    assert server.carry_out(GET) == {"sub": "u1", "salt": b"s"}
-    assert server.carry_out(GET) is not None
+    assert server.execute(GET) == {"sub": "u1", "salt": b"s"}
+    assert server.execute(GET) is not None
 
 
 def test_no_item_is_none() -> None:
-    assert Server([{}]).carry_out(GET) is None
+    assert Server([{}]).execute(GET) is None
 
 
 def test_a_query_follows_every_page_also_an_empty_one() -> None:
@@ -113,7 +113,7 @@ def test_a_query_follows_every_page_also_an_empty_one() -> None:
     ]
     server = Server(pages)
 
-    assert server.carry_out(Query(CREDENTIALS, "u1")) == [{"id": "1"}, {"id": "6"}]
+    assert server.execute(Query(CREDENTIALS, "u1")) == [{"id": "1"}, {"id": "6"}]
     starts = [attempt.request.get("ExclusiveStartKey") for attempt in server.asked]
     assert starts == [None, {"id": {"S": "1"}}, {"id": {"S": "5"}}]
 
@@ -122,8 +122,8 @@ def test_a_scan_is_one_page_and_says_where_the_next_goes_on() -> None:
     item, last = {"sub": {"S": "u1"}, "id": {"S": "1"}}, {"id": {"S": "5"}, "sub": {"S": "u1"}}
     server = Server([{"Items": [item], "LastEvaluatedKey": last}, {"Items": []}])
 
-    assert server.carry_out(Scan(CREDENTIALS, 1)) == Page((KEY,), {"sub": "u1", "id": "5"})
-    assert server.carry_out(Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"})) == Page((), None)
+    assert server.execute(Scan(CREDENTIALS, 1)) == Page((KEY,), {"sub": "u1", "id": "5"})
+    assert server.execute(Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"})) == Page((), None)
     assert [attempt.action for attempt in server.asked] == ["Scan", "Scan"]
     assert server.asked[1].request["ExclusiveStartKey"] == {"sub": {"S": "u1"}, "id": {"S": "5"}}
 
@@ -131,9 +131,9 @@ def test_a_scan_is_one_page_and_says_where_the_next_goes_on() -> None:
 def test_the_deadline_of_many_pages_bounds_standing_still() -> None:
     pages = [page_of(number) for number in range(20)] + [{"Items": []}]
 
-    assert len(Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"), renewable=True)) == 20
+    assert len(Server(pages, seconds=1).execute(Query(CREDENTIALS, "u1"), renewable=True)) == 20
     with pytest.raises(UnavailableError, match=r"deadline exceeded before the request was sent \(5\.0 s\)"):
-        Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"))
+        Server(pages, seconds=1).execute(Query(CREDENTIALS, "u1"))
 
 
 def page_of(number: int) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_a_server_that_returns_a_page_key_again_is_refused(items: list[Any], cyc
     server = Server(pages, seconds=1)
 
     with pytest.raises(UnavailableError, match=r"the response to Query on package\.credentials is malformed") as caught:
-        server.carry_out(Query(CREDENTIALS, "u1"), renewable=True)
+        server.execute(Query(CREDENTIALS, "u1"), renewable=True)
 
     assert caught.value.code == "MalformedResponse"
     assert len(server.asked) == cycle + 1
@@ -158,23 +158,21 @@ def test_empty_pages_do_not_renew_the_deadline() -> None:
     pages = [{**page_of(number), "Items": []} for number in range(100)]
 
     with pytest.raises(UnavailableError, match="deadline exceeded"):
-        Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"), renewable=True)
+        Server(pages, seconds=1).execute(Query(CREDENTIALS, "u1"), renewable=True)
 
 
 def test_a_scan_that_does_not_advance_is_refused() -> None:
     start = {"sub": {"S": "u1"}, "id": {"S": "5"}}
 
     with pytest.raises(UnavailableError, match="malformed"):
-        Server([{"Items": [], "LastEvaluatedKey": start}]).carry_out(
-            Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"})
-        )
+        Server([{"Items": [], "LastEvaluatedKey": start}]).execute(Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"}))
 
 
 def test_an_error_has_the_code_the_request_id_the_attempts_and_the_seconds() -> None:
     server = Server([THROTTLED], seconds=0.5)
 
     with pytest.raises(UnavailableError) as caught:
-        server.carry_out(GET, deadline=60)
+        server.execute(GET, deadline=60)
 
     found: UnavailableError = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
     assert (found.code, found.request_id, found.attempts, found.seconds) == ("ThrottlingException", "R1", 4, 9.0)
@@ -191,20 +189,20 @@ def test_an_error_has_the_code_the_request_id_the_attempts_and_the_seconds() -> 
 )
 def test_a_failed_condition_that_the_transaction_does_not_have_is_refused(reasons: tuple[dict[str, Any], ...]) -> None:
     with pytest.raises(RefusedError):
-        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).carry_out(TRANSACT)
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).execute(TRANSACT)
 
 
 def test_a_put_answered_by_a_cancelled_transaction_is_not_stored() -> None:
     reasons = ({"Code": "ConditionalCheckFailed"},)
 
     with pytest.raises(RefusedError, match="TransactionCanceledException"):
-        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).carry_out(
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).execute(
             Transact((Put(CREDENTIALS, KEY),))
         )
 
 
 def test_a_transaction_that_is_done_has_no_failures() -> None:
-    assert Server([{}]).carry_out(TRANSACT) == {}
+    assert Server([{}]).execute(TRANSACT) == {}
 
 
 def test_failed_conditions_are_told_by_their_place_with_the_old_items() -> None:
@@ -221,14 +219,14 @@ def test_failed_conditions_are_told_by_their_place_with_the_old_items() -> None:
     server = Server([cancelled])
     checks = [Check(CREDENTIALS, {"sub": "u1", "id": str(number)}, Missing("sub")) for number in range(4)]
 
-    assert server.carry_out(Transact(tuple(checks))) == {0: {"sub": "u1"}, 3: None}
+    assert server.execute(Transact(tuple(checks))) == {0: {"sub": "u1"}, 3: None}
     assert len(server.asked) == 1
 
 
 def test_a_transaction_keeps_its_token_over_its_retries() -> None:
     server = Server([TIMEOUT, THROTTLED, CONFLICT, {}])
 
-    assert server.carry_out(TRANSACT) == {}
+    assert server.execute(TRANSACT) == {}
     assert {attempt.request["ClientRequestToken"] for attempt in server.asked} == {"token 1"}
     assert len(server.asked) == 4
 
@@ -248,7 +246,7 @@ def test_conflicts_are_retried_until_the_deadline() -> None:
     server = Server([CONFLICT], seconds=0.01)
 
     with pytest.raises(ConflictError, match="TransactWriteItems on package.credentials, package.specs") as caught:
-        server.carry_out(TRANSACT)
+        server.execute(TRANSACT)
 
     assert len(server.asked) > 10
     assert 4.5 < server.now <= 5
@@ -257,7 +255,7 @@ def test_conflicts_are_retried_until_the_deadline() -> None:
 
 
 def test_conflicts_do_not_use_up_the_attempts_for_faults() -> None:
-    assert Server([CONFLICT] * 10 + [TIMEOUT] * 3 + [{}]).carry_out(TRANSACT) == {}
+    assert Server([CONFLICT] * 10 + [TIMEOUT] * 3 + [{}]).execute(TRANSACT) == {}
 
 
 def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
@@ -266,7 +264,7 @@ def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
     with pytest.raises(
         UnavailableError, match="GetItem on package.credentials did not succeed in 4 attempts"
     ) as caught:
-        server.carry_out(GET)
+        server.execute(GET)
 
     assert server.slept == [0.025, 0.05, 0.1]
     assert isinstance(caught.value.__cause__, TimeoutError)
@@ -275,14 +273,14 @@ def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
 def test_load_is_given_more_time_than_a_fault() -> None:
     server = Server([THROTTLED, THROTTLED, {}])
 
-    assert server.carry_out(GET) is None
+    assert server.execute(GET) is None
     assert server.slept == [1.0, 2.0]
 
 
 def test_the_delays_are_jittered() -> None:
     server = Server([THROTTLED, TIMEOUT, {}], jitter=0.5)
 
-    server.carry_out(GET)
+    server.execute(GET)
 
     assert server.slept == [0.5, 0.025]
 
@@ -292,9 +290,9 @@ def test_the_server_may_ask_to_wait_longer_within_limits() -> None:
         return Failure("ThrottlingException", status=400, retry_after=retry_after)
 
     server = Server([after(1.5), after(0.1), {}])
-    server.carry_out(GET)
+    server.execute(GET)
     late = Server([after(100.0), {}])
-    late.carry_out(GET, deadline=60)
+    late.execute(GET, deadline=60)
 
     assert server.slept == [1.5, 2.0]
     assert late.slept == [6.0]
@@ -306,7 +304,7 @@ def test_the_server_may_ask_to_wait_longer_within_limits() -> None:
 def test_retries_cost_quota_that_success_gives_back(failure: Failure, cost: int) -> None:
     server = Server([failure, failure, {}])
 
-    server.carry_out(GET, deadline=60)
+    server.execute(GET, deadline=60)
 
     # Two retries were paid for, and the last one came back.
     assert server.quota_left == QUOTA - cost
@@ -316,7 +314,7 @@ def test_a_retry_that_the_deadline_forbids_costs_no_quota() -> None:
     server = Server([THROTTLED])
 
     with pytest.raises(UnavailableError):
-        server.carry_out(GET, deadline=0.5)
+        server.execute(GET, deadline=0.5)
 
     assert server.quota_left == QUOTA
 
@@ -325,7 +323,7 @@ def test_a_condition_that_does_not_hold_is_an_answer_and_gives_quota_back() -> N
     checked = Failure("TransactionCanceledException", reasons=({"Code": "ConditionalCheckFailed"},))
     server = Server([TIMEOUT, checked])
 
-    assert server.carry_out(TRANSACT) == {0: None}
+    assert server.execute(TRANSACT) == {0: None}
     assert server.quota_left == QUOTA
 
 
@@ -334,14 +332,14 @@ def test_no_quota_no_retry() -> None:
     server.quota.acquire(QUOTA - 13)
 
     with pytest.raises(UnavailableError, match="in 1 attempts"):
-        server.carry_out(GET)
+        server.execute(GET)
 
 
 def test_success_refills_the_quota_one_by_one() -> None:
     server = Server([{}])
     server.quota.acquire(QUOTA - 13)
 
-    server.carry_out(GET)
+    server.execute(GET)
 
     assert server.quota_left == 14
 
@@ -350,7 +348,7 @@ def test_nothing_is_started_that_cannot_end_in_time() -> None:
     server = Server([TIMEOUT], seconds=2)
 
     with pytest.raises(UnavailableError, match="in 2 attempts"):
-        server.carry_out(GET, deadline=5, attempt=2)
+        server.execute(GET, deadline=5, attempt=2)
 
     assert server.now <= 5.5
 
@@ -359,7 +357,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     server = Server([THROTTLED], seconds=0.1)
 
     with pytest.raises(UnavailableError, match="ThrottlingException, request id R1"):
-        server.carry_out(GET, deadline=0.5)
+        server.execute(GET, deadline=0.5)
 
     assert server.now < 0.5
 
@@ -383,7 +381,7 @@ def test_a_refusal_is_final_and_says_why(failure: Failure, message: str) -> None
     server = Server([failure])
 
     with pytest.raises(RefusedError, match=message) as caught:
-        server.carry_out(GET)
+        server.execute(GET)
 
     assert caught.value.code == failure.code
     assert len(server.asked) == 1
@@ -406,7 +404,7 @@ def test_a_refusal_is_final_and_says_why(failure: Failure, message: str) -> None
 def test_what_may_pass_is_tried_again(failure: Failure) -> None:
     server = Server([failure, {}])
 
-    assert server.carry_out(GET, deadline=60) is None
+    assert server.execute(GET, deadline=60) is None
     assert len(server.asked) == 2
 
 
@@ -425,14 +423,14 @@ def test_a_cancelled_transaction_fails_for_its_gravest_reason(codes: list[str], 
     reasons = tuple({"Code": code} for code in codes)
 
     with pytest.raises(error):
-        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).carry_out(TRANSACT)
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).execute(TRANSACT)
 
 
 def test_a_full_item_collection_is_explained() -> None:
     failure = Failure("TransactionCanceledException", reasons=({"Code": "ItemCollectionSizeLimitExceeded"},))
 
     with pytest.raises(RefusedError, match="10 GB"):
-        Server([failure]).carry_out(TRANSACT)
+        Server([failure]).execute(TRANSACT)
 
 
 def keys(number: int) -> tuple[dict[str, str], ...]:
@@ -460,7 +458,7 @@ class BatchServer(Server):
 def test_unprocessed_items_are_sent_again_until_done(unprocessed: int) -> None:
     server = BatchServer([leaving(unprocessed), leaving(0)])
 
-    server.carry_out(DeleteMany(CREDENTIALS, keys(25)))
+    server.execute(DeleteMany(CREDENTIALS, keys(25)))
 
     sizes = [len(attempt.request["RequestItems"]["package.credentials"]) for attempt in server.asked]
     assert sizes == [25, unprocessed]
@@ -471,7 +469,7 @@ def test_items_that_stay_unprocessed_are_counted_in_the_error() -> None:
     server = BatchServer([leaving(0), leaving(24), leaving(24)])
 
     with pytest.raises(UnavailableError, match="left 29 of 55 items unprocessed"):
-        server.carry_out(DeleteMany(CREDENTIALS, keys(55)), renewable=True)
+        server.execute(DeleteMany(CREDENTIALS, keys(55)), renewable=True)
 
     assert 4 < server.now <= 5
 
@@ -480,13 +478,13 @@ def test_a_batch_that_fails_says_how_many_are_left() -> None:
     server = BatchServer([leaving(0), TIMEOUT])
 
     with pytest.raises(UnavailableError, match="4 attempts.*; 30 of 55 items are left"):
-        server.carry_out(DeleteMany(CREDENTIALS, keys(55)))
+        server.execute(DeleteMany(CREDENTIALS, keys(55)))
 
 
 def test_progress_of_a_batch_starts_the_deadline_anew() -> None:
     server = BatchServer([leaving(count) for count in range(24, -1, -1)], seconds=1)
 
-    server.carry_out(DeleteMany(CREDENTIALS, keys(25)), renewable=True)
+    server.execute(DeleteMany(CREDENTIALS, keys(25)), renewable=True)
 
     assert server.now > 20
 
@@ -494,5 +492,5 @@ def test_progress_of_a_batch_starts_the_deadline_anew() -> None:
 def test_one_put_is_a_put() -> None:
     server = Server([{}])
 
-    assert server.carry_out(Transact((Put(CREDENTIALS, KEY),))) == {}
+    assert server.execute(Transact((Put(CREDENTIALS, KEY),))) == {}
     assert server.asked[0].action == "PutItem"

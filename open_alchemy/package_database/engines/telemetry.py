@@ -26,11 +26,12 @@ class Request:
     Args:
         system: OpenTelemetry's ``db.system.name``, such as ``sqlite``.
         operation: The operation, such as ``GetItem``.
-        collection: The table, or the tables, separated by commas.
-        name: The name of the span; None for ``operation`` and ``collection``.
-        attributes: Further attributes of the span.
+        collection: The table, or the tables, separated by ", ".
+        aws_service: The AWS service, whose conventions extend those of databases.
+        attributes: Further attributes of the span, such as ``db.query.text``.
 
     https://opentelemetry.io/docs/specs/semconv/database/database-spans/
+    https://opentelemetry.io/docs/specs/semconv/database/dynamodb/
     """
 
     __slots__ = ("_collection", "_operation", "_span")
@@ -41,24 +42,27 @@ class Request:
         operation: str,
         collection: str,
         *,
-        name: str | None = None,
+        aws_service: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> None:
         self._operation = operation
         self._collection = collection
         trace = sys.modules.get("opentelemetry.trace")
-        self._span: Any = None
-        if trace is not None:
-            self._span = trace.get_tracer(LOGGER).start_span(
-                name or f"{operation} {collection}",
-                kind=trace.SpanKind.CLIENT,
-                attributes={
-                    "db.system.name": system,
-                    "db.operation.name": operation,
-                    "db.collection.name": collection,
-                    **(attributes or {}),
-                },
-            )
+        self._span: Any = None if trace is None else self._start(trace, system, aws_service, attributes or {})
+
+    def _start(self, trace: Any, system: str, aws_service: str | None, attributes: Mapping[str, Any]) -> Any:
+        operation, collection = self._operation, self._collection
+        known: dict[str, Any] = {
+            "db.system.name": system,
+            "db.operation.name": operation,
+            "db.collection.name": collection,
+            **attributes,
+        }
+        if aws_service is not None:
+            known |= {"rpc.system": "aws-api", "rpc.service": aws_service, "rpc.method": operation}
+            known["aws.dynamodb.table_names"] = collection.split(", ")
+        name = f"{operation} {collection}" if aws_service is None else f"{aws_service}.{operation}"
+        return trace.get_tracer(LOGGER).start_span(name, kind=trace.SpanKind.CLIENT, attributes=known)
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +73,7 @@ class Request:
         span = self._span
         if span is None:
             return
-        if error is not None:
+        if isinstance(error, Exception):
             code = getattr(error, "code", "") or type(error).__name__
             span.set_attribute("error.type", code)
             if getattr(error, "code", ""):

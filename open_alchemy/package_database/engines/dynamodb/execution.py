@@ -29,7 +29,6 @@ RequestSteps: TypeAlias = Generator[Any, Any, Result]
 MALFORMED_RESPONSE: Final = "MalformedResponse"
 """The code of the ``UnavailableError``."""
 
-_SPAN: Final = {"rpc.system": "aws-api", "rpc.service": "DynamoDB"}
 _MALFORMED: Final = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 """What decoding raises if a response has another structure than DynamoDB's."""
 _PROBLEMS: Final = frozenset({Kind.TRANSIENT, Kind.THROTTLED, Kind.REFUSED})
@@ -204,7 +203,7 @@ class Executor:
                 f"{what}: deadline exceeded before the request was sent ({seconds:.1f} s)", seconds=seconds
             )
         retries = Retries(self.quota, self.random)
-        with telemetry.Request("aws.dynamodb", action, table, name=f"DynamoDB.{action}", attributes=_SPAN) as record:
+        with telemetry.Request("aws.dynamodb", action, table, aws_service="DynamoDB") as record:
             for attempt in count(1):
                 start = deadline.elapsed()
                 result = yield from self.attempts(action, request, deadline.attempt_seconds)
