@@ -53,8 +53,9 @@ class Projection:
                 contains no other value.
         """
         # This runs for every item of every read: a comparison of classes first, the explanation only if it fails.
+        get = item.get
         for name, exact in self._exact:
-            if type(item.get(name)) is not exact:
+            if type(get(name)) is not exact:
                 return self._explain(item, sub)
         for name, exact in self._optional:
             if name in item and type(item[name]) is not exact:
