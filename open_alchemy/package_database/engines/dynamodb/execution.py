@@ -7,6 +7,7 @@ does no I/O and reads no clock of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias, assert_never
@@ -105,10 +106,8 @@ class Executor:
     def _get(self, operation: Get, deadline: Deadline) -> RequestSteps[Item | None]:
         name = operation.table.name
         response = yield from self.request("GetItem", requests.get_item(operation), name, deadline)
-        try:
+        with decoding(f"GetItem on {name}", deadline):
             return decode_item(response["Item"]) if "Item" in response else None
-        except _MALFORMED as error:
-            raise _malformed(error, f"GetItem on {name}", deadline) from error
 
     def _query(self, operation: Query, deadline: Deadline) -> RequestSteps[list[Item]]:
         name = operation.table.name
@@ -117,11 +116,9 @@ class Executor:
         starts: set[object] = set()
         while True:
             response = yield from self.request("Query", request, name, deadline)
-            try:
+            with decoding(f"Query on {name}", deadline):
                 page = [*map(decode_item, _list(response["Items"]))]
                 last = next_page_key(response, starts)
-            except _MALFORMED as error:
-                raise _malformed(error, f"Query on {name}", deadline) from error
             items += page
             # A page may be empty and not be the last (AWS, Query, Paginating); only items are progress.
             if page:
@@ -134,12 +131,10 @@ class Executor:
         table = operation.table
         action, request = requests.scan(operation)
         response = yield from self.request(action, request, table.name, deadline)
-        try:
+        with decoding(f"{action} on {table.name}", deadline):
             items = tuple(decode_whole(table, item) for item in _list(response["Items"]))
             last = next_page_key(response, {_hashable(request.get("ExclusiveStartKey") or {})})
             after = None if last is None else table.key_of(decode_item(last))
-        except _MALFORMED as error:
-            raise _malformed(error, f"{action} on {table.name}", deadline) from error
         if items:
             deadline.progress()
         return Page(items, after)
@@ -156,10 +151,8 @@ class Executor:
         if any(place >= len(actions) or actions[place].condition is None for place in failed):
             raise _refusal(response, f"{action} on {tables}", 1, deadline)
         items = {place: response.reasons[place].get("Item") for place in failed}
-        try:
+        with decoding(f"{action} on {tables}", deadline):
             return {place: decode_item(item) if item else None for place, item in items.items()}
-        except _MALFORMED as error:
-            raise _malformed(error, f"{action} on {tables}", deadline) from error
 
     def _delete_many(self, operation: DeleteMany, deadline: Deadline) -> RequestSteps[None]:
         name, left = operation.table.name, len(operation.keys)
@@ -172,10 +165,8 @@ class Executor:
                     message = f"{error}; {left} of {len(operation.keys)} items are left"
                     raise UnavailableError(message, code=error.code, request_id=error.request_id) from error
                 unprocessed = answer.get("UnprocessedItems") or {}
-                try:
+                with decoding(f"BatchWriteItem on {name}", deadline):
                     done = len(request["RequestItems"][name]) - len(_list(unprocessed.get(name, [])))
-                except _MALFORMED as error:
-                    raise _malformed(error, f"BatchWriteItem on {name}", deadline) from error
                 left -= done
                 if done:
                     deadline.progress()
@@ -259,11 +250,16 @@ def _request_id(response: Response) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _malformed(error: Exception, what: str, deadline: Deadline) -> UnavailableError:
-    without_frames(error)
-    return UnavailableError(
-        f"the response to {what} is malformed", code=MALFORMED_RESPONSE, attempts=1, seconds=deadline.elapsed()
-    )
+@contextmanager
+def decoding(what: str, deadline: Deadline) -> Generator[None]:
+    """Raises ``UnavailableError`` if a response to ``what`` has another structure than DynamoDB's."""
+    try:
+        yield
+    except _MALFORMED as error:
+        without_frames(error)
+        raise UnavailableError(
+            f"the response to {what} is malformed", code=MALFORMED_RESPONSE, attempts=1, seconds=deadline.elapsed()
+        ) from error
 
 
 def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> StoreError:
