@@ -63,7 +63,7 @@ class HttpHarness:
 
     def __init__(self, respond: Callable[[], Raw]) -> None:
         self._respond = respond
-        self._http = HttpAttempts(ENDPOINT, StaticCredentials(DUMMY_CREDENTIALS), agent="a", longest=2.0)
+        self._http = HttpAttempts(ENDPOINT, StaticCredentials(DUMMY_CREDENTIALS), agent="a")
         self.attempts = self._http.attempt
 
     def perform(self, step: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError
+from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, UnavailableError, ValidationError
 from open_alchemy.package_database.database import AsyncDatabase, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
@@ -148,14 +148,36 @@ def test_connections_are_closed(end: Callable[[AsyncDatabase], Any]) -> None:
     assert closed == [True]
 
 
-def test_a_database_that_was_closed_opens_new_connections() -> None:
-    async def use(database: AsyncDatabase) -> str:
-        await close_by_hand(database)
-        return await version(database)
+def test_a_closed_database_refuses_every_call_in_every_loop() -> None:
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+        asyncio.run(close_by_hand(database))
+        for _ in range(2):
+            with pytest.raises(RefusedError, match="the database was closed") as caught:
+                asyncio.run(version(database))
+            assert caught.value.code == "Closed"
+
+
+def test_the_end_of_a_loop_does_not_close_the_database() -> None:
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+        asyncio.run(version(database))
+
+        assert asyncio.run(version(database)) == "1.0"
+
+
+def test_closing_in_one_loop_closes_the_connections_of_another() -> None:
+    async def close_elsewhere(database: AsyncDatabase) -> bool:
+        await version(database)
+        engine: Any = database.engine
+        (pool,) = engine._client._transport._pools.values()
+        (connection,) = pool.open
+        await asyncio.to_thread(asyncio.run, database.aclose())
+        await asyncio.wait_for(connection.lost, 30)
+        return bool(connection.is_open)
 
     with serve(succeed(ITEM)) as server:
-        assert asyncio.run(use(open_at(server.url))) == "1.0"
-        assert server.connections == 2
+        assert not asyncio.run(close_elsewhere(open_at(server.url)))
 
 
 def test_closing_what_was_never_used_does_nothing() -> None:
@@ -181,18 +203,20 @@ def test_nothing_is_left_open_when_a_process_ends() -> None:
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "['1.0', '1.0']\n", "")
 
 
-def test_a_call_that_is_cancelled_leaves_no_connection_behind() -> None:
+def test_a_cancelled_call_closes_its_connection() -> None:
     async def use(database: AsyncDatabase) -> str:
-        for _ in range(60):
+        for number in range(1, 61):
             call = asyncio.create_task(version(database))
-            await asyncio.sleep(0.01)
+            while len(server.requests) < number:  # noqa: ASYNC110 (another thread appends to it)
+                await asyncio.sleep(0.001)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
         engine: Any = database.engine
-        (pool,) = engine._wire._transport._pools.values()
-        assert (pool.idle, pool.open) == ([], set())
-        return await asyncio.wait_for(version(database), 5)
+        (pool,) = engine._client._transport._pools.values()
+        await asyncio.gather(*(connection.lost for connection in pool.open))
+        assert (list(pool.idle), pool.open) == ([], set())
+        return await version(database)
 
     with serve(*[stay_silent] * 60, succeed(ITEM)) as server:
         assert asyncio.run(use(open_at(server.url))) == "1.0"
@@ -230,7 +254,7 @@ def test_closing_while_calls_are_under_way_leaves_no_connection_behind() -> None
         calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 30)]
         await asyncio.sleep(0.02)
         engine: Any = database.engine
-        (pool,) = engine._wire._transport._pools.values()
+        (pool,) = engine._client._transport._pools.values()
         await database.aclose()
         await asyncio.wait(calls)
         return len([connection for connection in pool.open if connection.is_open])

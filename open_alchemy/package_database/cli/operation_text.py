@@ -1,4 +1,4 @@
-"""Operations in words, for people: the tour and the documentation show them. No secret is shown."""
+"""Describes operations as text for the tour and the documentation, without secrets."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from ..core.operations import (
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What an operation asks of the store.
+    """An operation as text.
 
     Attributes:
         operation: The name of the operation.
         target: The table or the index.
-        asked: The keys, prefixes, actions and conditions, a line each.
+        asked: The keys, prefixes, actions and conditions, one per line.
     """
 
     operation: str
@@ -43,7 +43,7 @@ class Explanation:
 
 
 def explain(operation: StoreOperation) -> Explanation:
-    """Returns an operation in words."""
+    """Returns an operation as text."""
     match operation:
         case Get(table, key):
             return Explanation("Get", table.name, (_key(key),))
@@ -68,7 +68,7 @@ def explain(operation: StoreOperation) -> Explanation:
 
 
 def count_items(operation: StoreOperation, result: Any) -> int:
-    """Returns how many items an operation read or wrote."""
+    """Returns the number of items that an operation read or wrote."""
     match operation:
         case Get():
             return int(result is not None)

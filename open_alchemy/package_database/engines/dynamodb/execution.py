@@ -20,7 +20,8 @@ from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableEr
 from .. import telemetry
 from . import requests
 from .attribute_codec import decode_item, decode_whole
-from .retry import Failure, Kind, Quota, Retries, conflict_delay
+from .limits import CONNECTIONS
+from .retry import POOL_TIMEOUT, Failure, Kind, Quota, Retries, conflict_delay
 from .traceback_redaction import without_frames
 
 Response: TypeAlias = Mapping[str, Any]
@@ -38,15 +39,13 @@ _PROBLEMS: Final = frozenset({Kind.TRANSIENT, Kind.THROTTLED, Kind.REFUSED})
 class Attempts(Interface):
     """Returns the steps of one attempt at a request; the HTTP client performs them."""
 
-    def __call__(
-        self, action: str, request: requests.Request, seconds: Callable[[], float]
-    ) -> RequestSteps[Response | Failure]:
+    def __call__(self, action: str, request: requests.Request, deadline: Deadline) -> RequestSteps[Response | Failure]:
         """Returns steps that return the response, its binary values as ``Secret``, or a failure.
 
         Args:
             action: DynamoDB's action.
             request: Its parameters.
-            seconds: Returns the seconds after which the attempt must be cancelled, if the HTTP client can.
+            deadline: The deadline of the call.
         """
 
 
@@ -197,7 +196,7 @@ class Executor:
         with telemetry.Request("aws.dynamodb", action, table, aws_service="DynamoDB") as record:
             for attempt in count(1):
                 start = deadline.elapsed()
-                result = yield from self.attempts(action, request, deadline.attempt_seconds)
+                result = yield from self.attempts(action, request, deadline)
                 seconds = deadline.elapsed() - start
                 if not isinstance(result, Failure):
                     retries.succeeded()
@@ -210,6 +209,9 @@ class Executor:
                 if kind is Kind.CHECKED:
                     retries.succeeded()
                     return result
+                if kind is Kind.NOT_SENT:
+                    retries.withdraw(0.0)
+                    raise _not_sent(what, attempt - 1, deadline) from result.cause
                 delay = retries.delay(result)
                 if delay is None or not deadline.allows(delay):
                     retries.withdraw(delay)
@@ -262,6 +264,17 @@ def decoding(what: str, deadline: Deadline) -> Generator[None]:
         ) from error
 
 
+def _not_sent(what: str, attempts: int, deadline: Deadline) -> UnavailableError:
+    seconds = deadline.elapsed()
+    return UnavailableError(
+        f"{what} was not sent: it waited in the queue for one of the {CONNECTIONS} connections until the deadline "
+        f"({seconds:.1f} s)",
+        code=POOL_TIMEOUT,
+        attempts=attempts,
+        seconds=seconds,
+    )
+
+
 def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> StoreError:
     seconds = deadline.elapsed()
     effort = f"in {attempts} attempts and {seconds:.1f} s: {_describe(failure)}"
@@ -272,13 +285,17 @@ def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> St
         case Kind.REFUSED:
             return _refusal(failure, what, attempts, deadline)
         case _:
-            error, message = UnavailableError, f"{what} did not succeed {effort}"
+            detail = f": {failure.detail}" if failure.detail else ""
+            error, message = UnavailableError, f"{what} did not succeed {effort}{detail}"
     return error(message, code=failure.code, request_id=failure.request_id, attempts=attempts, seconds=seconds)
 
 
 def _refusal(failure: Failure, what: str, attempts: int, deadline: Deadline) -> RefusedError:
     hints = [hint for code in (failure.code, *_reasons(failure)) if (hint := _HINTS.get(code))]
-    hint = f": {hints[0]}" if hints else ""
+    if failure.code.isdecimal():
+        hints.append("the server answered with an HTTP error that is not DynamoDB's")
+    detail = failure.detail or next(iter(hints), "")
+    hint = f": {detail}" if detail else ""
     return RefusedError(
         f"{what} was refused with {_describe(failure)}{hint}",
         code=failure.code,

@@ -29,6 +29,10 @@ _RETRY_COST: Final = 14
 _THROTTLED_RETRY_COST: Final = 5
 _SUCCESS_INCREMENT: Final = 1
 
+POOL_TIMEOUT: Final = "PoolTimeoutError"
+"""The code of a request that waited for a connection until the deadline. The wait is no attempt and costs no quota."""
+CERTIFICATE_ERROR: Final = "SSLCertVerificationError"
+"""The code of a TLS handshake that failed because the server's certificate is not valid for the host."""
 _TRANSIENT_CODES: Final = frozenset({"RequestTimeout", "RequestTimeoutException", "InternalServerError"})
 _TRANSIENT_STATUSES: Final = frozenset({500, 502, 503, 504})
 _THROTTLING_CODES: Final = frozenset(
@@ -62,6 +66,7 @@ _LONGEST_MILLISECONDS: Final = 9
 class Kind(Enum):
     """The kinds of failures, by what they mean for the next attempt."""
 
+    NOT_SENT = "no connection was free until the deadline"
     TRANSIENT = "no usable response"
     THROTTLED = "throttled"
     CONFLICT = "conflict with another transaction"
@@ -81,6 +86,7 @@ class Failure:
         retry_after: The delay in seconds that the response asks for.
         answered: Whether DynamoDB or the client refused; False if there was no usable response.
         is_skewed: Whether it was refused because this machine's clock is wrong, which the next attempt corrects.
+        detail: An explanation that the code does not give, for the message.
         cause: The driver's exception.
     """
 
@@ -91,6 +97,7 @@ class Failure:
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
+    detail: str = ""
     cause: BaseException | None = field(default=None, repr=False)
 
     @property
@@ -156,6 +163,8 @@ def _cancellation_reasons(reasons: object) -> tuple[dict[str, Any], ...]:
 
 
 def _classify(code: str, status: int | None, *, answered: bool = True) -> Kind:
+    if code == POOL_TIMEOUT:
+        return Kind.NOT_SENT
     if code in _THROTTLING_CODES or status == _TOO_MANY_REQUESTS:
         return Kind.THROTTLED
     if code in _CONFLICT_CODES:

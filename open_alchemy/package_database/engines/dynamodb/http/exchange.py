@@ -14,9 +14,11 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from zlib import crc32
 
+from ....core.deadline import Deadline
 from ....core.secret import Secret
 from ..config import Credentials
 from ..execution import Response
@@ -55,18 +57,21 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
 class FetchCredentials:
     """Fetch credentials from their source. Result: ``Credentials``, or a ``Failure``."""
 
+    deadline: Deadline
+
 
 @dataclass(slots=True)
 class Exchange:
-    """Send bytes and receive the response. Result: the ``HttpResponse``, or a ``Failure``.
+    """Send a request and receive the response. Result: the ``HttpResponse``, or a ``Failure``.
 
     Attributes:
-        data: A whole HTTP request.
-        seconds: The seconds after which to give up.
+        render: Returns the whole HTTP request. Called when a connection is free, so that requests that wait for one
+            are signed when they are sent. Raises ``ExchangeError``.
+        deadline: The deadline of the call.
     """
 
-    data: Secret
-    seconds: float
+    render: Callable[[], Secret]
+    deadline: Deadline
 
 
 @dataclass(slots=True)
@@ -75,6 +80,7 @@ class Parse:
 
     response: HttpResponse
     skew: float
+    deadline: Deadline
 
 
 @dataclass(slots=True)
@@ -96,49 +102,42 @@ class HttpAttempts:
         endpoint: The endpoint.
         source: The source of the credentials.
         agent: The value of the header ``User-Agent``.
-        longest: The most seconds that an attempt may take.
         clock: Returns the seconds since the epoch.
     """
 
     def __init__(
-        self, endpoint: Endpoint, source: Source, *, agent: str, longest: float, clock: Callable[[], float] = time.time
+        self, endpoint: Endpoint, source: Source, *, agent: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._endpoint = endpoint
         self._source = source
         self._agent = agent
-        self._longest = longest
         self._clock = clock
         self._second: _Second | None = None
         self._skew = 0.0
 
     def attempt(
-        self, action: str, request: Request, seconds: Callable[[], float]
+        self, action: str, request: Request, deadline: Deadline
     ) -> Generator[FetchCredentials | Exchange | Parse, Any, Response | Failure]:
         """Returns the steps of an attempt; they return the response, its binary values as ``Secret``, or a failure."""
         credentials = self._source.cached()
         if credentials is None:
-            fetched: Credentials | Failure = yield FetchCredentials()
+            fetched: Credentials | Failure = yield FetchCredentials(deadline)
             if isinstance(fetched, Failure):
                 return fetched
             credentials = fetched
         # Other attempts may correct the skew before this response arrives.
         skew = self._skew
-        try:
-            data = self.render(action, request, credentials, skew)
-        except RecursionError as error:
-            # The caller is near the limit. The frames contain the signature and the session token.
-            without_frames(error)
-            return Failure("RecursionError", cause=error)
-        response: HttpResponse | Failure = yield Exchange(data, min(seconds(), self._longest))
+        render = partial(self.render, action, request, credentials, skew)
+        response: HttpResponse | Failure = yield Exchange(render, deadline)
         if isinstance(response, Failure):
             return response
         if response.size > _LARGE:
-            parsed: Response | Failure = yield Parse(response, skew)
+            parsed: Response | Failure = yield Parse(response, skew, deadline)
             return parsed
         return self.read(response, skew)
 
     def render(self, action: str, request: Request, credentials: Credentials, skew: float = 0.0) -> Secret:
-        """Returns the bytes of a signed HTTP request.
+        """Returns the bytes of a signed HTTP request; raises ``ExchangeError`` near the recursion limit.
 
         Args:
             action: DynamoDB's action.
@@ -146,7 +145,15 @@ class HttpAttempts:
             credentials: The credentials that sign it.
             skew: The seconds that this machine's clock is behind.
         """
-        second = self._of_second(int(self._clock() + skew), credentials)
+        try:
+            return self._sign(action, request, credentials, int(self._clock() + skew))
+        except RecursionError as error:
+            # The frames contain the signature and the session token.
+            without_frames(error)
+            raise ExchangeError("RecursionError", "the recursion limit is exceeded") from error
+
+    def _sign(self, action: str, request: Request, credentials: Credentials, seconds: int) -> Secret:
+        second = self._of_second(seconds, credentials)
         body = Secret(_encode(request).encode())
         host, token = self._endpoint.authority, credentials.session_token
         timestamp, target = second.moment.timestamp, f"{_VERSION}.{action}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from ....core.secret import Secret
 from .errors import ExchangeError
@@ -69,6 +69,9 @@ class HttpResponse:
         self._received += len(data)
         try:
             self._parser.feed_data(data)
+        except HttpParserCallbackError as error:
+            # The callbacks below raise nothing of their own: a signal handler did.
+            raise (error.__context__ or error) from None
         except (HttpParserError, HttpParserUpgrade) as error:
             raise ExchangeError("ResponseParserError", f"not an HTTP response: {error}") from None
         if self._received > (MAX_RESPONSE_BYTES if self._has_head else MAX_HEAD_BYTES):
