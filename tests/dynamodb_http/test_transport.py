@@ -22,7 +22,7 @@ from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeE
 from open_alchemy.package_database.instances import open_database
 from tests.apis import config_of, open_api
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
-from tests.faults.faults import black_hole
+from tests.faults.sockets import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
 REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
