@@ -11,9 +11,10 @@ from typing import Any, cast
 from open_alchemy.package_database import AsyncTDatabase, TDatabase
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
-from open_alchemy.package_database.instances import open_async_database, open_database
+from open_alchemy.package_database.database import AsyncDatabase, Database, open_async_database, open_database
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
+from open_alchemy.package_database.engines.port import Config
+from open_alchemy.package_database.model.schema import TABLES
 
 APIS = ("lean", "boto3", "lean, async", "boto3, async")
 SYNC_APIS = ("lean", "boto3")
@@ -22,6 +23,16 @@ SYNC_APIS = ("lean", "boto3")
 def config_of(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
     """Returns the configuration of a local server."""
     return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+
+
+def connect_to(config: Config) -> Database:
+    """Opens the sync API on a store."""
+    return open_database(config.open_engine(TABLES))
+
+
+def aconnect_to(config: Config) -> AsyncDatabase:
+    """Opens the async API on a store."""
+    return open_async_database(config.open_async_engine(TABLES))
 
 
 class BlockingAdapter:
@@ -83,11 +94,11 @@ def open_api(api: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
     client, _, is_async = api.partition(", ")
     config = replace(config, wire=cast("Wire", client))
     if is_async:
-        with blocking(open_async_database(config)) as database:
+        with blocking(aconnect_to(config)) as database:
             cast("Any", database).prepare()
             yield database
     else:
-        opened = open_database(config)
+        opened = connect_to(config)
         opened.engine.prepare()
         try:
             yield opened

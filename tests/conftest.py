@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from open_alchemy.package_database import instances
+from open_alchemy.package_database import instances, pytest_plugin
+from open_alchemy.package_database.engines import registry
 
 pytest_plugins = ["pytester"]
 
@@ -36,15 +38,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process in which nobody has called ``get()`` or ``get_async()`` yet."""
-    monkeypatch.setattr(instances, "_database", None)
-    monkeypatch.setattr(instances, "_async_database", None)
+    """A process in which neither ``get()`` nor ``get_async()`` was called."""
+    monkeypatch.setattr(instances, "_process", instances._Process(pytest_plugin._configuration))
 
 
 @pytest.fixture
 def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same outside of a test run: nothing pins the stage, which is that of the environment, TEST."""
-    monkeypatch.setattr(instances, "_pinned_stage", None)
+    """The same outside of a test run: the environment is read on first use. ``STAGE`` is ``TEST``."""
+    instances.set_default(lambda: registry.from_environment(os.environ))
     monkeypatch.setenv("STAGE", "TEST")
 
 

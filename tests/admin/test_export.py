@@ -190,7 +190,7 @@ def test_an_export_does_not_go_on_from_another(tmp_path: Path, difference: dict[
     with pytest.raises(Interruption):
         export(filled(), tmp_path / "all.jsonl", fail_at=2)
 
-    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is the beginning of another export, or none"):
+    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is not the beginning of this export"):
         export(filled(), tmp_path / "all.jsonl", **difference)  # type: ignore[arg-type]
 
 
@@ -201,7 +201,7 @@ def test_a_file_that_is_no_part_is_left(tmp_path: Path, content: bytes, identity
     part.write_bytes(content)
 
     with (
-        pytest.raises(ValidationError, match="is the beginning of another export, or none"),
+        pytest.raises(ValidationError, match="is not the beginning of this export"),
         open_part(tmp_path / "all.jsonl", None, identity, replace=False),
     ):
         pass
@@ -223,7 +223,7 @@ def test_a_file_that_is_there_is_replaced_only_where_that_is_asked_for(tmp_path:
     path = tmp_path / "all.jsonl"
     path.write_text("precious")
 
-    with pytest.raises(ValidationError, match="is there already: --force replaces it"):
+    with pytest.raises(ValidationError, match="already exists: --force replaces it"):
         export(filled(), path)
     assert path.read_text() == "precious"
     export(filled(), path, replace=True)
@@ -325,7 +325,7 @@ FOREIGN = {
     "json": (b'{"a": 1}\n', "header: it is no export of the package database"),
     "list": (b"[]\n", "header: it is no export of the package database"),
     "binary": (b"\x00\xff" * 1000, "header: it is no export of the package database"),
-    "not gzip": (b"\x1f\x8bhello", "header: it is cut short or damaged"),
+    "not gzip": (b"\x1f\x8bhello", "header: it is truncated or damaged"),
     "one endless line": (b"x" * 5_000_000, "header: it is no export of the package database"),
     "deep": (b"[" * 100_000 + b"\n", "header: it is no export of the package database"),
 }
@@ -355,9 +355,9 @@ def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
         ({"schema_version": True}, "it has the schema version True, and this package reads 5"),
         ({"sub": 7}, "its header is damaged"),
         ({"items": "many"}, "its header is damaged"),
-        ({"items": 2}, "holds 1 items and its header says 2: it is cut short or damaged"),
-        ({"items": 0}, "holds 1 items and its header says 0"),
-        ({"sha256": "0" * 64}, "does not have the checksum of its header: it was changed or damaged"),
+        ({"items": 2}, "has 1 items and its header says 2: it is truncated or damaged"),
+        ({"items": 0}, "has 1 items and its header says 0"),
+        ({"sha256": "0" * 64}, "does not match the checksum of its header: it was changed or damaged"),
         ({"sub": "u2"}, "line 2: its sub is not the one that the header names"),
     ],
 )
@@ -415,7 +415,7 @@ def test_a_missing_line_is_refused(tmp_path: Path) -> None:
     whole = lines(tmp_path / "all.jsonl")
     write(tmp_path / "all.jsonl", whole[:4] + whole[5:])
 
-    with pytest.raises(ValidationError, match="holds 11 items and its header says 12: it is cut short or damaged"):
+    with pytest.raises(ValidationError, match="has 11 items and its header says 12: it is truncated or damaged"):
         items_of(tmp_path / "all.jsonl")
 
 

@@ -18,7 +18,7 @@ from open_alchemy.package_database import instances
 from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_what_is_published_at_a_url_is_found_there(url: str) -> None:
 
     assert [spec["version"] for spec in json.loads(succeed("specs", "u1", "--json", "--url", url))] == ["2.0"]
     assert len(json.loads(succeed("versions", "u1", "library", "--json", "--url", url))) == 1
-    assert succeed("credentials", "u1", "--url", url) == "none\n"
+    assert succeed("credentials", "u1", "--url", url) == ""
     with package_database.connect(url) as database:
         assert database.get_latest_spec_version(sub="u1", name="library") == "2.0"
 
@@ -75,20 +75,19 @@ def test_the_url_of_the_environment_serves_where_none_is_given(
 
 
 def test_a_url_counts_for_one_command_alone(url: str) -> None:
-    before = instances.configure()
-    facade = instances._database
+    succeed("tables", "create", "--url", url)
+    before = instances.current()
 
     succeed("specs", "u1", "--url", url)
 
-    assert instances.configure() == before
-    assert instances._database is facade
+    assert instances.current() is before
 
 
 def test_a_url_that_cannot_be_read_is_wrong_usage_and_tells_no_password() -> None:
     result = run("specs", "u1", "--url", "postgresql://user:canary@host/a")
 
     assert result.exit_code == 2
-    assert result.output.startswith("Error: the URL is no database URL: its scheme 'postgresql' is unknown; known are")
+    assert result.output.startswith("Error: the URL is not a database URL: unknown scheme 'postgresql'; known URLs are")
     assert "canary" not in result.output
 
 
@@ -102,10 +101,30 @@ def test_a_foreign_file_is_wrong_usage(path: Path, url: str) -> None:
 
 
 def test_a_file_in_no_folder_is_a_failure(tmp_path: Path) -> None:
-    result = run("specs", "u1", "--url", f"sqlite:///{tmp_path}/missing/a.db")
+    document = str(tour.EXAMPLES / "employees.yaml")
+
+    result = run("publish", document, "--sub", "u1", "--url", f"sqlite:///{tmp_path}/missing/a.db")
 
     assert result.exit_code == 1
     assert "SQLITE_CANTOPEN" in result.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("specs", "u1"),
+        ("versions", "u1", "a"),
+        ("credentials", "u1"),
+        ("count", "u1"),
+        ("delete", "u1", "--all", "--yes"),
+        ("export", "--all", "-"),
+    ],
+)
+def test_a_command_that_reads_creates_no_file(path: Path, url: str, command: tuple[str, ...]) -> None:
+    result = run(*command, "--url", url)
+
+    assert (result.exit_code, result.output) == (1, f"Error: the file {path} does not exist\n")
+    assert not path.exists()
 
 
 def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url: str) -> None:
@@ -128,29 +147,28 @@ def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url:
     assert not was_made
     assert f"created package.specs at {path}" in created
     assert f"created package.credentials at {path}" in created
-    assert again.count(f" is already at {path}") == 2
+    assert again.count(f" already exists at {path}") == 2
     assert [(row["table"], row["keys"], row["indexes"], row["items"]) for row in described] == [
         ("package.specs", "sub, updated_at_id", "idUpdatedAt (sub, id_updated_at)", 2),
         ("package.credentials", "sub, id", "publicKey (public_key)", 0),
     ]
     assert all(row["bytes"] >= 4096 for row in described)
-    assert f"at {path}, with everything in them?" in deleted
+    assert f"at {path} with all their data?" in deleted
     assert gone.exit_code == 1
     assert "no such table: package.specs" in gone.output
-    assert not_there.count("was not there") == 2
-    assert empty == "none\n"
+    assert not_there.count("does not exist") == 2
+    assert empty == ""
 
 
-def test_the_tour_runs_on_a_file_and_shows_its_statements(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
+def test_the_tour_runs_on_a_file(url: str) -> None:
     with package_database.connect(url) as database:
         database.create_update_spec(sub="alice", name="library", version="of alice", model_count=1)
 
     printed = succeed("tour", "--url", url)
 
-    assert "Every answer was right: 15 functions at work." in printed
-    for part in ("BEGIN IMMEDIATE", 'INSERT OR REPLACE INTO "package.specs"', "SELECT", "DELETE FROM", "COMMIT"):
-        assert part in printed
+    assert "Every answer was right: 15 functions were called." in printed
+    assert "  2 requests, " in printed
+    assert "Transact" not in printed
     assert "hash of the secret key" not in printed
     with package_database.connect(url) as database:
         assert database.get_latest_spec_version(sub="alice", name="library") == "of alice"
@@ -205,7 +223,8 @@ def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch:
 
     result = run("tour", "--url", url)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted\n"
     rows = json.loads(succeed("tables", "describe", "--json", "--url", url))
     assert [row["items"] for row in rows] == [0, 0]
 

@@ -14,8 +14,8 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.database import AsyncDatabase, Database
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.database import open_async_database, open_database
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
@@ -55,10 +55,10 @@ _STORES: dict[str, Open] = {
     **{f"dynamodb, {api}": _dynamodb(api) for api in APIS},
     "sqlite, file": lambda request: package_database.connect(_sqlite_file(request)),
     "sqlite, file, async": lambda request: blocking(package_database.aconnect(_sqlite_file(request))),
-    "sqlite, memory": lambda _: Database(_sqlite_memory(), deadline=5),
-    "sqlite, memory, async": lambda _: blocking(AsyncDatabase(ThreadedEngine(_sqlite_memory), deadline=5)),
-    "memory": lambda _: nullcontext(Database(MemoryEngine(), deadline=5)),
-    "memory, async": lambda _: blocking(AsyncDatabase(AsyncMemoryEngine(), deadline=5)),
+    "sqlite, memory": lambda _: open_database(_sqlite_memory()),
+    "sqlite, memory, async": lambda _: blocking(open_async_database(ThreadedEngine(_sqlite_memory))),
+    "memory": lambda _: nullcontext(open_database(MemoryEngine())),
+    "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
 
 

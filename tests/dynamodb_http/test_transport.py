@@ -15,19 +15,30 @@ from urllib.parse import urlsplit
 import pytest
 
 from open_alchemy.package_database import TDatabase, UnavailableError
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb.blocking_calls import BlockingCalls
 from open_alchemy.package_database.engines.dynamodb.http import async_transport, idle_check, sync_transport
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
-from open_alchemy.package_database.instances import open_database
-from tests.apis import config_of, open_api
+from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
+from tests.apis import config_of, connect_to, open_api
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
 from tests.faults.sockets import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
+TIMEOUTS = Timeouts(connect=5.0, handshake=5.0, read=5.0)
 REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 
 Opener = Callable[..., TDatabase]
+
+
+def open_transport(endpoint: Endpoint) -> async_transport.AsyncTransport:
+    return async_transport.AsyncTransport(endpoint, None, TIMEOUTS, BlockingCalls(1))
+
+
+def render() -> Secret:
+    return REQUEST
 
 
 @pytest.fixture(params=["lean", "lean, async"])
@@ -123,13 +134,13 @@ def test_bytes_that_come_while_the_loop_is_running_are_not_taken_for_an_answer(
     async def use(transport: async_transport.AsyncTransport) -> list[bytes]:
         bodies = []
         for _ in range(2):
-            bodies.append((await transport.exchange(REQUEST, 5.0)).body)
+            bodies.append((await transport.exchange(render, Deadline(5.0))).body)
             await asyncio.sleep(0.1)
         return bodies
 
     with serve(talk, succeed(ITEM)) as server:
         endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
-        bodies = asyncio.run(use(async_transport.AsyncTransport(endpoint, None, 1.0)))
+        bodies = asyncio.run(use(open_transport(endpoint)))
 
     assert [json.loads(body) for body in bodies] == [ITEM, ITEM]
     assert caplog.records == []
@@ -149,15 +160,15 @@ def test_a_connection_that_is_used_again_is_given_up_in_time_too(database: Opene
 
 def test_a_connection_that_is_used_again_may_be_given_less_time() -> None:
     async def use(transport: async_transport.AsyncTransport) -> float:
-        await transport.exchange(REQUEST, 30.0)
+        await transport.exchange(render, Deadline(30.0))
         start = time.monotonic()
         with pytest.raises(ExchangeError, match="no answer came in time"):
-            await transport.exchange(REQUEST, 0.1)
+            await transport.exchange(render, Deadline(0.1))
         return time.monotonic() - start
 
     with serve(succeed(ITEM), stay_silent) as server:
         endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
-        seconds = asyncio.run(use(async_transport.AsyncTransport(endpoint, None, 1.0)))
+        seconds = asyncio.run(use(open_transport(endpoint)))
 
         assert seconds < 5
         assert server.connections == 1
@@ -267,7 +278,7 @@ def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyP
     for module in (sync_transport, async_transport):
         monkeypatch.setattr(module, "CONNECTIONS", 0)
     with serve(succeed(ITEM)) as server, open_api(face, config_of(server.url, deadline=0.3)) as store:
-        with pytest.raises(UnavailableError, match="PoolTimeoutError"):
+        with pytest.raises(UnavailableError, match=r"queue for one of the \d+ connections until the deadline"):
             version(store)
 
         assert server.requests == []
@@ -275,9 +286,9 @@ def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyP
 
 def test_a_database_that_is_forgotten_closes_its_connections() -> None:
     with serve(succeed(ITEM)) as server:
-        store = open_database(config_of(server.url))
+        store = connect_to(config_of(server.url))
         version(store)
-        transport = store.engine._wire._transport  # type: ignore[attr-defined]
+        transport = store.engine._client._transport  # type: ignore[attr-defined]
         connection = transport._idle[0]._socket
         del store, transport
 

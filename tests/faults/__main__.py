@@ -5,7 +5,6 @@ python -m tests.faults
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from tests.apis import SYNC_APIS
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, WRITES, meets
 from tests.faults.faults import PERMANENT, TRANSIENT, Fault, Network
-from tests.faults.virtual_time import open_virtual, virtual_time
+from tests.faults.virtual_time import Clock, open_virtual
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 DEADLINE = 5.0
@@ -24,9 +23,9 @@ INTRODUCTION = f"""\
 # Faults
 
 `python -m tests.faults` writes this page, and a test compares it. Each fault meets {len(CALLS)} functions on a local
-DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns are the seconds that a call waits at most, over the functions,
-with each of the two HTTP clients: its timeouts, and the delays between its attempts with a jitter of {JITTER}. They are
-computed in virtual time, so they do not include the latency of the network.
+DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns are the seconds that a call waits at most, over the
+functions, with each of the two HTTP clients: its timeouts, and the delays between its attempts with a jitter of
+{JITTER}. They are computed in virtual time, so they do not include the latency of the network.
 
 A transient fault meets the first request of a call, or its first batch. The caller does not notice it: the call takes
 effect exactly once. A permanent fault meets every request. The caller gets an error of the given class, and the call
@@ -73,7 +72,7 @@ def _late_row(backend: Backend) -> str:
         assert later is not None
         backend.restore()
         network = Network(backend, TRANSIENT["reset before the effect"], writes_only=True)
-        with virtual_time() as clock, open_virtual("lean", network, clock) as database:
+        with open_virtual("lean", network, Clock()) as database:
             CALLS[call].perform(database)
             later(database)
         expected = backend.items()
@@ -83,9 +82,8 @@ def _late_row(backend: Backend) -> str:
 
 
 def _measure(api: str, network: Network, perform: Callable[[TDatabase], object]) -> tuple[str, float]:
-    # The delay after a lost race is drawn from the global generator.
-    random.seed(0)
-    with virtual_time() as clock, open_virtual(api, network, clock, deadline=DEADLINE, jitter=JITTER) as database:
+    clock = Clock()
+    with open_virtual(api, network, clock, deadline=DEADLINE, jitter=JITTER) as database:
         try:
             perform(database)
         except BaseError as error:

@@ -19,7 +19,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import UnavailableError
-from open_alchemy.package_database.engines.config import DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from tests.apis import APIS, config_of, open_api
 from tests.canned_server import serve, succeed
 from tests.faults.backend import Backend

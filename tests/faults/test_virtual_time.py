@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -13,7 +12,7 @@ from tests.apis import APIS
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, READ_BEFORE_WRITING, UNTOUCHED, WRITES, meets, stored
 from tests.faults.faults import PERMANENT, TRANSIENT, Network
-from tests.faults.virtual_time import Clock, open_virtual, virtual_time
+from tests.faults.virtual_time import Clock, open_virtual
 
 DEADLINE = 5.0
 CALLS_AND_REQUESTS = [(call, False) for call in CALLS] + [(call, True) for call in READ_BEFORE_WRITING]
@@ -21,9 +20,8 @@ CALLS_AND_REQUESTS = [(call, False) for call in CALLS] + [(call, True) for call 
 
 
 @pytest.fixture
-def clock() -> Iterator[Clock]:
-    with virtual_time() as clock:
-        yield clock
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.mark.parametrize(

@@ -9,24 +9,21 @@ import asyncio
 import json
 import selectors
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-import pytest
-
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
-from open_alchemy.package_database.core.runner import Sleep, drive, drive_async
+from open_alchemy.package_database.core.runner import Sleep, Sources, drive, drive_async
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.database import AsyncDatabase, Database
-from open_alchemy.package_database.engines.config import Config
+from open_alchemy.package_database.database import SYSTEM, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb.execution import Protocol
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from open_alchemy.package_database.engines.dynamodb.retry import Failure, Quota
-from tests.apis import blocking
+from tests.apis import blocking, config_of
 from tests.faults.backend import Answer, Request
 from tests.faults.faults import Lost, Network
 
@@ -49,16 +46,9 @@ class Clock:
         """Moves the clock."""
         self.now += seconds
 
-
-@contextmanager
-def virtual_time() -> Iterator[Clock]:
-    """Replaces the clock of deadlines and the sleep of threads while the context is open."""
-    clock = Clock()
-    defaults = Deadline.__init__.__kwdefaults__ or {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Deadline.__init__, "__kwdefaults__", {**defaults, "clock": lambda: clock.now})
-        patch.setattr("time.sleep", clock.sleep)
-        yield clock
+    def sources(self, jitter: float) -> Sources:
+        """Returns the sources of a call."""
+        return SYSTEM._replace(monotonic=lambda: self.now, sleep=self.sleep, random=lambda: jitter)
 
 
 class _Selector(selectors.DefaultSelector):
@@ -99,12 +89,12 @@ class _HTTPClient:
         self._obeys_deadline = kind == "lean"
         self.attempt_seconds = 0.0 if self._obeys_deadline else self._timeouts.attempt
 
-    def attempts(self, action: str, request: Any, seconds: Callable[[], float]) -> Generator[Any, Any, Any]:
+    def attempts(self, action: str, request: Any, deadline: Deadline) -> Generator[Any, Any, Any]:
         content = json.loads(json.dumps(request, default=lambda value: b64encode(value).decode()))
         match self._network.deliver(Request(action, content)):
             case Lost(how):
                 if how in ("silence", "no connection"):
-                    yield Sleep(self._timeout(how, seconds()))
+                    yield Sleep(self._timeout(how, deadline.attempt_seconds()))
                 return Failure(_CODES[how], answered=False)
             case Answer(200, answered):
                 return _decode(answered)
@@ -113,10 +103,7 @@ class _HTTPClient:
                 return Failure(code, status, reasons=tuple(_decode(error.get("CancellationReasons", []))))
 
     def _timeout(self, how: str, seconds: float) -> float:
-        if how == "no connection":
-            timeout = self._timeouts.connect
-        else:
-            timeout = self._timeouts.attempt if self._obeys_deadline else self._timeouts.read
+        timeout = self._timeouts.connect if how == "no connection" else self._timeouts.read
         return min(timeout, seconds) if self._obeys_deadline else timeout
 
 
@@ -129,18 +116,21 @@ def _decode(content: Any) -> Any:
 
 
 class _Engine:
-    config = Config()
-
-    def __init__(self, client: _HTTPClient, jitter: float) -> None:
+    def __init__(self, client: _HTTPClient, clock: Clock, deadline: float, jitter: float) -> None:
         tokens = (f"token {number}" for number in count())
         self._protocol = Protocol(client.attempts, Quota(), lambda: jitter, lambda: next(tokens))
+        self._clock = clock
+        self.config = config_of("http://virtual", deadline=deadline)
         self.attempt_seconds = client.attempt_seconds
 
     def prepare(self) -> None:
         """Nothing to load."""
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        return drive(self._protocol.carry_out(operation, deadline), lambda step: step)
+        return drive(self._protocol.carry_out(operation, deadline), lambda step: step, self._clock.sleep)
+
+    def administration(self) -> Any:
+        raise NotImplementedError
 
     def close(self) -> None:
         """Nothing to close."""
@@ -171,13 +161,14 @@ def open_virtual(
         network: What delivers the requests.
         clock: The clock that waits move.
         deadline: The deadline of a call in seconds.
-        jitter: The random number of all delays between attempts, from 0 to 1.
+        jitter: The random number of all delays, from 0 to 1.
     """
     kind, _, is_async = api.partition(", ")
     client = _HTTPClient(kind, network, deadline)
     if is_async:
-        database = AsyncDatabase(_AsyncEngine(client, jitter), deadline=deadline)
+        engine = _AsyncEngine(client, clock, deadline, jitter)
+        database = open_async_database(engine, clock.sources(jitter))
         with blocking(database, loop_factory=lambda: _Loop(clock)) as opened:
             yield opened
     else:
-        yield Database(_Engine(client, jitter), deadline=deadline)
+        yield open_database(_Engine(client, clock, deadline, jitter), clock.sources(jitter))

@@ -17,14 +17,12 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError, instances
-from open_alchemy.package_database.database import AsyncDatabase, Database
-from open_alchemy.package_database.engines.config import DynamoDBConfig
+from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, UnavailableError, ValidationError
+from open_alchemy.package_database.database import AsyncDatabase, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
-from open_alchemy.package_database.instances import open_async_database
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
-from tests.apis import config_of
+from tests.apis import aconnect_to, config_of
 from tests.canned_server import Handler, serve, stay_silent, succeed
 from tests.simulation.invariants import check_specs
 
@@ -33,7 +31,7 @@ ITEM = {"Item": {"version": {"S": "1.0"}}}
 
 
 def open_at(url: str, *, deadline: float = 5.0) -> AsyncDatabase:
-    return open_async_database(config_of(url, deadline=deadline))
+    return aconnect_to(config_of(url, deadline=deadline))
 
 
 async def version(database: AsyncTDatabase) -> str:
@@ -66,18 +64,6 @@ def test_get_async_says_what_is_wrong(fresh_process: None, monkeypatch: pytest.M
 
     with pytest.raises(package_database.ConfigurationError, match="STAGE is 'OTHER'"):
         package_database.get_async()
-
-
-def test_a_pinned_stage_holds_for_both_faces(fresh_process: None) -> None:
-    database: Any = package_database.get_async()
-    instances.pin_stage("TEST")
-    other = DynamoDBConfig("TEST", "eu-west-1", endpoint_url="http://127.0.0.1:1", deadline=0.5)
-    instances.redirect(instances.open_database(other), instances.open_async_database(other))
-
-    again: Any = package_database.get_async()
-    assert again is database
-    assert database.engine.config.endpoint_url == "http://127.0.0.1:1"
-    assert database.deadline == 0.5
 
 
 def test_an_argument_is_refused_before_any_io() -> None:
@@ -162,14 +148,36 @@ def test_connections_are_closed(end: Callable[[AsyncDatabase], Any]) -> None:
     assert closed == [True]
 
 
-def test_a_database_that_was_closed_opens_new_connections() -> None:
-    async def use(database: AsyncDatabase) -> str:
-        await close_by_hand(database)
-        return await version(database)
+def test_a_closed_database_refuses_every_call_in_every_loop() -> None:
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+        asyncio.run(close_by_hand(database))
+        for _ in range(2):
+            with pytest.raises(RefusedError, match="the database was closed") as caught:
+                asyncio.run(version(database))
+            assert caught.value.code == "Closed"
+
+
+def test_the_end_of_a_loop_does_not_close_the_database() -> None:
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+        asyncio.run(version(database))
+
+        assert asyncio.run(version(database)) == "1.0"
+
+
+def test_closing_in_one_loop_closes_the_connections_of_another() -> None:
+    async def close_elsewhere(database: AsyncDatabase) -> bool:
+        await version(database)
+        engine: Any = database.engine
+        (pool,) = engine._client._transport._pools.values()
+        (connection,) = pool.open
+        await asyncio.to_thread(asyncio.run, database.aclose())
+        await asyncio.wait_for(connection.lost, 30)
+        return connection.is_open
 
     with serve(succeed(ITEM)) as server:
-        assert asyncio.run(use(open_at(server.url))) == "1.0"
-        assert server.connections == 2
+        assert not asyncio.run(close_elsewhere(open_at(server.url)))
 
 
 def test_closing_what_was_never_used_does_nothing() -> None:
@@ -195,18 +203,20 @@ def test_nothing_is_left_open_when_a_process_ends() -> None:
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "['1.0', '1.0']\n", "")
 
 
-def test_a_call_that_is_cancelled_leaves_no_connection_behind() -> None:
+def test_a_cancelled_call_closes_its_connection() -> None:
     async def use(database: AsyncDatabase) -> str:
-        for _ in range(60):
+        for number in range(1, 61):
             call = asyncio.create_task(version(database))
-            await asyncio.sleep(0.01)
+            while len(server.requests) < number:
+                await asyncio.sleep(0.001)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
         engine: Any = database.engine
-        (pool,) = engine._wire._transport._pools.values()
-        assert (pool.idle, pool.open) == ([], set())
-        return await asyncio.wait_for(version(database), 5)
+        (pool,) = engine._client._transport._pools.values()
+        await asyncio.gather(*(connection.lost for connection in pool.open))
+        assert (list(pool.idle), pool.open) == ([], set())
+        return await version(database)
 
     with serve(*[stay_silent] * 60, succeed(ITEM)) as server:
         assert asyncio.run(use(open_at(server.url))) == "1.0"
@@ -244,7 +254,7 @@ def test_closing_while_calls_are_under_way_leaves_no_connection_behind() -> None
         calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 30)]
         await asyncio.sleep(0.02)
         engine: Any = database.engine
-        (pool,) = engine._wire._transport._pools.values()
+        (pool,) = engine._client._transport._pools.values()
         await database.aclose()
         await asyncio.wait(calls)
         return len([connection for connection in pool.open if connection.is_open])
@@ -269,7 +279,7 @@ def test_calls_over_boto3_wait_no_longer_than_their_deadline(monkeypatch: pytest
         return time.monotonic() - start
 
     with serve(stay_silent) as server:
-        database = open_async_database(replace(config_of(server.url, deadline=0.5), wire="boto3"))
+        database = aconnect_to(replace(config_of(server.url, deadline=0.5), wire="boto3"))
 
         assert asyncio.run(use(database)) < 0.5 + 0.5 + 0.3
 
@@ -304,7 +314,7 @@ class Interrupted(AsyncMemoryEngine):
 @pytest.mark.parametrize("function", ["create_update_spec", "delete_spec", "delete_all"])
 def test_a_call_that_is_cancelled_at_any_step_leaves_whole_specs(function: str, steps: int) -> None:
     store = MemoryStore()
-    plain = Database(MemoryEngine(store), deadline=5)
+    plain = open_database(MemoryEngine(store))
     for number in range(3):
         plain.create_update_spec(sub="u1", name="a", version=str(number), model_count=1)
     arguments: dict[str, dict[str, Any]] = {
@@ -312,7 +322,7 @@ def test_a_call_that_is_cancelled_at_any_step_leaves_whole_specs(function: str, 
         "delete_spec": {"sub": "u1", "name": "a"},
         "delete_all": {"sub": "u1"},
     }
-    database = AsyncDatabase(Interrupted(store, steps), deadline=5)
+    database = open_async_database(Interrupted(store, steps))
 
     async def call() -> bool:
         task = asyncio.create_task(getattr(database, function)(**arguments[function]))

@@ -1,4 +1,4 @@
-"""The local DynamoDB is a process that ends with its parent, and starts or says why not."""
+"""The local DynamoDB runs in a child process that ends with its parent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from open_alchemy.package_database.testing.local_server import LocalServerError
 
 PARENT = """
 import os, sys, time
-from open_alchemy.package_database import local_server
+from open_alchemy.package_database.testing import local_server
 with local_server.run() as url:
     if sys.argv[1:] == ["fork"] and os.fork() == 0:
         time.sleep(20)
@@ -53,7 +53,7 @@ def test_the_server_answers_and_stops() -> None:
         pytest.param("fork", marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")),
     ],
 )
-def test_the_server_dies_with_its_parent(argument: str) -> None:
+def test_the_server_ends_with_its_parent(argument: str) -> None:
     with subprocess.Popen([sys.executable, "-c", PARENT, argument], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         url = parent.stdout.readline().strip()
@@ -65,7 +65,7 @@ def test_the_server_dies_with_its_parent(argument: str) -> None:
     assert wait_until_down(url)
 
 
-def test_a_taken_port_is_named() -> None:
+def test_the_error_names_a_port_in_use() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -78,7 +78,7 @@ def test_a_taken_port_is_named() -> None:
             pass
 
 
-def test_a_port_is_free_where_nobody_listens() -> None:
+def test_a_port_is_free_if_nothing_listens() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
@@ -87,7 +87,7 @@ def test_a_port_is_free_where_nobody_listens() -> None:
         assert not local_server.is_free(port)
 
 
-def test_moto_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_extra_that_installs_moto(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_server, "find_spec", lambda _: None)
     assert importlib.util.find_spec("moto") is not None
 

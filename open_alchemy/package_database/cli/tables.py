@@ -1,4 +1,4 @@
-"""The commands for the tables themselves."""
+"""The commands on the tables."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from ..admin.client import Store
+from ..admin.client import AdminClient
 from ..admin.upgrade import State, check_one_form, survey, upgrade
 from ..admin.upgrade_marks import Marks
 from ..core.operations import Table
-from ..engines.port import Description
+from ..engines.port import KeyInfo, TableInfo
 from ..exceptions import RefusedError
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands
-from .output import json_option, progress, say, show, telling_os_errors
+from .output import json_option, progress, report_write_errors, say, show
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
 
@@ -28,39 +28,38 @@ def tables() -> None:
 
 @tables.command("create")
 def create_tables() -> None:
-    """Create the tables that are not there yet."""
-    store = Store.configured()
-    # Asked before any is created: the first one may bring the others with it.
+    """Create the tables that do not exist."""
+    store = AdminClient.configured()
+    # Before any is created: on SQLite the first one creates the others too.
     missing = [table for table in TABLES if store.administration.describe(table) is None]
     for table in TABLES:
         if table in missing:
             store.administration.create(table)
             click.echo(f"created {table.name} at {store.place}")
         else:
-            click.echo(f"{table.name} is already at {store.place}")
+            click.echo(f"{table.name} already exists at {store.place}")
 
 
 @tables.command("describe")
 @json_option
 def describe_tables(*, as_json: bool) -> None:
-    """Show the tables, and how they differ from what they must be; exit with 1 where they do.
+    """Show the tables and their differences from the schema. The exit code is 1 if there are any.
 
-    With STAGE=PROD they must have point-in-time recovery, deletion protection, on-demand billing and encryption with a
-    key of AWS KMS too, and no time to live.
+    With STAGE=PROD, point-in-time recovery, deletion protection, on-demand billing and encryption with a key of AWS KMS
+    are required too, and a time to live is a difference.
     """
-    store = Store.configured()
+    store = AdminClient.configured()
     rows: list[dict[str, Any]] = []
     for table in TABLES:
-        description = store.administration.describe(table)
-        found = store.administration.differences(table, description)
-        rows.append(_row(table, description) | {"differences": found})
+        found = store.administration.differences(table)
+        rows.append(_row(table, store.administration.describe(table)) | {"differences": found})
     show(rows, _COLUMNS, as_json=as_json)
     differences = [f"{row['table']}: {difference}" for row in rows for difference in row["differences"]]
     for difference in differences:
         say(difference)
     if differences:
         raise click.ClickException(
-            f"the tables at {store.place} are not what they must be; differences: {len(differences)}"
+            f"the tables at {store.place} differ from the schema; differences: {len(differences)}"
         )
 
 
@@ -84,7 +83,7 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     del version  # There is only one.
     if sub is not None:
         check({"sub": sub})
-    store = Store.configured()
+    store = AdminClient.configured()
     marks = Marks(marks_file, _identity(store))
     with progress("reading", store.expected_items([CREDENTIALS]) if sub is None else None) as advance:
         found = survey(store.read, marks, sub, advance)
@@ -96,12 +95,12 @@ def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bo
     if not write or not left:
         say(f"nothing was changed; --write rewrites {left} credentials" if left else "there is nothing to rewrite")
         return
-    with telling_os_errors(marks_file), marks.opened(), progress("rewriting", found.total()) as advance:
+    with report_write_errors(marks_file), marks.opened(), progress("rewriting", found.total()) as advance:
         found = upgrade(store.read, store.transact, marks, sub, advance)
     say(f"rewritten, now or before: {found[State.DONE]}; replaced by others since: {found[State.REPLACED]}")
 
 
-def _identity(store: Store) -> str:
+def _identity(store: AdminClient) -> str:
     """Returns what the marks are bound to: a table that was restored is still the one that they are of."""
     identity = store.identity([CREDENTIALS], "TableArn")
     if identity is None:
@@ -112,30 +111,27 @@ def _identity(store: Store) -> str:
 @tables.command("delete")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete_tables(*, yes: bool) -> None:
-    """Delete the tables with all that is in them, after asking."""
-    store = Store.configured()
+    """Delete the tables with all their data. Asks first."""
+    store = AdminClient.configured()
     names = " and ".join(table.name for table in TABLES)
-    if not yes:
-        click.confirm(f"Delete {names} at {store.place}, with everything in them?", abort=True)
+    if not yes and not click.confirm(f"Delete {names} at {store.place} with all their data?", err=True):
+        raise click.ClickException("nothing was deleted")
     for table in TABLES:
-        click.echo(f"deleted {table.name}" if store.administration.delete(table) else f"{table.name} was not there")
+        click.echo(f"deleted {table.name}" if store.administration.delete(table) else f"{table.name} does not exist")
 
 
-def _row(table: Table, description: Description | None) -> dict[str, Any]:
-    if description is None:
+def _row(table: Table, info: TableInfo | None) -> dict[str, Any]:
+    if info is None:
         return {"table": table.name, "status": "MISSING"}
-    indexes = [*description.get("LocalSecondaryIndexes", ()), *description.get("GlobalSecondaryIndexes", ())]
     return {
         "table": table.name,
-        "status": description["TableStatus"],
-        "keys": _keys(description),
-        "indexes": ", ".join(f"{index['IndexName']} ({_keys(index)})" for index in indexes),
-        "items": description.get("ItemCount", 0),
-        "bytes": description.get("TableSizeBytes", 0),
+        "status": info.status,
+        "keys": _keys(info.keys),
+        "indexes": ", ".join(f"{index.name} ({_keys(index)})" for index in info.indexes),
+        "items": info.items,
+        "bytes": info.size,
     }
 
 
-def _keys(description: Description) -> str:
-    """Returns the names of the keys of a table or an index, the partition key first."""
-    types = {key["KeyType"]: key["AttributeName"] for key in description["KeySchema"]}
-    return ", ".join(types[type_] for type_ in ("HASH", "RANGE") if type_ in types)
+def _keys(keys: KeyInfo) -> str:
+    return ", ".join(name for name in (keys.partition_key, keys.sort_key) if name is not None)

@@ -1,7 +1,8 @@
-"""A local DynamoDB for tests and development: moto's, in a child process that dies with its parent.
+"""A local DynamoDB for tests and development: moto in a child process, which ends with its parent.
 
-In a process of its own it is out of reach of a ``mock_aws`` in a test, which would wipe it. It answers one request at
-a time, because moto's transactions are not safe side by side.
+``mock_aws`` in a test resets the moto of its own process and does not reach the child. The server handles one request
+at a time, because moto's transactions are not thread-safe. The time of a write does not depend on the number of stored
+items (``moto_limits``). A query or scan sorts all items of its table: a list of more than 5,000 specs may time out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from importlib.util import find_spec
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from ..engines.dynamodb.config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
+from ..engines.port import DEFAULT_DEADLINE
 from ..exceptions import BaseError
 
 DEFAULT_PORT = 8000
@@ -25,16 +28,16 @@ _STOP_SECONDS = 10
 
 
 class LocalServerError(BaseError):
-    """The local DynamoDB did not start."""
+    """The local DynamoDB does not start."""
 
 
 @contextmanager
 def run(port: int = 0, *, module: str = __name__) -> Iterator[str]:
-    """Runs the server while the context is open, and gives its URL.
+    """Runs the server while the context is open, and yields its URL.
 
     Args:
-        port: The port on the loopback interface; 0 for a free one.
-        module: What the child runs: a module that calls ``serve`` with the port that is its argument.
+        port: The port on the loopback interface; 0 selects a free one.
+        module: The main module of the child process. It calls ``serve`` with the port, its command-line argument.
 
     Raises:
         LocalServerError: moto is not installed, the port is taken, or the server does not start.
@@ -42,29 +45,34 @@ def run(port: int = 0, *, module: str = __name__) -> Iterator[str]:
     if find_spec("moto") is None or find_spec("flask") is None:
         raise LocalServerError("the local DynamoDB needs moto: pip install 'open-alchemy.package-database[test]'")
     command = [sys.executable, "-m", module, str(port)]
-    with TemporaryFile() as complaints:
-        # The pipe to its standard input closes when this process ends, however it ends.
-        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints)
+    with TemporaryFile() as errors:
+        # The pipe to the child's standard input closes when this process ends, also when it is killed.
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
         try:
-            yield _await_start(server, port, complaints)
+            yield _await_start(server, port, errors)
         finally:
             server.kill()
             server.communicate()
 
 
-def _await_start(server: subprocess.Popen[bytes], port: int, complaints: IO[bytes]) -> str:
+def _await_start(server: subprocess.Popen[bytes], port: int, errors: IO[bytes]) -> str:
     assert server.stdout is not None
     line = server.stdout.readline().decode().strip()
     if not line.isdecimal():
         server.wait(_STOP_SECONDS)
-        complaints.seek(0)
-        reason = complaints.read().decode(errors="replace").strip().splitlines() or ["it printed nothing"]
+        errors.seek(0)
+        reason = errors.read().decode(errors="replace").strip().splitlines() or ["no output"]
         raise LocalServerError(f"the local DynamoDB did not start on port {port}: {reason[-1]}")
     return f"http://{'localhost' if port else _HOST}:{line}"
 
 
+def config_of(url: str, *, deadline: float = DEFAULT_DEADLINE) -> DynamoDBConfig:
+    """Returns the configuration of a local server: dummy credentials and a dummy region."""
+    return DynamoDBConfig("TEST", DUMMY_REGION, url, DUMMY_CREDENTIALS, deadline=deadline)
+
+
 def is_free(port: int) -> bool:
-    """Returns whether nothing listens on a port of localhost, whatever address that name stands for."""
+    """Returns whether nothing listens on a port, on any address of localhost."""
     for family, type_, protocol, _, address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM):
         with socket.socket(family, type_, protocol) as probe:
             if probe.connect_ex(address) == 0:
@@ -75,7 +83,7 @@ def is_free(port: int) -> bool:
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def _one_at_a_time(application: Application) -> Application:
+def _serialized(application: Application) -> Application:
     lock = threading.Lock()
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -92,31 +100,40 @@ def _exit_with_parent() -> None:
 
 
 def serve(port: int, application: Application) -> None:
-    """Serves in this process, until it or its parent ends; prints the port when it is ready."""
+    """Serves an application until this process or its parent ends. Prints the port when it accepts connections."""
     import logging
     import signal
 
     from werkzeug.serving import make_server
 
-    # Ctrl-C is for the parent, which may still need the server to clean up.
+    # Ctrl-C signals the whole process group. The parent may need the server while it cleans up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     parent = os.getppid()
-    # Threads keep connections open while the lock admits one request.
-    server = make_server(_HOST, port, _one_at_a_time(application), threaded=True)
+    # One thread per connection, so that idle connections do not block others. The lock serializes requests.
+    server = make_server(_HOST, port, _serialized(application), threaded=True)
 
     def exit_with_parent() -> None:
-        # A fork of the parent may keep the pipe open after it.
+        # A fork of the parent may keep the pipe open when the parent has ended.
         if os.getppid() != parent:
             os._exit(0)
 
     server.service_actions = exit_with_parent  # type: ignore[method-assign]
-    print(server.port, flush=True)  # noqa: T201 (the parent reads it)
+    print(server.port, flush=True)  # noqa: T201 (read by the parent)
     server.serve_forever()
 
 
-if __name__ == "__main__":
+def dynamodb() -> Application:
+    """Returns moto's DynamoDB, with its memory and time per request bounded in this process."""
     from moto.moto_server.werkzeug_app import create_backend_app
 
-    serve(int(sys.argv[1]), create_backend_app("dynamodb"))
+    from . import moto_limits
+
+    moto_limits.apply()
+    application: Application = create_backend_app("dynamodb")
+    return application
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), dynamodb())

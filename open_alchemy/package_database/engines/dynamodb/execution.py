@@ -18,6 +18,7 @@ from ...core.runner import Sleep
 from ...exceptions import BaseError, ConflictError, RefusedError, UnavailableError
 from . import requests
 from .attribute_codec import decode_item, decode_whole
+from .limits import CONNECTIONS
 from .retry import Failure, Kind, Quota, Retries, conflict_delay
 
 Response: TypeAlias = Mapping[str, Any]
@@ -27,7 +28,7 @@ class Attempts(Typed):
     """Makes attempts for a conversation: its part of what a wire does, without the I/O."""
 
     def __call__(
-        self, action: str, request: requests.Request, seconds: Callable[[], float]
+        self, action: str, request: requests.Request, deadline: Deadline
     ) -> Generator[Any, Any, Response | Failure]:
         """Returns the steps of sending a request once; each is the wire's to perform.
 
@@ -36,7 +37,7 @@ class Attempts(Typed):
         Args:
             action: DynamoDB's action.
             request: Its parameters.
-            seconds: Returns after how many seconds from now it must be given up, where the wire can.
+            deadline: The call's.
         """
 
 
@@ -168,13 +169,19 @@ class Protocol:
             raise UnavailableError(f"{what} was not begun: {deadline.elapsed():.1f} s were over")
         retries = Retries(self.quota, self.random)
         for attempt in count(1):
-            answer = yield from self.attempts(action, request, deadline.attempt_seconds)
+            answer = yield from self.attempts(action, request, deadline)
             if not isinstance(answer, Failure):
                 retries.succeeded()
                 return answer
             if answer.kind is Kind.CHECKED:
                 retries.succeeded()
                 return answer
+            if answer.kind is Kind.NOT_SENT:
+                retries.withdraw(0.0)
+                raise UnavailableError(
+                    f"{what} was not sent: it waited in the queue for one of the {CONNECTIONS} connections until the "
+                    f"deadline ({deadline.elapsed():.1f} s)"
+                ) from answer.cause
             delay = retries.delay(answer)
             if delay is None or not deadline.allows(delay):
                 retries.withdraw(delay)
@@ -195,7 +202,8 @@ def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> Ba
 
 def _refusal(failure: Failure, what: str) -> RefusedError:
     hints = [hint for code in (failure.code, *_reasons(failure)) if (hint := _HINTS.get(code))]
-    hint = f": {hints[0]}" if hints else ""
+    detail = failure.detail or next(iter(hints), "")
+    hint = f": {detail}" if detail else ""
     return RefusedError(f"{what} was refused with {_describe(failure)}{hint}", code=failure.code)
 
 

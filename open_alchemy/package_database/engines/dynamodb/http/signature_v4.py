@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from ...config import Credentials
+from ..config import Credentials
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 

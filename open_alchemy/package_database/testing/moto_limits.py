@@ -1,0 +1,106 @@
+"""Bounds the memory and the time per request of moto's DynamoDB.
+
+moto keeps every model instance for its dashboard, copies each table of a transaction once per action, and looks up
+eleven members for each attribute of an answer. ``apply`` replaces these three methods. Full garbage collections pause
+for as long as all items take to visit, so they are off. Both are for a process that serves DynamoDB and nothing else,
+one request at a time.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial, wraps
+from importlib import import_module
+from typing import Any, TypeAlias
+
+Transact: TypeAlias = Callable[[Any, list[dict[str, Any]]], None]
+Serialize: TypeAlias = Callable[[Any, dict[str, Any], Any, Any, str], None]
+Replacement: TypeAlias = tuple[Any, str, Callable[..., Any]]
+
+_NEVER = 1_000_000_000
+
+
+def apply() -> None:
+    """Replaces the methods in this process, and turns full garbage collections off."""
+    youngest, middle, _ = gc.get_threshold()
+    gc.set_threshold(youngest, middle, _NEVER)
+    for owner, name, function in replacements():
+        setattr(owner, name, function)
+
+
+def replacements() -> Iterator[Replacement]:
+    """Yields class, method name and replacement; nothing for a method that this version of moto does not define."""
+    for module, class_name, method, replace in (
+        ("moto.core.common_models", "BaseModel", "__new__", _without_tracking),
+        ("moto.dynamodb.models", "DynamoDBBackend", "transact_write_items", _with_undo_log),
+        ("moto.core.serialize", "BaseJSONSerializer", "_serialize_type_structure", _with_plain_attributes),
+    ):
+        with suppress(ImportError, AttributeError):
+            owner = getattr(import_module(module), class_name)
+            yield owner, method, replace(getattr(owner, method))
+
+
+def _without_tracking(_new: Callable[..., object]) -> Callable[..., object]:
+    return lambda cls, *_args, **_kwargs: object.__new__(cls)
+
+
+def _with_undo_log(transact: Transact) -> Transact:
+    """Returns a transaction that restores the items it names, and not the tables, when it fails.
+
+    Records of a stream are not restored; this package's tables have no streams.
+    """
+    from moto.dynamodb.models.table import Table
+
+    table_class: Any = Table
+
+    @wraps(transact)
+    def transact_write_items(backend: Any, transact_items: list[dict[str, Any]]) -> None:
+        undo_log = list(_undo_log(backend.tables, transact_items))
+        table_class.__deepcopy__ = lambda table, _memo: table
+        try:
+            transact(backend, transact_items)
+        except Exception:
+            for undo in undo_log:
+                undo()
+            raise
+        finally:
+            del table_class.__deepcopy__
+
+    return transact_write_items
+
+
+def _undo_log(tables: dict[str, Any], transact_items: list[dict[str, Any]]) -> Iterator[Callable[[], None]]:
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    for action in transact_items:
+        for request in action.values():
+            table = tables.get(request.get("TableName"))
+            key = request.get("Item") or request.get("Key") or {}
+            if table is None or not {*table.table_key_attrs} <= key.keys():
+                continue  # moto refuses the action before it changes anything
+            values = [DynamoType(key[name]) for name in table.table_key_attrs]
+            partition, name = (table.items[values[0]], values[1]) if table.has_range_key else (table.items, values[0])
+            yield partial(_restore, partition, name, copy.deepcopy(partition.get(name)))
+
+
+def _restore(partition: dict[Any, Any], key: object, item: object | None) -> None:
+    if item is None:
+        partition.pop(key, None)
+    else:
+        partition[key] = item
+
+
+def _with_plain_attributes(serialize: Serialize) -> Serialize:
+    """Returns a serializer that copies strings and numbers, which moto stores as DynamoDB sends them."""
+
+    @wraps(serialize)
+    def serialize_type_structure(serializer: Any, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue" and isinstance(value, dict) and value.keys() <= {"S", "N"}:
+            serialized[key] = value
+        else:
+            serialize(serializer, serialized, value, shape, key)
+
+    return serialize_type_structure
