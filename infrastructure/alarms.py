@@ -38,6 +38,8 @@ def add_alarms(scope: Construct, table: Table, deployed: dynamodb.Table, action:
     operations = [*READS, *WRITES[table.name]]
     throttled = deployed.metric_throttled_requests_for_operations(operations=operations)
     failed = deployed.metric_system_errors_for_operations(operations=operations)
+    assert isinstance(throttled, cloudwatch.MathExpression)
+    assert isinstance(failed, cloudwatch.MathExpression)
     latencies: dict[str, cloudwatch.IMetric] = {
         operation.value.lower(): deployed.metric_successful_request_latency(
             dimensions_map={"TableName": deployed.table_name, "Operation": _api_name(operation)}, statistic="Average"
