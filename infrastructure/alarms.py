@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aws_cdk import Aws, CfnCondition, CfnParameter, Duration, Fn
@@ -73,7 +74,7 @@ def _api_name(operation: dynamodb.Operation) -> str:
     return operation.value.title().replace("_", "")
 
 
-def _combined(function: str, metrics: dict[str, cloudwatch.IMetric]) -> cloudwatch.MathExpression:
+def _combined(function: str, metrics: Mapping[str, cloudwatch.IMetric]) -> cloudwatch.MathExpression:
     """Returns a function of metrics, where a metric without data counts as zero.
 
     DynamoDB reports nothing for an operation that was not called or did not fail, and an expression over a metric
@@ -81,5 +82,8 @@ def _combined(function: str, metrics: dict[str, cloudwatch.IMetric]) -> cloudwat
     """
     terms = ", ".join(f"FILL({name}, 0)" for name in metrics)
     return cloudwatch.MathExpression(
-        expression=f"{function}([{terms}])", using_metrics=metrics, period=Duration.minutes(5), label=function.lower()
+        expression=f"{function}([{terms}])",
+        using_metrics=dict(metrics),
+        period=Duration.minutes(5),
+        label=function.lower(),
     )
