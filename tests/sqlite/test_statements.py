@@ -176,7 +176,8 @@ def test_a_dialect_changes_placeholders_types_row_locks_and_schema() -> None:
     )
     assert statements.create()[0].endswith(
         '"shard_1"."package.credentials" ("sub" TEXT COLLATE "C", "id" TEXT COLLATE "C", '
-        '"public_key" TEXT COLLATE "C", "secret_key_hash" BYTEA, "salt" BYTEA, "encoding" TEXT COLLATE "C", PRIMARY KEY ("sub", "id"))'
+        '"public_key" TEXT COLLATE "C", "secret_key_hash" BYTEA, "salt" BYTEA, "encoding" TEXT COLLATE "C", '
+        'PRIMARY KEY ("sub", "id"))'
     )
 
 
