@@ -435,6 +435,7 @@ def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Pa
 
 
 def test_threads_share_a_database(path: Path) -> None:
+    database = open_database(open_sqlite(SQLiteConfig(path, deadline=60), TABLES))
     errors: list[BaseError] = []
 
     def write_and_read(number: int) -> None:
@@ -445,7 +446,6 @@ def test_threads_share_a_database(path: Path) -> None:
         except BaseError as error:
             errors.append(error)
 
-    database = open_database(open_sqlite(SQLiteConfig(path, deadline=60), TABLES))
     threads = [threading.Thread(target=write_and_read, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
