@@ -69,7 +69,7 @@ def _statements(
         iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
         for actions, resources in (
             (_actions(table, (*READS, *writes)), [deployed.table_arn]),
-            (_actions((Operation.QUERY,)), indexes),
+            (_actions(table, (Operation.QUERY,)), indexes),
         )
     ]
 
