@@ -47,5 +47,5 @@ def renderer(url: str, action: str = "GetItem", request: dict[str, Any] = GET_SP
     parts = urlsplit(url)
     credentials = Credentials(ACCESS_KEY, ACCESS_KEY)
     endpoint = Endpoint(parts.hostname or "", parts.port or 80, REGION, is_encrypted=False, authority=parts.netloc)
-    core = Core(endpoint, Given(credentials), agent="open-alchemy.package-database", longest=1.0)
+    core = Core(endpoint, Given(credentials), agent="open-alchemy.package-database")
     return lambda: core.render(action, request, credentials)

@@ -27,7 +27,7 @@ from open_alchemy.package_database.core.runner import Sleep
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
 from open_alchemy.package_database.engines.dynamodb.execution import Protocol
-from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
+from open_alchemy.package_database.engines.dynamodb.retry import POOL_TIMEOUT, QUOTA, Failure, Quota
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 
 KEY = {"sub": "u1", "id": "1"}
@@ -98,6 +98,16 @@ def test_an_item_is_read() -> None:
 
     assert server.carry_out(GET) == {"sub": "u1", "salt": b"s"}
     assert server.carry_out(GET) is not None
+
+
+def test_waiting_for_a_connection_until_the_deadline_is_no_failed_attempt() -> None:
+    server = Server([Failure(POOL_TIMEOUT, answered=False)], seconds=5)
+
+    with pytest.raises(UnavailableError, match=r"was not sent: it waited in the queue .* connections .* \(5\.0 s\)"):
+        server.carry_out(GET)
+
+    assert len(server.asked) == 1
+    assert server.quota_left == QUOTA
 
 
 def test_no_item_is_none() -> None:

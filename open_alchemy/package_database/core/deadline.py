@@ -6,6 +6,7 @@ This module knows no store.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -79,6 +80,10 @@ class Deadline:
         """Starts the deadline anew after a finished page, batch or transaction."""
         if self._renewable:
             self._start = self._clock()
+
+    def expire(self) -> None:
+        """Ends the deadline now, for whatever still works for a call that was cancelled."""
+        self.seconds = -math.inf
 
     def contended(self, *, anew: bool = False) -> None:
         """Notes a lost race; ``anew`` where it is the first of its kind.

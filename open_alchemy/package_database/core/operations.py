@@ -34,13 +34,15 @@ class Attribute:
 class Index:
     """A secondary index that projects all attributes.
 
-    A local index has the table's partition key and is read strongly consistent; a global index lags.
+    A local index has the table's partition key and is read strongly consistent; a global index lags. ``is_unique``:
+    stores that can, refuse a second item with the same key.
     """
 
     name: str
     partition_key: str
     sort_key: str | None
     scope: Literal["local", "global"]
+    is_unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

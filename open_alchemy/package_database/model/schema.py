@@ -16,7 +16,7 @@ SCHEMA_VERSION: Final = 5
 LATEST: Final = "latest"
 
 ID_UPDATED_AT: Final = Index("idUpdatedAt", partition_key="sub", sort_key="id_updated_at", scope="local")
-PUBLIC_KEY: Final = Index("publicKey", partition_key="public_key", sort_key=None, scope="global")
+PUBLIC_KEY: Final = Index("publicKey", partition_key="public_key", sort_key=None, scope="global", is_unique=True)
 
 SPECS: Final = Table(
     "package.specs",

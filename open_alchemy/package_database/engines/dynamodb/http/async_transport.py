@@ -21,7 +21,7 @@ from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import Address, resolve
 from .response import Answer
-from .semaphore import LoopSemaphore
+from .semaphore import LoopSemaphore, Ticket
 
 _CHUNK: Final = 1 << 16
 
@@ -117,13 +117,15 @@ class AsyncTransport:
         """
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop) or await self._make_pool(loop)
+        ticket = Ticket()
         try:
-            ticket = await pool.semaphore.acquire(deadline.remaining())
-        except TimeoutError as error:
-            raise queue_timeout(CONNECTIONS) from error
-        try:
-            return await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
+            try:
+                await _acquire(pool, ticket, deadline)
+                return await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
+            finally:
+                pool.semaphore.release(ticket)
         finally:
+            # A signal handler may have interrupted the other.
             pool.semaphore.release(ticket)
 
     async def aclose(self) -> None:
@@ -183,6 +185,13 @@ class AsyncTransport:
             connected.close()
             raise
         return connection
+
+
+async def _acquire(pool: _Pool, ticket: Ticket, deadline: Deadline) -> None:
+    try:
+        await pool.semaphore.acquire(ticket, deadline.remaining())
+    except TimeoutError as error:
+        raise queue_timeout(CONNECTIONS) from error
 
 
 async def _use(pool: _Pool, connection: Connection, data: Secret, answer: Answer, end: float) -> Answer:

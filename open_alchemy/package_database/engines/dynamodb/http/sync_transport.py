@@ -17,7 +17,7 @@ from .errors import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import connect, resolve
 from .idle_check import IdleCheck
 from .response import Answer
-from .semaphore import ThreadSemaphore
+from .semaphore import ThreadSemaphore, Ticket
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -87,19 +87,27 @@ class SyncTransport:
         Raises:
             ExchangeError: No usable answer was received.
         """
+        ticket = Ticket()
         try:
-            ticket = self._semaphore.acquire(deadline.remaining())
-        except TimeoutError as error:
-            raise queue_timeout(CONNECTIONS) from error
-        try:
-            return self._attempt(render(), time.monotonic() + deadline.attempt_seconds())
+            try:
+                self._acquire(ticket, deadline)
+                return self._attempt(render(), time.monotonic() + deadline.attempt_seconds())
+            finally:
+                self._semaphore.release(ticket)
         finally:
+            # A signal handler may have interrupted the other.
             self._semaphore.release(ticket)
 
     def close(self) -> None:
         """Closes the idle connections, and the others when their exchange ends."""
         self._is_closed = True
         _close_all(self._idle)
+
+    def _acquire(self, ticket: Ticket, deadline: Deadline) -> None:
+        try:
+            self._semaphore.acquire(ticket, deadline.remaining())
+        except TimeoutError as error:
+            raise queue_timeout(CONNECTIONS) from error
 
     def _attempt(self, data: Secret, end: float) -> Answer:
         # The server may close an idle connection just when it is used again: that is no failure of the store. A
