@@ -11,13 +11,17 @@ from aws_cdk.aws_dynamodb import Operation
 from constructs import Construct
 
 from open_alchemy.package_database.core.operations import Table
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 
 from .names import logical_name
 from .requests import READS, WRITES, Operations
 
 # A transaction has no IAM action of its own, its parts have:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
-_TRANSACTION_ACTIONS: Final = ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem")
+_TRANSACTION_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    SPECS.name: ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem"),
+    CREDENTIALS.name: ("dynamodb:DeleteItem", "dynamodb:PutItem"),
+}
 
 # The partition keys of a request: user ids, or public keys on the index. ForAllValues alone also holds for a request
 # without partition keys, hence Null.
@@ -64,18 +68,18 @@ def _statements(
     return [
         iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions)
         for actions, resources in (
-            (_actions((*READS, *writes)), [deployed.table_arn]),
+            (_actions(table, (*READS, *writes)), [deployed.table_arn]),
             (_actions((Operation.QUERY,)), indexes),
         )
     ]
 
 
-def _actions(operations: Operations) -> list[str]:
+def _actions(table: Table, operations: Operations) -> list[str]:
     """Returns the IAM actions that allow operations, in order."""
     actions: set[str] = set()
     for operation in operations:
         if operation is Operation.TRANSACT_WRITE_ITEMS:
-            actions.update(_TRANSACTION_ACTIONS)
+            actions.update(_TRANSACTION_ACTIONS[table.name])
         else:
             actions.add(f"dynamodb:{operation.value.title().replace('_', '')}")
     return sorted(actions)

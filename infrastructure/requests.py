@@ -14,5 +14,5 @@ Operations: TypeAlias = tuple[Operation, ...]
 READS: Final[Operations] = (Operation.GET_ITEM, Operation.QUERY)
 WRITES: Final[Mapping[str, Operations]] = {
     SPECS.name: (Operation.TRANSACT_WRITE_ITEMS,),
-    CREDENTIALS.name: (Operation.BATCH_WRITE_ITEM, Operation.DELETE_ITEM, Operation.PUT_ITEM),
+    CREDENTIALS.name: (Operation.TRANSACT_WRITE_ITEMS,),
 }

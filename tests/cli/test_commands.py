@@ -363,7 +363,7 @@ def test_the_tour_shows_every_function_with_every_answer_right() -> None:
     assert "Every answer was right: 15 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
-    for operation in ("Get", "Query", "Transact", "DeleteMany"):
+    for operation in ("Get", "Query", "Transact"):
         assert operation in result.output
     assert "hash of the secret key" not in result.output
     assert "idUpdatedAt" in result.output

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from open_alchemy.package_database import ConflictError, CredentialsAuthInfo, TDatabase
@@ -112,21 +110,28 @@ def test_all_credentials_of_a_user_are_deleted(database: TDatabase) -> None:
     assert len(database.list_credentials(sub="u2")) == 1
 
 
-def store_and_use(database: TDatabase, *, public_key: str, **arguments: Any) -> None:
-    store(database, public_key=public_key, **arguments)
-    database.get_user(public_key=public_key)
+@pytest.mark.parametrize("other", [{"sub": "u2"}, {"id_": "2"}])
+def test_a_public_key_of_other_credentials_is_a_conflict(database: TDatabase, other: dict[str, str]) -> None:
+    store(database, public_key="taken", salt=SALT)
 
-
-def test_a_public_key_that_is_claimed_twice_is_a_conflict(
-    database: TDatabase, caplog: pytest.LogCaptureFixture
-) -> None:
-    store(database, sub="u1", public_key="twice", salt=SALT)
-
-    # A store with a unique index refuses the second credentials, another one refuses to choose between both.
     with pytest.raises(ConflictError, match="public_key") as caught:
-        store_and_use(database, sub="u2", public_key="twice", salt=SALT)
+        store(database, public_key="taken", salt=SALT, **other)
 
-    assert find(caplog.text + str(caught.value)) == []
+    user = database.get_user(public_key="taken")
+    assert user is not None
+    assert user.sub == "u1"
+    assert find(str(caught.value)) == []
+
+
+def test_a_public_key_that_was_given_up_can_be_used_by_others(database: TDatabase) -> None:
+    store(database, public_key="old")
+    store(database, public_key="new")
+
+    store(database, sub="u2", public_key="old")
+
+    user = database.get_user(public_key="old")
+    assert user is not None
+    assert user.sub == "u2"
 
 
 def test_deleting_all_of_a_user_leaves_nothing(database: TDatabase) -> None:

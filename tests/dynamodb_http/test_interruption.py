@@ -109,8 +109,9 @@ def test_a_call_can_be_interrupted_anywhere(one_connection: None, events: str, e
             transport = sync_transport.SyncTransport(endpoint_of(server), None, TIMEOUTS)
             for _ in range(earlier_calls):
                 call(transport)
+            interrupt = Interrupt(events, number)
             try:
-                with (interrupt := Interrupt(events, number)):
+                with interrupt:
                     call(transport)
             except Interrupted as error:
                 # Its traceback references the frames of the call.
@@ -144,7 +145,8 @@ def test_a_call_that_waits_can_be_interrupted_anywhere(events: str) -> None:
         waited.acquire(first, 30)
         timer = threading.Timer(0.001, waited.release, [first])
         timer.start()
-        with contextlib.suppress(Interrupted), (interrupt := Interrupt(events, number)):
+        interrupt = Interrupt(events, number)
+        with contextlib.suppress(Interrupted), interrupt:
             acquire_and_release(waited)
         timer.join()
         acquire_and_release(waited)

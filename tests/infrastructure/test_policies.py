@@ -121,7 +121,6 @@ def test_the_guide_names_the_functions_of_each_policy(table: Table) -> None:
 
 def test_the_functions_call_only_these_actions() -> None:
     assert needed(set(uses())) == {
-        "dynamodb:BatchWriteItem on package.credentials",
         "dynamodb:ConditionCheckItem on package.specs",
         "dynamodb:DeleteItem on package.credentials",
         "dynamodb:DeleteItem on package.specs",

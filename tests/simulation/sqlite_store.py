@@ -22,6 +22,7 @@ class SQLiteStore(MemoryStore):
 
     def __init__(self, items: dict[Place, Item]) -> None:
         self._engine = open_memory(SQLiteConfig(), TABLES)
+        self.results = {}
         self.writes = 0
         tables = {table.name: table for table in TABLES}
         for place, item in items.items():

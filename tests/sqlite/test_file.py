@@ -469,7 +469,7 @@ def test_a_file_that_may_not_be_written_is_a_refusal(modes: tuple[int, int]) -> 
 import os, sys, tempfile
 from pathlib import Path
 from open_alchemy import package_database
-import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.database, packaging.utils
+import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.database
 mode, mode_of_folder = map(int, sys.argv[1:])
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "a.db"

@@ -20,7 +20,6 @@ from open_alchemy.package_database.core.operations import (
     Check,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Get,
     Item,
@@ -35,7 +34,7 @@ from open_alchemy.package_database.core.operations import (
 )
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 # Few, so that they repeat, with characters that are special in SQL or in the order of bytes.
@@ -166,11 +165,6 @@ class SQLiteMachine(RuleBasedStateMachine):
     @rule(data=st.data(), table=tables)
     def get(self, data: st.DataObject, table: Table) -> None:
         self.ask(Get(table, table.key_of(data.draw(items(table)))))
-
-    @rule(data=st.data())
-    def delete_many(self, data: st.DataObject) -> None:
-        found = data.draw(st.lists(items(CREDENTIALS), max_size=3))
-        self.ask(DeleteMany(CREDENTIALS, tuple(map(CREDENTIALS.key_of, found))))
 
     @invariant()
     def both_contain_the_same_items(self) -> None:

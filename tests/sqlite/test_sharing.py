@@ -17,13 +17,14 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import GRACE, Deadline
-from open_alchemy.package_database.core.operations import Delete, DeleteMany, Get, Transact
+from open_alchemy.package_database.core.operations import Delete, Get, Transact
 from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.sqlite import connection_pool
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import FilePool, MemoryPool
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory, open_sqlite
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES, latest_key
+from open_alchemy.package_database.model.keys import latest_key
+from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.types import TConnectedDatabase
 
 DEADLINE = 0.4
@@ -78,13 +79,6 @@ def test_a_lock_held_beyond_the_deadline_is_an_unavailable_error(path: Path, dat
     assert DEADLINE - 0.05 <= elapsed <= DEADLINE + GRACE
     assert versions_of(database) == ["1.0"]
     assert len(database.list_credentials(sub="u1")) == 1
-
-
-def test_an_error_among_many_deletions_counts_those_that_are_left(path: Path, database: TDatabase) -> None:
-    keys = tuple({"sub": "u1", "id": f"{number}"} for number in range(1_500))
-    deadline = Deadline(DEADLINE)
-    with locked(path), pytest.raises(UnavailableError, match="; 1500 of 1500 items are left"):
-        engine_of(database).execute(DeleteMany(CREDENTIALS, keys), deadline)
 
 
 def test_a_lock_released_in_time_is_waited_for(path: Path, database: TDatabase) -> None:
@@ -441,6 +435,7 @@ def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Pa
 
 
 def test_threads_share_a_database(path: Path) -> None:
+    database = open_database(open_sqlite(SQLiteConfig(path, deadline=60), TABLES))
     errors: list[BaseError] = []
 
     def write_and_read(number: int) -> None:
@@ -451,7 +446,6 @@ def test_threads_share_a_database(path: Path) -> None:
         except BaseError as error:
             errors.append(error)
 
-    database = open_database(open_sqlite(SQLiteConfig(path, deadline=60), TABLES))
     threads = [threading.Thread(target=write_and_read, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()

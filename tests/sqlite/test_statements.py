@@ -13,7 +13,6 @@ from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.core.operations import (
     Check,
     Delete,
-    DeleteMany,
     Get,
     Item,
     Key,
@@ -121,7 +120,7 @@ def test_a_put_replaces_the_item_with_its_key_and_no_other() -> None:
             'VALUES (?, ?, ?, ?, ?) ON CONFLICT ("sub", "id") DO UPDATE SET "public_key" = excluded."public_key", '
             '"secret_key_hash" = excluded."secret_key_hash", "salt" = excluded."salt"'
         ),
-        ("u1", "1", "pk", None, None),
+        ("u1", "1", "pk", None, None, None),
     )
 
 
@@ -160,13 +159,9 @@ def test_a_transaction_takes_the_lock_reads_the_old_items_and_writes() -> None:
 
 
 def test_a_transaction_whose_condition_fails_writes_nothing_and_returns_the_old_item() -> None:
-    result = run_steps(SQL, Transact(ACTIONS), {1: [("u1", "1", "pk", None, None)]})
+    result = run_steps(SQL, Transact(ACTIONS), {1: [("u1", "1", "pk", None, None, None)]})
 
     assert result == (["BEGIN", "SELECT", "SELECT", "COMMIT"], {0: {**KEY, "public_key": "pk"}})
-
-
-def test_many_items_are_deleted_in_one_transaction() -> None:
-    assert run_steps(SQL, DeleteMany(CREDENTIALS, (KEY, KEY)), {}) == (["BEGIN", "DELETE", "DELETE", "COMMIT"], None)
 
 
 def test_a_dialect_changes_placeholders_types_row_locks_and_schema() -> None:

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ..core.operations import Steps
-from ..model.schema import LATEST
+from ..model.keys import LATEST
 from ..model.stored_items import Entry
 from .import_items import MAX_TOGETHER, Outcome, import_items
 

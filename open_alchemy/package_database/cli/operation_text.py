@@ -13,7 +13,6 @@ from ..core.operations import (
     Check,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Get,
     Key,
@@ -63,8 +62,6 @@ def explain(operation: StoreOperation) -> Explanation:
         case Transact(actions):
             tables = ", ".join(dict.fromkeys(action.table.name for action in actions))
             return Explanation("Transact", tables, tuple(map(_action, actions)))
-        case DeleteMany(table, keys):
-            return Explanation("DeleteMany", table.name, tuple(map(_key, keys)))
 
 
 def count_items(operation: StoreOperation, result: Any) -> int:
@@ -78,8 +75,6 @@ def count_items(operation: StoreOperation, result: Any) -> int:
             return len(result.items)
         case Transact(actions):
             return 0 if result else sum(not isinstance(action, Check) for action in actions)
-        case DeleteMany(keys=keys):
-            return len(keys)
 
 
 def _action(action: Action) -> str:

@@ -12,7 +12,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 from ...core.operations import (
     Action,
     Check,
-    DeleteMany,
     Failures,
     Get,
     Item,
@@ -60,8 +59,6 @@ class SQLExecution:
     def steps(self, operation: StoreOperation) -> StatementSteps[Any]:
         """Executes an operation, and returns its result.
 
-        ``DeleteMany`` is one transaction here: the caller limits its keys.
-
         Raises:
             RefusedError: An item cannot be stored in the columns of its table, or a stored key is damaged.
         """
@@ -74,8 +71,6 @@ class SQLExecution:
                 return self._scan(operation)
             case Transact(actions):
                 return self._transact(actions)
-            case DeleteMany():
-                return self._delete_many(operation)
 
     def _get(self, table: Table, key: Key, *, for_update: bool = False) -> StatementSteps[Item | None]:
         statements = self.of(table)
@@ -111,13 +106,6 @@ class SQLExecution:
     def _write(self, action: Action) -> Statement:
         statements = self.of(action.table)
         return statements.put(action.item) if isinstance(action, Put) else statements.delete(action.key)
-
-    def _delete_many(self, operation: DeleteMany) -> StatementSteps[None]:
-        statements = self.of(operation.table)
-        yield self.begin
-        for key in operation.keys:
-            yield statements.delete(key)
-        yield COMMIT
 
 
 def _key(action: Action) -> Key:

@@ -6,13 +6,12 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from ...core.backoff import full_jitter
 from ...core.deadline import Deadline
-from ...core.operations import DeleteMany, Get, Query, Scan, StoreOperation, Table, Transact
+from ...core.operations import Get, Query, Scan, StoreOperation, Table, Transact
 from ...core.runner import drive
 from ...exceptions import RefusedError, UnavailableError
 from ..port import Administration
@@ -75,8 +74,6 @@ class SQLiteEngine:
             ConflictError: Another item has the same key of a unique index.
             UnavailableError: Other connections held the lock until the deadline.
         """
-        if isinstance(operation, DeleteMany):
-            return self._delete_many(operation, deadline)
         progress = deadline.progress if isinstance(operation, Query) else _ignore
         return self.run(partial(self._perform, operation=operation, progress=progress), _name(operation), deadline)
 
@@ -123,16 +120,6 @@ class SQLiteEngine:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 
-    def _delete_many(self, operation: DeleteMany, deadline: Deadline) -> None:
-        keys = operation.keys
-        for start in range(0, len(keys), rows.PAGE):
-            batch = replace(operation, keys=keys[start : start + rows.PAGE])
-            try:
-                self.run(partial(self._perform, operation=batch), _name(batch), deadline)
-            except UnavailableError as error:
-                raise UnavailableError(f"{error}; {len(keys) - start} of {len(keys)} items are left") from error
-            deadline.progress()
-
 
 def open_sqlite(config: SQLiteConfig, tables: Sequence[Table]) -> SQLiteEngine:
     """Returns the engine of a file, or of a store in memory, which exists once per process and name."""
@@ -165,7 +152,7 @@ def _retry(attempt: Callable[[], Result], what: str, deadline: Deadline) -> Resu
 
 def _name(operation: StoreOperation) -> str:
     match operation:
-        case Get(table=table) | Query(table=table) | Scan(table=table) | DeleteMany(table=table):
+        case Get(table=table) | Query(table=table) | Scan(table=table):
             return f"{type(operation).__name__} on {table.name}"
         case Transact(actions):
             return f"Transact on {', '.join(sorted({action.table.name for action in actions}))}"
