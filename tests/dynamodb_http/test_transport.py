@@ -24,7 +24,7 @@ from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeE
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from tests.apis import config_of, connect_to, open_api
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
-from tests.faults.faults import black_hole
+from tests.faults.sockets import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
 TIMEOUTS = Timeouts(connect=5.0, handshake=5.0, read=5.0)

@@ -1,107 +1,95 @@
-"""Writes docs/faults.md: what a caller gets of each fault, and how long it took.
+"""Writes docs/faults.md: the result of each fault, and how long a call waits, in virtual time.
 
 python -m tests.faults
 """
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from open_alchemy.package_database import BaseError, TDatabase
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration
-from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.model.schema import TABLES
-from open_alchemy.package_database.testing import local_server
-from tests.apis import SYNC_APIS, config_of, open_api
-from tests.faults.faults import CALLS, LASTING, PASSING, Backend, Fault, black_hole, faulty, fill, meets, open_at
+from tests.apis import SYNC_APIS
+from tests.faults.backend import Backend
+from tests.faults.calls import CALLS, WRITES, meets
+from tests.faults.faults import PERMANENT, TRANSIENT, Fault, Network
+from tests.faults.virtual_time import Clock, open_virtual
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 DEADLINE = 5.0
+JITTER = 0.5
 
 INTRODUCTION = f"""\
-# What a fault costs
+# Faults
 
-This page is written by `python -m tests.faults`. Each fault stands between the package and a local DynamoDB, over real
-sockets. {len(CALLS)} calls meet it, with the deadline of {DEADLINE:.0f} seconds: a transaction, a put, a read, a query,
-a delete of many versions and a batch. The times, in seconds, are those of one run over each wire, on a
-machine with 2 cores.
+`python -m tests.faults` writes this page, and a test compares it. Each fault meets {len(CALLS)} functions on a local
+DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns are the seconds that a call waits at most, over the
+functions, with each of the two HTTP clients: its timeouts, and the delays between its attempts with a jitter of
+{JITTER}. They are computed in virtual time, so they do not include the latency of the network.
 
-A fault that passes meets the first request of a call, and is not seen: the call's effect is there exactly once. A fault
-that lasts is a typed error, and the call's effect is there whole or not at all; a delete may have gone a part of the
-way.
+A transient fault meets the first request of a call, or its first batch. The caller does not notice it: the call takes
+effect exactly once. A permanent fault meets every request. The caller gets an error of the given class, and the call
+takes effect as a whole or not at all; a call that deletes an unbounded number of items may delete a part of them.
 
-| fault | what the caller gets | lean wire: median | most | boto3: median | most |
-|---|---|---|---|---|---|
+`tests/faults/test_virtual_time.py` checks every fault with every function and API, sync and async, also for faults that
+meet the first write of a call. `tests/faults/test_sockets.py` checks them over real sockets: in the ordinary test run a
+selection that contains every pair of fault, function and API, and with `scripts/test --long` every combination.
+
+| fault | result | package's HTTP client | boto3 |
+|---|---|---|---|
 """
 
 
-def rows(url: str, direct: Database, empty: Callable[[], None]) -> Iterator[str]:
-    """Yields a row of the table for each fault."""
-    backend = Backend(url)
-    for name, fault in PASSING.items():
-        yield _row(f"{name}, once", lambda f=fault: _url(backend, f, 1), name, direct, empty)  # type: ignore[misc]
-    for name, (fault, _) in LASTING.items():
-        yield _row(name, lambda f=fault: _url(backend, f, None), name, direct, empty)  # type: ignore[misc]
-    yield _row("a host that takes no connection", black_hole, "", direct, empty)
+def page() -> str:
+    """Returns the page."""
+    backend = Backend()
+    rows = [_row(backend, f"{name}, once", name, fault, times=1) for name, fault in TRANSIENT.items()]
+    rows += [_row(backend, f"{name}, permanently", name, fault, times=None) for name, (fault, _) in PERMANENT.items()]
+    return INTRODUCTION + "".join(rows) + _late_row(backend)
 
 
-@contextmanager
-def _url(backend: Backend, fault: Fault, times: int | None) -> Iterator[str]:
-    with faulty(backend, fault, times=times) as server:
-        yield server.url
-
-
-def _row(
-    title: str,
-    run: Callable[[], AbstractContextManager[str]],
-    fault: str,
-    direct: Database,
-    empty: Callable[[], None],
-) -> str:
-    told: dict[str, None] = {}
+def _row(backend: Backend, title: str, name: str, fault: Fault, *, times: int | None) -> str:
+    results: dict[str, None] = {}
     columns = ""
-    for face in SYNC_APIS:
+    for api in SYNC_APIS:
         seconds = []
-        for name, (perform, _) in CALLS.items():
-            if meets(fault, name):
-                empty()
-                fill(direct)
-                with run() as url, open_api(face, config_of(url, deadline=DEADLINE)) as database:
-                    result, took = _measure(perform, database)
-                told[result] = None
-                seconds.append(took)
-        columns += f" {statistics.median(seconds):.2f} | {max(seconds):.2f} |"
-    return f"| {title} | {', '.join(told)} |{columns}\n"
+        for call in (call for call in CALLS if meets(name, call)):
+            backend.restore()
+            result, waited = _measure(
+                api, Network(backend, fault, times=times, writes_only="unprocessed" in name), CALLS[call].perform
+            )
+            results[result] = None
+            seconds.append(waited)
+        columns += f" {max(seconds):.2f} |"
+    return f"| {title} | {', '.join(results)} |{columns}\n"
 
 
-def _measure(perform: Callable[[TDatabase], object], database: TDatabase) -> tuple[str, float]:
-    start = time.monotonic()
-    try:
-        perform(database)
-    except BaseError as error:
-        return f"`{type(error).__name__}`", time.monotonic() - start
-    return "the right result", time.monotonic() - start
+def _late_row(backend: Backend) -> str:
+    """Returns the row of a first attempt that is delivered after a later call."""
+    results: dict[str, None] = {}
+    for call in WRITES:
+        later = CALLS[call].later
+        assert later is not None
+        backend.restore()
+        network = Network(backend, TRANSIENT["reset before the effect"], writes_only=True)
+        with open_virtual("lean", network, Clock()) as database:
+            CALLS[call].perform(database)
+            later(database)
+        expected = backend.items()
+        network.deliver_late()
+        results["no effect" if backend.items() == expected else "an effect"] = None
+    return f"| a write, delivered again after a later call | {', '.join(results)} | | |\n"
 
 
-def main() -> None:
-    """Measures and writes the page."""
-    with local_server.run() as url:
-        direct = open_at(url, deadline=DEADLINE)
-        administration = DynamoDBAdministration(DynamoDBEngine(config_of(url, deadline=DEADLINE)))
-
-        def empty() -> None:
-            for table in TABLES:
-                administration.clear(table)
-
-        for table in TABLES:
-            administration.create(table)
-        PAGE.write_text(INTRODUCTION + "".join(rows(url, direct, empty)), encoding="utf-8")
+def _measure(api: str, network: Network, perform: Callable[[TDatabase], object]) -> tuple[str, float]:
+    clock = Clock()
+    with open_virtual(api, network, clock, deadline=DEADLINE, jitter=JITTER) as database:
+        try:
+            perform(database)
+        except BaseError as error:
+            return f"`{type(error).__name__}`", clock.now
+        return "the correct result", clock.now
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.write_text(page(), encoding="utf-8")

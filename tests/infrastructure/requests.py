@@ -14,7 +14,7 @@ from open_alchemy.package_database.core.operations import StoreOperation
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
-from open_alchemy.package_database.engines.dynamodb.execution import Protocol
+from open_alchemy.package_database.engines.dynamodb.execution import Executor
 from open_alchemy.package_database.engines.dynamodb.retry import Quota
 from open_alchemy.package_database.model import ACCESS_PATTERNS
 from open_alchemy.package_database.model.keys import LATEST
@@ -67,10 +67,10 @@ class _Recorder(MemoryEngine):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.uses: set[Use] = set()
-        self._protocol = Protocol(Boto3Client.attempts, Quota(), random=lambda: 0)
+        self._executor = Executor(Boto3Client.attempts, Quota(), random=lambda: 0)
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        drive(self._protocol.carry_out(operation, deadline), self._answer)
+        drive(self._executor.execute(operation, deadline), self._answer)
         return super().execute(operation, deadline)
 
     def _answer(self, attempt: Attempt) -> Any:

@@ -161,7 +161,7 @@ def test_the_production_tests_pass_against_the_deployed_tables(cloud: Cloud, tmp
     version = metadata.version("open-alchemy.package-database")
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "3 passed" in finished.stdout
-    assert f"tested version {version} in {ROOT}/open_alchemy/package_database, with DynamoDB at {cloud.url}, " in (
+    assert f"tested version {version} in {ROOT}/open_alchemy/package_database, with DynamoDB at {cloud.url}" in (
         finished.stdout
     )
     assert count_items(cloud) == {"package.specs": 0, "package.credentials": 0}

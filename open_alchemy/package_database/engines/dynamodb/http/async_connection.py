@@ -9,7 +9,7 @@ from typing import Any
 from ....core.secret import Secret
 from .errors import ExchangeError
 from .idle_check import IdleCheck
-from .response import Answer
+from .response import HttpResponse
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -34,7 +34,7 @@ class Connection(asyncio.BufferedProtocol):
         self._seconds = seconds
         self._on_lost = on_lost
         self._transport: Any = None
-        self._answer: Answer | None = None
+        self._answer: HttpResponse | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._end = self._active = 0.0
@@ -42,7 +42,7 @@ class Connection(asyncio.BufferedProtocol):
         self.is_open = False
         self.lost: asyncio.Future[None] = loop.create_future()
 
-    async def exchange(self, data: Secret, answer: Answer, end: float) -> None:
+    async def exchange(self, data: Secret, answer: HttpResponse, end: float) -> None:
         """Sends a request and receives the answer, before a time on the loop's clock."""
         if not self.is_open:
             raise answer.cut_off()

@@ -20,7 +20,7 @@ from .async_connection import Connection
 from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import Address, resolve
-from .response import Answer
+from .response import HttpResponse
 from .semaphore import LoopSemaphore, Ticket
 
 _CHUNK: Final = 1 << 16
@@ -103,7 +103,7 @@ class AsyncTransport:
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._addresses: SharedCall[list[Address]] = threads.shared(partial(resolve, endpoint.host, endpoint.port))
 
-    async def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> Answer:
+    async def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> HttpResponse:
         """Sends a request when a connection is free, and returns the complete answer.
 
         A call that is cancelled closes its connection.
@@ -148,17 +148,17 @@ class AsyncTransport:
         await pool.start()
         return pool
 
-    async def _attempt(self, pool: _Pool, data: Secret, end: float) -> Answer:
+    async def _attempt(self, pool: _Pool, data: Secret, end: float) -> HttpResponse:
         # As in the blocking transport: an idle connection that was just closed is no failure of the store.
         connection = pool.take_idle()
         if connection is not None:
-            answer = Answer()
+            answer = HttpResponse()
             try:
                 return await _use(pool, connection, data, answer, end)
             except ExchangeError as error:
                 if answer.is_begun or error.code != "ConnectionClosedError":
                     raise
-        return await _use(pool, await self._open(pool, end), data, Answer(), end)
+        return await _use(pool, await self._open(pool, end), data, HttpResponse(), end)
 
     async def _open(self, pool: _Pool, end: float) -> Connection:
         host, timeouts, loop = self._endpoint.host, self._timeouts, pool.loop
@@ -194,7 +194,7 @@ async def _acquire(pool: _Pool, ticket: Ticket, deadline: Deadline) -> None:
         raise queue_timeout(CONNECTIONS) from error
 
 
-async def _use(pool: _Pool, connection: Connection, data: Secret, answer: Answer, end: float) -> Answer:
+async def _use(pool: _Pool, connection: Connection, data: Secret, answer: HttpResponse, end: float) -> HttpResponse:
     try:
         await connection.exchange(data, answer, end)
     except BaseException as error:
