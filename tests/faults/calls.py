@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, latest_key
+from open_alchemy.package_database.model.keys import latest_key
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from tests.faults.backend import CREDENTIALS_COUNT, Backend
 
 State: TypeAlias = tuple[list[str], int]
