@@ -1,7 +1,7 @@
 """Concurrent writers in threads and processes, on every store that executes transactions concurrently.
 
-The DynamoDB is ministack; moto's server answers one request at a time. ministack pins a botocore, so ``scripts/install``
-installs it into a virtual environment of its own, inside the virtual environment of the package.
+The DynamoDB is ministack; moto's server answers one request at a time. ministack pins a botocore, so it has
+a virtual environment of its own, which ``scripts/install`` creates.
 """
 
 from __future__ import annotations
