@@ -31,7 +31,7 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     import time
 
     from open_alchemy.package_database.engines.dynamodb.config import Credentials
-    from open_alchemy.package_database.engines.dynamodb.http.response import Answer
+    from open_alchemy.package_database.engines.dynamodb.http.response import HttpResponse
     from open_alchemy.package_database.engines.dynamodb.http.signature_v4 import Key, Moment
 
     credentials, render, kept = Credentials(ACCESS_KEY, ACCESS_KEY), renderer(url), connect(url)
@@ -63,5 +63,5 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
         "key/without": derive_and_render,
         "key/with": render,
         "parser/without": parse_in_python,
-        "parser/with": lambda: Answer().feed(received),
+        "parser/with": lambda: HttpResponse().feed(received),
     }

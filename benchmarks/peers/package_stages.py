@@ -37,8 +37,8 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     from open_alchemy.package_database.engines.dynamodb import execution, requests
     from open_alchemy.package_database.engines.dynamodb.attribute_codec import decode_item
     from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-    from open_alchemy.package_database.engines.dynamodb.http.exchange import Core
-    from open_alchemy.package_database.engines.dynamodb.http.response import Answer
+    from open_alchemy.package_database.engines.dynamodb.http.exchange import HttpAttempts
+    from open_alchemy.package_database.engines.dynamodb.http.response import HttpResponse
     from open_alchemy.package_database.engines.dynamodb.http.sync_transport import SyncTransport
 
     timed: tuple[tuple[str, Any, str], ...] = (
@@ -46,10 +46,10 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
         (VALUES, requests, "get_item"),
         (VALUES, requests, "query"),
         (VALUES, execution, "decode_item"),
-        (RENDER, Core, "render"),
+        (RENDER, HttpAttempts, "render"),
         (POOL, SyncTransport, "exchange"),
-        (PARSER, Answer, "feed"),
-        (READ, Core, "read"),
+        (PARSER, HttpResponse, "feed"),
+        (READ, HttpAttempts, "read"),
     )
     # A page is decoded by ``map``: one look for all its items, because a look takes as long as an item.
     setattr(execution, "map", _stopwatch.timed(VALUES, lambda _, items: list(map(decode_item, items))))  # noqa: B010

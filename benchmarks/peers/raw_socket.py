@@ -40,12 +40,12 @@ def connect(url: str) -> socket.socket:
 def renderer(url: str, action: str = "GetItem", request: dict[str, Any] = GET_SPEC) -> Callable[[], bytes]:
     """Returns a function that encodes and signs a request as the package does."""
     from open_alchemy.package_database.engines.dynamodb.config import Credentials
-    from open_alchemy.package_database.engines.dynamodb.http.credentials import Given
+    from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
     from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-    from open_alchemy.package_database.engines.dynamodb.http.exchange import Core
+    from open_alchemy.package_database.engines.dynamodb.http.exchange import HttpAttempts
 
     parts = urlsplit(url)
     credentials = Credentials(ACCESS_KEY, ACCESS_KEY)
     endpoint = Endpoint(parts.hostname or "", parts.port or 80, REGION, is_encrypted=False, authority=parts.netloc)
-    core = Core(endpoint, Given(credentials), agent="open-alchemy.package-database", longest=1.0)
+    core = HttpAttempts(endpoint, StaticCredentials(credentials), agent="open-alchemy.package-database")
     return lambda: core.render(action, request, credentials)

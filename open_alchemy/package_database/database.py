@@ -116,7 +116,12 @@ def _bind(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
 
     # Without *args: a secret that is passed by position is refused in the caller's frame and is in none of ours.
     def method(self: Database, /, **arguments: Any) -> Any:
-        check(arguments)
+        try:
+            check(arguments)
+        except RecursionError:
+            # The secrets among them may not be wrapped yet.
+            arguments.clear()
+            raise
         engine, steps = self._resolve(), pattern.steps(**arguments)
         # The first step validates the arguments as a whole, before any I/O.
         first = next(steps)
@@ -130,7 +135,12 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Coroutine[Any
     """Returns the method of the async API that runs an access pattern."""
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
-        check(arguments)
+        try:
+            check(arguments)
+        except RecursionError:
+            # The secrets among them may not be wrapped yet.
+            arguments.clear()
+            raise
         engine, steps = self._resolve(), pattern.steps(**arguments)
         first = next(steps)
         await engine.prepare()

@@ -14,7 +14,8 @@ from open_alchemy.package_database.admin.import_items import Outcome
 from open_alchemy.package_database.core.operations import Item
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import run
-from open_alchemy.package_database.model.schema import CREDENTIALS, LATEST, SPECS, padded, record_keys
+from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 from tests.admin.stores import Interruption, credentials, filled, put, reader
 from tests.simulation.invariants import check_specs
@@ -196,7 +197,7 @@ def test_an_item_that_could_not_be_imported_is_named() -> None:
     store = filled(1)
     put(store, {key: value for key, value in credentials("u7").items() if key != "salt"})
 
-    with pytest.raises(RefusedError, match=r"credentials with sub 'u7', id '1' is not as it must be.*salt is missing"):
+    with pytest.raises(RefusedError, match=r"credentials with sub 'u7', id '1' is invalid: salt is missing"):
         copy(store, MemoryStore())
 
 

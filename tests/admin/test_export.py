@@ -215,7 +215,7 @@ def test_a_damaged_part_is_refused_by_its_line(tmp_path: Path) -> None:
     title, first, *rest = lines(part)
     write(part, [title, first, b"{}\n", *rest])
 
-    with pytest.raises(ValidationError, match=r"part, line 3: it is no item of a table: delete the file"):
+    with pytest.raises(ValidationError, match=r"part, line 3: it is not an item of a table: delete the file"):
         export(filled(), tmp_path / "all.jsonl")
 
 
@@ -320,14 +320,14 @@ def test_a_changed_byte_changes_no_item_unseen(tmp_path: Path, name: str) -> Non
 
 
 FOREIGN = {
-    "empty": (b"", "header: it is no export of the package database"),
-    "text": (b"hello\nworld\n", "header: it is no export of the package database"),
-    "json": (b'{"a": 1}\n', "header: it is no export of the package database"),
-    "list": (b"[]\n", "header: it is no export of the package database"),
-    "binary": (b"\x00\xff" * 1000, "header: it is no export of the package database"),
+    "empty": (b"", "header: it is not an export of the package database"),
+    "text": (b"hello\nworld\n", "header: it is not an export of the package database"),
+    "json": (b'{"a": 1}\n', "header: it is not an export of the package database"),
+    "list": (b"[]\n", "header: it is not an export of the package database"),
+    "binary": (b"\x00\xff" * 1000, "header: it is not an export of the package database"),
     "not gzip": (b"\x1f\x8bhello", "header: it is truncated or damaged"),
-    "one endless line": (b"x" * 5_000_000, "header: it is no export of the package database"),
-    "deep": (b"[" * 100_000 + b"\n", "header: it is no export of the package database"),
+    "one endless line": (b"x" * 5_000_000, "header: it is not an export of the package database"),
+    "deep": (b"[" * 100_000 + b"\n", "header: it is not an export of the package database"),
 }
 
 
@@ -358,7 +358,7 @@ def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
         ({"items": 2}, "has 1 items and its header says 2: it is truncated or damaged"),
         ({"items": 0}, "has 1 items and its header says 0"),
         ({"sha256": "0" * 64}, "does not match the checksum of its header: it was changed or damaged"),
-        ({"sub": "u2"}, "line 2: its sub is not the one that the header names"),
+        ({"sub": "u2"}, "line 2: its sub is not that of the header"),
     ],
 )
 def test_a_header_that_is_not_right_is_refused(tmp_path: Path, header: dict[str, object], message: str) -> None:
@@ -374,11 +374,11 @@ def test_a_header_that_is_not_right_is_refused(tmp_path: Path, header: dict[str,
 
 ITEM = '"sub": "u1", "id": "1", "public_key": "pk", "secret_key_hash": {"base64": "aA=="}'
 LINES = {
-    "no object": ("[]", "it is no item of a table"),
-    "another table": ('{"table": "package.other", "item": {}}', "it is no item of a table"),
-    "more keys": ('{"table": "package.credentials", "item": {}, "more": 1}', "it is no item of a table"),
-    "no item": ('{"table": "package.credentials", "item": "x"}', "it is no item of a table"),
-    "no JSON": ('{"table"', "it is no JSON in UTF-8"),
+    "no object": ("[]", "it is not an item of a table"),
+    "another table": ('{"table": "package.other", "item": {}}', "it is not an item of a table"),
+    "more keys": ('{"table": "package.credentials", "item": {}, "more": 1}', "it is not an item of a table"),
+    "no item": ('{"table": "package.credentials", "item": "x"}', "it is not an item of a table"),
+    "no JSON": ('{"table"', "it is not JSON in UTF-8"),
     "not a number": (
         '{"table": "package.credentials", "item": {"a": NaN}}',
         "'a' must be text, a whole number or base64",

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -362,7 +363,7 @@ def test_the_tour_shows_every_function_with_every_answer_right() -> None:
     assert "Every answer was right: 15 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
-    for operation in ("Get", "Query", "Transact", "DeleteMany"):
+    for operation in ("Get", "Query", "Transact"):
         assert operation in result.output
     assert "hash of the secret key" not in result.output
     assert "idUpdatedAt" in result.output
@@ -435,3 +436,42 @@ def test_every_command_is_documented() -> None:
         return bool(command.help) and all(documented(child) for child in below)
 
     assert documented(commands)
+
+
+def test_a_store_where_nothing_listens_is_named_with_the_command_that_starts_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    result = run("specs", "u1", "--url", f"dynamodb://127.0.0.1:{port}")
+
+    assert result.exit_code == 1
+    assert f"nothing listens at 127.0.0.1:{port}; package-database serve starts a local DynamoDB" in result.stderr
+
+
+def test_a_server_that_is_not_a_dynamodb_is_reported() -> None:
+    with serve(lambda handler: handler.answer(501, b"<html>")) as server:
+        result = run("specs", "u1", "--url", server.url.replace("http:", "dynamodb:"))
+
+    assert result.exit_code == 1
+    assert "the server answered with an HTTP error that is not DynamoDB's" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "shown"),
+    [
+        ([b"specs", b"\xff"], 2, b"valid Unicode"),
+        ([b"publish", b"\xff\x1b[2J", b"--sub", b"u"], 2, b"\\udcff\\x1b[2J cannot be read"),
+        ([b"publish", b"-", b"--sub", "é".encode(), b"--dry-run"], 0, b"for \\xe9"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no arguments of bytes")
+def test_any_argument_on_any_terminal_is_no_traceback(arguments: list[bytes], code: int, shown: bytes) -> None:
+    command = [sys.executable.encode(), b"-m", b"open_alchemy.package_database.cli", *arguments, b"--url", b"sqlite://"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    document = b"openapi: 3.1.0\ninfo: {title: a, version: '1'}"
+
+    finished = subprocess.run(command, env=environment, input=document, capture_output=True, check=False)
+
+    assert finished.returncode == code
+    assert shown in finished.stderr
+    assert b"Traceback" not in finished.stderr

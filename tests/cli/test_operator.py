@@ -27,7 +27,7 @@ from open_alchemy.package_database.admin import export_writer as export_module
 from open_alchemy.package_database.admin.client import AdminClient
 from open_alchemy.package_database.admin.import_items import MAX_TOGETHER
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.core.operations import Page, Scan
+from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
 from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration, create_table
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
@@ -162,6 +162,16 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path, suffix: str, option: li
 
 
 @stored
+@pytest.mark.parametrize("name", ["/", "", ".", "a" * 5000])
+def test_a_path_that_no_file_can_have_is_one_line(name: str) -> None:
+    result = run("export", "--all", name)
+
+    assert result.exit_code in (1, 2)
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@stored
 def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
     fill()
     before, path = contents(), tmp_path / "all.jsonl"
@@ -200,7 +210,7 @@ def test_an_endless_stream_is_not_imported() -> None:
         finished = subprocess.run(command, stdin=endless, capture_output=True, text=True, check=False)
 
     assert finished.returncode == 2
-    assert finished.stderr == "Error: standard input, header: it is no export of the package database\n"
+    assert finished.stderr == "Error: standard input, header: it is not an export of the package database\n"
 
 
 @stored
@@ -301,14 +311,11 @@ def test_a_disk_that_is_really_full_is_one_line_too(tmp_path: Path) -> None:
 
     # SQLite's own file of shared memory takes 32 KB.
     exported = run_with_little_room(40_000, "export", "--all", str(path), "--url", url)
-    marks = ("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"), "--write", "--url", url)
-    marked = run_with_little_room(40_000, *marks)
 
-    assert exported.returncode == marked.returncode == 1
+    assert exported.returncode == 1
     interrupted, *error = exported.stderr.splitlines()
     assert interrupted.endswith("the same command resumes after them")
     assert error == [f"Error: {path} cannot be written: File too large"]
-    assert marked.stderr.splitlines()[1:] == [f"Error: {tmp_path}/marks cannot be written: File too large"]
 
 
 @pytest.mark.parametrize("arguments", [["file"], ["u1", "u2", "file"], ["--all", "u1", "file"]])
@@ -321,7 +328,7 @@ def test_what_to_export_must_be_said(arguments: list[str]) -> None:
 
 def test_a_user_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
     assert run("export", "x" * 3000, str(tmp_path / "file")).exit_code == 2
-    assert run("tables", "upgrade", "--from", "4", "--marks", "m", "--sub", "x" * 3000).exit_code == 2
+    assert run("tables", "upgrade", "--from", "4", "--sub", "x" * 3000).exit_code == 2
 
 
 @stored
@@ -337,7 +344,7 @@ def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
         "has the schema version 6, and this package reads 5: use a newer package": text.replace(b":5,", b":6,", 1),
         "has 3 items and its header says 4: it is truncated or damaged": b"".join(lines[:-1]),
         "does not match the checksum of its header": text.replace(b'"2.0"', b'"2.1"'),
-        "header: it is no export of the package database": b"hello\n",
+        "header: it is not an export of the package database": b"hello\n",
     }
 
     for message, content in damages.items():
@@ -379,13 +386,13 @@ def test_a_progress_bar_is_shown_on_a_terminal_after_a_second(tmp_path: Path, mo
 
 
 @stored
-def test_an_upgrade_expects_the_credentials_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upgrade_expects_the_credentials_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("open_alchemy.package_database.cli.output.PROGRESS_AFTER_SECONDS", 0)
     fill()
 
     shown = CliRunner().invoke(
         commands,
-        ["tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks")],
+        ["tables", "upgrade", "--from", "4"],
         env={"FORCE_COLOR": "1", "TERM": "xterm"},
     )
 
@@ -464,7 +471,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 def abort(*_: object, **__: object) -> None:
     """Ends a prompt as click does after Ctrl-C."""
     try:
-        raise KeyboardInterrupt
+        raise_keyboard_interrupt()
     except KeyboardInterrupt:
         raise click.Abort from None
 
@@ -489,21 +496,22 @@ def test_who_may_not_describe_the_tables_exports_anew(tmp_path: Path, monkeypatc
     assert header_of(path)["items"] == 8
 
 
+def store_version_4(number: int, secret: bytes, salt: bytes) -> None:
+    item: Item = {
+        "sub": f"u{number}",
+        "id": "1",
+        "public_key": f"pk-u{number}",
+        "secret_key_hash": secret,
+        "salt": salt,
+    }
+    AdminClient.configured().transact(Transact((Put(CREDENTIALS, item),)))
+
+
 @stored
-@pytest.mark.usefixtures("_undescribed")
-def test_who_may_not_describe_the_tables_upgrades_nothing(tmp_path: Path) -> None:
-    result = run("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"))
-
-    assert result.exit_code == 1
-    assert "DescribeTable of package.credentials is refused: whose table it is cannot be told" in result.stderr
-
-
-@stored
-def test_the_secrets_of_version_4_become_bytes(tmp_path: Path) -> None:
+def test_the_secrets_of_version_4_are_decoded() -> None:
     for number in range(3):
-        store_credentials(f"u{number}", b64encode(HASH), b64encode(SALT))
-    marks = str(tmp_path / "marks")
-    upgrade = ("tables", "upgrade", "--from", "4", "--marks", marks)
+        store_version_4(number, b64encode(HASH), b64encode(SALT))
+    upgrade = ("tables", "upgrade", "--from", "4")
 
     dry = succeed(*upgrade)
     untouched = contents(3)
@@ -511,36 +519,18 @@ def test_the_secrets_of_version_4_become_bytes(tmp_path: Path) -> None:
     again = succeed(*upgrade, "--write")
 
     users = [user for user in contents(3) if user]
-    assert "3 credentials: base64 text\n" in dry.stderr
-    assert "nothing was changed; --write rewrites 3 credentials" in dry.stderr
+    assert "3 credentials: base64 text of version 4\n" in dry.stderr
+    assert "nothing was changed; --write upgrades 3 credentials" in dry.stderr
     assert {user.secret_key_hash for user in untouched if user} == {b64encode(HASH)}  # type: ignore[attr-defined]
-    assert "rewritten, now or before: 3; replaced by others since: 0" in written.stderr
+    assert "upgraded: 3; changed by others meanwhile: 0" in written.stderr
     assert {(user.secret_key_hash, user.salt) for user in users} == {(HASH, SALT)}  # type: ignore[attr-defined]
-    assert "3 credentials: rewritten\n" in again.stderr
-    assert "there is nothing to rewrite" in again.stderr
+    assert "3 credentials: current\n" in again.stderr
+    assert "there is nothing to upgrade" in again.stderr
     assert find(dry.output + written.output + again.output) == []
 
 
-@stored
-def test_credentials_of_two_forms_are_not_rewritten_by_guessing(tmp_path: Path) -> None:
-    digits = b"00ff" * 8
-    store_credentials("old", b64encode(digits), b64encode(digits))
-    store_credentials("new", digits, digits)
-    upgrade = ("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"), "--write")
-
-    refused = run(*upgrade)
-    succeed(*upgrade, "--sub", "old")
-
-    assert refused.exit_code == 1
-    assert "upgrade the users that version 4 wrote one by one with --sub" in refused.stderr
-    for sub in ("old", "new"):
-        user = package_database.get().get_user(public_key=f"pk-{sub}")
-        assert user is not None
-        assert user.secret_key_hash == digits
-
-
 def test_an_unknown_version_is_wrong_usage() -> None:
-    assert run("tables", "upgrade", "--from", "3", "--marks", "m").exit_code == 2
+    assert run("tables", "upgrade", "--from", "3").exit_code == 2
 
 
 @pytest.fixture
@@ -612,22 +602,6 @@ def test_an_export_does_not_go_on_with_the_tables_of_another_account(
     assert refused.exit_code == 2
     assert f"{path}.part is not the beginning of this export" in refused.stderr
     assert second not in path.read_text()
-
-
-def test_marks_are_of_one_account(tmp_path: Path, accounts: Callable[[str], tuple[str, str]]) -> None:
-    upgrade = ("tables", "upgrade", "--from", "4", "--marks", str(tmp_path / "marks"), "--write")
-    first, second = ACCOUNTS
-    credentials = {"sub": "u", "id": "1", "public_key": "pk", "secret_key_hash": b"aA==", "salt": b"aA=="}
-    option = accounts(first)
-    server = option[1].replace("dynamodb:", "http:")
-    resource = boto3.session.Session().resource("dynamodb", region_name=DUMMY_REGION, endpoint_url=server)
-    resource.Table("package.credentials").put_item(Item=credentials)
-    succeed(*upgrade, *option)
-
-    refused = run(*upgrade, *accounts(second))
-
-    assert refused.exit_code == 2
-    assert "holds no marks of this upgrade of this table" in refused.stderr
 
 
 @stored

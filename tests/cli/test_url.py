@@ -97,7 +97,7 @@ def test_a_foreign_file_is_wrong_usage(path: Path, url: str) -> None:
     result = run("specs", "u1", "--url", url)
 
     assert result.exit_code == 2
-    assert "is no database of this package" in result.output
+    assert "is not a database of this package" in result.output
 
 
 def test_a_file_in_no_folder_is_a_failure(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_store_that_cannot_be_opened_is_one_line(url: str, path: Path) -> None
     result = run("tour", "--url", url)
 
     assert result.exit_code == 2
-    assert result.output.count("is no database of this package") == 1
+    assert result.output.count("is not a database of this package") == 1
 
 
 def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

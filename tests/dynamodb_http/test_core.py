@@ -1,4 +1,4 @@
-"""The lean wire's requests and answers, without I/O."""
+"""The requests and responses of the package's HTTP client, without I/O."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pytest
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials
-from open_alchemy.package_database.engines.dynamodb.http.credentials import Given
+from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
-from open_alchemy.package_database.engines.dynamodb.http.exchange import Core, Exchange, Fetch, Read
-from open_alchemy.package_database.engines.dynamodb.http.response import Answer
+from open_alchemy.package_database.engines.dynamodb.http.exchange import Exchange, FetchCredentials, HttpAttempts, Parse
+from open_alchemy.package_database.engines.dynamodb.http.response import HttpResponse
 from open_alchemy.package_database.engines.dynamodb.retry import Failure, Kind
 
 ENDPOINT = Endpoint("h", 8000, "eu-west-1", is_encrypted=False, authority="h:8000")
 NOON = 1_790_000_000
 
 
-def core_at(now: float) -> Core:
-    return Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", clock=lambda: now)
+def core_at(now: float) -> HttpAttempts:
+    return HttpAttempts(ENDPOINT, StaticCredentials(DUMMY_CREDENTIALS), agent="agent", clock=lambda: now)
 
 
 def raw(content: object, *, status: int = 200, checksum: int | None = None, **headers: str) -> bytes:
@@ -39,15 +39,15 @@ def raw(content: object, *, status: int = 200, checksum: int | None = None, **he
     return f"HTTP/1.1 {status} Reason\r\n{lines}\r\n".encode() + body
 
 
-def answer(content: object, **details: Any) -> Answer:
-    received = Answer()
+def answer(content: object, **details: Any) -> HttpResponse:
+    received = HttpResponse()
     assert received.feed(raw(content, **details))
     return received
 
 
 def test_an_attempt_is_one_exchange() -> None:
     deadline = Deadline(9.0)
-    steps = core_at(NOON).attempts("GetItem", {"TableName": "t"}, deadline)
+    steps = core_at(NOON).attempt("GetItem", {"TableName": "t"}, deadline)
 
     exchange = next(steps)
     assert isinstance(exchange, Exchange)
@@ -60,8 +60,8 @@ def test_an_attempt_is_one_exchange() -> None:
 
 def test_a_request_is_signed_when_it_is_sent() -> None:
     now = [NOON]
-    core = Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", clock=lambda: now[0])
-    exchange = next(core.attempts("GetItem", {}, Deadline(9.0)))
+    core = HttpAttempts(ENDPOINT, StaticCredentials(DUMMY_CREDENTIALS), agent="agent", clock=lambda: now[0])
+    exchange = next(core.attempt("GetItem", {}, Deadline(9.0)))
     now[0] += 4
 
     assert isinstance(exchange, Exchange)
@@ -69,7 +69,7 @@ def test_a_request_is_signed_when_it_is_sent() -> None:
 
 
 def test_a_failure_of_the_transport_is_the_answer() -> None:
-    steps = core_at(NOON).attempts("GetItem", {}, Deadline(1.0))
+    steps = core_at(NOON).attempt("GetItem", {}, Deadline(1.0))
     next(steps)
     failure = Failure("ReadTimeoutError", answered=False)
 
@@ -82,17 +82,17 @@ def test_a_failure_of_the_transport_is_the_answer() -> None:
 class Empty:
     """A source that has nothing at hand."""
 
-    def at_hand(self) -> None:
+    def cached(self) -> None:
         return None
 
     def fetch(self) -> None:
         return None
 
 
-def test_credentials_that_are_not_at_hand_are_fetched_first() -> None:
-    steps = Core(ENDPOINT, Empty(), agent="agent").attempts("GetItem", {}, Deadline(1.0))
+def test_credentials_that_are_not_cached_are_fetched_first() -> None:
+    steps = HttpAttempts(ENDPOINT, Empty(), agent="agent").attempt("GetItem", {}, Deadline(1.0))
 
-    assert isinstance(next(steps), Fetch)
+    assert isinstance(next(steps), FetchCredentials)
     exchange = steps.send(Credentials("FETCHED", "secret"))
 
     assert isinstance(exchange, Exchange)
@@ -100,7 +100,7 @@ def test_credentials_that_are_not_at_hand_are_fetched_first() -> None:
 
 
 def test_credentials_that_cannot_be_fetched_are_the_failure() -> None:
-    steps = Core(ENDPOINT, Empty(), agent="agent").attempts("GetItem", {}, Deadline(1.0))
+    steps = HttpAttempts(ENDPOINT, Empty(), agent="agent").attempt("GetItem", {}, Deadline(1.0))
     next(steps)
     failure = Failure("NoCredentialsError")
 
@@ -118,13 +118,13 @@ def test_binary_values_are_sent_in_base64_and_do_not_show() -> None:
 
 
 def test_a_request_holds_nothing_else() -> None:
-    with pytest.raises(TypeError, match="a request holds no object"):
+    with pytest.raises(TypeError, match="a request cannot contain object"):
         core_at(NOON).render("PutItem", {"Item": object()}, DUMMY_CREDENTIALS)
 
 
 def test_the_key_changes_with_the_day_and_with_the_credentials() -> None:
     times = iter([NOON, NOON, NOON + 86_400, NOON + 86_400])
-    core = Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", clock=lambda: next(times))
+    core = HttpAttempts(ENDPOINT, StaticCredentials(DUMMY_CREDENTIALS), agent="agent", clock=lambda: next(times))
     other = Credentials("OTHER", "other")
 
     dates = [
@@ -165,7 +165,7 @@ def test_an_answer_is_read() -> None:
         (answer({"Item": {"salt": {"B": "a"}}}), "ResponseParserError"),
     ],
 )
-def test_an_answer_that_did_not_arrive_as_it_was_sent_is_transient(broken: Answer, code: str) -> None:
+def test_an_answer_that_did_not_arrive_as_it_was_sent_is_transient(broken: HttpResponse, code: str) -> None:
     failure: Any = core_at(NOON).read(broken)
 
     assert failure.code == code
@@ -173,7 +173,7 @@ def test_an_answer_that_did_not_arrive_as_it_was_sent_is_transient(broken: Answe
 
 
 def test_an_answer_without_a_checksum_is_read() -> None:
-    received = Answer()
+    received = HttpResponse()
     received.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 
     assert core_at(NOON).read(received) == {}
@@ -202,9 +202,9 @@ def test_a_refusal_without_json_is_told_by_its_status() -> None:
     assert failure.kind is Kind.TRANSIENT
 
 
-def date_of(core: Core) -> str:
+def date_of(core: HttpAttempts) -> str:
     """Returns the date of a request."""
-    exchange = next(core.attempts("GetItem", {}, Deadline(1.0)))
+    exchange = next(core.attempt("GetItem", {}, Deadline(1.0)))
     assert isinstance(exchange, Exchange)
     return exchange.render().partition(b"X-Amz-Date: ")[2].partition(b"\r")[0].decode()
 
@@ -222,13 +222,13 @@ def end(steps: Generator[Any, Any, Any], result: object) -> Any:
 def test_a_clock_that_is_off_is_corrected_by_the_date_of_the_answer() -> None:
     core = core_at(NOON)
     refusal = answer(SKEWED, status=400, Date="Mon, 21 Sep 2026 16:13:20 GMT")
-    at_once = [core.attempts("GetItem", {}, Deadline(1.0)) for _ in range(3)]
+    at_once = [core.attempt("GetItem", {}, Deadline(1.0)) for _ in range(3)]
     for steps in at_once:
         next(steps)
 
     assert [end(steps, refusal).kind for steps in at_once] == [Kind.TRANSIENT] * 3
     assert date_of(core) == "20260921T161320Z"
-    again = core.attempts("GetItem", {}, Deadline(1.0))
+    again = core.attempt("GetItem", {}, Deadline(1.0))
     next(again)
     assert end(again, refusal).kind is Kind.REFUSED
 
@@ -261,7 +261,7 @@ def halves(data: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("split", [byte_by_byte, halves])
 def test_an_answer_may_come_in_pieces(split: Callable[[bytes], list[bytes]]) -> None:
-    received = Answer()
+    received = HttpResponse()
     *pieces, last = split(raw({"Item": {}}))
 
     assert not any(received.feed(piece) for piece in pieces)
@@ -270,14 +270,14 @@ def test_an_answer_may_come_in_pieces(split: Callable[[bytes], list[bytes]]) -> 
 
 
 def test_an_answer_in_chunks_is_joined() -> None:
-    received = Answer()
+    received = HttpResponse()
     received.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n")
 
     assert (received.body, received.is_complete) == (b"{}", True)
 
 
 def test_what_only_says_that_the_answer_is_still_to_come_is_passed_over() -> None:
-    received = Answer()
+    received = HttpResponse()
 
     assert not received.feed(b"HTTP/1.1 100 Continue\r\nX-Amz-Crc32: 1\r\n\r\n")
     assert received.feed(raw({"Item": {}}))
@@ -287,13 +287,13 @@ def test_what_only_says_that_the_answer_is_still_to_come_is_passed_over() -> Non
 
 def test_a_large_answer_is_read_in_a_step_of_its_own() -> None:
     core = core_at(NOON)
-    steps = core.attempts("Query", {}, Deadline(1.0))
+    steps = core.attempt("Query", {}, Deadline(1.0))
     next(steps)
 
     read = steps.send(answer({"Items": [{"title": {"S": "x" * 200_000}}]}))
 
-    assert isinstance(read, Read)
-    assert end(steps, core.read(read.answer, read.skew))["Items"][0]["title"]["S"].startswith("x")
+    assert isinstance(read, Parse)
+    assert end(steps, core.read(read.response, read.skew))["Items"][0]["title"]["S"].startswith("x")
 
 
 def test_reasons_that_are_none_are_left_out() -> None:
@@ -312,7 +312,7 @@ def test_reasons_that_are_none_are_left_out() -> None:
     ],
 )
 def test_an_answer_that_is_not_whole(data: bytes, code: str) -> None:
-    received = Answer()
+    received = HttpResponse()
 
     def receive() -> None:
         received.feed(data)
@@ -333,7 +333,7 @@ def test_an_answer_that_is_not_whole(data: bytes, code: str) -> None:
     ids=["close", "HTTP/1.0", "more than was asked for"],
 )
 def test_a_connection_is_not_used_again(data: bytes) -> None:
-    received = Answer()
+    received = HttpResponse()
     received.feed(data)
 
     assert received.is_complete

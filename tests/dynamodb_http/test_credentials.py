@@ -1,39 +1,42 @@
-"""Where the lean wire's credentials come from; that they are refreshed is shown in tests/faults."""
+"""The sources of credentials; tests/faults shows that they are refreshed."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Client, find_region
 from open_alchemy.package_database.engines.dynamodb.config import Credentials, DynamoDBConfig
-from open_alchemy.package_database.engines.dynamodb.http.credentials import Resolved, find_source
+from open_alchemy.package_database.engines.dynamodb.http.credentials import BotocoreCredentials, find_source
 
 PROD = DynamoDBConfig("PROD", "eu-west-1")
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
 
 
-def test_those_of_the_environment_are_at_hand() -> None:
+def test_credentials_of_the_environment_are_cached() -> None:
     source = find_source(PROD, KEYS)
 
-    assert source.at_hand() == source.fetch() == Credentials("id", "secret", "token")
+    assert source.cached() == source.fetch() == Credentials("id", "secret", "token")
 
 
-def test_those_of_the_configuration_come_first() -> None:
+def test_credentials_of_the_configuration_take_precedence() -> None:
     given = Credentials("given", "secret")
 
-    assert find_source(DynamoDBConfig("TEST", "eu-west-1", credentials=given), KEYS).at_hand() is given
+    assert find_source(DynamoDBConfig("TEST", "eu-west-1", credentials=given), KEYS).cached() is given
 
 
 @pytest.mark.parametrize(
     "environment", [{}, {"AWS_ACCESS_KEY_ID": "id"}, KEYS | {"AWS_CREDENTIAL_EXPIRATION": "2026-11-21T10:00:00Z"}]
 )
-def test_all_others_are_for_botocore_to_find(environment: dict[str, str]) -> None:
-    assert isinstance(find_source(PROD, environment), Resolved)
+def test_botocore_finds_all_other_credentials(environment: dict[str, str]) -> None:
+    assert isinstance(find_source(PROD, environment), BotocoreCredentials)
 
 
 class Found:
-    """What botocore has found."""
+    """Stands for botocore's refreshable credentials."""
 
     def __init__(self) -> None:
         self.needs_refresh = True
@@ -49,16 +52,16 @@ class Found:
         return Frozen()
 
 
-def test_they_are_at_hand_until_they_must_be_refreshed() -> None:
-    source, found = Resolved(), Found()
+def test_credentials_are_cached_until_they_must_be_refreshed() -> None:
+    source, found = BotocoreCredentials(), Found()
     source._found = found
 
-    before = source.at_hand()
+    before = source.cached()
     first = source.fetch()
     found.needs_refresh = False
-    between = source.at_hand()
+    between = source.cached()
     found.needs_refresh, found.frozen = True, Credentials("second", "secret")
-    expired = source.at_hand()
+    expired = source.cached()
 
     assert (before, expired) == (None, None)
     assert first is between
@@ -70,4 +73,19 @@ def test_the_same_credentials_are_the_same_object() -> None:
     """So that the signing key is derived once."""
     source = find_source(PROD, KEYS)
 
-    assert source.at_hand() is source.at_hand()
+    assert source.cached() is source.cached()
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_config_files_that_must_not_be_read_are_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        path = tmp_path / name
+        path.write_text("[default]\nregion = eu-west-1\naws_access_key_id = a\naws_secret_access_key = b\n")
+        monkeypatch.setenv(name, str(path))
+    readable = BotocoreCredentials().fetch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+
+    assert readable == Credentials("a", "b")
+    assert BotocoreCredentials().fetch() is None
+    assert find_region() is None
+    Boto3Client(DynamoDBConfig("PROD", "eu-west-1"))

@@ -1,13 +1,18 @@
-"""Where the lean wire goes, and when boto3 takes its place."""
+"""Which endpoint the package's HTTP client uses, and which configurations need boto3."""
 
 from __future__ import annotations
 
+import os
+import traceback
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import botocore.session
 import pytest
 
-from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
+from open_alchemy.package_database import ConfigurationError
+from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig, read_stage
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Detour, Endpoint, find_endpoint
 
 
@@ -50,33 +55,138 @@ def test_the_endpoint_of_a_url(environment: dict[str, str], url: str, place: tup
 
     assert found(prod(endpoint_url=url), environment) == expected
     assert found(DynamoDBConfig("TEST", "eu-west-1", endpoint_url=url), environment) == expected
-    assert found(prod(), environment | {"AWS_ENDPOINT_URL": url}) == expected
 
 
-def test_the_url_of_dynamodb_comes_before_that_of_all_services(environment: dict[str, str]) -> None:
-    environment["AWS_ENDPOINT_URL"] = "http://all.example"
+def test_a_host_outside_ascii_is_encoded_with_idna(environment: dict[str, str]) -> None:
+    endpoint = found(prod(endpoint_url="http://dätenbank.例え.example:8000"), environment)
 
-    assert found(prod(endpoint_url="http://one.example"), environment).host == "one.example"
+    assert endpoint.host == "xn--dtenbank-0za.xn--r8jz45g.example"
+    assert endpoint.authority == f"{endpoint.host}:8000"
+
+
+PROFILE = """
+[default]
+endpoint_url = http://profile.example
+services = mine
+[profile plain]
+endpoint_url = http://plain.example
+[profile ignoring]
+endpoint_url = http://profile.example
+ignore_configured_endpoint_urls = true
+[services mine]
+s3 =
+  endpoint_url = http://s3.example
+dynamodb =
+  endpoint_url = http://services.example
+"""
+DYNAMODB = {"AWS_ENDPOINT_URL_DYNAMODB": "http://dynamodb.example"}
+ALL = {"AWS_ENDPOINT_URL": "http://all.example"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "endpoint"),
+    [
+        (DYNAMODB | ALL, "http://dynamodb.example"),
+        (ALL, "http://all.example"),
+        ({}, "http://services.example"),
+        ({"AWS_PROFILE": "plain"}, "http://plain.example"),
+        ({"AWS_PROFILE": "plain"} | ALL, "http://all.example"),
+        ({"AWS_PROFILE": "other"}, None),
+        ({"AWS_PROFILE": "ignoring"} | ALL, None),
+        ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"} | DYNAMODB | ALL, None),
+        ({"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"} | ALL, "http://all.example"),
+    ],
+)
+def test_the_endpoint_is_the_one_that_botocore_uses(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], endpoint: str | None
+) -> None:
+    Path(environment["AWS_CONFIG_FILE"]).write_text(PROFILE)
+    environment |= {"STAGE": "PROD", "AWS_REGION": "eu-west-1"} | variables
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    config = read_stage(environment)
+
+    assert config.endpoint_url == endpoint
+    assert config.location == (endpoint or "AWS, region eu-west-1")
+    assert found(config, environment).host == urlsplit(endpoint or "http://dynamodb.eu-west-1.amazonaws.com").hostname
+    if variables.get("AWS_PROFILE") != "other":
+        made: Any = botocore.session.Session().create_client(
+            "dynamodb", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        assert made.meta.endpoint_url == (endpoint or "https://dynamodb.eu-west-1.amazonaws.com")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:canary@db.example",
+        "http://canary@db.example:8000",
+        "canary://db.example",
+        "http://db.example:canary",
+        "http://can ary",
+        "http://[canary",
+        "http://" + "ä" * 70 + ".example/canary",
+        "http:///canary",
+    ],
+)
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"])
+def test_an_invalid_endpoint_is_refused_without_its_text(environment: dict[str, str], variable: str, url: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{variable} must be a URL") as caught:
+        read_stage(environment | {"STAGE": "PROD", "AWS_REGION": "eu-west-1", variable: url})
+
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "canary" not in shown.replace("test_endpoint.py", "").partition("ConfigurationError:")[2]
+
+
+def test_a_services_section_that_does_not_exist_is_a_configuration_error(environment: dict[str, str]) -> None:
+    Path(environment["AWS_CONFIG_FILE"]).write_text("[default]\nservices = other\n")
+
+    with pytest.raises(ConfigurationError, match="has no section 'services other'"):
+        read_stage(environment | {"STAGE": "PROD", "AWS_REGION": "eu-west-1"})
+
+
+def test_a_malformed_config_file_is_a_configuration_error(environment: dict[str, str]) -> None:
+    Path(environment["AWS_CONFIG_FILE"]).write_text("[default]\nno setting\n")
+
+    with pytest.raises(ConfigurationError, match="cannot be parsed"):
+        read_stage(environment | {"STAGE": "PROD", "AWS_REGION": "eu-west-1"})
+
+
+def test_neither_a_home_folder_nor_a_readable_one_is_needed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    variables = {"STAGE": "PROD", "AWS_REGION": "eu-west-1"}
+    without_a_home = ["~", "~/.aws/config"]
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert without_a_home[1] == os.path.expanduser(without_a_home[1])  # noqa: PTH111
+
+    assert found(read_stage(variables), variables).region == "eu-west-1"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert found(read_stage(variables), variables).region == "eu-west-1"
 
 
 @pytest.mark.parametrize(
     ("config", "variables", "reason"),
     [
-        (prod(wire="boto3"), {}, "PACKAGE_DATABASE_WIRE says so"),
+        (prod(wire="boto3"), {}, "PACKAGE_DATABASE_WIRE is boto3"),
         (prod(), {"AWS_USE_FIPS_ENDPOINT": "true"}, "use_fips_endpoint is set"),
         (prod(), {"AWS_USE_DUALSTACK_ENDPOINT": "True"}, "use_dualstack_endpoint is set"),
         (prod(), {"AWS_ACCOUNT_ID_ENDPOINT_MODE": "required"}, "account_id_endpoint_mode is set"),
-        (prod(), {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "ignore_configured_endpoint_urls is set"),
-        (prod("cn-north-1"), {}, "the region cn-north-1 is in a partition of its own"),
-        (prod("us-gov-west-1"), {}, "the region us-gov-west-1 is in a partition of its own"),
-        (prod("local"), {}, "the region local is in a partition of its own"),
-        (prod(), {"HTTPS_PROXY": "http://proxy.example"}, "there is a proxy"),
-        (prod(), {"https_proxy": "http://proxy.example", "NO_PROXY": "other.example"}, "there is a proxy"),
-        (prod(endpoint_url="http://db.example"), {"http_proxy": "http://proxy.example"}, "there is a proxy"),
-        (prod(endpoint_url="http://db.example/path"), {}, "the endpoint's URL is more than a host and a port"),
-        (prod(endpoint_url="http://a:b@db.example"), {}, "the endpoint's URL is more than a host and a port"),
-        (prod(), {"AWS_ENDPOINT_URL": "nonsense"}, "the endpoint's URL cannot be read"),
-        (prod(), {"AWS_ENDPOINT_URL": "http://db.example:port"}, "the endpoint's URL cannot be read"),
+        (prod("cn-north-1"), {}, "the region cn-north-1 is in another partition than aws"),
+        (prod("us-gov-west-1"), {}, "the region us-gov-west-1 is in another partition than aws"),
+        (prod("local"), {}, "the region local is in another partition than aws"),
+        (prod(), {"HTTPS_PROXY": "http://proxy.example"}, "a proxy is configured"),
+        (prod(), {"https_proxy": "http://proxy.example", "NO_PROXY": "other.example"}, "a proxy is configured"),
+        (prod(endpoint_url="http://db.example"), {"http_proxy": "http://proxy.example"}, "a proxy is configured"),
+        (prod(endpoint_url="http://db.example/path"), {}, "the endpoint's URL has more than a host and a port"),
+        (prod(endpoint_url="http://a:b@db.example"), {}, "the endpoint's URL has more than a host and a port"),
+        (prod(endpoint_url="nonsense"), {}, "the endpoint's URL cannot be parsed"),
+        (prod(endpoint_url="http://db.example:port"), {}, "the endpoint's URL cannot be parsed"),
     ],
 )
 def test_what_only_boto3_can_do(
@@ -118,10 +228,7 @@ def test_what_needs_no_boto3(
     [
         ("default", "use_fips_endpoint = true", "use_fips_endpoint is set"),
         ("default", "use_dualstack_endpoint = true", "use_dualstack_endpoint is set"),
-        ("default", "endpoint_url = http://db.example", "the AWS config file names an endpoint"),
-        ("default", "services = mine", "the AWS config file names an endpoint"),
-        ("profile work", "services = mine", "the AWS config file names an endpoint"),
-        ("default", "no setting", "the AWS config file cannot be read"),
+        ("profile work", "use_fips_endpoint = true", "use_fips_endpoint is set"),
     ],
 )
 def test_the_aws_profile_may_ask_for_boto3(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database.engines.dynamodb.http import semaphore as module
-from open_alchemy.package_database.engines.dynamodb.http.semaphore import LoopSemaphore, ThreadSemaphore
+from open_alchemy.package_database.engines.dynamodb.http.semaphore import LoopSemaphore, ThreadSemaphore, Ticket
 
 
 def run(steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -21,6 +21,26 @@ def run(steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def new_semaphore(size: int) -> LoopSemaphore:
     return LoopSemaphore(asyncio.get_running_loop(), size)
+
+
+def acquire_in_thread(semaphore: ThreadSemaphore, seconds: float) -> Ticket:
+    ticket = Ticket()
+    try:
+        semaphore.acquire(ticket, seconds)
+    except TimeoutError:
+        semaphore.release(ticket)
+        raise
+    return ticket
+
+
+async def acquire_in_loop(semaphore: LoopSemaphore, seconds: float) -> Ticket:
+    ticket = Ticket()
+    try:
+        await semaphore.acquire(ticket, seconds)
+    except (TimeoutError, asyncio.CancelledError):
+        semaphore.release(ticket)
+        raise
+    return ticket
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -32,10 +52,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_threads_acquire_in_order_of_arrival() -> None:
     semaphore, order = ThreadSemaphore(1), list[int]()
-    first = semaphore.acquire(1)
+    first = acquire_in_thread(semaphore, 1)
 
     def acquire(number: int) -> None:
-        ticket = semaphore.acquire(30)
+        ticket = acquire_in_thread(semaphore, 30)
         order.append(number)
         semaphore.release(ticket)
 
@@ -52,24 +72,24 @@ def test_threads_acquire_in_order_of_arrival() -> None:
 
 def test_a_thread_that_times_out_takes_no_place() -> None:
     semaphore = ThreadSemaphore(1)
-    first = semaphore.acquire(1)
+    first = acquire_in_thread(semaphore, 1)
     with pytest.raises(TimeoutError):
-        semaphore.acquire(0.01)
+        acquire_in_thread(semaphore, 0.01)
     semaphore.release(first)
 
-    semaphore.acquire(0)
+    acquire_in_thread(semaphore, 0)
 
 
 def test_the_place_of_a_thread_that_lost_its_ticket_is_free() -> None:
     semaphore = ThreadSemaphore(1)
 
-    semaphore.acquire(0)
-    second = semaphore.acquire(0)
+    acquire_in_thread(semaphore, 0)
+    second = acquire_in_thread(semaphore, 0)
     with pytest.raises(TimeoutError):
-        semaphore.acquire(0)
+        acquire_in_thread(semaphore, 0)
     del second
 
-    semaphore.acquire(0)
+    acquire_in_thread(semaphore, 0)
 
 
 def test_threads_never_exceed_the_size() -> None:
@@ -77,7 +97,7 @@ def test_threads_never_exceed_the_size() -> None:
 
     def visit(number: int) -> None:
         for _ in range(200):
-            ticket = semaphore.acquire(30)
+            ticket = acquire_in_thread(semaphore, 30)
             inside.append(number)
             most.append(len(inside))
             inside.remove(number)
@@ -96,10 +116,10 @@ def test_threads_never_exceed_the_size() -> None:
 def test_calls_acquire_in_order_of_arrival() -> None:
     async def steps() -> None:
         semaphore, order = new_semaphore(1), list[int]()
-        first = await semaphore.acquire(30)
+        first = await acquire_in_loop(semaphore, 30)
 
         async def acquire(number: int) -> None:
-            ticket = await semaphore.acquire(30)
+            ticket = await acquire_in_loop(semaphore, 30)
             order.append(number)
             semaphore.release(ticket)
 
@@ -117,12 +137,12 @@ def test_calls_acquire_in_order_of_arrival() -> None:
 def test_a_call_that_times_out_takes_no_place() -> None:
     async def steps() -> None:
         semaphore = new_semaphore(1)
-        first = await semaphore.acquire(1)
+        first = await acquire_in_loop(semaphore, 1)
         with pytest.raises(TimeoutError):
-            await semaphore.acquire(0.01)
+            await acquire_in_loop(semaphore, 0.01)
         semaphore.release(first)
 
-        await semaphore.acquire(0)
+        await acquire_in_loop(semaphore, 0)
 
     run(steps)
 
@@ -130,11 +150,11 @@ def test_a_call_that_times_out_takes_no_place() -> None:
 def test_calls_time_out_independently_of_their_order() -> None:
     async def steps() -> None:
         semaphore = new_semaphore(1)
-        first = await semaphore.acquire(1)
-        patient = asyncio.create_task(semaphore.acquire(60))
+        first = await acquire_in_loop(semaphore, 1)
+        patient = asyncio.create_task(acquire_in_loop(semaphore, 60))
         await asyncio.sleep(0)
         with pytest.raises(TimeoutError):
-            await semaphore.acquire(0.01)
+            await acquire_in_loop(semaphore, 0.01)
         semaphore.release(first)
 
         await patient
@@ -145,8 +165,8 @@ def test_calls_time_out_independently_of_their_order() -> None:
 def test_a_call_that_lost_its_ticket_delays_others_only_until_the_next_check() -> None:
     async def steps() -> None:
         semaphore = new_semaphore(1)
-        lost = await semaphore.acquire(1)
-        waiting = asyncio.create_task(semaphore.acquire(60))
+        lost = await acquire_in_loop(semaphore, 1)
+        waiting = asyncio.create_task(acquire_in_loop(semaphore, 60))
         await asyncio.sleep(0)
         del lost
 
@@ -160,7 +180,7 @@ def test_expired_calls_fail_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def steps() -> None:
         semaphore = new_semaphore(0)
-        calls = [asyncio.create_task(semaphore.acquire(0)) for _ in range(10)]
+        calls = [asyncio.create_task(acquire_in_loop(semaphore, 0)) for _ in range(10)]
         counts = {0}
         while min(call.done() for call in calls) == 0:
             await asyncio.sleep(0)
@@ -176,8 +196,8 @@ def test_expired_calls_fail_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_place_that_is_given_to_a_cancelled_call_is_not_lost(turns: int) -> None:
     async def steps() -> None:
         semaphore = new_semaphore(1)
-        first = await semaphore.acquire(1)
-        waiting = asyncio.create_task(semaphore.acquire(1))
+        first = await acquire_in_loop(semaphore, 1)
+        waiting = asyncio.create_task(acquire_in_loop(semaphore, 1))
         await asyncio.sleep(0)
         semaphore.release(first)
         for _ in range(turns):
@@ -187,7 +207,7 @@ def test_a_place_that_is_given_to_a_cancelled_call_is_not_lost(turns: int) -> No
         if not waiting.cancelled():
             semaphore.release(waiting.result())
 
-        await semaphore.acquire(0)
+        await acquire_in_loop(semaphore, 0)
 
     run(steps)
 
@@ -199,7 +219,7 @@ def test_calls_never_exceed_the_size_and_lose_no_place_when_cancelled() -> None:
 
         async def visit() -> None:
             nonlocal inside, most
-            ticket = await semaphore.acquire(60)
+            ticket = await acquire_in_loop(semaphore, 60)
             inside += 1
             most = max(most, inside)
             try:

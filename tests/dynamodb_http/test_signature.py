@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_alchemy.package_database.engines.dynamodb.config import Credentials
-from open_alchemy.package_database.engines.dynamodb.http.credentials import Given
+from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.exchange import Core
+from open_alchemy.package_database.engines.dynamodb.http.exchange import HttpAttempts
 from open_alchemy.package_database.engines.dynamodb.http.signature_v4 import Key, Moment, authorization
 
 EXAMPLE = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
@@ -104,7 +104,7 @@ def test_every_request_is_signed_as_botocore_signs_it(
     credentials: Credentials, now: int, region: str, host: str, action: str, values: dict[str, Any]
 ) -> None:
     endpoint = Endpoint("h", 1, region, is_encrypted=True, authority=host)
-    core = Core(endpoint, Given(credentials), agent="agent", clock=lambda: now + 0.9)
+    core = HttpAttempts(endpoint, StaticCredentials(credentials), agent="agent", clock=lambda: now + 0.9)
 
     head, _, body = bytes(core.render(action, values, credentials)).partition(b"\r\n\r\n")
 

@@ -139,5 +139,5 @@ def test_boto3_is_used_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, caplog: p
 
     assert versions == ["1.0", "1.0"]
     assert len(proxy.requests) == 2
-    assert "boto3 carries the requests: there is a proxy" in caplog.text
+    assert "HTTP client: boto3, because a proxy is configured" in caplog.text
     assert os.environ["HTTP_PROXY"] not in caplog.text

@@ -15,6 +15,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.engines.registry import from_environment
 
 
 def _obstacle() -> str | None:
@@ -46,9 +47,11 @@ def _subject() -> str:
         return f"nothing is tested, because {_OBSTACLE}"
     version = metadata.version("open-alchemy.package-database")
     folder = Path(package_database.__file__).parent
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "of the AWS profile"
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or "AWS"
-    return f"tested version {version} in {folder}, with DynamoDB at {endpoint}, region {region}"
+    try:
+        location = from_environment(os.environ).location
+    except package_database.ConfigurationError as error:
+        return f"nothing is tested, because of the configuration: {error}"
+    return f"tested version {version} in {folder}, with DynamoDB at {location}"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -85,3 +86,10 @@ def test_a_table_that_is_never_active_is_given_up(monkeypatch: pytest.MonkeyPatc
 def test_a_table_that_cannot_be_described_is_an_error() -> None:
     with serve(fail("AccessDeniedException")) as server, pytest.raises(RefusedError, match="AccessDenied"):
         DynamoDBAdministration(DynamoDBEngine(config_of(server.url))).describe(SPECS)
+
+
+@pytest.mark.parametrize("table", [{}, {"TableName": "x"}, {"KeySchema": 1}, {"TableStatus": "ACTIVE"}])
+@pytest.mark.parametrize("question", ["describe", "differences"])
+def test_a_malformed_description_is_unavailable(question: str, table: dict[str, Any]) -> None:
+    with serve(succeed({"Table": table})) as server, pytest.raises(UnavailableError, match="is malformed"):
+        getattr(DynamoDBAdministration(DynamoDBEngine(config_of(server.url))), question)(SPECS)

@@ -116,12 +116,12 @@ def _without(item: dict[str, Any], attribute: str, value: object) -> dict[str, A
 
 
 @pytest.mark.parametrize(("call", "attribute", "value"), CASES)
-@pytest.mark.parametrize("face", APIS)
-def test_a_damaged_item_of_dynamodb_is_refused_and_named(face: str, call: Call, attribute: str, value: object) -> None:
+@pytest.mark.parametrize("api", APIS)
+def test_a_damaged_item_of_dynamodb_is_refused_and_named(api: str, call: Call, attribute: str, value: object) -> None:
     item = _without(KEY if call in OF_CREDENTIALS else SPEC, attribute, value)
     with (
         serve(succeed({"Item": item, "Items": [item]})) as server,
-        open_api(face, config_of(server.url)) as database,
+        open_api(api, config_of(server.url)) as database,
         pytest.raises(RefusedError, match=f"damaged: {attribute} (must be|is missing)") as caught,
     ):
         call(database)

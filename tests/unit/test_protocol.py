@@ -1,7 +1,8 @@
-"""The conversation with DynamoDB, on canned answers: paging, batches, cancellations, retries and deadlines."""
+"""Executing operations with canned responses: paging, batches, cancellations, retries and deadlines."""
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,6 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import (
     Check,
     Delete,
-    DeleteMany,
     Get,
     Missing,
     Page,
@@ -25,15 +25,16 @@ from open_alchemy.package_database.core.operations import (
 )
 from open_alchemy.package_database.core.runner import Sleep
 from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb import requests
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
-from open_alchemy.package_database.engines.dynamodb.execution import Protocol
-from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
+from open_alchemy.package_database.engines.dynamodb.execution import Executor
+from open_alchemy.package_database.engines.dynamodb.retry import POOL_TIMEOUT, QUOTA, Failure, Quota
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 
 KEY = {"sub": "u1", "id": "1"}
 GET = Get(CREDENTIALS, KEY)
 TRANSACT = Transact(
-    (Check(SPECS, {"sub": "u1", "updated_at_id": "latest#a"}, Missing("sub")), Delete(CREDENTIALS, KEY))
+    (Check(SPECS, {"sub": "u1", "updated_at_id": "latest#a"}, Missing("sub")), Delete(CREDENTIALS, KEY)), "token 1"
 )
 
 TIMEOUT = Failure("ReadTimeoutError", answered=False, cause=TimeoutError())
@@ -43,12 +44,12 @@ CONFLICT = Failure(
 )
 
 
-def converse(conversation: Generator[Attempt | Sleep, Any, Any], answer: Callable[[Attempt | Sleep], Any]) -> Any:
-    """Carries a conversation on to its end, in no time of its own."""
-    said: Any = None
+def run(steps: Generator[Attempt | Sleep, Any, Any], perform: Callable[[Attempt | Sleep], Any]) -> Any:
+    """Runs steps to their end."""
+    result: Any = None
     while True:
         try:
-            said = answer(conversation.send(said))
+            result = perform(steps.send(result))
         except StopIteration as stop:
             return stop.value
 
@@ -70,13 +71,12 @@ class Server:
     slept: list[float] = field(default_factory=list)
     quota: Quota = field(default_factory=Quota)
 
-    def carry_out(
+    def execute(
         self, operation: StoreOperation, *, deadline: float = 5.0, renewable: bool = False, attempt: float = 0.0
     ) -> Any:
-        tokens = iter(["token 1", "token 2"])
-        protocol = Protocol(Boto3Client.attempts, self.quota, lambda: self.jitter, lambda: next(tokens))
+        executor = Executor(Boto3Client.attempts, self.quota, lambda: self.jitter)
         limit = Deadline(deadline, renewable=renewable, attempt=attempt, clock=lambda: self.now)
-        return converse(protocol.carry_out(operation, limit), self._perform)
+        return run(executor.execute(operation, limit), self._perform)
 
     def _perform(self, step: Attempt | Sleep) -> Any:
         if isinstance(step, Sleep):
@@ -96,12 +96,22 @@ class Server:
 def test_an_item_is_read() -> None:
     server = Server([{"Item": {"sub": {"S": "u1"}, "salt": {"B": Secret(b"s")}}}])
 
-    assert server.carry_out(GET) == {"sub": "u1", "salt": b"s"}
-    assert server.carry_out(GET) is not None
+    assert server.execute(GET) == {"sub": "u1", "salt": b"s"}
+    assert server.execute(GET) is not None
+
+
+def test_waiting_for_a_connection_until_the_deadline_is_no_failed_attempt() -> None:
+    server = Server([Failure(POOL_TIMEOUT, answered=False)], seconds=5)
+
+    with pytest.raises(UnavailableError, match=r"was not sent: it waited in the queue .* connections .* \(5\.0 s\)"):
+        server.execute(GET)
+
+    assert len(server.asked) == 1
+    assert server.quota_left == QUOTA
 
 
 def test_no_item_is_none() -> None:
-    assert Server([{}]).carry_out(GET) is None
+    assert Server([{}]).execute(GET) is None
 
 
 def test_a_query_follows_every_page_also_an_empty_one() -> None:
@@ -112,7 +122,7 @@ def test_a_query_follows_every_page_also_an_empty_one() -> None:
     ]
     server = Server(pages)
 
-    assert server.carry_out(Query(CREDENTIALS, "u1")) == [{"id": "1"}, {"id": "6"}]
+    assert server.execute(Query(CREDENTIALS, "u1")) == [{"id": "1"}, {"id": "6"}]
     starts = [attempt.request.get("ExclusiveStartKey") for attempt in server.asked]
     assert starts == [None, {"id": {"S": "1"}}, {"id": {"S": "5"}}]
 
@@ -121,65 +131,155 @@ def test_a_scan_is_one_page_and_says_where_the_next_goes_on() -> None:
     item, last = {"sub": {"S": "u1"}, "id": {"S": "1"}}, {"id": {"S": "5"}, "sub": {"S": "u1"}}
     server = Server([{"Items": [item], "LastEvaluatedKey": last}, {"Items": []}])
 
-    assert server.carry_out(Scan(CREDENTIALS, 1)) == Page((KEY,), {"sub": "u1", "id": "5"})
-    assert server.carry_out(Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"})) == Page((), None)
+    assert server.execute(Scan(CREDENTIALS, 1)) == Page((KEY,), {"sub": "u1", "id": "5"})
+    assert server.execute(Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"})) == Page((), None)
     assert [attempt.action for attempt in server.asked] == ["Scan", "Scan"]
     assert server.asked[1].request["ExclusiveStartKey"] == {"sub": {"S": "u1"}, "id": {"S": "5"}}
 
 
 def test_the_deadline_of_many_pages_bounds_standing_still() -> None:
-    pages = [{"Items": [], "LastEvaluatedKey": {"id": {"S": "1"}}}] * 20 + [{"Items": []}]
+    pages = [page_of(number) for number in range(20)] + [{"Items": []}]
 
-    assert Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"), renewable=True) == []
-    with pytest.raises(UnavailableError, match=r"not begun: 5\.0 s were over"):
-        Server(pages, seconds=1).carry_out(Query(CREDENTIALS, "u1"))
+    assert len(Server(pages, seconds=1).execute(Query(CREDENTIALS, "u1"), renewable=True)) == 20
+    with pytest.raises(UnavailableError, match=r"deadline exceeded before the request was sent \(5\.0 s\)"):
+        Server(pages, seconds=1).execute(Query(CREDENTIALS, "u1"))
+
+
+def page_of(number: int) -> dict[str, Any]:
+    key = {"id": {"S": str(number)}}
+    return {"Items": [key], "LastEvaluatedKey": key}
+
+
+@pytest.mark.parametrize("items", [[], [{"id": {"S": "1"}}]])
+@pytest.mark.parametrize("cycle", [1, 2, 4])
+def test_a_server_that_returns_a_page_key_again_is_refused(items: list[Any], cycle: int) -> None:
+    pages = [{**page_of(number % cycle), "Items": items} for number in range(100)]
+    server = Server(pages, seconds=1)
+
+    with pytest.raises(UnavailableError, match=r"the response to Query on package\.credentials is malformed") as caught:
+        server.execute(Query(CREDENTIALS, "u1"), renewable=True)
+
+    assert caught.value.code == "MalformedResponse"
+    assert len(server.asked) == cycle + 1
+
+
+def test_empty_pages_do_not_renew_the_deadline() -> None:
+    pages = [{**page_of(number), "Items": []} for number in range(100)]
+
+    with pytest.raises(UnavailableError, match="deadline exceeded"):
+        Server(pages, seconds=1).execute(Query(CREDENTIALS, "u1"), renewable=True)
+
+
+def test_a_scan_that_does_not_advance_is_refused() -> None:
+    start = {"sub": {"S": "u1"}, "id": {"S": "5"}}
+
+    with pytest.raises(UnavailableError, match="malformed"):
+        Server([{"Items": [], "LastEvaluatedKey": start}]).execute(Scan(CREDENTIALS, 1, after={"sub": "u1", "id": "5"}))
+
+
+def test_an_error_has_the_code_the_request_id_the_attempts_and_the_seconds() -> None:
+    server = Server([THROTTLED], seconds=0.5)
+
+    with pytest.raises(UnavailableError) as caught:
+        server.execute(GET, deadline=60)
+
+    found: UnavailableError = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert (found.code, found.request_id, found.attempts, found.seconds) == ("ThrottlingException", "R1", 4, 9.0)
+    assert str(found) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    [
+        ({"Code": "None"}, {"Code": "ConditionalCheckFailed"}),
+        ({"Code": "None"}, {"Code": "None"}, {"Code": "ConditionalCheckFailed"}),
+    ],
+    ids=["an action without a condition", "more reasons than actions"],
+)
+def test_a_failed_condition_that_the_transaction_does_not_have_is_refused(reasons: tuple[dict[str, Any], ...]) -> None:
+    with pytest.raises(RefusedError):
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).execute(TRANSACT)
+
+
+def test_a_put_answered_by_a_cancelled_transaction_is_not_stored() -> None:
+    reasons = ({"Code": "ConditionalCheckFailed"},)
+
+    with pytest.raises(RefusedError, match="TransactionCanceledException"):
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).execute(
+            Transact((Put(CREDENTIALS, KEY),))
+        )
 
 
 def test_a_transaction_that_is_done_has_no_failures() -> None:
-    assert Server([{}]).carry_out(TRANSACT) == {}
+    assert Server([{}]).execute(TRANSACT) == {}
 
 
-def test_failed_conditions_are_told_by_their_place_with_the_old_items() -> None:
-    cancelled = Failure(
-        "TransactionCanceledException",
-        status=400,
-        reasons=(
-            {"Code": "ConditionalCheckFailed", "Item": {"sub": {"S": "u1"}}},
-            {"Code": "TransactionConflict"},
-            {"Code": "None"},
-            {"Code": "ConditionalCheckFailed"},
-        ),
-    )
-    server = Server([cancelled])
+CHECKED = Failure("TransactionCanceledException", status=400, reasons=({"Code": "ConditionalCheckFailed"},))
 
-    assert server.carry_out(TRANSACT) == {0: {"sub": "u1"}, 3: None}
+
+def test_failed_conditions_are_returned_by_position_with_the_old_items() -> None:
+    check = TRANSACT.actions[0]
+    failed: dict[str, Any] = {"Code": "ConditionalCheckFailed", "Item": {"sub": {"S": "u1"}}}
+    reasons = (failed, {"Code": "TransactionConflict"}, {"Code": "None"}, {"Code": "ConditionalCheckFailed"})
+    server = Server([Failure("TransactionCanceledException", status=400, reasons=reasons)])
+
+    assert server.execute(Transact((check, Delete(CREDENTIALS, KEY), check, check))) == {0: {"sub": "u1"}, 3: None}
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("actions", [(Put(CREDENTIALS, KEY),), (Delete(CREDENTIALS, KEY),)])
+def test_a_failed_condition_that_was_not_sent_is_refused(actions: tuple[Put | Delete, ...]) -> None:
+    with pytest.raises(RefusedError, match="TransactWriteItems on package.credentials was refused"):
+        Server([CHECKED]).execute(Transact(actions, "token"))
+
+
+def test_reasons_for_more_actions_than_were_sent_are_refused() -> None:
+    reasons = ({"Code": "None"}, {"Code": "None"}, {"Code": "ConditionalCheckFailed"})
+
+    with pytest.raises(RefusedError):
+        Server([Failure("TransactionCanceledException", reasons=reasons)]).execute(TRANSACT)
+
+
+def test_the_token_of_a_failed_transaction_is_used_up_if_an_attempt_may_be_in_flight() -> None:
+    server = Server([TIMEOUT, CHECKED, {}])
+
+    assert server.execute(TRANSACT) == {0: None}
+    assert [attempt.request for attempt in server.asked[1:]] == [requests.write(TRANSACT), requests.void(TRANSACT)]
+
+
+def test_a_token_that_is_used_up_already_is_right() -> None:
+    mismatch = Failure("IdempotentParameterMismatchException", status=400)
+
+    assert Server([TIMEOUT, CHECKED, mismatch]).execute(TRANSACT) == {0: None}
+
+
+@pytest.mark.parametrize("first", [THROTTLED, CONFLICT])
+def test_the_token_stays_if_every_attempt_was_answered(first: Failure) -> None:
+    server = Server([first, CHECKED, {}])
+
+    server.execute(TRANSACT)
+
+    assert len(server.asked) == 2
+
+
+def test_a_token_that_cannot_be_used_up_leaves_the_result_unknown() -> None:
+    with pytest.raises(UnavailableError):
+        Server([TIMEOUT, CHECKED, TIMEOUT]).execute(TRANSACT)
 
 
 def test_a_transaction_keeps_its_token_over_its_retries() -> None:
     server = Server([TIMEOUT, THROTTLED, CONFLICT, {}])
 
-    assert server.carry_out(TRANSACT) == {}
+    assert server.execute(TRANSACT) == {}
     assert {attempt.request["ClientRequestToken"] for attempt in server.asked} == {"token 1"}
     assert len(server.asked) == 4
-
-
-def test_every_transaction_has_a_token_of_its_own() -> None:
-    server = Server([{}])
-    tokens = iter(["token 1", "token 2"])
-    protocol = Protocol(Boto3Client.attempts, Quota(), lambda: 0.0, lambda: next(tokens))
-
-    for _ in range(2):
-        converse(protocol.carry_out(TRANSACT, Deadline(5)), server._perform)
-
-    assert [attempt.request["ClientRequestToken"] for attempt in server.asked] == ["token 1", "token 2"]
 
 
 def test_conflicts_are_retried_until_the_deadline() -> None:
     server = Server([CONFLICT], seconds=0.01)
 
     with pytest.raises(ConflictError, match="TransactWriteItems on package.credentials, package.specs") as caught:
-        server.carry_out(TRANSACT)
+        server.execute(TRANSACT)
 
     assert len(server.asked) > 10
     assert 4.5 < server.now <= 5
@@ -188,7 +288,7 @@ def test_conflicts_are_retried_until_the_deadline() -> None:
 
 
 def test_conflicts_do_not_use_up_the_attempts_for_faults() -> None:
-    assert Server([CONFLICT] * 10 + [TIMEOUT] * 3 + [{}]).carry_out(TRANSACT) == {}
+    assert Server([CONFLICT] * 10 + [TIMEOUT] * 3 + [{}]).execute(TRANSACT) == {}
 
 
 def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
@@ -197,7 +297,7 @@ def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
     with pytest.raises(
         UnavailableError, match="GetItem on package.credentials did not succeed in 4 attempts"
     ) as caught:
-        server.carry_out(GET)
+        server.execute(GET)
 
     assert server.slept == [0.025, 0.05, 0.1]
     assert isinstance(caught.value.__cause__, TimeoutError)
@@ -206,14 +306,14 @@ def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
 def test_load_is_given_more_time_than_a_fault() -> None:
     server = Server([THROTTLED, THROTTLED, {}])
 
-    assert server.carry_out(GET) is None
+    assert server.execute(GET) is None
     assert server.slept == [1.0, 2.0]
 
 
 def test_the_delays_are_jittered() -> None:
     server = Server([THROTTLED, TIMEOUT, {}], jitter=0.5)
 
-    server.carry_out(GET)
+    server.execute(GET)
 
     assert server.slept == [0.5, 0.025]
 
@@ -223,9 +323,9 @@ def test_the_server_may_ask_to_wait_longer_within_limits() -> None:
         return Failure("ThrottlingException", status=400, retry_after=retry_after)
 
     server = Server([after(1.5), after(0.1), {}])
-    server.carry_out(GET)
+    server.execute(GET)
     late = Server([after(100.0), {}])
-    late.carry_out(GET, deadline=60)
+    late.execute(GET, deadline=60)
 
     assert server.slept == [1.5, 2.0]
     assert late.slept == [6.0]
@@ -237,7 +337,7 @@ def test_the_server_may_ask_to_wait_longer_within_limits() -> None:
 def test_retries_cost_quota_that_success_gives_back(failure: Failure, cost: int) -> None:
     server = Server([failure, failure, {}])
 
-    server.carry_out(GET, deadline=60)
+    server.execute(GET, deadline=60)
 
     # Two retries were paid for, and the last one came back.
     assert server.quota_left == QUOTA - cost
@@ -247,16 +347,15 @@ def test_a_retry_that_the_deadline_forbids_costs_no_quota() -> None:
     server = Server([THROTTLED])
 
     with pytest.raises(UnavailableError):
-        server.carry_out(GET, deadline=0.5)
+        server.execute(GET, deadline=0.5)
 
     assert server.quota_left == QUOTA
 
 
 def test_a_condition_that_does_not_hold_is_an_answer_and_gives_quota_back() -> None:
-    checked = Failure("TransactionCanceledException", reasons=({"Code": "ConditionalCheckFailed"},))
-    server = Server([TIMEOUT, checked])
+    server = Server([TIMEOUT, CHECKED, {}])
 
-    assert server.carry_out(TRANSACT) == {0: None}
+    assert server.execute(TRANSACT) == {0: None}
     assert server.quota_left == QUOTA
 
 
@@ -265,14 +364,14 @@ def test_no_quota_no_retry() -> None:
     server.quota.acquire(QUOTA - 13)
 
     with pytest.raises(UnavailableError, match="in 1 attempts"):
-        server.carry_out(GET)
+        server.execute(GET)
 
 
 def test_success_refills_the_quota_one_by_one() -> None:
     server = Server([{}])
     server.quota.acquire(QUOTA - 13)
 
-    server.carry_out(GET)
+    server.execute(GET)
 
     assert server.quota_left == 14
 
@@ -281,7 +380,7 @@ def test_nothing_is_started_that_cannot_end_in_time() -> None:
     server = Server([TIMEOUT], seconds=2)
 
     with pytest.raises(UnavailableError, match="in 2 attempts"):
-        server.carry_out(GET, deadline=5, attempt=2)
+        server.execute(GET, deadline=5, attempt=2)
 
     assert server.now <= 5.5
 
@@ -290,7 +389,7 @@ def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
     server = Server([THROTTLED], seconds=0.1)
 
     with pytest.raises(UnavailableError, match="ThrottlingException, request id R1"):
-        server.carry_out(GET, deadline=0.5)
+        server.execute(GET, deadline=0.5)
 
     assert server.now < 0.5
 
@@ -314,7 +413,7 @@ def test_a_refusal_is_final_and_says_why(failure: Failure, message: str) -> None
     server = Server([failure])
 
     with pytest.raises(RefusedError, match=message) as caught:
-        server.carry_out(GET)
+        server.execute(GET)
 
     assert caught.value.code == failure.code
     assert len(server.asked) == 1
@@ -337,7 +436,7 @@ def test_a_refusal_is_final_and_says_why(failure: Failure, message: str) -> None
 def test_what_may_pass_is_tried_again(failure: Failure) -> None:
     server = Server([failure, {}])
 
-    assert server.carry_out(GET, deadline=60) is None
+    assert server.execute(GET, deadline=60) is None
     assert len(server.asked) == 2
 
 
@@ -356,74 +455,11 @@ def test_a_cancelled_transaction_fails_for_its_gravest_reason(codes: list[str], 
     reasons = tuple({"Code": code} for code in codes)
 
     with pytest.raises(error):
-        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).carry_out(TRANSACT)
+        Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).execute(TRANSACT)
 
 
 def test_a_full_item_collection_is_explained() -> None:
     failure = Failure("TransactionCanceledException", reasons=({"Code": "ItemCollectionSizeLimitExceeded"},))
 
     with pytest.raises(RefusedError, match="10 GB"):
-        Server([failure]).carry_out(TRANSACT)
-
-
-def keys(number: int) -> tuple[dict[str, str], ...]:
-    return tuple({"sub": "u1", "id": str(index)} for index in range(number))
-
-
-def leaving(count: int) -> Callable[[Attempt], Any]:
-    def answer(attempt: Attempt) -> Any:
-        deletes = attempt.request["RequestItems"]["package.credentials"]
-        left = deletes[len(deletes) - count :] if count else []
-        return {"UnprocessedItems": {"package.credentials": left}} if left else {}
-
-    return answer
-
-
-class BatchServer(Server):
-    """Its answers depend on what is asked."""
-
-    def _perform(self, step: Attempt | Sleep) -> Any:
-        answer = super()._perform(step)
-        return answer(step) if callable(answer) else answer
-
-
-@pytest.mark.parametrize("unprocessed", [1, 24, 25])
-def test_unprocessed_items_are_sent_again_until_done(unprocessed: int) -> None:
-    server = BatchServer([leaving(unprocessed), leaving(0)])
-
-    server.carry_out(DeleteMany(CREDENTIALS, keys(25)))
-
-    sizes = [len(attempt.request["RequestItems"]["package.credentials"]) for attempt in server.asked]
-    assert sizes == [25, unprocessed]
-    assert len(server.slept) == 1
-
-
-def test_items_that_stay_unprocessed_are_counted_in_the_error() -> None:
-    server = BatchServer([leaving(0), leaving(24), leaving(24)])
-
-    with pytest.raises(UnavailableError, match="left 29 of 55 items unprocessed"):
-        server.carry_out(DeleteMany(CREDENTIALS, keys(55)), renewable=True)
-
-    assert 4 < server.now <= 5
-
-
-def test_a_batch_that_fails_says_how_many_are_left() -> None:
-    server = BatchServer([leaving(0), TIMEOUT])
-
-    with pytest.raises(UnavailableError, match="4 attempts.*; 30 of 55 items are left"):
-        server.carry_out(DeleteMany(CREDENTIALS, keys(55)))
-
-
-def test_progress_of_a_batch_starts_the_deadline_anew() -> None:
-    server = BatchServer([leaving(count) for count in range(24, -1, -1)], seconds=1)
-
-    server.carry_out(DeleteMany(CREDENTIALS, keys(25)), renewable=True)
-
-    assert server.now > 20
-
-
-def test_one_put_is_a_put() -> None:
-    server = Server([{}])
-
-    assert server.carry_out(Transact((Put(CREDENTIALS, KEY),))) == {}
-    assert server.asked[0].action == "PutItem"
+        Server([failure]).execute(TRANSACT)

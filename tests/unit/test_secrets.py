@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import logging
+import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from open_alchemy.package_database import BaseError, TDatabase
+from open_alchemy.package_database.engines.dynamodb.config import Credentials
 from tests.apis import APIS, config_of, open_api
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
@@ -155,3 +159,51 @@ def test_other_users_of_botocore_may_still_log(logged: Callable[[], str]) -> Non
     logging.getLogger("botocore.endpoint").debug("of somebody else")
 
     assert "of somebody else" in logged()
+
+
+TOKEN = "canary-of-the-session-token"
+
+
+def near_the_recursion_limit(left: int, function: Callable[[], object]) -> BaseException | None:
+    """Returns what a function raises that may nest only so many more calls."""
+    depth, limit = len(inspect.stack(0)), sys.getrecursionlimit()
+    sys.setrecursionlimit(depth + left)
+    try:
+        function()
+    except (RecursionError, BaseError) as error:
+        return error
+    finally:
+        sys.setrecursionlimit(limit)
+    return None
+
+
+@pytest.mark.parametrize("call", [create, get_user, get_credentials])
+def test_a_traceback_near_the_recursion_limit_contains_no_secret(call: Callable[[TDatabase], object]) -> None:
+    raised = []
+    with serve(succeed({"Item": ITEM, "Items": [ITEM]})) as server:
+        credentials = Credentials("id", "canary-of-the-key", TOKEN)
+        config = replace(config_of(server.url, deadline=0.5), credentials=credentials)
+        with open_api("lean", config) as database:
+            call(database)
+            for left in range(10, 60):
+                error = near_the_recursion_limit(left, lambda: call(database))
+                if error is not None:
+                    raised.append((left, error))
+
+    assert len(raised) > 10
+    for left, error in raised:
+        shown = " ".join(locals_of_the_package(error))
+        assert [trace for trace in (*find(shown), TOKEN, "Signature=") if trace in shown] == [], left
+
+
+def locals_of_the_package(error: BaseException) -> list[str]:
+    """Returns the local variables of the package's frames, of an error and those that caused it."""
+    shown = [str(error), repr(error)]
+    behind: list[BaseException | None] = [error]
+    while behind:
+        current = behind.pop()
+        if current is not None:
+            frames = [frame for frame, _ in traceback.walk_tb(current.__traceback__)]
+            shown += [str(frame.f_locals) for frame in frames if frame.f_code.co_filename.startswith(PACKAGE)]
+            behind += [current.__cause__, current.__context__]
+    return shown

@@ -182,9 +182,10 @@ def open_part(path: Path, sub: str | None, identity: str | None, *, replace: boo
         ValidationError: The export exists, or the part belongs to another export, is damaged or cannot be written.
         OSError: The disk is full, or fails.
     """
+    private_files.check_replaceable(path)
     part_path = path.with_name(f"{path.name}.part")
-    for used in (path, part_path, _new_path(path)):
-        private_files.check_replaceable(used)
+    private_files.check_replaceable(part_path)
+    private_files.check_replaceable(_new_path(path))
     if path.exists() and not replace:
         raise ValidationError(f"{path} already exists: --force replaces it")
     try:

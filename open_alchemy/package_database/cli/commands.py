@@ -19,7 +19,7 @@ from . import openapi
 from .command_group import Commands, ReadingCommand
 from .copy import copy_command
 from .export import export_command, import_command
-from .output import count_of, json_option, say, show, show_json
+from .output import count_of, json_option, printable, say, show, show_json
 from .tables import tables
 from .tour import take_tour
 
@@ -141,7 +141,7 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
     database = instances.get()
     if name is not None:
         database.get_latest_spec_version(sub=sub, name=name)  # Raises NotFoundError.
-    what = f"the spec {name} of {sub}" if name is not None else f"all specs and credentials of {sub}"
+    what = printable(f"the spec {name} of {sub}" if name is not None else f"all specs and credentials of {sub}")
     if not yes and not click.confirm(f"Delete {what}?", err=True):
         raise click.ClickException("nothing was deleted")
     if name is not None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ..admin.client import AdminClient
-from ..admin.upgrade import State, check_one_form, survey, upgrade
-from ..admin.upgrade_marks import Marks
+from ..admin.upgrade import State, survey, upgrade
 from ..core.operations import Table
 from ..engines.port import KeyInfo, TableInfo
-from ..exceptions import RefusedError
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands
-from .output import json_option, progress, report_write_errors, say, show
+from .output import json_option, progress, say, show
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
 
@@ -65,47 +62,30 @@ def describe_tables(*, as_json: bool) -> None:
 
 @tables.command("upgrade")
 @click.option("--from", "version", type=click.Choice(["4"]), required=True, help="The version that wrote the tables.")
-@click.option(
-    "--marks",
-    "marks_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The file that says which credentials are rewritten; always the same one for the same tables.",
-)
 @click.option("--sub", help="Only the credentials of this user.")
-@click.option("--write", is_flag=True, help="Rewrite them; without it, nothing is changed.")
-def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bool) -> None:
-    """Turn the secrets that version 4 stored as base64 text into the bytes themselves.
+@click.option("--write", is_flag=True, help="Upgrade them; without it, nothing is changed.")
+def upgrade_tables(version: str, sub: str | None, *, write: bool) -> None:
+    """Decode the secrets that version 4 stored as base64 text.
 
-    Without --write it only says what it would do. Safe to stop and to repeat with the same file of marks. Stop the
-    services of version 4 first.
+    Without --write, only count them. Can be interrupted and repeated, also while services of version 5 run. Stop the
+    services of version 4 first: they cannot read upgraded credentials.
     """
     del version  # There is only one.
     if sub is not None:
         check({"sub": sub})
     store = AdminClient.configured()
-    marks = Marks(marks_file, _identity(store))
     with progress("reading", store.expected_items([CREDENTIALS]) if sub is None else None) as advance:
-        found = survey(store.read, marks, sub, advance)
+        found = survey(store.read, sub, advance)
     for state in State:
         if found[state]:
             say(f"{CREDENTIALS.name} at {store.place}: {found[state]} credentials: {state.value}")
-    check_one_form(found)
-    left = found[State.TEXT] + found[State.TEXT_OF_TEXT]
+    left = found[State.ENCODED] + found[State.UNMARKED]
     if not write or not left:
-        say(f"nothing was changed; --write rewrites {left} credentials" if left else "there is nothing to rewrite")
+        say(f"nothing was changed; --write upgrades {left} credentials" if left else "there is nothing to upgrade")
         return
-    with report_write_errors(marks_file), marks.opened(), progress("rewriting", found.total()) as advance:
-        found = upgrade(store.read, store.transact, marks, sub, advance)
-    say(f"rewritten, now or before: {found[State.DONE]}; replaced by others since: {found[State.REPLACED]}")
-
-
-def _identity(store: AdminClient) -> str:
-    """Returns what the marks are bound to: a table that was restored is still the one that they are of."""
-    identity = store.identity([CREDENTIALS], "TableArn")
-    if identity is None:
-        raise RefusedError(f"DescribeTable of {CREDENTIALS.name} is refused: whose table it is cannot be told")
-    return identity
+    with progress("upgrading", found.total()) as advance:
+        found = upgrade(store.read, store.transact, sub, advance)
+    say(f"upgraded: {found[State.UPGRADED]}; changed by others meanwhile: {found[State.CHANGED]}")
 
 
 @tables.command("delete")

@@ -6,13 +6,13 @@ through a ``Projection``, so a damaged item is the same ``RefusedError`` on ever
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from ..core.operations import Attribute, Item, Table
 from ..core.secret import Secret
 from ..exceptions import RefusedError
+from .keys import SECONDS_DIGITS
 
 DAMAGED_ITEM: Final = "DamagedItem"
 """The code of the ``RefusedError``."""
@@ -23,7 +23,6 @@ _TYPES: Final[Mapping[str, tuple[type, type, str]]] = {
     "B": (Secret, bytes, "bytes"),
 }
 """For each type of an attribute: the class that the engines return, the class that is allowed, and its name."""
-_SECONDS: Final = re.compile(r"[0-9]{1,20}")
 _IDENTIFYING: Final = ("sub", "updated_at_id", "id", "name")
 """Attributes that tell an operator which item is damaged: a query may return without the sort key."""
 
@@ -54,8 +53,9 @@ class Projection:
                 contains no other value.
         """
         # This runs for every item of every read: a comparison of classes first, the explanation only if it fails.
+        get = item.get
         for name, exact in self._exact:
-            if type(item.get(name)) is not exact:
+            if type(get(name)) is not exact:
                 return self._explain(item, sub)
         for name, exact in self._optional:
             if name in item and type(item[name]) is not exact:
@@ -76,7 +76,7 @@ def seconds_of(table: Table, item: Mapping[str, Any]) -> int:
         RefusedError: It is not a whole number of at most 20 digits.
     """
     text: str = item["updated_at"]
-    if not _SECONDS.fullmatch(text):
+    if not (text.isdecimal() and text.isascii() and len(text) <= SECONDS_DIGITS):
         raise damaged(table, item, "updated_at must be whole seconds")
     return int(text)
 

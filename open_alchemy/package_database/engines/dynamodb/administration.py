@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ...core.deadline import Deadline
-from ...core.operations import DeleteMany, Index, Table
+from ...core.operations import MAX_TRANSACT_ACTIONS, Delete, Index, Table, Transact
 from ...exceptions import RefusedError, UnavailableError
 from ..port import KeyInfo, TableInfo
 from .engine import DynamoDBEngine
+from .execution import decoding, next_page_key
 from .requests import Request
 from .table_differences import index_descriptions, keys, production_differences, schema_differences
 
@@ -75,28 +76,35 @@ class DynamoDBAdministration:
 
     def describe(self, table: Table) -> TableInfo | None:
         """Returns a table as it exists, or None if it does not exist."""
-        description = self._describe(table, Deadline(_DEADLINE))
-        return None if description is None else _table_info(description)
+        deadline = Deadline(_DEADLINE)
+        description = self._describe(table, deadline)
+        with decoding(f"DescribeTable on {table.name}", deadline):
+            return None if description is None else _table_info(description)
 
     def differences(self, table: Table) -> list[str]:
         """Returns how a table differs from the schema, in sentences; empty if it does not.
 
         On AWS a table must also have the settings that protect production data.
         """
-        description = self._describe(table, Deadline(_DEADLINE))
-        found = schema_differences(table, description)
+        deadline = Deadline(_DEADLINE)
+        description = self._describe(table, deadline)
+        with decoding(f"DescribeTable on {table.name}", deadline):
+            found = schema_differences(table, description)
         if description is not None and self._engine.config.stage == "PROD":
-            backups = self._ask_of(table, "DescribeContinuousBackups")["ContinuousBackupsDescription"]
-            expiry = self._ask_of(table, "DescribeTimeToLive")["TimeToLiveDescription"]
-            found += production_differences(description, backups, expiry)
+            backups = self._ask("DescribeContinuousBackups", table, deadline)
+            expiry = self._ask("DescribeTimeToLive", table, deadline)
+            with decoding(f"the descriptions of {table.name}", deadline):
+                found += production_differences(
+                    description, backups["ContinuousBackupsDescription"], expiry["TimeToLiveDescription"]
+                )
         return found
 
-    def _ask_of(self, table: Table, operation: str) -> Mapping[str, Any]:
+    def _ask(self, action: str, table: Table, deadline: Deadline) -> Mapping[str, Any]:
         request: Request = {"TableName": table.name}
-        return self._engine.ask(operation, request, table.name, Deadline(_DEADLINE))
+        return self._engine.ask(action, request, table.name, deadline)
 
     def clear(self, table: Table) -> None:
-        """Deletes every item of a table; for tests, because nothing protects against writers at the same time."""
+        """Deletes every item of a table. Only for tests: items that are written meanwhile may stay."""
         deadline = Deadline(_DEADLINE, renewable=True)
         request: Request = {
             "TableName": table.name,
@@ -104,23 +112,29 @@ class DynamoDBAdministration:
             "ProjectionExpression": "#partition, #sort",
             "ExpressionAttributeNames": {"#partition": table.partition_key, "#sort": table.sort_key},
         }
+        starts: set[object] = set()
         while True:
             page = self._engine.ask("Scan", request, table.name, deadline)
-            keys = tuple({name: value["S"] for name, value in item.items()} for item in page["Items"])
-            if keys:
-                self._engine.execute(DeleteMany(table, keys), deadline)
-            if not page.get("LastEvaluatedKey"):
+            with decoding(f"Scan on {table.name}", deadline):
+                deletes = [Delete(table, {name: value["S"] for name, value in item.items()}) for item in page["Items"]]
+                last = next_page_key(page, starts)
+            # A page has at most 1 MB (AWS, Scan), so its items fit into transactions of any number.
+            for start in range(0, len(deletes), MAX_TRANSACT_ACTIONS):
+                self._engine.execute(Transact(tuple(deletes[start : start + MAX_TRANSACT_ACTIONS])), deadline)
+                deadline.progress()
+            if last is None:
                 return
-            request = {**request, "ExclusiveStartKey": page["LastEvaluatedKey"]}
+            request = {**request, "ExclusiveStartKey": last}
 
     def _describe(self, table: Table, deadline: Deadline) -> Mapping[str, Any] | None:
         try:
-            answer = self._engine.ask("DescribeTable", {"TableName": table.name}, table.name, deadline)
+            response = self._ask("DescribeTable", table, deadline)
         except RefusedError as error:
             if error.code == _NO_TABLE:
                 return None
             raise
-        description: Mapping[str, Any] = answer["Table"]
+        with decoding(f"DescribeTable on {table.name}", deadline):
+            description: Mapping[str, Any] = response["Table"]
         return description
 
     def _wait(self, table: Table, state: str, deadline: Deadline) -> None:

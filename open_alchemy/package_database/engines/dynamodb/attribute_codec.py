@@ -40,14 +40,14 @@ def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     decoded: dict[str, Any] = {}
     # The types in the order of their frequency: a list has tens of thousands of values.
     for name, typed in item.items():
-        if (value := typed.get("S")) is not None:
-            decoded[name] = value
-        elif (value := typed.get("N")) is not None:
-            decoded[name] = int(value) if _WHOLE.fullmatch(value) else typed
-        elif isinstance(value := typed.get("B"), Secret):
-            decoded[name] = value
+        if "S" in typed:
+            decoded[name] = typed["S"]
+        elif "N" in typed:
+            number = typed["N"]
+            decoded[name] = int(number) if _WHOLE.fullmatch(number) else typed
         else:
-            decoded[name] = typed
+            binary = typed.get("B")
+            decoded[name] = binary if isinstance(binary, Secret) else typed
     return decoded
 
 

@@ -1,6 +1,6 @@
-"""One attempt at a request, through boto3's low-level client; translates botocore's exceptions.
+"""One attempt at a request with boto3's low-level client; translates botocore's exceptions.
 
-boto3 is imported when the first client is made. The client never retries: ``protocol`` does.
+boto3 is imported when the first client is made. The client never retries: ``execution`` does.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from ...core.deadline import Deadline
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .botocore_errors import failure_of
+from .botocore_session import make_session
 from .config import DynamoDBConfig
 from .execution import Response
 from .limits import CONNECTIONS, Timeouts
-from .log_redaction import discretion, silence_libraries
+from .log_redaction import silence_libraries, suppress_library_logs
 from .requests import Request
-from .retry import Failure
+from .retry import Failure, refusal
 from .traceback_redaction import without_frames
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ _OK: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Have boto3 send a request once. Result: the response, its binary values as ``Secret``, or a ``Failure``.
+    """Send a request once with boto3. Result: the response, its binary values as ``Secret``, or a ``Failure``.
 
     Attributes:
         action: DynamoDB's action.
         request: Its parameters.
-        seconds: After how many seconds the answer is of no use any more.
+        seconds: The seconds after which the response is too late.
     """
 
     action: str
@@ -45,7 +46,7 @@ class Attempt:
 
 
 class Boto3Client:
-    """The client of one process and one endpoint. To make one takes a while; it opens no connection.
+    """The boto3 client of one process and one endpoint. Making it loads boto3, but opens no connection.
 
     Raises:
         ConfigurationError: The standard AWS configuration cannot be read.
@@ -59,20 +60,20 @@ class Boto3Client:
     @staticmethod
     def attempts(action: str, request: Request, deadline: Deadline) -> Generator[Attempt, Any, Response | Failure]:
         """Returns the steps of an attempt."""
-        answer: Response | Failure = yield Attempt(action, request, deadline.attempt_seconds())
-        return answer
+        response: Response | Failure = yield Attempt(action, request, deadline.attempt_seconds())
+        return response
 
     def perform(self, attempt: Attempt) -> Response | Failure:
-        """Makes an attempt, and returns the response, its binary values as ``Secret``, or what went wrong.
+        """Makes an attempt and returns the response, its binary values as ``Secret``, or a failure.
 
-        boto3's timeouts bound it, whatever the deadline is.
+        boto3's timeouts bound it, not the deadline.
         """
         from botocore import xform_name
         from botocore.exceptions import ClientError
 
         method = getattr(self.client, xform_name(attempt.action))
         try:
-            with discretion():
+            with suppress_library_logs():
                 response: dict[str, Any] = method(**attempt.request)
         except ClientError as error:
             without_frames(error)
@@ -102,6 +103,7 @@ class Boto3Client:
         )
         try:
             session = boto3.session.Session(
+                botocore_session=make_session(),
                 region_name=config.region,
                 aws_access_key_id=given.access_key_id if given else None,
                 aws_secret_access_key=given.secret_access_key if given else None,
@@ -109,39 +111,39 @@ class Boto3Client:
             )
             client = session.client("dynamodb", endpoint_url=config.endpoint_url, config=options)
         except (BotoCoreError, ValueError) as error:
-            raise ConfigurationError(f"boto3 makes no DynamoDB client of this configuration: {error}") from error
+            raise ConfigurationError(f"boto3 cannot make a DynamoDB client of this configuration: {error}") from error
         silence_libraries()
         client.meta.events.register("response-received.dynamodb", _verify)
         return client
 
 
 class ThreadedBoto3Client:
-    """The same for asyncio: each attempt in a thread of its own pool.
+    """A ``Boto3Client`` for asyncio: each attempt runs in a thread of its own pool.
 
-    An attempt whose call was cancelled, or whose time is over, goes on in its thread to its end.
+    An attempt whose call was cancelled, or whose deadline is exceeded, continues in its thread to its end.
     """
 
     def __init__(self, config: DynamoDBConfig) -> None:
-        self._wire = Boto3Client(config)
+        self._client = Boto3Client(config)
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="package-database")
-        self.attempt_seconds = self._wire.attempt_seconds
-        self.attempts = self._wire.attempts
+        self.attempt_seconds = self._client.attempt_seconds
+        self.attempts = self._client.attempts
 
     async def perform(self, attempt: Attempt) -> Response | Failure:
-        """Makes an attempt, and returns the response, its binary values as ``Secret``, or what went wrong."""
+        """Makes an attempt and returns the response, its binary values as ``Secret``, or a failure."""
         import asyncio
 
         loop = asyncio.get_running_loop()
         try:
-            # All threads may be busy.
+            # The deadline includes waiting for a free thread.
             async with asyncio.timeout(attempt.seconds):
-                return await loop.run_in_executor(self._threads, self._wire.perform, attempt)
+                return await loop.run_in_executor(self._threads, self._client.perform, attempt)
         except TimeoutError as error:
             return Failure("ReadTimeoutError", answered=False, cause=error)
 
     async def aclose(self) -> None:
         """Closes the idle connections, which all loops share; a later attempt opens new ones."""
-        self._wire.close()
+        self._client.close()
 
 
 def find_region() -> str | None:
@@ -154,13 +156,13 @@ def find_region() -> str | None:
     from botocore.exceptions import BotoCoreError
 
     try:
-        return boto3.session.Session().region_name
+        return boto3.session.Session(botocore_session=make_session()).region_name
     except BotoCoreError as error:
         raise ConfigurationError(f"the AWS configuration cannot be read: {error}") from error
 
 
 def conceal(response: Any) -> None:
-    """Wraps every binary value of a response, in place, so that no repr shows it."""
+    """Wraps every binary value of a response, in place, as ``Secret``."""
     places = response.items() if isinstance(response, dict) else enumerate(response)
     for place, value in places:
         if type(value) is bytes:
@@ -170,10 +172,10 @@ def conceal(response: Any) -> None:
 
 
 def _verify(response_dict: Mapping[str, Any] | None = None, **_: object) -> None:
-    """Refuses an answer that did not arrive as it was sent.
+    """Refuses a response that was damaged in transit.
 
-    botocore takes a body that is cut short, or is no JSON, for an empty answer: an item would seem not to be there. And
-    it verifies the checksum only where an attempt is left for a retry.
+    botocore parses a body that is cut short, or is not JSON, as an empty response: an item would seem not to exist. It
+    verifies the checksum only if an attempt is left for a retry.
     """
     if response_dict is None:
         return
@@ -189,19 +191,17 @@ def _verify(response_dict: Mapping[str, Any] | None = None, **_: object) -> None
         raise ChecksumError(checksum_type="crc32", expected_checksum=expected, actual_checksum=actual)
     text = body.strip()
     if response_dict["status_code"] == _OK and not (text.startswith(b"{") and text.endswith(b"}")):
-        raise ResponseParserError("the body is no JSON object")
+        raise ResponseParserError("the body is not a JSON object")
 
 
 def _refused(error: Any) -> Failure:
     response = error.response
     conceal(response)
     metadata = response.get("ResponseMetadata", {})
-    milliseconds = metadata.get("HTTPHeaders", {}).get("x-amz-retry-after", "")
-    return Failure(
-        code=str(response.get("Error", {}).get("Code", "Unknown")),
-        status=metadata.get("HTTPStatusCode"),
-        request_id=metadata.get("RequestId"),
-        reasons=tuple(response.get("CancellationReasons", ())),
-        retry_after=int(milliseconds) / 1000 if milliseconds.isdecimal() else None,
+    return refusal(
+        metadata.get("HTTPStatusCode", 0),
+        response.get("Error", {}).get("Code"),
+        metadata.get("HTTPHeaders", {}),
+        response.get("CancellationReasons"),
         cause=error,
     )

@@ -28,6 +28,7 @@ _REGION_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
 _REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
 _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _LAST_PORT: Final = 65535
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def read_stage(environment: Environment, *, find_region: RegionFinder | None = N
     """Returns the configuration that ``STAGE`` selects.
 
     ``STAGE=TEST`` is DynamoDB at http://localhost:8000, or at ``AWS_ENDPOINT_URL_DYNAMODB``, with dummy credentials and
-    a dummy region if the environment has none. ``STAGE=PROD`` is DynamoDB on AWS, found by the standard AWS chain.
+    a dummy region if the environment has none. ``STAGE=PROD`` is DynamoDB on AWS, or at the endpoint that the AWS
+    environment variables or the AWS profile configure, with the region and credentials of the standard AWS chain.
     ``PACKAGE_DATABASE_WIRE=boto3`` selects boto3 as the HTTP client.
 
     Args:
@@ -134,19 +136,26 @@ def read_url(rest: str, environment: Environment, *, find_region: RegionFinder |
     return _local(environment, f"http://{place}")
 
 
+def ascii_host(host: str) -> str:
+    """Returns a host name as a header and DNS need it; raises ``UnicodeError`` if there is no such form (IDNA)."""
+    return host if host.isascii() else host.encode("idna").decode()
+
+
 def check_url(url: str, *, source: str) -> None:
-    """Checks that a URL names a host over http or https.
+    """Checks that a URL is http or https, with a host and without credentials.
 
     Raises:
-        ConfigurationError: It does not; the message names the URL's source.
+        ConfigurationError: It is not. The message names the URL's source and contains no part of the URL, which may
+            contain a password.
     """
     try:
         parts = urlsplit(url)
-        readable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host = ascii_host(parts.hostname or "")
+        is_valid = parts.scheme in ("http", "https") and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
-        readable = False
-    if not readable:
-        raise ConfigurationError(f"{source} must be a URL such as {DEFAULT_TEST_ENDPOINT}, not {url!r}")
+        is_valid, host = False, ""
+    if not is_valid or not _HOST.fullmatch(host):
+        raise ConfigurationError(f"{source} must be a URL such as {DEFAULT_TEST_ENDPOINT}, without credentials")
 
 
 def environment_credentials(environment: Environment) -> Credentials | None:
@@ -181,9 +190,24 @@ def _endpoint_url(environment: Environment) -> str | None:
     return url
 
 
+def _aws_endpoint_url(environment: Environment) -> str | None:
+    from .aws_profile import configured_endpoint
+
+    configured = configured_endpoint(environment)
+    if configured is None:
+        return None
+    url, source = configured
+    check_url(url, source=source)
+    return url
+
+
 def _region(environment: Environment) -> str | None:
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
-    if region and not _REGION_NAME.fullmatch(region):
+    return _checked_region(region) if region else None
+
+
+def _checked_region(region: str) -> str:
+    if not _REGION_NAME.fullmatch(region):
         raise ConfigurationError(f"the AWS region must be letters, digits and hyphens, not {region!r}")
     return region
 
@@ -200,14 +224,14 @@ def _local(environment: Environment, endpoint_url: str) -> DynamoDBConfig:
 
 
 def _on_aws(environment: Environment, region: str | None, find_region: RegionFinder | None) -> DynamoDBConfig:
-    deadline, endpoint_url, wire = read_deadline(environment), _endpoint_url(environment), _wire(environment)
+    deadline, endpoint_url, wire = read_deadline(environment), _aws_endpoint_url(environment), _wire(environment)
     region = region or _region(environment) or (find_region or _profile_region)()
     if not region:
         raise ConfigurationError(
             "no AWS region: set AWS_REGION or AWS_DEFAULT_REGION to the region of the tables, such as eu-west-1, "
             "or give the AWS profile one"
         )
-    return DynamoDBConfig("PROD", region, endpoint_url, wire=wire, deadline=deadline)
+    return DynamoDBConfig("PROD", _checked_region(region), endpoint_url, wire=wire, deadline=deadline)
 
 
 def _profile_region() -> str | None:

@@ -14,9 +14,10 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive, drive_async
 from ...exceptions import RefusedError, UnavailableError
+from .. import telemetry
 from ..port import Administration
 from .config import DynamoDBConfig
-from .execution import Protocol, Response
+from .execution import Executor, Response
 from .requests import Request
 from .retry import Quota
 
@@ -67,7 +68,7 @@ class _Engine(ABC, Generic[Client]):
             with self._lock:
                 if self._created is None:
                     client = self._create_client()
-                    self._protocol = Protocol(client.attempts, Quota(), random.random, _draw_token)
+                    self._executor = Executor(client.attempts, Quota(), random.random)
                     self._created = client
             # Another thread may have closed the engine meanwhile.
             self._check_open()
@@ -82,10 +83,9 @@ class _Engine(ABC, Generic[Client]):
 
         endpoint = find_endpoint(self.config, os.environ)
         if isinstance(endpoint, Endpoint):
+            telemetry.debug("HTTP client: the package's own, to %s", endpoint.authority)
             return self._create_http_client(endpoint)
-        import logging
-
-        logging.getLogger(__name__).debug("boto3 carries the requests: %s", endpoint.reason)
+        telemetry.debug("HTTP client: boto3, because %s", endpoint.reason)
         return self._create_boto3_client()
 
     @abstractmethod
@@ -116,12 +116,12 @@ class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
             ConflictError: The operation lost against other transactions until the deadline.
         """
         perform = self._client.perform
-        return drive(self._protocol.carry_out(operation, deadline), perform)
+        return drive(self._executor.execute(operation, deadline), perform)
 
     def ask(self, action: str, request: Request, table: str, deadline: Deadline) -> Response:
         """Sends one request that is no operation, and returns the response; raises what ``execute`` raises."""
         perform = self._client.perform
-        return drive(self._protocol.ask(action, request, table, deadline), perform)
+        return drive(self._executor.request(action, request, table, deadline), perform)
 
     def administration(self) -> Administration:
         """Returns the administration of the tables."""
@@ -176,7 +176,7 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
         """Executes an operation and returns its result; raises what the blocking engine raises."""
         perform = self._client.perform
-        return drive_async(self._protocol.carry_out(operation, deadline), perform)
+        return drive_async(self._executor.execute(operation, deadline), perform)
 
     async def aclose(self) -> None:
         """Closes the engine for all event loops, as ``close`` does."""
@@ -193,10 +193,6 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
         from .boto3_client import ThreadedBoto3Client
 
         return ThreadedBoto3Client(self.config)
-
-
-def _draw_token() -> str:
-    return os.urandom(16).hex()
 
 
 _ENGINES: weakref.WeakSet[_Engine[Any]] = weakref.WeakSet()

@@ -1,51 +1,59 @@
-"""From an operation to a conversation with DynamoDB: paging, batches, cancellations and retries, for every transport.
+"""Executes operations as DynamoDB requests: paging, transactions and retries, for every HTTP client.
 
-An operation becomes a generator that yields what it wants done, and is sent the result: what a wire's attempts yield,
-and ``Sleep``. It does no I/O and reads no clock of its own.
+An operation becomes a generator that yields the steps of the attempts, which an HTTP client performs, and ``Sleep``. It
+does no I/O and reads no clock of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, TypeAlias, assert_never
-from typing import Protocol as Typed
+from typing import Any, Final, TypeAlias, assert_never
+from typing import Protocol as Interface
 
 from ...core.deadline import Deadline
-from ...core.operations import DeleteMany, Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
+from ...core.operations import Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from ...core.runner import Sleep
-from ...exceptions import BaseError, ConflictError, RefusedError, UnavailableError
+from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
+from .. import telemetry
 from . import requests
 from .attribute_codec import decode_item, decode_whole
 from .limits import CONNECTIONS
-from .retry import Failure, Kind, Quota, Retries, conflict_delay
+from .retry import POOL_TIMEOUT, Failure, Kind, Quota, Retries
+from .traceback_redaction import without_frames
 
 Response: TypeAlias = Mapping[str, Any]
+RequestSteps: TypeAlias = Generator[Any, Any, Result]
+"""Yields the steps of attempts, and ``Sleep``; is sent their results."""
+
+MALFORMED_RESPONSE: Final = "MalformedResponse"
+"""The code of the ``UnavailableError``."""
+
+_MALFORMED: Final = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+"""What decoding raises if a response has another structure than DynamoDB's."""
+_PROBLEMS: Final = frozenset({Kind.TRANSIENT, Kind.THROTTLED, Kind.REFUSED})
 
 
-class Attempts(Typed):
-    """Makes attempts for a conversation: its part of what a wire does, without the I/O."""
+class Attempts(Interface):
+    """Returns the steps of one attempt at a request; the HTTP client performs them."""
 
-    def __call__(
-        self, action: str, request: requests.Request, deadline: Deadline
-    ) -> Generator[Any, Any, Response | Failure]:
-        """Returns the steps of sending a request once; each is the wire's to perform.
-
-        They return the response, its binary values as ``Secret``, or what went wrong.
+    def __call__(self, action: str, request: requests.Request, deadline: Deadline) -> RequestSteps[Response | Failure]:
+        """Returns steps that return the response, its binary values as ``Secret``, or a failure.
 
         Args:
             action: DynamoDB's action.
             request: Its parameters.
-            deadline: The call's.
+            deadline: The deadline of the call.
         """
 
 
-Conversation: TypeAlias = Generator[Any, Any, Result]
-"""Yields the steps of the wire's attempts, and ``Sleep``."""
-
-_CREDENTIALS_HINT = "the AWS credentials, or this machine's clock, are not right"
-_HINTS: Mapping[str, str] = {
+_WRITE: Final = "TransactWriteItems"
+_FAILED_CONDITION: Final = "ConditionalCheckFailed"
+_USED_UP: Final = "IdempotentParameterMismatchException"
+_CREDENTIALS_HINT: Final = "the AWS credentials, or this machine's clock, are not right"
+_HINTS: Final[Mapping[str, str]] = {
     "AccessDeniedException": "the AWS credentials do not allow it",
     "ExpiredToken": "the AWS credentials have expired",
     "ExpiredTokenException": "the AWS credentials have expired",
@@ -59,23 +67,21 @@ _HINTS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Protocol:
-    """Carries on conversations.
+class Executor:
+    """Executes operations.
 
     Attributes:
-        attempts: Makes attempts, for the wire that performs them.
-        quota: The retries that all calls share.
+        attempts: Returns the steps of one attempt.
+        quota: The retry quota of all calls.
         random: Returns a random number from 0 to 1.
-        token: Draws the token of a transaction, at most 36 characters.
     """
 
     attempts: Attempts
     quota: Quota
     random: Callable[[], float]
-    token: Callable[[], str]
 
-    def carry_out(self, operation: StoreOperation, deadline: Deadline) -> Conversation[Any]:
-        """Returns the conversation that carries out an operation; its return value is the operation's result."""
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> RequestSteps[Any]:
+        """Returns the steps of an operation; they return its result."""
         match operation:
             case Get():
                 return self._get(operation, deadline)
@@ -85,126 +91,220 @@ class Protocol:
                 return self._scan(operation, deadline)
             case Transact():
                 return self._transact(operation, deadline)
-            case DeleteMany():
-                return self._delete_many(operation, deadline)
             case _:
                 assert_never(operation)
 
-    def ask(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> Conversation[Response]:
-        """Returns the conversation that sends one request, which has no condition, until it is answered."""
-        answer: Response | Failure = yield from self._attempts(action, request, table, deadline)
-        if isinstance(answer, Failure):
-            raise _refusal(answer, f"{action} on {table}") from answer.cause
-        return answer
+    def request(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> RequestSteps[Response]:
+        """Returns the steps of one request without a condition; they return the response."""
+        response: Response | Failure = yield from self._attempts(action, request, table, deadline)
+        if isinstance(response, Failure):
+            raise _refusal(response, f"{action} on {table}", 1, deadline) from response.cause
+        return response
 
-    def _get(self, operation: Get, deadline: Deadline) -> Conversation[Item | None]:
-        answer = yield from self.ask("GetItem", requests.get_item(operation), operation.table.name, deadline)
-        return decode_item(answer["Item"]) if "Item" in answer else None
+    def _get(self, operation: Get, deadline: Deadline) -> RequestSteps[Item | None]:
+        name = operation.table.name
+        response = yield from self.request("GetItem", requests.get_item(operation), name, deadline)
+        with decoding(f"GetItem on {name}", deadline):
+            return decode_item(response["Item"]) if "Item" in response else None
 
-    def _query(self, operation: Query, deadline: Deadline) -> Conversation[list[Item]]:
+    def _query(self, operation: Query, deadline: Deadline) -> RequestSteps[list[Item]]:
+        name = operation.table.name
         items: list[Item] = []
         request = requests.query(operation)
+        starts: set[object] = set()
         while True:
-            answer = yield from self.ask("Query", request, operation.table.name, deadline)
-            items += map(decode_item, answer["Items"])
-            deadline.progress()
-            # A page may be empty and not be the last (AWS, Query, Paginating).
-            if not answer.get("LastEvaluatedKey"):
+            response = yield from self.request("Query", request, name, deadline)
+            with decoding(f"Query on {name}", deadline):
+                page = [*map(decode_item, _list(response["Items"]))]
+                last = next_page_key(response, starts)
+            items += page
+            # A page may be empty and not be the last (AWS, Query, Paginating); only items are progress.
+            if page:
+                deadline.progress()
+            if last is None:
                 return items
-            request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            request = {**request, "ExclusiveStartKey": last}
 
-    def _scan(self, operation: Scan, deadline: Deadline) -> Conversation[Page]:
+    def _scan(self, operation: Scan, deadline: Deadline) -> RequestSteps[Page]:
         table = operation.table
         action, request = requests.scan(operation)
-        answer = yield from self.ask(action, request, table.name, deadline)
-        deadline.progress()
-        last = answer.get("LastEvaluatedKey")
-        items = tuple(decode_whole(table, item) for item in answer["Items"])
-        return Page(items, table.key_of(decode_item(last)) if last else None)
+        response = yield from self.request(action, request, table.name, deadline)
+        with decoding(f"{action} on {table.name}", deadline):
+            items = tuple(decode_whole(table, item) for item in _list(response["Items"]))
+            last = next_page_key(response, {_hashable(request.get("ExclusiveStartKey") or {})})
+            after = None if last is None else table.key_of(decode_item(last))
+        if items:
+            deadline.progress()
+        return Page(items, after)
 
-    def _transact(self, operation: Transact, deadline: Deadline) -> Conversation[Failures]:
-        action, request = requests.write(operation, self.token())
+    def _transact(self, operation: Transact, deadline: Deadline) -> RequestSteps[Failures]:
+        repeated: list[Failure] = []
         tables = ", ".join(sorted({action.table.name for action in operation.actions}))
-        answer = yield from self._attempts(action, request, tables, deadline)
-        if not isinstance(answer, Failure):
+        response = yield from self._attempts(_WRITE, requests.write(operation), tables, deadline, repeated)
+        if not isinstance(response, Failure):
             return {}
-        # A cancelled transaction gives its reasons in the order of its actions (AWS, TransactWriteItems).
-        return {
-            place: decode_item(reason["Item"]) if reason.get("Item") else None
-            for place, reason in enumerate(answer.reasons)
-            if reason.get("Code") == "ConditionalCheckFailed"
-        }
+        failures = _failures(operation, response, f"{_WRITE} on {tables}", deadline)
+        if operation.token and any(failure.kind is Kind.TRANSIENT for failure in repeated):
+            yield from self._void(operation, tables, deadline)
+        return failures
 
-    def _delete_many(self, operation: DeleteMany, deadline: Deadline) -> Conversation[None]:
-        name, left = operation.table.name, len(operation.keys)
-        for batch in requests.delete_batches(operation):
-            request, rounds = batch, 0
-            while True:
-                try:
-                    answer = yield from self.ask("BatchWriteItem", request, name, deadline)
-                except UnavailableError as error:
-                    raise UnavailableError(f"{error}; {left} of {len(operation.keys)} items are left") from error
-                unprocessed = answer.get("UnprocessedItems") or {}
-                done = len(request["RequestItems"][name]) - len(unprocessed.get(name, ()))
-                left -= done
-                if done:
-                    deadline.progress()
-                    rounds = 0
-                if not unprocessed:
-                    break
-                delay = conflict_delay(rounds, self.random)
-                rounds += 1
-                if not deadline.allows(delay):
-                    raise UnavailableError(
-                        f"BatchWriteItem on {name} left {left} of {len(operation.keys)} items unprocessed "
-                        f"after {deadline.elapsed():.1f} s"
-                    )
-                yield Sleep(delay)
-                request = {"RequestItems": unprocessed}
+    def _void(self, operation: Transact, tables: str, deadline: Deadline) -> RequestSteps[None]:
+        """Uses up the token of a transaction whose conditions failed after an attempt without an answer.
 
-    def _attempts(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> Conversation[Any]:
-        """Sends a request until it is answered, or fails for good; returns a failed condition as it is."""
+        That attempt may still be in flight, and its conditions may hold again when it arrives.
+        """
+        try:
+            yield from self.request(_WRITE, requests.void(operation), tables, deadline)
+        except RefusedError as error:
+            if error.code != _USED_UP:
+                raise
+
+    def _attempts(
+        self,
+        action: str,
+        request: requests.Request,
+        table: str,
+        deadline: Deadline,
+        repeated: list[Failure] | None = None,
+    ) -> RequestSteps[Response | Failure]:
+        """Sends a request until it is answered or fails permanently; returns a failed condition as a ``Failure``.
+
+        ``repeated`` collects the attempts that were repeated.
+        """
         what = f"{action} on {table}"
         if not deadline.allows():
-            raise UnavailableError(f"{what} was not begun: {deadline.elapsed():.1f} s were over")
+            seconds = deadline.elapsed()
+            raise UnavailableError(
+                f"{what}: deadline exceeded before the request was sent ({seconds:.1f} s)", seconds=seconds
+            )
         retries = Retries(self.quota, self.random)
-        for attempt in count(1):
-            answer = yield from self.attempts(action, request, deadline)
-            if not isinstance(answer, Failure):
-                retries.succeeded()
-                return answer
-            if answer.kind is Kind.CHECKED:
-                retries.succeeded()
-                return answer
-            if answer.kind is Kind.NOT_SENT:
-                retries.withdraw(0.0)
-                raise UnavailableError(
-                    f"{what} was not sent: it waited in the queue for one of the {CONNECTIONS} connections until the "
-                    f"deadline ({deadline.elapsed():.1f} s)"
-                ) from answer.cause
-            delay = retries.delay(answer)
-            if delay is None or not deadline.allows(delay):
-                retries.withdraw(delay)
-                raise _error(answer, what, attempt, deadline) from answer.cause
-            yield Sleep(delay)
+        with telemetry.Request("aws.dynamodb", action, table, aws_service="DynamoDB") as record:
+            for attempt in count(1):
+                start = deadline.elapsed()
+                result = yield from self.attempts(action, request, deadline)
+                seconds = deadline.elapsed() - start
+                if not isinstance(result, Failure):
+                    retries.succeeded()
+                    record.attempt(attempt, seconds, request_id=_request_id(result))
+                    return result
+                kind = result.kind
+                record.attempt(
+                    attempt, seconds, code=result.code, request_id=result.request_id, is_problem=kind in _PROBLEMS
+                )
+                if kind is Kind.CHECKED:
+                    retries.succeeded()
+                    return result
+                if kind is Kind.NOT_SENT:
+                    retries.withdraw(0.0)
+                    raise _not_sent(what, attempt - 1, deadline) from result.cause
+                delay = retries.delay(result)
+                if delay is None or not deadline.allows(delay):
+                    retries.withdraw(delay)
+                    raise _error(result, what, attempt, deadline) from result.cause
+                if repeated is not None:
+                    repeated.append(result)
+                yield Sleep(delay)
+        raise AssertionError("count() has no end")
 
 
-def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> BaseError:
-    effort = f"{attempts} attempts and {deadline.elapsed():.1f} s"
+def next_page_key(response: Response, starts: set[object]) -> Response | None:
+    """Returns the ``ExclusiveStartKey`` of the next page, None after the last, and adds it to the known ones.
+
+    Raises:
+        ValueError: The server returned this key before: the pages would never end.
+    """
+    last: Response | None = response.get("LastEvaluatedKey")
+    if not last:
+        return None
+    start = _hashable(last)
+    if start in starts:
+        raise ValueError("LastEvaluatedKey was returned before")
+    starts.add(start)
+    return last
+
+
+def _hashable(key: Response) -> object:
+    return tuple(sorted(decode_item(key).items()))
+
+
+def _list(items: Any) -> list[Any]:
+    if isinstance(items, list):
+        return items
+    raise TypeError("Items is not a list")
+
+
+def _request_id(response: Response) -> str | None:
+    metadata = response.get("ResponseMetadata")
+    found = metadata.get("RequestId") if isinstance(metadata, dict) else None
+    return found if isinstance(found, str) else None
+
+
+@contextmanager
+def decoding(what: str, deadline: Deadline) -> Generator[None]:
+    """Raises ``UnavailableError`` if a response to ``what`` has another structure than DynamoDB's."""
+    try:
+        yield
+    except _MALFORMED as error:
+        without_frames(error)
+        raise UnavailableError(
+            f"the response to {what} is malformed", code=MALFORMED_RESPONSE, attempts=1, seconds=deadline.elapsed()
+        ) from error
+
+
+def _failures(operation: Transact, cancelled: Failure, what: str, deadline: Deadline) -> Failures:
+    """Returns the old items of failed conditions. Reasons are in the order of the actions (AWS, TransactWriteItems).
+
+    Raises:
+        RefusedError: A condition failed that the transaction does not have.
+    """
+    actions = operation.actions
+    places = [place for place, reason in enumerate(cancelled.reasons) if reason.get("Code") == _FAILED_CONDITION]
+    if any(place >= len(actions) or actions[place].condition is None for place in places):
+        raise _refusal(cancelled, what, 1, deadline)
+    items = {place: cancelled.reasons[place].get("Item") for place in places}
+    with decoding(what, deadline):
+        return {place: decode_item(item) if item else None for place, item in items.items()}
+
+
+def _not_sent(what: str, attempts: int, deadline: Deadline) -> UnavailableError:
+    seconds = deadline.elapsed()
+    return UnavailableError(
+        f"{what} was not sent: it waited in the queue for one of the {CONNECTIONS} connections until the deadline "
+        f"({seconds:.1f} s)",
+        code=POOL_TIMEOUT,
+        attempts=attempts,
+        seconds=seconds,
+    )
+
+
+def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> StoreError:
+    seconds = deadline.elapsed()
+    effort = f"in {attempts} attempts and {seconds:.1f} s: {_describe(failure)}"
     match failure.kind:
         case Kind.CONFLICT:
-            return ConflictError(f"{what} met other transactions in {effort}: {_describe(failure)}")
+            error: type[StoreError] = ConflictError
+            message = f"{what} conflicted with other transactions {effort}"
         case Kind.REFUSED:
-            return _refusal(failure, what)
+            return _refusal(failure, what, attempts, deadline)
         case _:
-            return UnavailableError(f"{what} did not succeed in {effort}: {_describe(failure)}")
+            detail = f": {failure.detail}" if failure.detail else ""
+            error, message = UnavailableError, f"{what} did not succeed {effort}{detail}"
+    return error(message, code=failure.code, request_id=failure.request_id, attempts=attempts, seconds=seconds)
 
 
-def _refusal(failure: Failure, what: str) -> RefusedError:
+def _refusal(failure: Failure, what: str, attempts: int, deadline: Deadline) -> RefusedError:
     hints = [hint for code in (failure.code, *_reasons(failure)) if (hint := _HINTS.get(code))]
+    if failure.code.isdecimal():
+        hints.append("the server answered with an HTTP error that is not DynamoDB's")
     detail = failure.detail or next(iter(hints), "")
     hint = f": {detail}" if detail else ""
-    return RefusedError(f"{what} was refused with {_describe(failure)}{hint}", code=failure.code)
+    return RefusedError(
+        f"{what} was refused with {_describe(failure)}{hint}",
+        code=failure.code,
+        request_id=failure.request_id,
+        attempts=attempts,
+        seconds=deadline.elapsed(),
+    )
 
 
 def _describe(failure: Failure) -> str:

@@ -1,6 +1,6 @@
-"""Keeps botocore from telling what a request or an answer holds.
+"""Drops the log records of botocore and urllib3 about requests of the package.
 
-At level DEBUG botocore logs whole bodies: it would show secret key hashes and salts to whoever collects logs.
+At level DEBUG botocore logs whole bodies, with secret key hashes and salts.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ _LIBRARIES = ("botocore", "urllib3")
 _state = threading.local()
 
 
-class _Silence(logging.Filter):
-    """Drops what this thread logs while it makes a request of ours, and leaves all else alone."""
+class _LibraryFilter(logging.Filter):
+    """Drops the records of a thread while it makes a request of the package."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         del record
-        return not getattr(_state, "is_discreet", False)
+        return not getattr(_state, "is_suppressed", False)
 
 
-_SILENCE = _Silence()
+_FILTER = _LibraryFilter()
 
 
 def silence_libraries() -> None:
-    """Puts the filter on every logger of the libraries; call it when they are loaded.
+    """Adds the filter to every logger of the libraries. Call it when they are loaded.
 
     A filter on a logger does not apply to the loggers below it (Python, logging), so each gets its own.
     """
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] in _LIBRARIES:
-            logging.getLogger(name).addFilter(_SILENCE)
+            logging.getLogger(name).addFilter(_FILTER)
 
 
 @contextmanager
-def discretion() -> Iterator[None]:
-    """Drops what the libraries log in this thread while the context is open."""
-    _state.is_discreet = True
+def suppress_library_logs() -> Iterator[None]:
+    """Drops the libraries' log records of this thread while the context is open."""
+    _state.is_suppressed = True
     try:
         yield
     finally:
-        _state.is_discreet = False
+        _state.is_suppressed = False

@@ -1,14 +1,15 @@
-"""When a failed request is tried again, and how long it waits: the rules of botocore's ``standard`` retry mode.
+"""Decides whether and when a failed attempt is repeated, by the rules of botocore's ``standard`` retry mode.
 
-No clock, no sleep and no randomness of its own: they come in.
+Has no clock, no sleep and no randomness of its own.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 """
 
 from __future__ import annotations
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 from ...core.backoff import full_jitter
 
 MAX_ATTEMPTS: Final = 4
-"""Of one request, the first included."""
+"""Attempts at one request, including the first."""
 LONGEST_DELAY: Final = 20.0
 _FIRST_DELAY: Final = 0.025
 _FIRST_THROTTLED_DELAY: Final = 1.0
@@ -58,15 +59,19 @@ _CONFLICT_CODES: Final = frozenset({"TransactionConflict", "TransactionConflictE
 _TOO_MANY_REQUESTS: Final = 429
 
 
+_CODE: Final = re.compile(r"[\w.#:-]{1,200}", re.ASCII)
+_LONGEST_MILLISECONDS: Final = 9
+
+
 class Kind(Enum):
-    """What a failure means for the next attempt."""
+    """The kinds of failures, by what they mean for the next attempt."""
 
     NOT_SENT = "no connection was free until the deadline"
-    TRANSIENT = "no usable answer"
-    THROTTLED = "refused for load"
-    CONFLICT = "another transaction was in the way"
+    TRANSIENT = "no usable response"
+    THROTTLED = "throttled"
+    CONFLICT = "conflict with another transaction"
     CHECKED = "a condition does not hold"
-    REFUSED = "refused for good"
+    REFUSED = "refused permanently"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,14 @@ class Failure:
     """An attempt that failed.
 
     Attributes:
-        code: DynamoDB's error code, or the name of what went wrong on the way.
-        status: The HTTP status, where there was an answer.
-        request_id: AWS's id of the request, where there was an answer.
-        reasons: Why a transaction was cancelled: DynamoDB's reasons, one for each action.
-        retry_after: How many seconds the answer asks to wait.
-        answered: Whether DynamoDB or the client refused; else no usable answer came.
-        is_skewed: Whether it was refused because this machine's clock is off, which the next attempt makes up for.
-        detail: What the code does not say, for the message of a refusal.
+        code: DynamoDB's error code, or botocore's name of the network error.
+        status: The HTTP status, if there was a response.
+        request_id: AWS's id of the request, if there was a response.
+        reasons: Why a transaction was cancelled, in the order of its actions; each has a ``Code``.
+        retry_after: The delay in seconds that the response asks for.
+        answered: Whether DynamoDB or the client refused; False if there was no usable response.
+        is_skewed: Whether it was refused because this machine's clock is wrong, which the next attempt corrects.
+        detail: An explanation that the code does not give, for the message.
         cause: The driver's exception.
     """
 
@@ -97,10 +102,64 @@ class Failure:
 
     @property
     def kind(self) -> Kind:
-        """What the failure means for the next attempt."""
+        """The kind of the failure."""
         if self.code == "TransactionCanceledException":
-            return _cancelled(tuple(reason.get("Code", "None") for reason in self.reasons))
+            return _cancelled(tuple(reason["Code"] for reason in self.reasons))
         return _classify(self.code, self.status, answered=self.answered and not self.is_skewed)
+
+
+def refusal(
+    status: int,
+    error: object,
+    headers: Mapping[str, str],
+    reasons: object,
+    *,
+    is_skewed: bool = False,
+    cause: BaseException | None = None,
+) -> Failure:
+    """Returns the failure that an error response means.
+
+    Everything in it is the server's and may be malformed: what is not as AWS specifies counts as absent, and nothing
+    but names of errors gets into messages.
+
+    Args:
+        status: The HTTP status.
+        error: The error code, with or without a namespace before ``#``.
+        headers: The headers by their names in lower case.
+        reasons: The member ``CancellationReasons``.
+        is_skewed: See ``Failure``.
+        cause: See ``Failure``.
+    """
+    milliseconds = headers.get("x-amz-retry-after", "")
+    is_number = milliseconds.isascii() and milliseconds.isdecimal() and len(milliseconds) <= _LONGEST_MILLISECONDS
+    request_id = headers.get("x-amzn-requestid", "")
+    return Failure(
+        code=error_code(error, status),
+        status=status,
+        request_id=request_id if _CODE.fullmatch(request_id) else None,
+        reasons=_cancellation_reasons(reasons),
+        retry_after=int(milliseconds) / 1000 if is_number else None,
+        is_skewed=is_skewed,
+        cause=cause,
+    )
+
+
+def error_code(error: object, status: int) -> str:
+    """Returns the error code of a response without its namespace; the status if there is none."""
+    is_code = isinstance(error, str) and _CODE.fullmatch(error)
+    return (str(error).rpartition("#")[2] if is_code else "") or str(status)
+
+
+def _cancellation_reasons(reasons: object) -> tuple[dict[str, Any], ...]:
+    if not isinstance(reasons, list):
+        return ()
+    found: list[dict[str, Any]] = []
+    for reason in reasons:
+        code = reason.get("Code", "None") if isinstance(reason, dict) else None
+        if not isinstance(code, str) or not _CODE.fullmatch(code):
+            return ()
+        found.append({**reason, "Code": code})
+    return tuple(found)
 
 
 def _classify(code: str, status: int | None, *, answered: bool = True) -> Kind:
@@ -116,7 +175,7 @@ def _classify(code: str, status: int | None, *, answered: bool = True) -> Kind:
 
 
 def _cancelled(codes: tuple[str, ...]) -> Kind:
-    """Returns the kind of a cancelled transaction: a condition that does not hold says most."""
+    """Returns the kind of a cancelled transaction. A failed condition takes precedence over every other reason."""
     kinds = {_classify(code, None) for code in codes if code not in ("None", "ConditionalCheckFailed")}
     if "ConditionalCheckFailed" in codes:
         return Kind.CHECKED
@@ -127,14 +186,14 @@ def _cancelled(codes: tuple[str, ...]) -> Kind:
 
 
 class Quota:
-    """The retries that all calls of a process share, so that they do not storm a store that is down."""
+    """The retry quota that all calls of an engine share: a token bucket, so that retries do not overload a store."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left = QUOTA
 
     def acquire(self, cost: int) -> bool:
-        """Takes ``cost`` where so much is left, and returns whether it was."""
+        """Subtracts ``cost`` and returns True, or returns False if less is left."""
         with self._lock:
             if self._left < cost:
                 return False
@@ -142,7 +201,7 @@ class Quota:
             return True
 
     def release(self, amount: int) -> None:
-        """Gives ``amount`` back."""
+        """Adds ``amount``."""
         with self._lock:
             self._left = min(QUOTA, self._left + amount)
 
@@ -158,10 +217,9 @@ class Retries:
         self._conflicts = 0
 
     def delay(self, failure: Failure) -> float | None:
-        """Returns how many seconds to wait before the next attempt, or None where there is to be none.
+        """Returns the seconds to wait before the next attempt, or None if there must be none.
 
-        A conflict between transactions is a lost race and not a fault: it costs no quota, and only the call's deadline
-        ends it.
+        A conflict between transactions is not a fault: it costs no quota, and only the call's deadline ends it.
         """
         delay: float | None
         match failure.kind:
@@ -180,11 +238,11 @@ class Retries:
         return max(delay, min(failure.retry_after, delay + _MAX_RETRY_AFTER))
 
     def succeeded(self) -> None:
-        """Gives the quota of the last retry back."""
+        """Releases the quota of the last retry."""
         self._quota.release(self._acquired or _SUCCESS_INCREMENT)
 
     def withdraw(self, delay: float | None) -> None:
-        """Gives the quota of a retry back that was granted and is not made."""
+        """Releases the quota of a retry that was granted and is not made."""
         if delay is not None:
             self._quota.release(self._acquired)
 
@@ -197,5 +255,5 @@ class Retries:
 
 
 def conflict_delay(attempt: int, random: Callable[[], float]) -> float:
-    """Returns how many seconds to wait where others were served first: no fault, and no attempt that counts."""
+    """Returns the seconds to wait after a conflict with other writers."""
     return full_jitter(_FIRST_DELAY, attempt, _LONGEST_CONFLICT_DELAY, random)

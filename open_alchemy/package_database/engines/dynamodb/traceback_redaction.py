@@ -1,10 +1,10 @@
-"""Takes from exceptions what their frames hold: local variables, and in them secrets."""
+"""Removes the frames of exceptions: their local variables may contain secrets."""
 
 from __future__ import annotations
 
 
 def without_frames(error: BaseException) -> None:
-    """Takes the frames of the libraries, and so their local variables, off an exception and those behind it."""
+    """Removes the frames of an exception, its causes and contexts."""
     seen: set[int] = set()
     behind: list[BaseException | None] = [error]
     while behind:

@@ -9,7 +9,7 @@ from typing import Any
 from ....core.secret import Secret
 from .errors import ExchangeError
 from .idle_check import IdleCheck
-from .response import Answer
+from .response import HttpResponse
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -34,15 +34,15 @@ class Connection(asyncio.BufferedProtocol):
         self._seconds = seconds
         self._on_lost = on_lost
         self._transport: Any = None
-        self._answer: Answer | None = None
+        self._answer: HttpResponse | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._end = self._active = 0.0
         self._unsent = 0
-        self.is_open = True
+        self.is_open = False
         self.lost: asyncio.Future[None] = loop.create_future()
 
-    async def exchange(self, data: Secret, answer: Answer, end: float) -> None:
+    async def exchange(self, data: Secret, answer: HttpResponse, end: float) -> None:
         """Sends a request and receives the answer, before a time on the loop's clock."""
         if not self.is_open:
             raise answer.cut_off()
@@ -64,12 +64,14 @@ class Connection(asyncio.BufferedProtocol):
         self.is_open = False
         if self._timer is not None:
             self._timer.cancel()
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = transport
         self.idle_check = IdleCheck(transport.get_extra_info("socket").fileno())
+        self.is_open = True
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Called by the loop, which would allocate 256 KB for each read."""
@@ -92,12 +94,12 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         self.is_open = False
-        if self._timer is not None:
-            self._timer.cancel()
-        self.lost.set_result(None)
-        self._on_lost(self)
         if self._answer is not None:
             self._finish(exc or self._answer.cut_off())
+        if self._timer is not None:
+            self._timer.cancel()
+        self._on_lost(self)
+        self.lost.set_result(None)
 
     def _timeout(self) -> float:
         return min(self._end, self._active + self._seconds)

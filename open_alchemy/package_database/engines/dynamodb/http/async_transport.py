@@ -20,8 +20,8 @@ from .async_connection import Connection
 from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import Address, resolve
-from .response import Answer
-from .semaphore import LoopSemaphore
+from .response import HttpResponse
+from .semaphore import LoopSemaphore, Ticket
 
 _CHUNK: Final = 1 << 16
 
@@ -103,7 +103,7 @@ class AsyncTransport:
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._addresses: SharedCall[list[Address]] = threads.shared(partial(resolve, endpoint.host, endpoint.port))
 
-    async def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> Answer:
+    async def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> HttpResponse:
         """Sends a request when a connection is free, and returns the complete answer.
 
         A call that is cancelled closes its connection.
@@ -117,13 +117,15 @@ class AsyncTransport:
         """
         loop = asyncio.get_running_loop()
         pool = self._pools.get(loop) or await self._make_pool(loop)
+        ticket = Ticket()
         try:
-            ticket = await pool.semaphore.acquire(deadline.remaining())
-        except TimeoutError as error:
-            raise queue_timeout(CONNECTIONS) from error
-        try:
-            return await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
+            try:
+                await _acquire(pool, ticket, deadline)
+                return await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
+            finally:
+                pool.semaphore.release(ticket)
         finally:
+            # A signal handler may have interrupted the other.
             pool.semaphore.release(ticket)
 
     async def aclose(self) -> None:
@@ -146,17 +148,17 @@ class AsyncTransport:
         await pool.start()
         return pool
 
-    async def _attempt(self, pool: _Pool, data: Secret, end: float) -> Answer:
+    async def _attempt(self, pool: _Pool, data: Secret, end: float) -> HttpResponse:
         # As in the blocking transport: an idle connection that was just closed is no failure of the store.
         connection = pool.take_idle()
         if connection is not None:
-            answer = Answer()
+            answer = HttpResponse()
             try:
                 return await _use(pool, connection, data, answer, end)
             except ExchangeError as error:
                 if answer.is_begun or error.code != "ConnectionClosedError":
                     raise
-        return await _use(pool, await self._open(pool, end), data, Answer(), end)
+        return await _use(pool, await self._open(pool, end), data, HttpResponse(), end)
 
     async def _open(self, pool: _Pool, end: float) -> Connection:
         host, timeouts, loop = self._endpoint.host, self._timeouts, pool.loop
@@ -166,7 +168,7 @@ class AsyncTransport:
             async with asyncio.timeout(min(timeouts.handshake, end - loop.time())):
                 connection = await self._wrap(pool, connected)
         except (OSError, UnicodeError) as error:
-            raise not_connected(error, host) from error
+            raise not_connected(error, host, self._endpoint.port) from error
         # The server may have closed it meanwhile.
         if connection.is_open:
             pool.open.add(connection)
@@ -185,7 +187,14 @@ class AsyncTransport:
         return connection
 
 
-async def _use(pool: _Pool, connection: Connection, data: Secret, answer: Answer, end: float) -> Answer:
+async def _acquire(pool: _Pool, ticket: Ticket, deadline: Deadline) -> None:
+    try:
+        await pool.semaphore.acquire(ticket, deadline.remaining())
+    except TimeoutError as error:
+        raise queue_timeout(CONNECTIONS) from error
+
+
+async def _use(pool: _Pool, connection: Connection, data: Secret, answer: HttpResponse, end: float) -> HttpResponse:
     try:
         await connection.exchange(data, answer, end)
     except BaseException as error:

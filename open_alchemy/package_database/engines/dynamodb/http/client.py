@@ -15,8 +15,8 @@ from ..traceback_redaction import without_frames
 from .credentials import Source, find_source
 from .endpoint import Endpoint
 from .errors import ExchangeError
-from .exchange import Core, Exchange, Fetch, Read
-from .response import Answer
+from .exchange import Exchange, FetchCredentials, HttpAttempts, Parse
+from .response import HttpResponse
 from .sync_transport import SyncTransport
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ class HttpClient:
 
     def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         self._source = _find_source(config, environment)
-        self._core = Core(endpoint, self._source, agent=_AGENT)
-        self.attempts = self._core.attempts
+        self._http = HttpAttempts(endpoint, self._source, agent=_AGENT)
+        self.attempts = self._http.attempt
         self._transport = SyncTransport(endpoint, _tls_context(endpoint), Timeouts.of(config.deadline))
 
     def close(self) -> None:
         """Closes the connections."""
         self._transport.close()
 
-    def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
+    def perform(self, step: FetchCredentials | Exchange | Parse) -> HttpResponse | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
         match step:
             case Exchange(render, deadline):
@@ -58,9 +58,9 @@ class HttpClient:
                     return self._transport.exchange(render, deadline)
                 except ExchangeError as error:
                     return error.failure()
-            case Read(answer, skew):
-                return self._core.read(answer, skew)
-            case Fetch():
+            case Parse(response, skew):
+                return self._http.read(response, skew)
+            case FetchCredentials():
                 return _fetch(self._source)
 
 
@@ -74,8 +74,8 @@ class AsyncHttpClient:
         from .async_transport import AsyncTransport
 
         self._source = _find_source(config, environment)
-        self._core = Core(endpoint, self._source, agent=_AGENT)
-        self.attempts = self._core.attempts
+        self._http = HttpAttempts(endpoint, self._source, agent=_AGENT)
+        self.attempts = self._http.attempt
         self._io, self._decoder = BlockingCalls(IO_THREADS), BlockingCalls(1)
         self._transport = AsyncTransport(endpoint, _tls_context(endpoint), Timeouts.of(config.deadline), self._io)
 
@@ -85,7 +85,9 @@ class AsyncHttpClient:
         self._io.close()
         self._decoder.close()
 
-    async def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
+    async def perform(
+        self, step: FetchCredentials | Exchange | Parse
+    ) -> HttpResponse | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
         match step:
             case Exchange(render, deadline):
@@ -93,12 +95,12 @@ class AsyncHttpClient:
                     return await self._transport.exchange(render, deadline)
                 except ExchangeError as error:
                     return error.failure()
-            case Read(answer, skew, deadline):
+            case Parse(response, skew, deadline):
                 try:
-                    return await self._decoder.run(deadline, self._core.read, answer, skew)
+                    return await self._decoder.run(deadline, self._http.read, response, skew)
                 except TimeoutError as error:
                     return Failure("DecodeTimeoutError", answered=False, cause=error)
-            case Fetch(deadline):
+            case FetchCredentials(deadline):
                 try:
                     return await self._io.run(deadline, _fetch, self._source)
                 except TimeoutError as error:
@@ -107,7 +109,7 @@ class AsyncHttpClient:
 
 def _find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Source:
     source = find_source(config, environment)
-    if source.at_hand() is None:
+    if source.cached() is None:
         try:
             source.fetch()
         except Exception as error:

@@ -1,6 +1,6 @@
-"""Whose signature a request gets: credentials of the environment, or what botocore's resolver finds and refreshes.
+"""The credentials that sign requests: those of the environment, or those that botocore finds and refreshes.
 
-botocore is imported only where the environment holds no credentials of its own.
+botocore is imported only if the environment has no credentials.
 """
 
 from __future__ import annotations
@@ -12,56 +12,55 @@ from ..config import Credentials, DynamoDBConfig, environment_credentials
 
 
 class Source(Protocol):
-    """Where credentials come from."""
+    """A source of credentials."""
 
-    def at_hand(self) -> Credentials | None:
-        """Returns the credentials, or None where they must be fetched first. Does no I/O."""
+    def cached(self) -> Credentials | None:
+        """Returns the credentials, or None if they must be fetched first. Does no I/O."""
 
     def fetch(self) -> Credentials | None:
-        """Fetches, or refreshes, the credentials, and returns them, or None where there are none. May do I/O.
+        """Fetches or refreshes the credentials and returns them, or None if there are none. May do I/O.
 
         Raises:
             Exception: What botocore raises.
         """
 
 
-class Given:
-    """Credentials that stay as they are."""
+class StaticCredentials:
+    """Credentials that do not change."""
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
 
-    def at_hand(self) -> Credentials:
+    def cached(self) -> Credentials:
         """Returns the credentials."""
         return self._credentials
 
-    fetch = at_hand
+    fetch = cached
 
 
-class Resolved:
-    """Credentials of botocore's resolver, which refreshes them before they expire."""
+class BotocoreCredentials:
+    """Credentials that botocore finds, and refreshes before they expire."""
 
     def __init__(self) -> None:
         self._found: Any = None
-        # One value, which threads replace as a whole.
+        # One value, so that threads replace it as a whole.
         self._frozen: tuple[Any, Credentials | None] = (None, None)
 
-    def at_hand(self) -> Credentials | None:
-        """Returns the credentials, or None where they must be fetched first."""
+    def cached(self) -> Credentials | None:
+        """Returns the credentials, or None if they must be fetched first."""
         found = self._found
         if found is None or (hasattr(found, "refresh_needed") and found.refresh_needed()):
             return None
         return self._frozen[1]
 
     def fetch(self) -> Credentials | None:
-        """Has botocore find the credentials, or refresh them if it is time."""
-        from botocore.session import get_session
+        """Finds the credentials, or refreshes them shortly before they expire."""
+        from ..botocore_session import make_session
+        from ..log_redaction import silence_libraries, suppress_library_logs
 
-        from ..log_redaction import discretion, silence_libraries
-
-        with discretion():
+        with suppress_library_logs():
             if self._found is None:
-                session = get_session()
+                session = make_session()
                 silence_libraries()
                 self._found = session.get_credentials()
             if self._found is None:
@@ -75,11 +74,11 @@ class Resolved:
 
 
 def find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Source:
-    """Returns where the credentials of a configuration come from."""
+    """Returns the source of the credentials of a configuration."""
     if config.credentials is not None:
-        return Given(config.credentials)
+        return StaticCredentials(config.credentials)
     credentials = environment_credentials(environment)
-    # Credentials with an end are read anew from the environment, by botocore.
+    # botocore reads credentials that expire from the environment again.
     if credentials is not None and not environment.get("AWS_CREDENTIAL_EXPIRATION"):
-        return Given(credentials)
-    return Resolved()
+        return StaticCredentials(credentials)
+    return BotocoreCredentials()

@@ -22,7 +22,7 @@ class ExchangeError(Exception):
         without_frames(self)
         if self.code == CERTIFICATE_ERROR:
             return Failure(self.code, detail=str(self), cause=self)
-        return Failure(self.code, answered=False, cause=self)
+        return Failure(self.code, detail=str(self), answered=False, cause=self)
 
 
 def queue_timeout(connections: int) -> ExchangeError:
@@ -30,7 +30,7 @@ def queue_timeout(connections: int) -> ExchangeError:
     return ExchangeError(POOL_TIMEOUT, f"all {connections} connections are in use")
 
 
-def not_connected(error: OSError | UnicodeError, host: str) -> ExchangeError:
+def not_connected(error: OSError | UnicodeError, host: str, port: int) -> ExchangeError:
     """Returns the error of a connection that could not be opened."""
     if isinstance(error, TimeoutError):
         return ExchangeError("ConnectTimeoutError", "connecting took too long")
@@ -38,6 +38,9 @@ def not_connected(error: OSError | UnicodeError, host: str) -> ExchangeError:
     if type(error).__name__ == CERTIFICATE_ERROR:
         reason = getattr(error, "verify_message", "") or error
         return ExchangeError(CERTIFICATE_ERROR, f"the certificate of {host} is not valid: {reason}")
+    if isinstance(error, ConnectionRefusedError):
+        hint = f"nothing listens at {host}:{port}; package-database serve starts a local DynamoDB"
+        return ExchangeError("EndpointConnectionError", hint)
     code = "SSLError" if type(error).__module__ == "ssl" else "EndpointConnectionError"
     return ExchangeError(code, str(error))
 

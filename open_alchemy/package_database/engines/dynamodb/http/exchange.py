@@ -1,9 +1,9 @@
-"""One attempt: a request as signed bytes, and the answer as a response or a failure, for both transports.
+"""One attempt at a request: renders and signs it, and reads the response, for both transports.
 
-An attempt is a generator that yields what it wants done, a ``Fetch``, an ``Exchange`` or a ``Read``, and is sent the
-result. It does no I/O, and its clock comes in.
+An attempt is a generator that yields ``FetchCredentials``, ``Exchange`` or ``Parse`` and is sent the result. It does no
+I/O, and its clock is injected.
 
-DynamoDB speaks JSON over ``POST /``; its low-level API names the headers and the checksum.
+DynamoDB's protocol is JSON over ``POST /``; its low-level API names the headers and the checksum.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,11 +23,13 @@ from ....core.secret import Secret
 from ..config import Credentials
 from ..execution import Response
 from ..requests import Request
-from ..retry import Failure
+from ..retry import Failure, error_code, refusal
+from ..traceback_redaction import without_frames
+from .body import decode_body
 from .credentials import Source
 from .endpoint import Endpoint
 from .errors import ExchangeError
-from .response import Answer
+from .response import HttpResponse
 from .signature_v4 import Key, Moment, authorization
 
 _CONTENT_TYPE: Final = "application/x-amz-json-1.0"
@@ -35,37 +37,37 @@ _VERSION: Final = "DynamoDB_20120810"
 _REQUEST_LINES: Final = "POST\n/\n"
 _OK: Final = 200
 _LARGE: Final = 100_000
-"""Bytes of an answer that take about a millisecond to read, ten times what a loop does in one go."""
+"""Bytes of a body that take about a millisecond to parse: too long for an event loop."""
 
 _SKEW_CODES: Final = frozenset({"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed"})
 _LARGEST_SKEW: Final = 240.0
-"""Seconds that a clock may be off before signatures are refused, with a minute to spare (AWS: 5 minutes)."""
+"""Seconds of skew at which signatures are still accepted, with a margin of one minute (AWS: 5 minutes)."""
 
 
 def _binary(value: object) -> str:
     if isinstance(value, bytes | bytearray | memoryview):
         return b64encode(value).decode()
-    raise TypeError(f"a request holds no {type(value).__name__}")
+    raise TypeError(f"a request cannot contain {type(value).__name__}")
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
 
 
 @dataclass(frozen=True, slots=True)
-class Fetch:
-    """Have the source fetch credentials. Result: ``Credentials``, or a ``Failure``."""
+class FetchCredentials:
+    """Fetch credentials from their source. Result: ``Credentials``, or a ``Failure``."""
 
     deadline: Deadline
 
 
 @dataclass(slots=True)
 class Exchange:
-    """Send a request and receive the answer. Result: the ``Answer``, or a ``Failure``.
+    """Send a request and receive the response. Result: the ``HttpResponse``, or a ``Failure``.
 
     Attributes:
         render: Returns the whole HTTP request. Called when a connection is free, so that requests that wait for one
-            are signed when they are sent.
-        deadline: The call's.
+            are signed when they are sent. Raises ``ExchangeError``.
+        deadline: The deadline of the call.
     """
 
     render: Callable[[], Secret]
@@ -73,10 +75,10 @@ class Exchange:
 
 
 @dataclass(slots=True)
-class Read:
-    """Read a large answer, which takes milliseconds. Result: what ``Core.read`` returns."""
+class Parse:
+    """Parse a large response, which takes milliseconds. Result: what ``HttpAttempts.read`` returns."""
 
-    answer: Answer
+    response: HttpResponse
     skew: float
     deadline: Deadline
 
@@ -91,14 +93,14 @@ class _Second:
     key: Key
 
 
-class Core:
-    """One endpoint's attempts. It remembers how far this machine's clock is off.
+class HttpAttempts:
+    """The attempts at requests to one endpoint: signs requests, reads responses, and corrects the clock's skew.
 
-    Safe to use from many threads: what it remembers is replaced as a whole.
+    Safe for many threads: its state is replaced as a whole.
 
     Args:
-        endpoint: Where DynamoDB is.
-        source: Whose signature requests get.
+        endpoint: The endpoint.
+        source: The source of the credentials.
         agent: The value of the header ``User-Agent``.
         clock: Returns the seconds since the epoch.
     """
@@ -113,37 +115,45 @@ class Core:
         self._second: _Second | None = None
         self._skew = 0.0
 
-    def attempts(
+    def attempt(
         self, action: str, request: Request, deadline: Deadline
-    ) -> Generator[Fetch | Exchange | Read, Any, Response | Failure]:
+    ) -> Generator[FetchCredentials | Exchange | Parse, Any, Response | Failure]:
         """Returns the steps of an attempt; they return the response, its binary values as ``Secret``, or a failure."""
-        credentials = self._source.at_hand()
+        credentials = self._source.cached()
         if credentials is None:
-            fetched: Credentials | Failure = yield Fetch(deadline)
+            fetched: Credentials | Failure = yield FetchCredentials(deadline)
             if isinstance(fetched, Failure):
                 return fetched
             credentials = fetched
-        # Others may correct the clock before this answer comes.
+        # Other attempts may correct the skew before this response arrives.
         skew = self._skew
         render = partial(self.render, action, request, credentials, skew)
-        answer: Answer | Failure = yield Exchange(render, deadline)
-        if isinstance(answer, Failure):
-            return answer
-        if answer.size > _LARGE:
-            read: Response | Failure = yield Read(answer, skew, deadline)
-            return read
-        return self.read(answer, skew)
+        response: HttpResponse | Failure = yield Exchange(render, deadline)
+        if isinstance(response, Failure):
+            return response
+        if response.size > _LARGE:
+            parsed: Response | Failure = yield Parse(response, skew, deadline)
+            return parsed
+        return self.read(response, skew)
 
     def render(self, action: str, request: Request, credentials: Credentials, skew: float = 0.0) -> Secret:
-        """Returns the bytes of a signed HTTP request.
+        """Returns the bytes of a signed HTTP request; raises ``ExchangeError`` near the recursion limit.
 
         Args:
             action: DynamoDB's action.
             request: Its parameters.
-            credentials: Who signs.
-            skew: How many seconds this machine's clock is behind.
+            credentials: The credentials that sign it.
+            skew: The seconds that this machine's clock is behind.
         """
-        second = self._of_second(int(self._clock() + skew), credentials)
+        try:
+            return self._sign(action, request, credentials, int(self._clock() + skew))
+        except RecursionError as error:
+            # The frames contain the signature and the session token.
+            without_frames(error)
+            raise ExchangeError("RecursionError", "the recursion limit is exceeded") from error
+
+    def _sign(self, action: str, request: Request, credentials: Credentials, seconds: int) -> Secret:
+        second = self._of_second(seconds, credentials)
         body = Secret(_encode(request).encode())
         host, token = self._endpoint.authority, credentials.session_token
         timestamp, target = second.moment.timestamp, f"{_VERSION}.{action}"
@@ -167,45 +177,41 @@ class Core:
         )
         return Secret(head.encode("latin-1") + body)
 
-    def read(self, answer: Answer, skew: float = 0.0) -> Response | Failure:
-        """Returns the response of a complete answer, its binary values as ``Secret``, or what went wrong.
+    def read(self, response: HttpResponse, skew: float = 0.0) -> Response | Failure:
+        """Returns the content of a complete response, its binary values as ``Secret``, or a failure.
 
         Args:
-            answer: All of it.
-            skew: As for the request.
+            response: The complete response.
+            skew: The skew that the request was signed with.
         """
-        body = Secret(answer.body)
-        expected = answer.headers.get(b"x-amz-crc32")
+        body = response.body
+        expected = response.headers.get(b"x-amz-crc32")
         if expected is not None and expected != b"%d" % crc32(body):
-            return ExchangeError("ChecksumError", "the answer's checksum is not that of its body").failure()
-        content = _decode(body)
-        if answer.status != _OK:
-            return self._refused(answer, content or {}, skew)
+            return ExchangeError("ChecksumError", "the checksum of the response is not that of its body").failure()
+        content = decode_body(body)
+        if response.status != _OK:
+            return self._refusal(response, content or {}, skew)
         if content is None:
-            return ExchangeError("ResponseParserError", "the body is no JSON object").failure()
+            return ExchangeError("ResponseParserError", "the body is not a JSON object").failure()
+        request_id = response.headers.get(b"x-amzn-requestid")
+        if request_id is not None:
+            # As boto3 does.
+            content["ResponseMetadata"] = {"RequestId": request_id.decode("latin-1")}
         return content
 
-    def _refused(self, answer: Answer, content: Mapping[str, Any], skew: float) -> Failure:
-        milliseconds = answer.headers.get(b"x-amz-retry-after", b"")
-        request_id = answer.headers.get(b"x-amzn-requestid")
-        reasons = content.get("CancellationReasons")
-        code = str(content.get("__type", answer.status)).rpartition("#")[2]
-        return Failure(
-            code=code,
-            status=answer.status,
-            request_id=request_id.decode("latin-1") if request_id else None,
-            reasons=tuple(reasons) if isinstance(reasons, list) else (),
-            retry_after=int(milliseconds) / 1000 if milliseconds.isdigit() else None,
-            is_skewed=code in _SKEW_CODES and self._corrects(answer.headers.get(b"date", b""), skew),
-        )
+    def _refusal(self, response: HttpResponse, content: Mapping[str, Any], skew: float) -> Failure:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in response.headers.items()}
+        error = content.get("__type")
+        is_skewed = error_code(error, response.status) in _SKEW_CODES and self._corrects(headers.get("date", ""), skew)
+        return refusal(response.status, error, headers, content.get("CancellationReasons"), is_skewed=is_skewed)
 
-    def _corrects(self, date: bytes, skew: float) -> bool:
-        """Corrects the clock by an answer's date, and returns whether the request's was so far off."""
+    def _corrects(self, date: str, skew: float) -> bool:
+        """Sets the skew from the date of a response; returns whether the request's skew was wrong."""
         from email.utils import parsedate_to_datetime
 
         try:
-            found = parsedate_to_datetime(date.decode("latin-1")).timestamp() - self._clock()
-        except ValueError:
+            found = parsedate_to_datetime(date).timestamp() - self._clock()
+        except (ValueError, TypeError, IndexError, OverflowError, OSError):
             return False
         is_off = abs(found - skew) > _LARGEST_SKEW
         if is_off:
@@ -222,29 +228,3 @@ class Core:
             key = Key.of(credentials, moment.date, self._endpoint.region, "dynamodb")
         self._second = _Second(seconds, credentials, moment, key)
         return self._second
-
-
-def _decode(body: Secret) -> dict[str, Any] | None:
-    """Returns the JSON object that a body is, its binary values as ``Secret``, or None where it is none."""
-    try:
-        content = json.loads(body)
-        if isinstance(content, dict):
-            # One letter is found ten times as fast as two characters.
-            if body.find(b"B") >= 0 and body.find(b'"B') >= 0:
-                _decode_binary(content)
-            return content
-    except ValueError:
-        pass
-    return None
-
-
-def _decode_binary(content: Any) -> None:
-    """Replaces every binary value of a response, in place, by a ``Secret``: JSON has it in base64."""
-    places = content.items() if isinstance(content, dict) else enumerate(content)
-    for place, value in places:
-        if place == "B" and isinstance(value, str):
-            content[place] = Secret(b64decode(value))
-        elif place == "BS" and isinstance(value, list):
-            content[place] = [Secret(b64decode(binary)) for binary in value]
-        elif isinstance(value, dict | list):
-            _decode_binary(value)

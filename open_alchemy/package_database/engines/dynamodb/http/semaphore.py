@@ -1,9 +1,19 @@
 """FIFO semaphores with a timeout: one for threads, one for an event loop.
 
 Every acquisition is a ticket. Tickets are kept in order of arrival, and the first ``size`` of them hold a place. A
-ticket leaves when it is released, or when nothing references it any more: an exception that a signal handler raises at
-any point of a call leaves no counter wrong, and there is no lock that it could leave locked. Each change of the state
-is a single operation of a built-in type, which neither a signal nor another thread can interrupt.
+ticket leaves when it is released, or when nothing references it any more. So an exception that a signal handler raises
+at any point of a call leaves no counter wrong, and there is no lock that it could leave locked: each change of the
+state is a single operation of a built-in type, which neither a signal nor another thread can interrupt.
+
+    ticket = Ticket()
+    try:
+        try:
+            semaphore.acquire(ticket, seconds)
+            ...
+        finally:
+            semaphore.release(ticket)
+    finally:
+        semaphore.release(ticket)  # in case that the other was interrupted
 """
 
 from __future__ import annotations
@@ -11,6 +21,7 @@ from __future__ import annotations
 import time
 from _thread import LockType, allocate_lock
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from weakref import ref
@@ -35,14 +46,11 @@ class _Token:
 class Ticket:
     """One acquisition of a semaphore."""
 
-    __slots__ = ("_token",)
+    __slots__ = ("is_released", "token")
 
-    def __init__(self, token: _Token) -> None:
-        self._token: _Token | None = token
-
-    def leave(self) -> None:
-        """Takes the ticket out of the queue."""
-        self._token = None
+    def __init__(self) -> None:
+        self.token: _Token | None = None
+        self.is_released = False
 
 
 class _Queue(Generic[Waiter]):
@@ -61,12 +69,11 @@ class _Queue(Generic[Waiter]):
     def __len__(self) -> int:
         return len(self._waiters)
 
-    def enter(self, waiter: Waiter) -> Ticket:
-        """Returns a new ticket at the end of the queue."""
-        token = _Token()
-        ticket = Ticket(token)
-        self._waiters[ref(token, self._on_death)] = waiter
-        return ticket
+    def enter(self, ticket: Ticket, waiter: Waiter) -> None:
+        """Adds a ticket to the end of the queue."""
+        # Not in a local variable, which the traceback of an interruption would keep.
+        ticket.token = _Token()
+        self._waiters[ref(ticket.token, self._on_death)] = waiter
 
     def first(self) -> list[Waiter]:
         """Returns the waiters of the tickets that hold a place."""
@@ -91,8 +98,8 @@ class ThreadSemaphore:
     def __init__(self, size: int) -> None:
         self._queue: _Queue[LockType] = _Queue(size)
 
-    def acquire(self, seconds: float) -> Ticket:
-        """Acquires the semaphore; the ticket must be released.
+    def acquire(self, ticket: Ticket, seconds: float) -> None:
+        """Acquires the semaphore. The ticket must be released, also if this fails.
 
         Raises:
             TimeoutError: It was not free within so many seconds.
@@ -100,27 +107,29 @@ class ThreadSemaphore:
         end = time.monotonic() + seconds
         wakeup = allocate_lock()
         wakeup.acquire()
-        ticket = self._queue.enter(wakeup)
+        self._queue.enter(ticket, wakeup)
         while len(self._queue) > self._queue.size and wakeup not in self._queue.first():
             left = end - time.monotonic()
             if left <= 0:
-                self.release(ticket)
                 raise TimeoutError
             wakeup.acquire(timeout=min(left, _RECHECK_SECONDS))
-        return ticket
 
     def release(self, ticket: Ticket) -> None:
-        """Releases the semaphore and wakes the calls that have become first."""
-        ticket.leave()
-        if len(self._queue) < self._queue.size:
+        """Releases the semaphore and wakes the calls that have become first. Has no effect the second time."""
+        if ticket.is_released:
             return
-        for wakeup in self._queue.first():
-            if wakeup.locked():
-                try:
-                    wakeup.release()
-                except RuntimeError:
-                    # Another thread was faster.
-                    continue
+        ticket.token = None
+        if len(self._queue) >= self._queue.size:
+            for wakeup in self._queue.first():
+                _wake(wakeup)
+        ticket.is_released = True
+
+
+def _wake(wakeup: LockType) -> None:
+    if wakeup.locked():
+        # Another thread may be faster.
+        with suppress(RuntimeError):
+            wakeup.release()
 
 
 class _Turn:
@@ -157,35 +166,34 @@ class LoopSemaphore:
         self._queue: _Queue[_Turn | None] = _Queue(size)
         self._timer: asyncio.Handle | None = None
 
-    async def acquire(self, seconds: float) -> Ticket:
-        """Acquires the semaphore; the ticket must be released.
+    async def acquire(self, ticket: Ticket, seconds: float) -> None:
+        """Acquires the semaphore. The ticket must be released, also if this fails.
 
         Raises:
             TimeoutError: It was not free within so many seconds.
         """
         if len(self._queue) < self._queue.size:
-            return self._queue.enter(None)
+            self._queue.enter(ticket, None)
+            return
         end = self._loop.time() + seconds
         turn = _Turn(self._loop.create_future(), end)
-        ticket = self._queue.enter(turn)
+        self._queue.enter(ticket, turn)
         if self._timer is None:
             self._timer = self._loop.call_later(_RECHECK_SECONDS, self._check)
-        try:
-            await turn.future
-            if self._loop.time() > end:
-                raise TimeoutError  # noqa: TRY301 (the ticket is released)
-        except BaseException:
-            self.release(ticket)
-            raise
-        return ticket
+        await turn.future
+        if self._loop.time() > end:
+            raise TimeoutError
 
     def release(self, ticket: Ticket) -> None:
-        """Releases the semaphore and resumes the call that has become first."""
-        ticket.leave()
+        """Releases the semaphore and resumes the call that has become first. Has no effect the second time."""
+        if ticket.is_released:
+            return
+        ticket.token = None
         if len(self._queue) >= self._queue.size:
             turn = self._queue.last_admitted()
             if turn is not None:
                 turn.finish()
+        ticket.is_released = True
 
     def _check(self) -> None:
         """Resumes the calls that hold a place, and fails those whose time is over."""

@@ -16,8 +16,8 @@ from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import connect, resolve
 from .idle_check import IdleCheck
-from .response import Answer
-from .semaphore import ThreadSemaphore
+from .response import HttpResponse
+from .semaphore import ThreadSemaphore, Ticket
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -38,7 +38,7 @@ class _Connection:
         self._seconds = seconds
         self.idle_check = IdleCheck(connected.fileno())
 
-    def exchange(self, data: Secret, answer: Answer, end: float) -> None:
+    def exchange(self, data: Secret, answer: HttpResponse, end: float) -> None:
         """Sends a request and receives the answer."""
         left = memoryview(data)
         while left:
@@ -77,7 +77,7 @@ class SyncTransport:
         # A database that is shared by the whole process is not closed by its users.
         weakref.finalize(self, _close_all, self._idle)
 
-    def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> Answer:
+    def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> HttpResponse:
         """Sends a request when a connection is free, and returns the complete answer.
 
         Args:
@@ -87,13 +87,15 @@ class SyncTransport:
         Raises:
             ExchangeError: No usable answer was received.
         """
+        ticket = Ticket()
         try:
-            ticket = self._semaphore.acquire(deadline.remaining())
-        except TimeoutError as error:
-            raise queue_timeout(CONNECTIONS) from error
-        try:
-            return self._attempt(render(), time.monotonic() + deadline.attempt_seconds())
+            try:
+                self._acquire(ticket, deadline)
+                return self._attempt(render(), time.monotonic() + deadline.attempt_seconds())
+            finally:
+                self._semaphore.release(ticket)
         finally:
+            # A signal handler may have interrupted the other.
             self._semaphore.release(ticket)
 
     def close(self) -> None:
@@ -101,18 +103,24 @@ class SyncTransport:
         self._is_closed = True
         _close_all(self._idle)
 
-    def _attempt(self, data: Secret, end: float) -> Answer:
+    def _acquire(self, ticket: Ticket, deadline: Deadline) -> None:
+        try:
+            self._semaphore.acquire(ticket, deadline.remaining())
+        except TimeoutError as error:
+            raise queue_timeout(CONNECTIONS) from error
+
+    def _attempt(self, data: Secret, end: float) -> HttpResponse:
         # The server may close an idle connection just when it is used again: that is no failure of the store. A
         # request may be sent twice, because it has one effect however often it arrives.
         connection = self._take_idle()
         if connection is not None:
-            answer = Answer()
+            answer = HttpResponse()
             try:
                 return self._use(connection, data, answer, end)
             except ExchangeError as error:
                 if answer.is_begun or error.code != "ConnectionClosedError":
                     raise
-        return self._use(self._open(end), data, Answer(), end)
+        return self._use(self._open(end), data, HttpResponse(), end)
 
     def _take_idle(self) -> _Connection | None:
         """Returns the connection that was used last, and closes those that cannot be used."""
@@ -155,10 +163,10 @@ class SyncTransport:
                 connected.close()
                 raise
         except (OSError, UnicodeError) as error:
-            raise not_connected(error, host) from error
+            raise not_connected(error, host, self._endpoint.port) from error
         return _Connection(connected, timeouts.read)
 
-    def _use(self, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
+    def _use(self, connection: _Connection, data: Secret, answer: HttpResponse, end: float) -> HttpResponse:
         try:
             connection.exchange(data, answer, end)
         except BaseException as error:

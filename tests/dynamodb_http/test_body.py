@@ -1,0 +1,123 @@
+"""A body is decoded the same with msgspec and without it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb.http import body
+
+PADDING = b" " * 20_000
+"""Makes a body large enough for msgspec."""
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters())
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=3) | st.sampled_from(["S", "N", "B", "BS"]), inner, max_size=4)
+    ),
+)
+TOKENS = [
+    *(
+        '{"B":"aGFzaA=="}',
+        '{"BS":["a",1]}',
+        '"a"',
+        '"B"',
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ":",
+        "1",
+        "-0",
+        "01",
+        "1E2",
+        "1e400",
+    ),
+    *("0.1", "NaN", "-Infinity", "null", "true", "\ufeff", '"\\ud800"', '"\\u0000"', '"\x00"', '"\\/"'),
+    *("9" * 400, "9" * 5_000),
+]
+PIECES = st.lists(st.sampled_from(TOKENS), max_size=12).map("".join)
+
+
+@pytest.fixture(autouse=True)
+def _msgspec() -> None:
+    pytest.importorskip("msgspec")
+
+
+def decode_with_json(data: bytes) -> dict[str, Any] | None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(body, "_fast_decoder", lambda: None)
+        return body.decode_body(Secret(data))
+
+
+def assert_same(data: bytes) -> None:
+    expected, found = decode_with_json(data), body.decode_body(Secret(data))
+
+    assert _exact(found) == _exact(expected)
+
+
+def _exact(value: Any) -> Any:
+    """Returns a value with the classes of everything in it: 1, 1.0 and True are equal, and NaN is not."""
+    match value:
+        case dict():
+            return [(key, _exact(inner)) for key, inner in value.items()]
+        case list():
+            return [_exact(inner) for inner in value]
+        case float():
+            return float, "nan" if math.isnan(value) else value.hex()
+        case _:
+            return type(value), value
+
+
+@given(JSON)
+def test_json_is_decoded_as_by_the_standard_library(content: Any) -> None:
+    assert_same(json.dumps({"Items": content}).encode() + PADDING)
+    assert_same(json.dumps({"Items": content}, ensure_ascii=False).encode("utf-8", "surrogatepass") + PADDING)
+
+
+@given(PIECES)
+@example('{"a":1,"a":{"B":"aGFzaA=="}}')
+@example('{"Count":' + "9" * 400 + "}")
+@example("{" * 10)
+def test_text_that_may_be_invalid_is_decoded_as_by_the_standard_library(text: str) -> None:
+    assert_same(text.encode() + PADDING)
+    assert_same(('{"Items":[' + text + "]}").encode() + PADDING)
+    assert_same(('{"Items":' + text + "}").encode("utf-16") + PADDING)
+
+
+@pytest.mark.parametrize("depth", [100, 100_000])
+def test_nesting_is_decoded_as_by_the_standard_library(depth: int) -> None:
+    assert_same(b'{"Items":' + b"[" * depth + b"]" * depth + b"}" + PADDING)
+
+
+def test_binary_values_are_secrets() -> None:
+    found: Any = body.decode_body(Secret(b'{"Item":{"salt":{"B":"aGFzaA=="},"many":{"BS":["aGFzaA=="]}}}' + PADDING))
+
+    assert found == {"Item": {"salt": {"B": b"hash"}, "many": {"BS": [b"hash"]}}}
+    assert isinstance(found["Item"]["salt"]["B"], Secret)
+    assert isinstance(found["Item"]["many"]["BS"][0], Secret)
+
+
+def test_large_bodies_are_decoded_by_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise AssertionError("json was used")
+
+    monkeypatch.setattr(json, "loads", refuse)
+
+    assert body.decode_body(Secret(b'{"Item":{}}' + PADDING)) == {"Item": {}}
