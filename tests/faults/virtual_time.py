@@ -116,7 +116,7 @@ def _decode(content: Any) -> Any:
 
 class _Engine:
     def __init__(self, client: _HTTPClient, clock: Clock, deadline: float, jitter: float) -> None:
-        self._protocol = Executor(client.attempts, Quota(), lambda: jitter)
+        self._executor = Executor(client.attempts, Quota(), lambda: jitter)
         self._clock = clock
         self.config = config_of("http://virtual", deadline=deadline)
         self.attempt_seconds = client.attempt_seconds
@@ -125,7 +125,7 @@ class _Engine:
         """Nothing to load."""
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        return drive(self._protocol.execute(operation, deadline), lambda step: step, self._clock.sleep)
+        return drive(self._executor.execute(operation, deadline), lambda step: step, self._clock.sleep)
 
     def administration(self) -> Any:
         raise NotImplementedError
@@ -142,7 +142,7 @@ class _AsyncEngine(_Engine):
         async def perform(step: Any) -> Any:
             return step
 
-        return await drive_async(self._protocol.execute(operation, deadline), perform)
+        return await drive_async(self._executor.execute(operation, deadline), perform)
 
     async def aclose(self) -> None:
         """Nothing to close."""
