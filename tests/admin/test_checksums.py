@@ -116,7 +116,7 @@ def test_credentials_that_changed_are_found(name: str) -> None:
     assert found(source, target) == ["credentials: 3 in both, with different content"]
 
 
-def test_two_changes_do_not_make_up_for_each_other() -> None:
+def test_two_equal_changes_do_not_cancel_out() -> None:
     source, target = filled(), MemoryStore()
     copy(source, target)
     for sub in ("u0", "u1"):
@@ -179,7 +179,7 @@ def leave_a_newer_latest_record_without_its_version(store: MemoryStore) -> None:
         leave_a_newer_latest_record_without_its_version,
     ],
 )
-def test_a_spec_of_which_version_4_left_a_part_is_whole_in_the_copy_and_equal(
+def test_an_incomplete_spec_of_version_4_is_complete_in_the_copy_and_equal(
     leave: Callable[[MemoryStore], None],
 ) -> None:
     source, target = filled(2), MemoryStore()
@@ -201,7 +201,7 @@ def test_an_item_that_could_not_be_imported_is_named() -> None:
         copy(store, MemoryStore())
 
 
-def test_what_is_published_at_the_source_meanwhile_is_a_difference_until_it_is_copied_too() -> None:
+def test_a_version_published_during_a_copy_is_a_difference() -> None:
     source, target = filled(1), MemoryStore()
     copy(source, target)
     execute(source, Plan("create", "3.0", (SECOND + 5,), sub="u0"))

@@ -1,4 +1,4 @@
-"""An export is whole or refused, private, and goes on where it was interrupted."""
+"""An export is complete or refused, private, and resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_an_empty_store_is_an_empty_export(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", range(1, 8))
-def test_an_interrupted_export_goes_on_and_ends_as_one_that_was_not(tmp_path: Path, page: int) -> None:
+def test_a_resumed_export_equals_an_uninterrupted_one(tmp_path: Path, page: int) -> None:
     store, path = filled(), tmp_path / "all.jsonl"
     export(store, tmp_path / "whole.jsonl")
 
@@ -134,7 +134,7 @@ def test_an_interrupted_export_goes_on_and_ends_as_one_that_was_not(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.jsonl", "whole.jsonl"]
 
 
-def test_an_export_that_was_cut_at_any_byte_goes_on(tmp_path: Path) -> None:
+def test_a_part_that_was_truncated_at_any_byte_is_resumed(tmp_path: Path) -> None:
     store, path, part = filled(1), tmp_path / "all.jsonl", tmp_path / "all.jsonl.part"
     with pytest.raises(Interruption):
         export(store, path, fail_at=3)
@@ -149,7 +149,7 @@ def test_an_export_that_was_cut_at_any_byte_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_in_place", [False, True], ids=["before the export is in place", "after"])
-def test_an_export_that_was_complete_is_begun_anew(
+def test_an_export_that_was_complete_starts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_in_place: bool
 ) -> None:
     store, path = filled(1), tmp_path / "all.jsonl"
@@ -186,7 +186,7 @@ def test_a_line_that_was_cut_leaves_no_trace_where_its_item_is_gone(tmp_path: Pa
 
 
 @pytest.mark.parametrize("difference", [{"place": "elsewhere"}, {"sub": "u1"}])
-def test_an_export_does_not_go_on_from_another(tmp_path: Path, difference: dict[str, str]) -> None:
+def test_the_part_of_another_export_is_not_resumed(tmp_path: Path, difference: dict[str, str]) -> None:
     with pytest.raises(Interruption):
         export(filled(), tmp_path / "all.jsonl", fail_at=2)
 
@@ -196,7 +196,7 @@ def test_an_export_does_not_go_on_from_another(tmp_path: Path, difference: dict[
 
 @pytest.mark.parametrize("identity", ["here", None])
 @pytest.mark.parametrize("content", [b"my only copy, in one line", b"old\rline ends\nand more", b"\n"])
-def test_a_file_that_is_no_part_is_left(tmp_path: Path, content: bytes, identity: str | None) -> None:
+def test_a_file_that_is_not_a_part_is_not_changed(tmp_path: Path, content: bytes, identity: str | None) -> None:
     part = tmp_path / "all.jsonl.part"
     part.write_bytes(content)
 
@@ -219,7 +219,7 @@ def test_a_damaged_part_is_refused_by_its_line(tmp_path: Path) -> None:
         export(filled(), tmp_path / "all.jsonl")
 
 
-def test_a_file_that_is_there_is_replaced_only_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(tmp_path: Path) -> None:
     path = tmp_path / "all.jsonl"
     path.write_text("precious")
 

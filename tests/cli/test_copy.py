@@ -100,7 +100,7 @@ def test_a_copy_again_changes_nothing(first: str, second: str, tmp_path: Path) -
     assert f"0 new, {3 * USERS} there already, 0 kept" in again.stderr
 
 
-def test_a_copy_that_was_interrupted_goes_on(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     read, wanted = AdminClient.read, iter([True, False])
 
     def interrupt(self: AdminClient, scan: Scan) -> Page:
@@ -136,7 +136,7 @@ def test_what_differs_is_kept_and_named(first: str, second: str, tmp_path: Path)
     assert user.secret_key_hash == b"newer"
 
 
-def test_a_store_that_held_more_is_not_the_same(first: str, second: str) -> None:
+def test_a_target_with_more_items_is_different(first: str, second: str) -> None:
     with package_database.connect(second) as database:
         database.create_update_spec(sub="other", name="a", version="1", model_count=1)
 
@@ -158,9 +158,7 @@ def test_an_item_that_is_lost_on_the_way_is_found(first: str, second: str, monke
     assert f"differ: credentials: {USERS} and {USERS - 1}\n" in result.stderr
 
 
-def test_an_attribute_that_the_other_store_has_no_place_for_is_refused_and_not_left_out(
-    second: str, server: str
-) -> None:
+def test_an_attribute_without_a_column_is_refused_and_not_dropped(second: str, server: str) -> None:
     item: Item = {"sub": "u1", "id": "1", "public_key": "pk", "secret_key_hash": HASH, "salt": SALT, "color": "red"}
     execute(package_database.get(), Transact((Put(CREDENTIALS, item),)))
 
@@ -199,7 +197,7 @@ def test_two_servers_are_two_stores_and_one_is_one() -> None:
     assert "are one store" not in run("sqlite://", "dynamodb://localhost:1").stderr
 
 
-def test_a_source_that_is_not_there_is_not_made(first: str, second: str, tmp_path: Path) -> None:
+def test_a_source_that_does_not_exist_is_not_created(first: str, second: str, tmp_path: Path) -> None:
     result = run(second, first)
 
     assert result.exit_code == 1
@@ -218,7 +216,7 @@ def test_a_url_that_cannot_be_read_is_wrong_usage_and_not_shown(source: str, tar
     assert "canary" not in result.stderr
 
 
-def test_who_may_not_describe_the_source_can_copy_it(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_refuses_describe_is_copied(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object, table: object) -> None:
         raise package_database.RefusedError("no")
 

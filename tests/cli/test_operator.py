@@ -129,7 +129,7 @@ def test_a_user_is_exported_alone(tmp_path: Path) -> None:
 
 
 @stored
-def test_what_is_newer_stays_and_what_differs_is_named(tmp_path: Path) -> None:
+def test_stored_items_are_kept_and_different_ones_are_listed(tmp_path: Path) -> None:
     fill()
     path = str(tmp_path / "all.jsonl")
     succeed("export", "--all", path)
@@ -245,7 +245,7 @@ def test_older_versions_come_back_below_a_newer_one(tmp_path: Path) -> None:
 
 
 @stored
-def test_an_interrupted_export_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_export_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(3)
     path = tmp_path / "all.jsonl"
     monkeypatch.setattr(export_module, "PAGE_ITEMS", 2)
@@ -292,16 +292,16 @@ commands(sys.argv[2:])
 """
 
 
-def run_with_little_room(room: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in a process whose files can be no larger than so many bytes, as on a disk that is full."""
-    command = [sys.executable, "-c", LIMITED, str(room), *arguments]
+def run_with_file_size_limit(limit: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process whose files are limited in size, like on a full disk."""
+    command = [sys.executable, "-c", LIMITED, str(limit), *arguments]
     # Coverage could not write its own file either.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_a_disk_that_is_really_full_is_one_line_too(tmp_path: Path) -> None:
+def test_a_file_that_reaches_the_limit_of_the_system_is_one_line_and_a_failure(tmp_path: Path) -> None:
     url, path = f"sqlite:///{tmp_path}/a.db", tmp_path / "all.jsonl"
     with package_database.connect(url) as database:
         for number in range(100):
@@ -310,7 +310,7 @@ def test_a_disk_that_is_really_full_is_one_line_too(tmp_path: Path) -> None:
             )
 
     # SQLite's own file of shared memory takes 32 KB.
-    exported = run_with_little_room(40_000, "export", "--all", str(path), "--url", url)
+    exported = run_with_file_size_limit(40_000, "export", "--all", str(path), "--url", url)
 
     assert exported.returncode == 1
     interrupted, *error = exported.stderr.splitlines()
@@ -319,14 +319,14 @@ def test_a_disk_that_is_really_full_is_one_line_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["file"], ["u1", "u2", "file"], ["--all", "u1", "file"]])
-def test_what_to_export_must_be_said(arguments: list[str]) -> None:
+def test_export_needs_a_user_or_all(arguments: list[str]) -> None:
     result = run("export", *arguments)
 
     assert result.exit_code == 2
     assert "Error: expected SUB FILE, or --all FILE" in result.stderr
 
 
-def test_a_user_that_cannot_be_is_wrong_usage(tmp_path: Path) -> None:
+def test_an_invalid_user_is_wrong_usage(tmp_path: Path) -> None:
     assert run("export", "x" * 3000, str(tmp_path / "file")).exit_code == 2
     assert run("tables", "upgrade", "--from", "4", "--sub", "x" * 3000).exit_code == 2
 
@@ -482,7 +482,7 @@ def raise_keyboard_interrupt(*_: object, **__: object) -> None:
 
 @stored
 @pytest.mark.usefixtures("_undescribed")
-def test_who_may_not_describe_the_tables_exports_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_describe_table_an_export_starts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill()
     path = tmp_path / "all.jsonl"
 
@@ -586,7 +586,7 @@ def publish(*option: str, sub: str, folder: Path) -> None:
     succeed("publish", str(document), "--sub", sub, *option)
 
 
-def test_an_export_does_not_go_on_with_the_tables_of_another_account(
+def test_an_export_is_not_resumed_with_the_tables_of_another_account(
     tmp_path: Path, accounts: Callable[[str], tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "all.jsonl"
@@ -605,7 +605,7 @@ def test_an_export_does_not_go_on_with_the_tables_of_another_account(
 
 
 @stored
-def test_an_export_does_not_go_on_with_a_table_that_was_created_again(
+def test_an_export_is_not_resumed_with_a_table_that_was_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(1)
@@ -628,7 +628,7 @@ def test_an_export_does_not_go_on_with_a_table_that_was_created_again(
     assert "is not the beginning of this export" in refused.stderr
 
 
-def test_tables_that_are_as_they_must_be_are_described_without_a_word(server: str) -> None:
+def test_correct_tables_have_no_differences(server: str) -> None:
     create(server)
 
     described = succeed("tables", "describe", "--json")

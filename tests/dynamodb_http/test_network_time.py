@@ -26,7 +26,7 @@ from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoin
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from tests.apis import aconnect_to, config_of
 from tests.canned_server import CannedServer, Handler, serve, succeed
-from tests.faults.faults import black_hole
+from tests.faults.sockets import black_hole
 
 REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 

@@ -49,14 +49,14 @@ def config(port: int, *, deadline: float = 5.0) -> DynamoDBConfig:
     )
 
 
-@pytest.mark.parametrize("face", APIS)
+@pytest.mark.parametrize("api", APIS)
 def test_a_certificate_of_a_trusted_authority_is_accepted(
-    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str
+    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, api: str
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with (
         serve(succeed(ITEM), context=server_context(authority, "localhost")) as server,
-        open_api(face, config(server.server_port)) as database,
+        open_api(api, config(server.server_port)) as database,
     ):
         for _ in range(3):
             assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
@@ -64,16 +64,16 @@ def test_a_certificate_of_a_trusted_authority_is_accepted(
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("face", APIS)
+@pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(("name", "is_trusted"), [("localhost", False), ("other.example", True)])
 def test_an_invalid_certificate_is_refused_at_once(
-    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str, name: str, is_trusted: object
+    monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, api: str, name: str, is_trusted: object
 ) -> None:
     if is_trusted:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with (
         serve(succeed(ITEM), context=server_context(authority, name)) as server,
-        open_api(face, config(server.server_port)) as database,
+        open_api(api, config(server.server_port)) as database,
     ):
         with pytest.raises(RefusedError, match="the certificate of localhost is not valid") as caught:
             database.get_latest_spec_version(sub="u1", name="a")
@@ -82,11 +82,11 @@ def test_an_invalid_certificate_is_refused_at_once(
         assert server.requests == []
 
 
-@pytest.mark.parametrize("face", LEAN)
-def test_a_handshake_without_end_raises_at_the_deadline(face: str) -> None:
+@pytest.mark.parametrize("api", LEAN)
+def test_a_handshake_without_end_raises_at_the_deadline(api: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with open_api(face, config(port, deadline=0.5)) as database:
+        with open_api(api, config(port, deadline=0.5)) as database:
             start = time.monotonic()
             with pytest.raises(UnavailableError, match="ConnectTimeoutError"):
                 database.get_latest_spec_version(sub="u1", name="a")
@@ -133,8 +133,8 @@ def test_boto3_is_used_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, caplog: p
             "TEST", "us-east-1", endpoint_url="http://db.invalid:8000", credentials=DUMMY_CREDENTIALS
         )
         versions = []
-        for face in LEAN:
-            with open_api(face, behind) as database:
+        for api in LEAN:
+            with open_api(api, behind) as database:
                 versions.append(database.get_latest_spec_version(sub="u1", name="a"))
 
     assert versions == ["1.0", "1.0"]

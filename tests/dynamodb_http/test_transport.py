@@ -257,11 +257,11 @@ def test_threads_share_a_limited_number_of_connections(monkeypatch: pytest.Monke
         assert max(at_once) <= 4
 
 
-@pytest.mark.parametrize("face", ["lean", "lean, async"])
-def test_a_call_without_a_free_connection_fails_at_the_deadline(monkeypatch: pytest.MonkeyPatch, face: str) -> None:
+@pytest.mark.parametrize("api", ["lean", "lean, async"])
+def test_a_call_without_a_free_connection_fails_at_the_deadline(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
     for module in (sync_transport, async_transport):
         monkeypatch.setattr(module, "CONNECTIONS", 0)
-    with serve(succeed(ITEM)) as server, open_api(face, config_of(server.url, deadline=0.3)) as store:
+    with serve(succeed(ITEM)) as server, open_api(api, config_of(server.url, deadline=0.3)) as store:
         with pytest.raises(UnavailableError, match=r"queue for one of the \d+ connections until the deadline"):
             version(store)
 

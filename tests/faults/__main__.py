@@ -11,7 +11,7 @@ from pathlib import Path
 from open_alchemy.package_database import BaseError, TDatabase
 from tests.apis import SYNC_APIS
 from tests.faults.backend import Backend
-from tests.faults.calls import CALLS, WRITES, meets
+from tests.faults.calls import CALLS, WRITES
 from tests.faults.faults import PERMANENT, TRANSIENT, Fault, Network
 from tests.faults.virtual_time import Clock, open_virtual
 
@@ -27,8 +27,8 @@ DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns are the seconds
 functions, with each of the two HTTP clients: its timeouts, and the delays between its attempts with a jitter of
 {JITTER}. They are computed in virtual time, so they do not include the latency of the network.
 
-A transient fault meets the first request of a call, or its first batch. The caller does not notice it: the call takes
-effect exactly once. A permanent fault meets every request. The caller gets an error of the given class, and the call
+A transient fault meets the first request of a call. The caller does not notice it: the call takes effect exactly
+once. A permanent fault meets every request. The caller gets an error of the given class, and the call
 takes effect as a whole or not at all; a call that deletes an unbounded number of items may delete a part of them.
 
 `tests/faults/test_virtual_time.py` checks every fault with every function and API, sync and async, also for faults that
@@ -43,21 +43,19 @@ selection that contains every pair of fault, function and API, and with `scripts
 def page() -> str:
     """Returns the page."""
     backend = Backend()
-    rows = [_row(backend, f"{name}, once", name, fault, times=1) for name, fault in TRANSIENT.items()]
-    rows += [_row(backend, f"{name}, permanently", name, fault, times=None) for name, (fault, _) in PERMANENT.items()]
+    rows = [_row(backend, f"{name}, once", fault, times=1) for name, fault in TRANSIENT.items()]
+    rows += [_row(backend, f"{name}, permanently", fault, times=None) for name, (fault, _) in PERMANENT.items()]
     return INTRODUCTION + "".join(rows) + _late_row(backend)
 
 
-def _row(backend: Backend, title: str, name: str, fault: Fault, *, times: int | None) -> str:
+def _row(backend: Backend, title: str, fault: Fault, *, times: int | None) -> str:
     results: dict[str, None] = {}
     columns = ""
     for api in SYNC_APIS:
         seconds = []
-        for call in (call for call in CALLS if meets(name, call)):
+        for call in CALLS:
             backend.restore()
-            result, waited = _measure(
-                api, Network(backend, fault, times=times, writes_only="unprocessed" in name), CALLS[call].perform
-            )
+            result, waited = _measure(api, Network(backend, fault, times=times), CALLS[call].perform)
             results[result] = None
             seconds.append(waited)
         columns += f" {max(seconds):.2f} |"

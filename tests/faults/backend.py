@@ -15,7 +15,8 @@ from moto.moto_server.werkzeug_app import create_backend_app
 from werkzeug.test import Client
 
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
-from open_alchemy.package_database.model.schema import CREDENTIALS, LATEST, SPECS, TABLES, padded, record_keys
+from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 
 WRITES = frozenset({"BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems"})
 CREDENTIALS_COUNT = 25

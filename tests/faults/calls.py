@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, latest_key
+from open_alchemy.package_database.model.keys import latest_key
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from tests.faults.backend import CREDENTIALS_COUNT, Backend
 
 State: TypeAlias = tuple[list[str], int]
@@ -92,12 +93,7 @@ CALLS: dict[str, Call] = {
 WRITES = [name for name, call in CALLS.items() if call.later is not None]
 READ_BEFORE_WRITING = ["delete_spec", "delete_all_credentials", "delete_all_specs", "delete_all"]
 ONE_OF_EACH_KIND = list(CALLS)[:6]
-"""A transaction, a put, a read, a query, a delete in a transaction, and a batch."""
-
-
-def meets(fault: str, call: str) -> bool:
-    """Returns whether a call can meet a fault: only batches have unprocessed items."""
-    return "unprocessed" not in fault or call in ("delete_all_credentials", "delete_all")
+"""A transaction, a put, a read, a query, and two deletes."""
 
 
 def stored(backend: Backend) -> State:

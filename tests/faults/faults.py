@@ -41,20 +41,6 @@ def _delivered_twice(backend: Backend, request: Request) -> Outcome:
     return answer
 
 
-def _unprocessed(count: int) -> Fault:
-    """Leaves the last requests of a batch unprocessed."""
-
-    def fault(backend: Backend, request: Request) -> Outcome:
-        if request.action != "BatchWriteItem":
-            return backend.answer(request)
-        ((table, writes),) = request.content["RequestItems"].items()
-        if processed := writes[:-count]:
-            backend.answer(Request(request.action, {"RequestItems": {table: processed}}))
-        return Answer(200, {"UnprocessedItems": {table: writes[-count:]}})
-
-    return fault
-
-
 def _transaction_conflict(_: Backend, request: Request) -> Outcome:
     actions = request.content.get("TransactItems")
     if actions is None:
@@ -67,9 +53,6 @@ TRANSIENT: dict[str, Fault] = {
     "provisioned throughput exceeded": _without_effect(error("ProvisionedThroughputExceededException")),
     "status 500": _without_effect(error("InternalServerError", status=500)),
     "status 503": _without_effect(error("ServiceUnavailable", status=503)),
-    "1 unprocessed item": _unprocessed(1),
-    "24 unprocessed items": _unprocessed(24),
-    "25 unprocessed items": _unprocessed(25),
     "transaction conflict": _transaction_conflict,
     "transaction in progress": _without_effect(error("TransactionInProgressException")),
     "reset before the effect": _without_effect(Lost("reset")),
@@ -85,7 +68,6 @@ TRANSIENT: dict[str, Fault] = {
 PERMANENT: dict[str, tuple[Fault, str]] = {
     "throttled": (TRANSIENT["throttled"], "UnavailableError"),
     "status 500": (TRANSIENT["status 500"], "UnavailableError"),
-    "all items unprocessed": (_unprocessed(25), "UnavailableError"),
     "transaction conflict": (TRANSIENT["transaction conflict"], "ConflictError"),
     "transaction in progress": (TRANSIENT["transaction in progress"], "UnavailableError"),
     "reset": (TRANSIENT["reset before the effect"], "UnavailableError"),

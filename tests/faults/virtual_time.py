@@ -11,7 +11,6 @@ import selectors
 from base64 import b64decode, b64encode
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 from open_alchemy.package_database import TDatabase
@@ -20,7 +19,7 @@ from open_alchemy.package_database.core.operations import StoreOperation
 from open_alchemy.package_database.core.runner import Sleep, Sources, drive, drive_async
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import SYSTEM, open_async_database, open_database
-from open_alchemy.package_database.engines.dynamodb.execution import Protocol
+from open_alchemy.package_database.engines.dynamodb.execution import Executor
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from open_alchemy.package_database.engines.dynamodb.retry import Failure, Quota
 from tests.apis import blocking, config_of
@@ -117,8 +116,7 @@ def _decode(content: Any) -> Any:
 
 class _Engine:
     def __init__(self, client: _HTTPClient, clock: Clock, deadline: float, jitter: float) -> None:
-        tokens = (f"token {number}" for number in count())
-        self._protocol = Protocol(client.attempts, Quota(), lambda: jitter, lambda: next(tokens))
+        self._executor = Executor(client.attempts, Quota(), lambda: jitter)
         self._clock = clock
         self.config = config_of("http://virtual", deadline=deadline)
         self.attempt_seconds = client.attempt_seconds
@@ -127,7 +125,7 @@ class _Engine:
         """Nothing to load."""
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        return drive(self._protocol.carry_out(operation, deadline), lambda step: step, self._clock.sleep)
+        return drive(self._executor.execute(operation, deadline), lambda step: step, self._clock.sleep)
 
     def administration(self) -> Any:
         raise NotImplementedError
@@ -144,7 +142,7 @@ class _AsyncEngine(_Engine):
         async def perform(step: Any) -> Any:
             return step
 
-        return await drive_async(self._protocol.carry_out(operation, deadline), perform)
+        return await drive_async(self._executor.execute(operation, deadline), perform)
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -1,11 +1,17 @@
-"""The pytest plugin, as a service's test suite uses it: in a pytest of its own."""
+"""The pytest plugin in the test suite of a service.
+
+Most of these suites run in this process, on a server that they share and whose tables each of them creates and deletes.
+Suites about imports, the environment, the start of the server or pytest-xdist run in processes of their own.
+"""
 
 from __future__ import annotations
 
 import socket
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext, suppress
+from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -38,19 +44,50 @@ USES_BOTH_TABLES = """
 """
 
 
+Run = Callable[..., pytest.RunResult]
+
+
 @pytest.fixture
 def service(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """A service's folder, in an environment that says nothing of stages and test runners."""
+    """The folder of a service, in an environment without stage and test runner."""
     for name in ("STAGE", "PACKAGE_DATABASE_URL", "AWS_ENDPOINT_URL_DYNAMODB", "PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
-        monkeypatch.delenv(name, raising=False)
+        # Restores the variable if the service sets it.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     pytester.makeini("[pytest]\naddopts = -p no:randomly\nfilterwarnings = error\n")
     return pytester
 
 
-def test_every_test_starts_with_clean_tables(service: pytest.Pytester) -> None:
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A local DynamoDB that suites share."""
+    with local_server.run() as url:
+        yield url
+
+
+@pytest.fixture
+def run(service: pytest.Pytester, server: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the suite of the service in this process, on the shared server."""
+    monkeypatch.setattr(instances._process, "source", instances._process.source)
+    monkeypatch.setattr(instances._process, "default", None)
+    monkeypatch.setattr(pytest_plugin, "_stage", "TEST")
+    monkeypatch.setattr(pytest_plugin, "is_free", lambda _: False)
+    monkeypatch.setattr(pytest_plugin, "run", lambda: nullcontext(server))
+    return partial(service.runpytest_inprocess, "-p", "no:cacheprovider")
+
+
+@pytest.fixture(params=["in process", "xdist"])
+def run_or_xdist(request: pytest.FixtureRequest, service: pytest.Pytester) -> Run:
+    """Runs the suite of the service, in this process or in a worker of pytest-xdist."""
+    if request.param == "xdist":
+        return partial(service.runpytest_subprocess, "-n", "1")
+    return cast("Run", request.getfixturevalue("run"))
+
+
+def test_every_test_starts_with_clean_tables(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
 
-    service.runpytest_subprocess().assert_outcomes(passed=2)
+    run().assert_outcomes(passed=2)
 
 
 def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester) -> None:
@@ -59,7 +96,7 @@ def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester) -> None:
     service.runpytest_subprocess("-n", "2").assert_outcomes(passed=2)
 
 
-def test_the_server_has_no_tables_before_they_are_asked_for(service: pytest.Pytester) -> None:
+def test_the_server_has_no_tables_before_they_are_asked_for(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         import pytest
         from open_alchemy import package_database
@@ -70,10 +107,10 @@ def test_the_server_has_no_tables_before_they_are_asked_for(service: pytest.Pyte
                 package_database.get().list_specs(sub="u1")
     """)
 
-    service.runpytest_subprocess().assert_outcomes(passed=1)
+    run().assert_outcomes(passed=1)
 
 
-def test_a_facade_that_was_taken_at_import_talks_to_the_server(service: pytest.Pytester) -> None:
+def test_a_facade_that_was_taken_at_import_talks_to_the_server(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(
         application="""
             from open_alchemy import package_database
@@ -89,7 +126,7 @@ def test_a_facade_that_was_taken_at_import_talks_to_the_server(service: pytest.P
         """,
     )
 
-    service.runpytest_subprocess().assert_outcomes(passed=1)
+    run().assert_outcomes(passed=1)
 
 
 CHANGES_THE_STAGE = """
@@ -118,17 +155,17 @@ def test_the_stage_stays_whatever_an_application_does(
     load = "import application" if file == "application" else ""
     service.makepyfile(**{file: CHANGES_THE_STAGE, "test_service": f"    {load}\n{SEES_THE_TEST_STAGE}"})
 
-    service.runpytest_subprocess(*options).assert_outcomes(passed=1)
+    service.runpytest_subprocess("--package-database-engine=sqlite", *options).assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_the_table_fixtures_refuse_to_run_in_production(
-    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    service: pytest.Pytester, run_or_xdist: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAGE", "PROD")
+    monkeypatch.setattr(pytest_plugin, "_stage", "PROD")
     service.makepyfile(USES_BOTH_TABLES)
 
-    result = service.runpytest_subprocess(*options)
+    result = run_or_xdist()
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
@@ -198,7 +235,7 @@ def test_a_taken_port_is_left_alone(service: pytest.Pytester) -> None:
         service.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-def test_a_mock_of_aws_does_not_wipe_the_server(service: pytest.Pytester) -> None:
+def test_a_mock_of_aws_does_not_wipe_the_server(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         from moto import mock_aws
         from open_alchemy import package_database
@@ -211,10 +248,10 @@ def test_a_mock_of_aws_does_not_wipe_the_server(service: pytest.Pytester) -> Non
             assert len(database.list_specs(sub="u1")) == 2
     """)
 
-    service.runpytest_subprocess().assert_outcomes(passed=1)
+    run().assert_outcomes(passed=1)
 
 
-def test_the_factories_save(service: pytest.Pytester) -> None:
+def test_the_factories_save(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         from open_alchemy import package_database
         from open_alchemy.package_database.factory import CredentialsFactory, SpecFactory
@@ -235,7 +272,7 @@ def test_the_factories_save(service: pytest.Pytester) -> None:
             assert "salt" not in repr(credentials)
     """)
 
-    service.runpytest_subprocess().assert_outcomes(passed=1)
+    run().assert_outcomes(passed=1)
 
 
 def administration(url: str) -> DynamoDBAdministration:
@@ -243,41 +280,42 @@ def administration(url: str) -> DynamoDBAdministration:
 
 
 @pytest.mark.parametrize("way", ["option", "ini"])
-def test_a_server_that_is_running_is_used_and_left_as_it_was(service: pytest.Pytester, way: str) -> None:
+def test_a_server_that_is_running_is_used_and_left_as_it_was(
+    service: pytest.Pytester, run: Run, server: str, way: str
+) -> None:
     service.makepyfile(USES_BOTH_TABLES)
-    with local_server.run() as url:
-        service.makeini(f"[pytest]\npackage_database_endpoint = {url if way == 'ini' else ''}\n")
-        options = [f"--package-database-endpoint={url}"] if way == "option" else []
+    service.makeini(f"[pytest]\npackage_database_endpoint = {server if way == 'ini' else ''}\n")
+    options = [f"--package-database-endpoint={server}"] if way == "option" else []
 
-        service.runpytest_subprocess(*options).assert_outcomes(passed=2)
-        assert administration(url).describe(SPECS) is None
+    run(*options).assert_outcomes(passed=2)
+    assert administration(server).describe(SPECS) is None
 
 
-def test_a_table_that_is_there_already_is_not_touched(service: pytest.Pytester) -> None:
+def test_a_table_that_is_there_already_is_not_touched(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     with local_server.run() as url:
         administration(url).create(SPECS)
 
-        result = service.runpytest_subprocess(f"--package-database-endpoint={url}")
+        result = run(f"--package-database-endpoint={url}")
 
         result.assert_outcomes(errors=2)
         result.stdout.fnmatch_lines(["*the table package.specs is already at*"])
         assert administration(url).describe(SPECS) is not None
 
 
-def test_a_server_without_transactions_is_named(service: pytest.Pytester) -> None:
+def test_a_server_without_transactions_is_named(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     with serve(fail("UnknownOperationException")) as server:
-        result = service.runpytest_subprocess(f"--package-database-endpoint={server.url}")
+        result = run(f"--package-database-endpoint={server.url}")
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*has no transactions (TransactWriteItems), as dynalite has none*"])
 
 
-def test_a_server_that_does_not_answer_is_named(service: pytest.Pytester) -> None:
+def test_a_server_that_does_not_answer_is_named(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     with serve(fail("InternalServerError", status=500)) as server:
-        result = service.runpytest_subprocess(f"--package-database-endpoint={server.url}")
+        result = run(f"--package-database-endpoint={server.url}")
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*the server at http://127.0.0.1:* does not answer: *"])
@@ -289,16 +327,26 @@ def test_a_server_that_does_not_answer_is_named(service: pytest.Pytester) -> Non
         (["--package-database-endpoint=http://192.0.2.1:8000"], "*on another machine*package_database_allow_remote*"),
         (["--package-database-endpoint=http://dynamodb.example:8000"], "*on another machine*"),
         (["--package-database-endpoint=localhost:8000"], "*package_database_endpoint must be a URL*"),
-        (["--package-database-endpoint=http://localhost:1", "-n", "1"], "*workers of pytest-xdist cannot share*"),
     ],
 )
-def test_an_endpoint_that_cannot_be_used_is_refused(service: pytest.Pytester, options: list[str], message: str) -> None:
+def test_an_endpoint_that_cannot_be_used_is_refused(
+    service: pytest.Pytester, run: Run, options: list[str], message: str
+) -> None:
     service.makepyfile(USES_BOTH_TABLES)
 
-    result = service.runpytest_subprocess(*options)
+    result = run(*options)
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines([message])
+
+
+def test_an_endpoint_that_workers_would_share_is_refused(service: pytest.Pytester) -> None:
+    service.makepyfile(USES_BOTH_TABLES)
+
+    result = service.runpytest_subprocess("--package-database-endpoint=http://localhost:1", "-n", "1")
+
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*workers of pytest-xdist cannot share*"])
 
 
 def test_a_server_on_another_machine_can_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,40 +431,42 @@ def test_sqlite_needs_no_server(
     service.runpytest_subprocess(*options, *chosen).assert_outcomes(passed=4)
 
 
-def test_the_option_comes_before_the_ini_value(service: pytest.Pytester) -> None:
+def test_the_option_comes_before_the_ini_value(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         def test_service(_database):
             assert _database == "sqlite://"
     """)
     service.makeini("[pytest]\npackage_database_engine = dynamodb\n")
 
-    service.runpytest_subprocess("--package-database-engine=sqlite").assert_outcomes(passed=1)
+    run("--package-database-engine=sqlite").assert_outcomes(passed=1)
 
 
-def test_an_engine_that_is_not_there_is_named(service: pytest.Pytester) -> None:
+def test_an_engine_that_is_not_there_is_named(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     service.makeini("[pytest]\npackage_database_engine = postgresql\n")
 
-    result = service.runpytest_subprocess()
+    result = run()
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*package_database_engine must be dynamodb or sqlite, not 'postgresql'*"])
 
 
-def test_sqlite_refuses_to_stand_in_for_production(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sqlite_refuses_to_stand_in_for_production(
+    service: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STAGE", "PROD")
+    monkeypatch.setattr(pytest_plugin, "_stage", "PROD")
     service.makepyfile(USES_BOTH_TABLES)
 
-    result = service.runpytest_subprocess("--package-database-engine=sqlite")
+    result = run("--package-database-engine=sqlite")
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
 @pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
 def test_a_run_never_reaches_the_url_of_the_environment(
-    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, engine: str, options: tuple[str, ...]
+    service: pytest.Pytester, run_or_xdist: Run, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     production = service.path / "production.db"
     monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{production}")
@@ -436,13 +486,15 @@ def test_a_run_never_reaches_the_url_of_the_environment(
         """
     )
 
-    service.runpytest_subprocess(f"--package-database-engine={engine}", *options).assert_outcomes(passed=2)
+    run_or_xdist(f"--package-database-engine={engine}").assert_outcomes(passed=2)
 
     assert not production.exists()
 
 
 @pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
-def test_a_command_of_the_application_reaches_the_store_of_the_fixtures(service: pytest.Pytester, engine: str) -> None:
+def test_a_command_of_the_application_reaches_the_store_of_the_fixtures(
+    service: pytest.Pytester, run: Run, engine: str
+) -> None:
     """A developer's own server may be at the default port: its tables would be deleted."""
     service.makepyfile("""
         from click.testing import CliRunner
@@ -458,7 +510,7 @@ def test_a_command_of_the_application_reaches_the_store_of_the_fixtures(service:
                 assert result.output.count(f"{command}d package.") == 2
     """)
 
-    service.runpytest_subprocess(f"--package-database-engine={engine}").assert_outcomes(passed=1)
+    run(f"--package-database-engine={engine}").assert_outcomes(passed=1)
 
 
 def test_the_deadline_of_the_environment_counts_for_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:

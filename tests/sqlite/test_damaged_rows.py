@@ -123,7 +123,7 @@ def test_a_value_beyond_the_limits_is_read(path: Path, database: TConnectedDatab
 
 
 def test_a_public_key_in_use_is_a_conflict(database: TConnectedDatabase) -> None:
-    with pytest.raises(ConflictError, match="another item has the same public_key") as caught:
+    with pytest.raises(ConflictError, match="public_key") as caught:
         store(database, "u2", "pk 1")
 
     assert find(texts_of(caught.value)) == []
@@ -160,7 +160,7 @@ def test_duplicates_in_a_file_keep_nobody_out(path: Path, database: TConnectedDa
     make_index_plain(path)
     change(
         path,
-        "INSERT INTO \"package.credentials\" SELECT 'u2', id, public_key, secret_key_hash, salt FROM "
+        "INSERT INTO \"package.credentials\" SELECT 'u2', id, public_key, secret_key_hash, salt, encoding FROM "
         "\"package.credentials\" WHERE sub = 'u1'",
     )
 

@@ -33,7 +33,7 @@ from open_alchemy.package_database.model.schema import CREDENTIALS, ID_UPDATED_A
 
 SQL = SQLExecution(TABLES, SQLITE)
 SPEC_STATEMENTS, STATEMENTS = SQL.of(SPECS), SQL.of(CREDENTIALS)
-COLUMNS = 'item."sub", item."id", item."public_key", item."secret_key_hash", item."salt"'
+COLUMNS = 'item."sub", item."id", item."public_key", item."secret_key_hash", item."salt", item."encoding"'
 SELECT = f'SELECT {COLUMNS} FROM "package.credentials" AS item'  # noqa: S608 (constants)
 KEY = {"sub": "u1", "id": "1"}
 ITEM: Item = {**KEY, "public_key": "pk", "secret_key_hash": Secret(b"hash"), "salt": Secret(b"salt")}
@@ -43,7 +43,7 @@ def test_a_table_has_a_column_for_each_attribute_and_an_index_for_each_index() -
     assert STATEMENTS.create() == (
         (
             'CREATE TABLE IF NOT EXISTS "package.credentials" ("sub" TEXT, "id" TEXT, "public_key" TEXT, '
-            '"secret_key_hash" BLOB, "salt" BLOB, PRIMARY KEY ("sub", "id")) WITHOUT ROWID'
+            '"secret_key_hash" BLOB, "salt" BLOB, "encoding" TEXT, PRIMARY KEY ("sub", "id")) WITHOUT ROWID'
         ),
         'CREATE UNIQUE INDEX IF NOT EXISTS "package.credentials.publicKey" ON "package.credentials" ("public_key")',
     )
@@ -116,16 +116,16 @@ def test_a_number_of_more_than_64_bits_is_refused(number: int) -> None:
 def test_a_put_replaces_the_item_with_its_key_and_no_other() -> None:
     assert STATEMENTS.put({**KEY, "public_key": "pk"}) == (
         (
-            'INSERT INTO "package.credentials" ("sub", "id", "public_key", "secret_key_hash", "salt") '
-            'VALUES (?, ?, ?, ?, ?) ON CONFLICT ("sub", "id") DO UPDATE SET "public_key" = excluded."public_key", '
-            '"secret_key_hash" = excluded."secret_key_hash", "salt" = excluded."salt"'
+            'INSERT INTO "package.credentials" ("sub", "id", "public_key", "secret_key_hash", "salt", "encoding") '
+            'VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT ("sub", "id") DO UPDATE SET "public_key" = excluded."public_key", '
+            '"secret_key_hash" = excluded."secret_key_hash", "salt" = excluded."salt", "encoding" = excluded."encoding"'
         ),
         ("u1", "1", "pk", None, None, None),
     )
 
 
 def test_a_row_is_an_item_whose_binary_values_are_secret() -> None:
-    item = STATEMENTS.item(("u1", "1", None, b"hash", b""))
+    item = STATEMENTS.item(("u1", "1", None, b"hash", b"", None))
 
     assert item == {"sub": "u1", "id": "1", "secret_key_hash": b"hash", "salt": b""}
     assert repr(item["salt"]) == "<0 secret bytes>"
@@ -176,7 +176,8 @@ def test_a_dialect_changes_placeholders_types_row_locks_and_schema() -> None:
     )
     assert statements.create()[0].endswith(
         '"shard_1"."package.credentials" ("sub" TEXT COLLATE "C", "id" TEXT COLLATE "C", '
-        '"public_key" TEXT COLLATE "C", "secret_key_hash" BYTEA, "salt" BYTEA, PRIMARY KEY ("sub", "id"))'
+        '"public_key" TEXT COLLATE "C", "secret_key_hash" BYTEA, "salt" BYTEA, "encoding" TEXT COLLATE "C", '
+        'PRIMARY KEY ("sub", "id"))'
     )
 
 

@@ -154,11 +154,11 @@ def test_binary_values_are_secrets(make_client: Callable[[str], HttpClient | Bot
     assert "canary" not in repr((found, failure, failure.reasons))
 
 
-@pytest.mark.parametrize("face", APIS)
-def test_missing_credentials_raise_refused_error(no_credentials: None, face: str) -> None:
+@pytest.mark.parametrize("api", APIS)
+def test_missing_credentials_raise_refused_error(no_credentials: None, api: str) -> None:
     with (
         serve(succeed()) as server,
-        open_api(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
+        open_api(api, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
     ):
         with pytest.raises(RefusedError, match="the standard AWS chain found no credentials"):
             database.get_spec(sub="u1", name="a")

@@ -17,6 +17,6 @@ def main() -> None:
         )
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A terminal that is not UTF-8 shows \xe9 for é instead of a traceback.
+            # Escapes characters that the encoding of the stream does not have.
             stream.reconfigure(errors="backslashreplace")
     commands(prog_name="package-database")

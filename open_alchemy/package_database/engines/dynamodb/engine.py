@@ -17,16 +17,15 @@ from ...exceptions import RefusedError, UnavailableError
 from .. import telemetry
 from ..port import Administration
 from .config import DynamoDBConfig
-from .execution import Executor, Response
-from .requests import Request
-from .retry import Quota
 
-# A client is imported when it is created: by asyncio, in a thread.
+# What a client needs is imported when it is created: by asyncio, in a thread.
 if TYPE_CHECKING:
     from .blocking_calls import SharedCall
     from .boto3_client import Boto3Client, ThreadedBoto3Client
+    from .execution import Response
     from .http.client import AsyncHttpClient, HttpClient
     from .http.endpoint import Endpoint
+    from .requests import Request
 
 _LOADING_SECONDS: Final = 10.0
 """How long a call waits until boto3 is imported and credentials are fetched, if its deadline is not longer."""
@@ -67,6 +66,9 @@ class _Engine(ABC, Generic[Client]):
             # releases the lock and the block.
             with self._lock:
                 if self._created is None:
+                    from .execution import Executor
+                    from .retry import Quota
+
                     client = self._create_client()
                     self._executor = Executor(client.attempts, Quota(), random.random)
                     self._created = client

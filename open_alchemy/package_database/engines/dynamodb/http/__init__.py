@@ -1,4 +1,4 @@
-"""The lean wire: DynamoDB's requests over HTTP, without boto3's generic machinery.
+"""The package's HTTP client for DynamoDB. boto3 sends the requests if a configuration needs what this client lacks.
 
-``core`` renders and reads, and does no I/O. ``blocking`` and ``awaiting`` carry bytes back and forth.
+Attempts are generators without I/O (``exchange``); ``sync_transport`` and ``async_transport`` perform their steps.
 """
