@@ -7,8 +7,9 @@ their results; an engine carries them out. This module knows neither.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from ..record import record
 
 Value: TypeAlias = str | int | bytes
 Item: TypeAlias = Mapping[str, Value]
@@ -20,7 +21,7 @@ MAX_TRANSACT_BYTES: Final = 4_000_000
 """Size of all items of one transaction in bytes (AWS, TransactWriteItems: 4 MB)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attribute:
     """An attribute of a table's items; ``type`` is DynamoDB's: S text, N number, B binary."""
 
@@ -30,7 +31,7 @@ class Attribute:
     is_optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index:
     """A secondary index that projects all attributes.
 
@@ -43,7 +44,7 @@ class Index:
     scope: Literal["local", "global"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """A table: its keys, its secondary indexes and the attributes of its items."""
 
@@ -58,14 +59,14 @@ class Table:
         return {name: str(item[name]) for name in (self.partition_key, self.sort_key)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Missing:
     """The attribute is not there; true also where the whole item is not there."""
 
     attribute: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Equal:
     """The attribute is there and has this value."""
 
@@ -73,7 +74,7 @@ class Equal:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Below:
     """The attribute, decimal digits without leading zeros, stands for a smaller number than ``digits`` does."""
 
@@ -81,14 +82,14 @@ class Below:
     digits: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AllOf:
     """Every one of the conditions holds."""
 
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnyOf:
     """At least one of the conditions holds."""
 
@@ -98,7 +99,7 @@ class AnyOf:
 Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Get:
     """Read one item by its whole key, strongly consistent. Result: the item, or None."""
 
@@ -106,7 +107,7 @@ class Get:
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Query:
     """Read one partition of a table or an index, by sort-key prefix. Result: the items of every page, in key order.
 
@@ -125,7 +126,7 @@ class Query:
     attributes: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scan:
     """Read a page of a whole table, or of one partition of it. Result: ``Page``.
 
@@ -148,7 +149,7 @@ class Scan:
     partition: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Page:
     """A page of a table.
 
@@ -161,7 +162,7 @@ class Page:
     after: Key | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Put:
     """Store an item, replacing one with its key, if the condition on the old item holds."""
 
@@ -170,7 +171,7 @@ class Put:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delete:
     """Delete the item with this key, if the condition on it holds; no item is no failure of its own."""
 
@@ -179,7 +180,7 @@ class Delete:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """Change nothing, but fail the transaction where the condition does not hold."""
 
@@ -193,14 +194,14 @@ Failures: TypeAlias = Mapping[int, Item | None]
 """For each action whose condition did not hold, by its place in the transaction: the old item, or None."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transact:
     """Carry out all actions or none, on distinct items. Result: ``Failures``, empty when done."""
 
     actions: tuple[Action, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeleteMany:
     """Delete any number of items, each by itself, until all are gone. Result: None. Never for specs."""
 
@@ -208,12 +209,12 @@ class DeleteMany:
     keys: tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stamp:
     """Ask for the time and a revision. Result: ``Stamped``."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stamped:
     """Whole seconds since the epoch, and a text that no other write has."""
 
@@ -221,7 +222,7 @@ class Stamped:
     revision: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backoff:
     """Wait before the race is run again, longer with each lost ``attempt`` (0 for the first). Result: None."""
 

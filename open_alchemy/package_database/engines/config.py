@@ -9,12 +9,12 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 from urllib.parse import unquote, urlsplit
 
 from ..exceptions import ConfigurationError
+from ..record import hidden, record
 
 Environment: TypeAlias = Mapping[str, str]
 
@@ -35,7 +35,7 @@ _ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5
 _LAST_PORT: Final = 65535
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Credentials:
     """AWS credentials.
 
@@ -44,8 +44,8 @@ class Credentials:
     """
 
     access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
+    secret_access_key: str = hidden()
+    session_token: str | None = hidden(default=None)
 
     def __post_init__(self) -> None:
         for name in ("access_key_id", "secret_access_key", "session_token"):
@@ -57,7 +57,7 @@ DUMMY_REGION: Final = "us-east-1"
 DUMMY_CREDENTIALS: Final = Credentials(_DUMMY, _DUMMY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Config:
     """What every store is configured with.
 
@@ -70,7 +70,7 @@ class Config:
     deadline: float = DEFAULT_DEADLINE
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DynamoDBConfig(Config):
     """Which DynamoDB.
 
@@ -90,7 +90,7 @@ class DynamoDBConfig(Config):
     wire: Wire = "lean"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SQLiteConfig(Config):
     """Which SQLite database.
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..exceptions import ConfigurationError
+from ..record import record
 from .config import Config, Environment, read_dynamodb, read_sqlite, read_stage
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ URL_VARIABLE: Final = "PACKAGE_DATABASE_URL"
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store:
     """A kind of store.
 

@@ -7,7 +7,6 @@ and ``Sleep``. It does no I/O and reads no clock of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeAlias, assert_never
 from typing import Protocol as Typed
@@ -16,6 +15,7 @@ from ...core.deadline import Deadline
 from ...core.operations import DeleteMany, Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from ...core.runner import Sleep
 from ...exceptions import BaseError, ConflictError, RefusedError, UnavailableError
+from ...record import record
 from . import requests
 from .attribute_codec import decode_item, decode_whole
 from .retry import Failure, Kind, Quota, Retries, conflict_delay
@@ -57,7 +57,7 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Protocol:
     """Carries on conversations.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from ...record import record
 
 CONNECTIONS: Final = 50
 """Connections that a wire keeps, for all threads or for one loop."""
@@ -14,7 +15,7 @@ _LONGEST_CONNECT: Final = 2.0
 _LONGEST_READ: Final = 6.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timeouts:
     """Seconds that connecting may take, and waiting for the answer after that.
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
 from ...core.backoff import full_jitter
+from ...record import hidden, record
 
 MAX_ATTEMPTS: Final = 4
 """Of one request, the first included."""
@@ -64,7 +64,7 @@ class Kind(Enum):
     REFUSED = "refused for good"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """An attempt that failed.
 
@@ -82,11 +82,11 @@ class Failure:
     code: str
     status: int | None = None
     request_id: str | None = None
-    reasons: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    reasons: tuple[dict[str, Any], ...] = hidden(default=())
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
-    cause: BaseException | None = field(default=None, repr=False)
+    cause: BaseException | None = hidden(default=None)
 
     @property
     def kind(self) -> Kind:

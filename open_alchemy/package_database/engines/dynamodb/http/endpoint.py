@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from ....record import record
 from ...config import DynamoDBConfig
 
 _MAIN_PARTITION: Final = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+")
@@ -28,7 +28,7 @@ _SETTINGS: Final = {
 _HARMLESS: Final = frozenset({"", "false", "preferred", "disabled"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """A DynamoDB endpoint.
 
@@ -53,7 +53,7 @@ class _DetourError(Exception):
     """Says why a configuration needs the boto3 wire."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Detour:
     """Why a configuration needs the boto3 wire."""
 

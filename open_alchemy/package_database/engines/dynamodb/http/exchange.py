@@ -13,11 +13,11 @@ import json
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from zlib import crc32
 
 from ....core.secret import Secret
+from ....record import record
 from ...config import Credentials
 from ..execution import Response
 from ..requests import Request
@@ -49,12 +49,12 @@ def _binary(value: object) -> str:
 _encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fetch:
     """Have the source fetch credentials. Result: ``Credentials``, or a ``Failure``."""
 
 
-@dataclass(slots=True)
+@record
 class Exchange:
     """Send bytes and receive the answer. Result: the ``Answer``, or a ``Failure``.
 
@@ -67,7 +67,7 @@ class Exchange:
     seconds: float
 
 
-@dataclass(slots=True)
+@record
 class Read:
     """Read a large answer, which takes milliseconds. Result: what ``Core.read`` returns."""
 
@@ -75,7 +75,7 @@ class Read:
     skew: float
 
 
-@dataclass(slots=True)
+@record
 class _Second:
     """What all requests of one second and one set of credentials share."""
 
