@@ -9,12 +9,14 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 from urllib.parse import unquote, urlsplit
 
 from ..exceptions import ConfigurationError
 from ..record import hidden, record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Environment: TypeAlias = Mapping[str, str]
 
@@ -177,6 +179,8 @@ def read_sqlite(rest: str, environment: Environment) -> SQLiteConfig:
         )
     try:
         os.fsencode(path)
+        from pathlib import Path
+
         return SQLiteConfig(Path(path).absolute(), deadline=deadline)
     except UnicodeEncodeError:
         raise ConfigurationError("the path of a sqlite URL has letters that no file can have in its name") from None
