@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from open_alchemy.package_database import instances
+from open_alchemy.package_database import instances, pytest_plugin
+from open_alchemy.package_database.engines import registry
 
 pytest_plugins = ["pytester"]
 
-# Loaded with --hypothesis-profile; the figure of the last long run is in docs/simulation.md.
-_ORDINARY = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-settings.register_profile("ordinary", _ORDINARY, max_examples=400, stateful_step_count=50)
-settings.register_profile("long", _ORDINARY, max_examples=4_000, stateful_step_count=50, derandomize=False)
-settings.load_profile("ordinary")
+_PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=50)
+settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=400)
+settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run tests marked long, with more Hypothesis examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("long" if config.getoption("--long") else "ordinary")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests marked long, unless the option asks for them."""
+    if config.getoption("--long"):
+        return
+    deselected = [item for item in items if item.get_closest_marker("long")]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.fixture
 def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process in which nobody has called ``get()`` or ``get_async()`` yet."""
-    monkeypatch.setattr(instances, "_database", None)
-    monkeypatch.setattr(instances, "_async_database", None)
+    """A process in which neither ``get()`` nor ``get_async()`` was called."""
+    monkeypatch.setattr(instances, "_process", instances._Process(pytest_plugin._configuration))
 
 
 @pytest.fixture
 def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same outside of a test run: nothing pins the stage, which is that of the environment, TEST."""
-    monkeypatch.setattr(instances, "_pinned_stage", None)
+    """The same outside of a test run: the environment is read on first use. ``STAGE`` is ``TEST``."""
+    instances.set_default(lambda: registry.from_environment(os.environ))
     monkeypatch.setenv("STAGE", "TEST")
 
 

@@ -30,7 +30,7 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     """Returns the cases, in pairs."""
     import time
 
-    from open_alchemy.package_database.engines.config import Credentials
+    from open_alchemy.package_database.engines.dynamodb.config import Credentials
     from open_alchemy.package_database.engines.dynamodb.http.response import Answer
     from open_alchemy.package_database.engines.dynamodb.http.signature_v4 import Key, Moment
 

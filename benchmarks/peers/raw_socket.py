@@ -39,7 +39,7 @@ def connect(url: str) -> socket.socket:
 
 def renderer(url: str, action: str = "GetItem", request: dict[str, Any] = GET_SPEC) -> Callable[[], bytes]:
     """Returns a function that encodes and signs a request as the package does."""
-    from open_alchemy.package_database.engines.config import Credentials
+    from open_alchemy.package_database.engines.dynamodb.config import Credentials
     from open_alchemy.package_database.engines.dynamodb.http.credentials import Given
     from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
     from open_alchemy.package_database.engines.dynamodb.http.exchange import Core

@@ -1,6 +1,7 @@
-"""The two faces of the database, blocking and awaiting: they bind the access patterns to an engine.
+"""The database's two APIs, sync and async: they bind every access pattern to an engine.
 
-They own a call's deadline, the clock, the randomness and the waiting between lost races. They know no key and no store.
+An API owns the deadline of a call and the sources of time and randomness. It resolves its engine once per call, so that
+a call finishes on the engine on which it started. It knows no key and no store.
 """
 
 from __future__ import annotations
@@ -8,104 +9,50 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Final, Self
 
 from .async_types import AsyncTDatabase
-from .core.backoff import full_jitter
 from .core.deadline import Deadline
-from .core.operations import Backoff, Stamp, Stamped, Steps, StoreOperation, Transact
-from .core.runner import Sleep, drive, drive_async
-from .engines.config import Config
+from .core.operations import Operation, Steps
+from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
-from .exceptions import ConflictError, RefusedError
-from .model import credentials, specs, users
+from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
 from .model.validation import check
-from .types import TDatabase
+from .types import TConnectedDatabase
 
-_FIRST_BACKOFF = 0.05
-_LONGEST_BACKOFF = 2.0
-
-Parameters = ParamSpec("Parameters")
-Answer = TypeVar("Answer")
-
-
-class _ClosedEngine:
-    """Stands in the place of an engine that was closed."""
-
-    attempt_seconds = 0.0
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-
-    def prepare(self) -> None:
-        raise RefusedError("the database was closed", code="Closed")
-
-    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        del operation, deadline
-        self.prepare()
-
-    def close(self) -> None:
-        """Nothing is open."""
+SYSTEM: Final = Sources(
+    # Looked up at the time of the call: tests replace time.time.
+    seconds=lambda: time.time(),  # noqa: PLW0108
+    monotonic=time.monotonic,
+    sleep=time.sleep,
+    revision=lambda: os.urandom(16).hex(),
+    random=random.random,
+)
 
 
-def _bind(pattern: AccessPattern[Parameters, Answer]) -> Callable[Concatenate[Database, Parameters], Answer]:
-    """Makes a method that runs an access pattern; its documentation is the interface's."""
-    steps: Callable[..., Steps[Answer]] = pattern.steps
-
-    # Without *args: a secret that is passed by its place is refused in the caller's frame, and is in none of ours.
-    def method(self: Database, /, **arguments: Any) -> Answer:
-        check(arguments)
-        self.engine.prepare()
-        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=self.engine.attempt_seconds)
-        return drive(
-            _run(steps(**arguments), pattern.name, deadline),
-            # The engine of now: the database may be closed meanwhile.
-            lambda operation: self.engine.execute(operation, deadline),
-        )
-
-    update_wrapper(method, getattr(TDatabase, pattern.name))
-    return cast("Callable[Concatenate[Database, Parameters], Answer]", method)
-
-
-def _bind_async(
-    pattern: AccessPattern[Parameters, Answer],
-) -> Callable[Concatenate[AsyncDatabase, Parameters], Coroutine[Any, Any, Answer]]:
-    """Makes a coroutine method that runs an access pattern."""
-    steps: Callable[..., Steps[Answer]] = pattern.steps
-
-    async def method(self: AsyncDatabase, /, **arguments: Any) -> Answer:
-        check(arguments)
-        engine = self.engine
-        await engine.prepare()
-        deadline = Deadline(self.deadline, renewable=pattern.unbounded, attempt=engine.attempt_seconds)
-        return await drive_async(
-            _run(steps(**arguments), pattern.name, deadline),
-            lambda operation: engine.execute(operation, deadline),
-        )
-
-    update_wrapper(method, getattr(AsyncTDatabase, pattern.name))
-    return cast("Callable[Concatenate[AsyncDatabase, Parameters], Coroutine[Any, Any, Answer]]", method)
-
-
-class Database:
-    """The blocking face over an engine; ``TDatabase`` describes its functions.
+class Database(TConnectedDatabase):
+    """The sync API over an engine; ``TDatabase`` documents its functions.
 
     Args:
-        engine: The store.
-        deadline: The deadline of a call in seconds.
+        resolve: Returns the engine; called once per call.
+        sources: Where calls get time and randomness.
     """
 
-    def __init__(self, engine: Engine, *, deadline: float) -> None:
-        self.engine = engine
-        self.deadline = deadline
+    def __init__(self, resolve: Callable[[], Engine], sources: Sources = SYSTEM) -> None:
+        self._resolve = resolve
+        self._sources = sources
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that a call would use now."""
+        return self._resolve()
 
     def close(self) -> None:
         """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
-        engine, self.engine = self.engine, _ClosedEngine(self.engine.config)
-        engine.close()
+        self.engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -113,37 +60,26 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    count_customer_models = _bind(specs.count_customer_models)
-    create_update_spec = _bind(specs.create_update_spec)
-    get_latest_spec_version = _bind(specs.get_latest_spec_version)
-    list_specs = _bind(specs.list_specs)
-    get_spec = _bind(specs.get_spec)
-    delete_spec = _bind(specs.delete_spec)
-    list_spec_versions = _bind(specs.list_spec_versions)
-    delete_all_specs = _bind(specs.delete_all_specs)
-    list_credentials = _bind(credentials.list_credentials)
-    create_update_credentials = _bind(credentials.create_update_credentials)
-    get_credentials = _bind(credentials.get_credentials)
-    get_user = _bind(credentials.get_user)
-    delete_credentials = _bind(credentials.delete_credentials)
-    delete_all_credentials = _bind(credentials.delete_all_credentials)
-    delete_all = _bind(users.delete_all)
 
-
-class AsyncDatabase:
-    """The awaiting face over an engine; ``AsyncTDatabase`` describes its functions.
+class AsyncDatabase(AsyncTDatabase):
+    """The async API over an engine; ``AsyncTDatabase`` documents its functions.
 
     Args:
-        engine: The store.
-        deadline: The deadline of a call in seconds.
+        resolve: Returns the engine; called once per call.
+        sources: Where calls get time and randomness.
     """
 
-    def __init__(self, engine: AsyncEngine, *, deadline: float) -> None:
-        self.engine = engine
-        self.deadline = deadline
+    def __init__(self, resolve: Callable[[], AsyncEngine], sources: Sources = SYSTEM) -> None:
+        self._resolve = resolve
+        self._sources = sources
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine that a call would use now."""
+        return self._resolve()
 
     async def aclose(self) -> None:
-        """Closes the connections of the running loop; a later call opens new ones."""
+        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
         await self.engine.aclose()
 
     async def __aenter__(self) -> Self:
@@ -152,66 +88,81 @@ class AsyncDatabase:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    count_customer_models = _bind_async(specs.count_customer_models)
-    create_update_spec = _bind_async(specs.create_update_spec)
-    get_latest_spec_version = _bind_async(specs.get_latest_spec_version)
-    list_specs = _bind_async(specs.list_specs)
-    get_spec = _bind_async(specs.get_spec)
-    delete_spec = _bind_async(specs.delete_spec)
-    list_spec_versions = _bind_async(specs.list_spec_versions)
-    delete_all_specs = _bind_async(specs.delete_all_specs)
-    list_credentials = _bind_async(credentials.list_credentials)
-    create_update_credentials = _bind_async(credentials.create_update_credentials)
-    get_credentials = _bind_async(credentials.get_credentials)
-    get_user = _bind_async(credentials.get_user)
-    delete_credentials = _bind_async(credentials.delete_credentials)
-    delete_all_credentials = _bind_async(credentials.delete_all_credentials)
-    delete_all = _bind_async(users.delete_all)
+
+def open_database(engine: Engine, sources: Sources = SYSTEM) -> Database:
+    """Returns the sync API over one engine."""
+    return Database(lambda: engine, sources)  # type: ignore[abstract] # The functions are bound below.
 
 
-def _run(steps: Steps[Answer], name: str, deadline: Deadline) -> Generator[StoreOperation | Sleep, Any, Answer]:
-    """Runs an access pattern: answers what is not the store's to answer, and yields the rest."""
-    result: Any = None
-    while True:
-        try:
-            operation = steps.send(result)
-        except StopIteration as stop:
-            answer: Answer = stop.value
-            return answer
-        match operation:
-            case Stamp():
-                result = Stamped(int(time.time()), os.urandom(16).hex())
-            case Backoff(attempt):
-                deadline.contended(anew=attempt == 0)
-                # The last try starts when there is just time for it.
-                delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, random.random), deadline.spare())
-                if not deadline.allows_race(delay):
-                    raise _lost_race(name, deadline)
-                result = yield Sleep(delay)
-            case _:
-                if deadline.is_contended and not deadline.allows():
-                    raise _lost_race(name, deadline)
-                result = yield operation
-                if isinstance(operation, Transact):
-                    if result:
-                        deadline.contended()
-                    else:
-                        deadline.settled()
+def open_async_database(engine: AsyncEngine, sources: Sources = SYSTEM) -> AsyncDatabase:
+    """Returns the async API over one engine."""
+    return AsyncDatabase(lambda: engine, sources)  # type: ignore[abstract]
 
 
-def run(steps: Steps[Answer], engine: Engine, *, seconds: float, name: str) -> Answer:
-    """Runs steps that are no function of the database, an operator's, on an engine.
+def run(steps: Steps[Result], engine: Engine, *, name: str) -> Result:
+    """Runs steps that are not a function of the database, such as an operator's, as an unbounded call.
 
     Args:
         steps: The steps.
-        engine: The store.
-        seconds: How long the steps may stand still.
-        name: What errors call them.
+        engine: The engine.
+        name: What error messages call the steps.
     """
     engine.prepare()
-    deadline = Deadline(seconds, renewable=True, attempt=engine.attempt_seconds)
-    return drive(_run(steps, name, deadline), lambda operation: engine.execute(operation, deadline))
+    return _drive(steps, next(steps), name, engine, SYSTEM, is_unbounded=True)
 
 
-def _lost_race(name: str, deadline: Deadline) -> ConflictError:
-    return ConflictError(f"{name} lost the race against other writers for {deadline.elapsed():.1f} s")
+def _bind(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
+    """Returns the method of the sync API that runs an access pattern."""
+
+    # Without *args: a secret that is passed by position is refused in the caller's frame and is in none of ours.
+    def method(self: Database, /, **arguments: Any) -> Any:
+        check(arguments)
+        engine, steps = self._resolve(), pattern.steps(**arguments)
+        # The first step validates the arguments as a whole, before any I/O.
+        first = next(steps)
+        engine.prepare()
+        return _drive(steps, first, pattern.name, engine, self._sources, is_unbounded=pattern.unbounded)
+
+    return method
+
+
+def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Returns the method of the async API that runs an access pattern."""
+
+    async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
+        check(arguments)
+        engine, steps = self._resolve(), pattern.steps(**arguments)
+        first = next(steps)
+        await engine.prepare()
+        deadline = _deadline(engine, self._sources, is_unbounded=pattern.unbounded)
+        return await drive_async(
+            execute_steps(steps, first, pattern.name, deadline, self._sources),
+            lambda operation: engine.execute(operation, deadline),
+        )
+
+    return method
+
+
+def _drive(
+    steps: Steps[Result], first: Operation, name: str, engine: Engine, sources: Sources, *, is_unbounded: bool
+) -> Result:
+    deadline = _deadline(engine, sources, is_unbounded=is_unbounded)
+    return drive(
+        execute_steps(steps, first, name, deadline, sources),
+        lambda operation: engine.execute(operation, deadline),
+        sources.sleep,
+    )
+
+
+def _deadline(engine: Engine | AsyncEngine, sources: Sources, *, is_unbounded: bool) -> Deadline:
+    return Deadline(
+        engine.config.deadline, renewable=is_unbounded, attempt=engine.attempt_seconds, clock=sources.monotonic
+    )
+
+
+for _pattern in ACCESS_PATTERNS:
+    for _api, _bound in ((Database, _bind(_pattern)), (AsyncDatabase, _bind_async(_pattern))):
+        # The name, signature and documentation are the interface's.
+        update_wrapper(_bound, getattr(_api, _pattern.name))
+        _bound.__qualname__ = f"{_api.__name__}.{_pattern.name}"
+        setattr(_api, _pattern.name, _bound)

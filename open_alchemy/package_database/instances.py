@@ -1,182 +1,213 @@
-"""The one database of this process, in its two faces, which store they talk to, and databases beside it."""
+"""The database of this process, and databases that are opened by URL.
+
+``get()`` and ``get_async()`` return one object each for the life of the process. Their calls work on the current
+instance: the one that ``use`` selected, or else the default one, whose configuration is read on first use.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
 
-from .engines import registry
-from .engines.config import Config
+from .engines import fork, registry
+from .engines.port import AsyncEngine, Config, Engine
 
+# Imported on first use: a test run that only loads the pytest plugin needs neither.
 if TYPE_CHECKING:
     from .async_types import AsyncTDatabase
     from .database import AsyncDatabase, Database
     from .types import TConnectedDatabase, TDatabase
 
-_lock = threading.Lock()
-_database: Database | None = None
-_async_database: AsyncDatabase | None = None
-_pinned_stage: str | None = None
-_config: Config | None = None
-"""Of ``at``."""
+ConfigSource = Callable[[], Config]
 
 
 def get() -> TDatabase:
-    """Returns the database that the environment names; the same object every time.
+    """Returns the database of this process; the same object every time.
 
-    ``PACKAGE_DATABASE_URL`` is the URL of the store, as for ``connect``. Where it is unset, ``STAGE`` must be ``TEST``,
-    a DynamoDB at http://localhost:8000 or where ``AWS_ENDPOINT_URL_DYNAMODB`` says, or ``PROD``, DynamoDB on AWS. The
+    ``PACKAGE_DATABASE_URL`` is the URL of the store, as for ``connect``. If it is not set, ``STAGE`` must be ``TEST``
+    (a DynamoDB at http://localhost:8000, or at ``AWS_ENDPOINT_URL_DYNAMODB``) or ``PROD`` (DynamoDB on AWS). The
     environment is read by the first call that succeeds; that call opens no connection. Safe to call, and the result to
-    use, from many threads at once, and after a fork.
+    use, from many threads at once and after a fork.
 
     Raises:
         ConfigurationError: ``PACKAGE_DATABASE_URL``, ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or
-            ``PACKAGE_DATABASE_DEADLINE`` is wrong, or there is no region.
+            ``PACKAGE_DATABASE_DEADLINE`` is missing or invalid, or there is no AWS region.
     """
-    global _database
-    if _database is None:
-        with _lock:
-            if _database is None:
-                _database = open_database(configure())
-    return _database
+    _process.current()
+    return _process.database or _process.open_database()
 
 
 def get_async() -> AsyncTDatabase:
-    """Returns the database for ``await``; the same object every time.
+    """Returns the database of this process for asyncio; the same object every time.
 
-    It is what ``get()`` returns with coroutines for functions: see there for the environment. It opens connections on
-    first use, in the running loop, which goes on meanwhile, and serves any number of loops. They are closed when the
-    loop shuts down, or by ``aclose()``; those to a SQLite file, which all loops share, by ``aclose()`` alone. Call it
-    where a program starts: it loads some modules.
+    Reads the environment as ``get()`` does. Connections are opened on first use in the running loop; any number of
+    loops may use the object. They are closed when their loop shuts down, or by ``aclose()``. Call this function when
+    the program starts: the first call imports modules.
 
     Raises:
-        ConfigurationError: As ``get()``.
+        ConfigurationError: See ``get()``.
     """
-    global _async_database
-    if _async_database is None:
-        with _lock:
-            if _async_database is None:
-                _async_database = open_async_database(configure())
-    return _async_database
+    _process.current()
+    return _process.async_database or _process.open_async_database()
 
 
 def connect(url: str) -> TConnectedDatabase:
-    """Returns a database of its own beside that of ``get()``; close it, or use it as a context manager.
+    """Returns a database of the caller's own; close it, or use it as a context manager.
 
-    Opens no connection before its first call. The deadline of a call, and for ``dynamodb`` what AWS needs, comes from
-    the environment. Safe to use from many threads at once, and after a fork.
+    Opens no connection before its first call. The deadline of a call and the settings of AWS come from the environment.
+    Safe to use from many threads at once and after a fork.
 
     Args:
-        url: ``dynamodb://`` is DynamoDB on AWS, as the standard AWS chain finds it; ``dynamodb://eu-west-1`` in this
-            region; ``dynamodb://localhost:8000`` a local one, with dummy credentials where the environment has none.
-            ``sqlite:///relative.db`` and ``sqlite:////absolute.db`` are files, made where there are none; ``sqlite://``
-            is the one store in memory that the process has, the same for all who open it, and kept when they close it.
+        url: ``dynamodb://`` is DynamoDB on AWS, found by the standard AWS chain; ``dynamodb://eu-west-1`` the same in
+            this region; ``dynamodb://localhost:8000`` a local one, with dummy credentials if the environment has none.
+            ``sqlite:///relative.db`` and ``sqlite:////absolute.db`` are files, created on first use; ``sqlite://`` is
+            a database in memory, one per process, which outlives its connections.
 
     Raises:
-        ConfigurationError: The URL cannot be read or its scheme is unknown; or as ``get()``.
+        ConfigurationError: The URL is invalid or its scheme is unknown; or as ``get()``.
     """
-    return open_database(registry.from_url(url, os.environ))
+    from .database import open_database
+    from .model.schema import TABLES
+
+    return open_database(registry.from_url(url, os.environ).open_engine(TABLES))
 
 
 def aconnect(url: str) -> AsyncTDatabase:
-    """Returns a database of its own for ``await``, beside that of ``get_async()``; close it, or use ``async with``.
+    """Returns a database of the caller's own for asyncio; close it, or use ``async with``.
 
     Args:
-        url: As for ``connect``.
+        url: See ``connect``.
 
     Raises:
-        ConfigurationError: As ``connect()``.
+        ConfigurationError: See ``connect``.
     """
-    return open_async_database(registry.from_url(url, os.environ))
+    from .database import open_async_database
+    from .model.schema import TABLES
+
+    return open_async_database(registry.from_url(url, os.environ).open_async_engine(TABLES))
 
 
-def configure() -> Config:
-    """Returns the configuration that ``get()`` would use now.
+class Instance:
+    """A configured store with its two engines, each created on first use.
+
+    Attributes:
+        config: The configuration.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._engine: Engine | None = None
+        self._async_engine: AsyncEngine | None = None
+
+    def engine(self) -> Engine:
+        """Returns the engine for threads."""
+        if self._engine is None:
+            from .model.schema import TABLES
+
+            with _process.lock:
+                if self._engine is None:
+                    self._engine = self.config.open_engine(TABLES)
+        return self._engine
+
+    def async_engine(self) -> AsyncEngine:
+        """Returns the engine for asyncio."""
+        if self._async_engine is None:
+            from .model.schema import TABLES
+
+            with _process.lock:
+                if self._async_engine is None:
+                    self._async_engine = self.config.open_async_engine(TABLES)
+        return self._async_engine
+
+    def close(self) -> None:
+        """Closes the engine for threads, if it was created."""
+        if self._engine is not None:
+            self._engine.close()
+
+
+def current() -> Instance:
+    """Returns the instance on which a call of ``get()``'s database would work now.
 
     Raises:
-        ConfigurationError: As ``get()``.
+        ConfigurationError: See ``get()``.
     """
-    if _config is not None:
-        return _config
-    # A test run never opens the URL that the environment happens to have.
-    pinned = {} if _pinned_stage is None else {"STAGE": _pinned_stage, registry.URL_VARIABLE: ""}
-    return registry.from_environment({**os.environ, **pinned})
+    return _process.current()
 
 
-def chosen() -> Config | None:
-    """Returns the configuration of the store that ``at`` has chosen, if it has."""
-    return _config
-
-
-def pin_stage(stage: str) -> None:
-    """Makes the environment's ``STAGE`` and ``PACKAGE_DATABASE_URL`` count for nothing: the stage is this one.
-
-    Raises:
-        ConfigurationError: ``get()`` was called already, and could not have returned the database of this stage.
-    """
-    global _pinned_stage
-    is_other, _pinned_stage = _pinned_stage != stage, stage
-    if is_other and (_database or _async_database) is not None:
-        config = configure()
-        redirect(open_database(config), open_async_database(config))
-
-
-def redirect(database: Database, async_database: AsyncDatabase) -> None:
-    """Makes the one database, also where ``get()`` or ``get_async()`` has returned it already, talk to another store.
-
-    Args:
-        database: Its blocking face on the other store.
-        async_database: Its awaiting face on the other store.
-    """
-    global _database, _async_database
-    with _lock:
-        _database, _async_database = _database or database, _async_database or async_database
-        _database.engine, _database.deadline = database.engine, database.deadline
-        _async_database.engine, _async_database.deadline = async_database.engine, async_database.deadline
+def selected() -> Instance | None:
+    """Returns the instance that ``use`` selected in the current context, if it did."""
+    return _selected.get()
 
 
 @contextmanager
-def at(url: str) -> Iterator[None]:
-    """Makes ``get()`` and ``configure()`` mean the store at a URL while the context is open; for the command alone.
-
-    Raises:
-        ConfigurationError: As ``connect()``.
-    """
-    global _database, _config
-    before = _database, _config
-    config = registry.from_url(url, os.environ)
-    _config = config
-    _database = opened = open_database(config)
+def use(instance: Instance) -> Iterator[None]:
+    """Selects an instance in the current context, for threads and tasks that copy it too; closes it at the end."""
+    token = _selected.set(instance)
     try:
         yield
     finally:
-        _database, _config = before
-        opened.close()
+        _selected.reset(token)
+        instance.close()
 
 
-def open_database(config: Config) -> Database:
-    """Returns a facade of its own, which opens no connection before its first call."""
-    # Imported here, so that a test run that only loads the pytest plugin does not pay for it.
-    from .database import Database
+def set_default(source: ConfigSource) -> None:
+    """Replaces how the default instance is configured, also for databases that were returned already.
 
-    return Database(registry.open_engine(config), deadline=config.deadline)
-
-
-def open_async_database(config: Config) -> AsyncDatabase:
-    """Returns a facade of its own for ``await``, which opens no connection before its first call."""
-    from .database import AsyncDatabase
-
-    return AsyncDatabase(registry.open_async_engine(config), deadline=config.deadline)
+    Args:
+        source: Returns the configuration; called on first use. It may raise ``ConfigurationError``.
+    """
+    with _process.lock:
+        _process.source, _process.default = source, None
 
 
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
+class _Process:
+    """The state of this process: the default instance and the two database objects."""
+
+    def __init__(self, source: ConfigSource) -> None:
+        self.source = source
+        self.default: Instance | None = None
+        self.database: Database | None = None
+        self.async_database: AsyncDatabase | None = None
+        self.after_fork_in_child()
+        fork.register(self)
+
+    def current(self) -> Instance:
+        return _selected.get() or self.default or self._open_default()
+
+    def open_database(self) -> Database:
+        from .database import Database
+
+        with self.lock:
+            self.database = self.database or Database(lambda: self.current().engine())  # type: ignore[abstract]
+            return self.database
+
+    def open_async_database(self) -> AsyncDatabase:
+        from .database import AsyncDatabase
+
+        with self.lock:
+            self.async_database = self.async_database or AsyncDatabase(lambda: self.current().async_engine())  # type: ignore[abstract]
+            return self.async_database
+
+    def _open_default(self) -> Instance:
+        with self.lock:
+            self.default = self.default or Instance(self.source())
+            return self.default
+
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare: the child replaces the lock."""
+
+    def after_fork_in_parent(self) -> None:
+        """Nothing to resume."""
+
+    def after_fork_in_child(self) -> None:
+        """Replaces the lock, which another thread of the parent may have held."""
+        # Reentrant: a signal handler may interrupt a holder and call get().
+        self.lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    # Another thread of the parent may have held the lock.
-    os.register_at_fork(after_in_child=_renew_lock)
+_selected: Final[ContextVar[Instance | None]] = ContextVar("package_database_instance", default=None)
+_process: Final = _Process(lambda: registry.from_environment(os.environ))

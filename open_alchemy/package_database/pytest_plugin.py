@@ -18,15 +18,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from . import instances
-from .engines import port, registry
-from .engines.config import DynamoDBConfig, SQLiteConfig, check_url, read_deadline
+from .engines import registry
+from .engines.dynamodb.config import DynamoDBConfig, check_url
+from .engines.port import Administration, Config, read_deadline
+from .engines.sqlite.config import SQLiteConfig
 from .exceptions import BaseError, ConfigurationError, RefusedError
 from .testing.local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
 if TYPE_CHECKING:
     from .core.operations import Table
-    from .database import AsyncDatabase, Database
 
 _ENGINE = "package_database_engine"
 _DYNAMODB = "dynamodb"
@@ -85,7 +86,12 @@ def pytest_configure_node(node: Any) -> None:
 def _settle_stage(stage: str) -> None:
     global _stage
     _stage = stage
-    instances.pin_stage(stage)
+    instances.set_default(_configuration)
+
+
+def _configuration() -> Config:
+    """Returns the configuration of the stage: a test run never uses the URL that the environment happens to have."""
+    return registry.from_environment({**os.environ, "STAGE": _stage, registry.URL_VARIABLE: ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +105,15 @@ class _Store:
     """
 
     url: str
-    administration: port.Administration
+    administration: Administration
     has_tables: bool
 
 
 @pytest.fixture(scope="session")
 def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
-    """The store that ``package_database.get()`` talks to from now on."""
+    """The store that ``package_database.get()`` uses from now on."""
+    from .model.schema import TABLES
+
     if _stage != "TEST":
         pytest.fail(
             f"STAGE is {_stage!r}: the fixtures that create and delete tables only run with STAGE=TEST; "
@@ -113,15 +121,11 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
             pytrace=False,
         )
     with ExitStack() as stack:
-        if _engine(request.config) == _SQLITE:
-            store, database, async_database = _open_sqlite()
-            instances.redirect(database, async_database)
-            yield store
-        else:
-            url = _given_endpoint(request.config) or _start(stack, request.config)
-            config = _config(url)
-            instances.redirect(instances.open_database(config), instances.open_async_database(config))
-            yield _Store(url, registry.administer(registry.open_engine(config)), has_tables=False)
+        is_sqlite = _engine(request.config) == _SQLITE
+        url = "sqlite://" if is_sqlite else _given_endpoint(request.config) or _start(stack, request.config)
+        config = _sqlite_configuration() if is_sqlite else _endpoint_configuration(url)
+        instances.set_default(lambda: config)
+        yield _Store(url, config.open_engine(TABLES).administration(), has_tables=is_sqlite)
 
 
 @pytest.fixture(scope="session")
@@ -169,26 +173,14 @@ def _engine(config: pytest.Config) -> str:
     return engine
 
 
-def _open_sqlite() -> tuple[_Store, Database, AsyncDatabase]:
-    """Opens a store in memory of the fixtures' own, which no ``sqlite://`` of the application is."""
-    from .database import AsyncDatabase, Database
-    from .engines.sqlite.administration import SQLiteAdministration
-    from .engines.sqlite.connection_pool import MemoryConnections
-    from .engines.sqlite.engine import SQLiteEngine
-    from .engines.threaded import ThreadedEngine
-
-    config = SQLiteConfig(deadline=read_deadline(os.environ))
-    engine = SQLiteEngine(MemoryConnections(), config)
-    return (
-        _Store("sqlite://", SQLiteAdministration(engine), has_tables=True),
-        Database(engine, deadline=config.deadline),
-        AsyncDatabase(ThreadedEngine(lambda: engine), deadline=config.deadline),
-    )
+def _sqlite_configuration() -> Config:
+    """Returns the configuration of a database in memory that no ``sqlite://`` of the application uses."""
+    return SQLiteConfig(memory=__name__, deadline=read_deadline(os.environ))
 
 
-def _config(url: str) -> DynamoDBConfig:
-    config = instances.configure()
-    assert isinstance(config, DynamoDBConfig), "the stage is pinned"
+def _endpoint_configuration(url: str) -> DynamoDBConfig:
+    config = _configuration()
+    assert isinstance(config, DynamoDBConfig), "STAGE selects DynamoDB"
     return replace(config, endpoint_url=url)
 
 
@@ -265,7 +257,7 @@ def _require_transactions(url: str) -> None:
     from .core.deadline import Deadline
     from .engines.dynamodb.engine import DynamoDBEngine
 
-    engine = DynamoDBEngine(_config(url))
+    engine = DynamoDBEngine(_endpoint_configuration(url))
     probe = {
         "TransactItems": [
             {

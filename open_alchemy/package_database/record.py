@@ -106,5 +106,9 @@ class _DataclassFields:
             (name, type_, field(default=getattr(owner, name, MISSING), repr=name not in owner.__record_hidden__))
             for name, type_ in owner.__record_fields__.items()
         ]
-        owner.__dataclass_fields__ = vars(make_dataclass(owner.__name__, fields, kw_only=True))["__dataclass_fields__"]
+        model = vars(make_dataclass(owner.__name__, fields, kw_only=True, frozen=True))
+        owner.__dataclass_params__, owner.__dataclass_fields__ = (
+            model["__dataclass_params__"],
+            model["__dataclass_fields__"],
+        )
         return owner.__dataclass_fields__

@@ -55,7 +55,7 @@ def reader(store: MemoryStore, *, fail_at: int | None = None) -> Callable[[Scan]
         if count == fail_at:
             raise Interruption
         small = Scan(scan.table, 2, scan.after, scan.partition)
-        page: Page = run(_ask(small), MemoryEngine(store), seconds=5, name="test")
+        page: Page = run(_ask(small), MemoryEngine(store), name="test")
         return page
 
     return read
@@ -84,5 +84,5 @@ def import_(path: Path, store: MemoryStore) -> Imported:
     with open_export(path) as file:
         file.verify(lambda _: None)
         return import_entries(
-            file.entries(), lambda steps: run(steps, MemoryEngine(store), seconds=5, name="an import"), lambda _: None
+            file.entries(), lambda steps: run(steps, MemoryEngine(store), name="an import"), lambda _: None
         )

@@ -24,7 +24,7 @@ from tests.simulation.scheduler import SECOND, Plan, execute
 def copy(source: MemoryStore, target: MemoryStore, *, fail_at: int | None = None) -> Imported:
     return import_entries(
         entries(reader(source, fail_at=fail_at)),
-        lambda steps: run(steps, MemoryEngine(target), seconds=5, name="an import"),
+        lambda steps: run(steps, MemoryEngine(target), name="an import"),
         lambda _: None,
     )
 
@@ -34,7 +34,7 @@ def contents(store: MemoryStore) -> Contents:
         def steps() -> Steps[Any]:
             return (yield operation)
 
-        item: Item | None = run(steps(), MemoryEngine(store), seconds=5, name="test")
+        item: Item | None = run(steps(), MemoryEngine(store), name="test")
         return item
 
     return take(reader(store), get, lambda _: None)

@@ -47,7 +47,7 @@ def secrets_of(store: MemoryStore) -> set[tuple[object, object]]:
 def writer(store: MemoryStore, before: Callable[[], None] = lambda: None) -> Callable[[Transact], Failures]:
     def transact(transaction: Transact) -> Failures:
         before()
-        failures: Failures = run(_ask(transaction), MemoryEngine(store), seconds=5, name="test")
+        failures: Failures = run(_ask(transaction), MemoryEngine(store), name="test")
         return failures
 
     return transact

@@ -18,7 +18,7 @@ from benchmarks.rounds import Job, cpu, interleave
 from benchmarks.suites import SUITES
 from benchmarks.suites.growth import load
 from benchmarks.workers import BARE, PACKAGE, PACKAGE_ASYNC, RAW, Peer, working
-from tests.faces import config_of, open_face
+from tests.apis import config_of, open_api
 
 PYTHON = Path(sys.executable)
 
@@ -45,7 +45,7 @@ def test_peers_are_measured_in_turns() -> None:
 
 
 def test_the_canned_server_answers_what_is_asked() -> None:
-    with running("benchmarks.canned") as url, open_face("lean", config_of(url)) as database:
+    with running("benchmarks.canned") as url, open_api("lean", config_of(url)) as database:
         spec = database.get_spec(sub=SUB, name=NAME)
         user = database.get_user(public_key=PUBLIC_KEY)
         lists = {sub: len(database.list_specs(sub=sub)) for sub, _ in LISTS.values()}
@@ -60,7 +60,7 @@ def test_the_canned_server_answers_what_is_asked() -> None:
 def test_the_store_is_read_and_written_as_the_table_is() -> None:
     with running("benchmarks.store") as url:
         load(url, specs=1, versions=200)
-        with open_face("lean", config_of(url)) as database:
+        with open_api("lean", config_of(url)) as database:
             database.create_update_spec(sub=SUB, name=NAME, version="9.0", model_count=1)
             database.create_update_spec(sub=SUB, name=NAME, version="10.0", model_count=1)
             versions = database.list_spec_versions(sub=SUB, name=NAME)

@@ -15,8 +15,8 @@ from open_alchemy.package_database.cli import copy
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
 from open_alchemy.package_database.model.schema import CREDENTIALS
+from tests.apis import execute
 from tests.canary import HASH, SALT, find
-from tests.faces import execute
 
 USERS = 15
 
@@ -216,7 +216,7 @@ def test_a_url_that_cannot_be_read_is_wrong_usage_and_not_shown(source: str, tar
     result = run(source, target)
 
     assert result.exit_code == 2
-    assert f"{named} is no database URL" in result.stderr
+    assert f"{named} is not a database URL" in result.stderr
     assert "canary" not in result.stderr
 
 

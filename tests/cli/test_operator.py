@@ -11,8 +11,9 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -25,8 +26,8 @@ from open_alchemy.package_database.admin.client import Store
 from open_alchemy.package_database.admin.import_items import MAX_TOGETHER
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Page, Scan
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DUMMY_REGION
-from open_alchemy.package_database.engines.dynamodb.administration import Administration, create_table
+from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration, create_table
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from open_alchemy.package_database.testing import local_server
 from tests.canary import HASH, SALT, find
@@ -317,7 +318,7 @@ def test_an_upgrade_expects_the_credentials_alone(tmp_path: Path) -> None:
 
 @stored
 def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Administration, "describe", lambda *_: {})
+    monkeypatch.setattr(DynamoDBAdministration, "describe", lambda *_: None)
 
     assert Store.configured().expected_items(TABLES) is None
 
@@ -327,7 +328,7 @@ def _undescribed(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: object, table: object) -> None:
         raise RefusedError("no")
 
-    monkeypatch.setattr(Administration, "describe", refuse)
+    monkeypatch.setattr(DynamoDBAdministration, "describe", refuse)
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
@@ -510,12 +511,14 @@ def test_an_export_does_not_go_on_with_a_table_that_was_created_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(1)
-    describe = Administration.describe
+    describe = DynamoDBAdministration.describe
 
     def describe_as(table_id: str) -> None:
         # moto's tables have no TableId.
         monkeypatch.setattr(
-            Administration, "describe", lambda self, table: {**(describe(self, table) or {}), "TableId": table_id}
+            DynamoDBAdministration,
+            "describe",
+            lambda self, table: replace(cast("Any", describe(self, table)), identity={"TableId": table_id}),
         )
 
     describe_as("old")

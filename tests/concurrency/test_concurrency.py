@@ -73,7 +73,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A store with both tables, that processes may share."""
     with pytest.MonkeyPatch.context() as patch, RUN[request.param](tmp_path_factory.mktemp("store")) as address:
         patch.setenv("PACKAGE_DATABASE_DEADLINE", str(DEADLINE))
-        administration = registry.administer(registry.open_engine(registry.from_url(address, os.environ)))
+        administration = registry.from_url(address, os.environ).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         yield address

@@ -1,4 +1,4 @@
-"""What every store promises of credentials."""
+"""The contract of credentials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def store(
     )
 
 
-def test_an_empty_database_knows_no_credentials(database: TDatabase) -> None:
+def test_an_empty_database_has_no_credentials(database: TDatabase) -> None:
     assert database.list_credentials(sub="u1") == []
     assert database.get_credentials(sub="u1", id_="id 1") is None
     assert database.get_user(public_key="pk 1") is None
@@ -33,7 +33,7 @@ def test_credentials_are_read_back_as_they_were_written(database: TDatabase) -> 
     )
 
 
-def test_what_is_returned_is_plain_bytes(database: TDatabase) -> None:
+def test_bytes_are_returned_as_plain_bytes(database: TDatabase) -> None:
     store(database)
 
     info = database.get_credentials(sub="u1", id_="id 1")
@@ -89,7 +89,7 @@ def test_deleted_credentials_authenticate_nobody(database: TDatabase) -> None:
     assert database.get_user(public_key="pk 2") is not None
 
 
-def test_deleting_credentials_that_are_not_there_does_nothing(database: TDatabase) -> None:
+def test_deleting_missing_credentials_does_nothing(database: TDatabase) -> None:
     store(database)
 
     database.delete_credentials(sub="u1", id_="id 2")

@@ -1,4 +1,4 @@
-"""What every store promises of a scan, which only operators ask for."""
+"""The contract of a scan, an operation of the administration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.core.operations import Delete, Item, Key, Page, Scan, Table, Transact
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
-from tests.faces import execute
+from tests.apis import execute
+from tests.canary import HASH, SALT
 
 
 def scan(database: TDatabase, operation: Scan) -> Page:
@@ -35,7 +36,7 @@ def keys(database: TDatabase, table: Table, limit: int, partition: str | None = 
 
 def store_credentials(database: TDatabase, number: int, *, sub: str | None = None) -> None:
     database.create_update_credentials(
-        sub=sub or f"u{number}", id_=f"é{number}", public_key=f"pk{number}", secret_key_hash=b"\x00h", salt=b""
+        sub=sub or f"u{number}", id_=f"é{number}", public_key=f"pk{number}", secret_key_hash=HASH, salt=SALT
     )
 
 
@@ -45,7 +46,7 @@ def test_an_empty_table_is_an_empty_page(database: TDatabase) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
-def test_pages_have_every_item_of_one_table_once(database: TDatabase, limit: int) -> None:
+def test_the_pages_contain_every_item_of_the_table_once(database: TDatabase, limit: int) -> None:
     for number in range(5):
         store_credentials(database, number)
         database.create_update_spec(sub=f"u{number % 2}", name=f"a{number}", version="1", model_count=1)
@@ -57,7 +58,7 @@ def test_pages_have_every_item_of_one_table_once(database: TDatabase, limit: int
     assert found == keys(database, CREDENTIALS, 7), "the order does not depend on the pages"
 
 
-def test_the_items_of_a_partition_follow_each_other_in_the_order_of_their_sort_keys(database: TDatabase) -> None:
+def test_the_items_of_a_partition_are_adjacent_and_sorted_by_sort_key(database: TDatabase) -> None:
     for number in (2, 0, 1):
         for sub in ("u2", "u1", "u3"):
             store_credentials(database, number, sub=sub)
@@ -68,7 +69,7 @@ def test_the_items_of_a_partition_follow_each_other_in_the_order_of_their_sort_k
     assert found == [(sub, f"é{number}") for sub in subs for number in range(3)]
 
 
-def test_a_partition_is_read_alone(database: TDatabase) -> None:
+def test_a_scan_of_a_partition_returns_no_other_partition(database: TDatabase) -> None:
     for number in range(3):
         store_credentials(database, number, sub="u1")
         store_credentials(database, number, sub="u1#")
@@ -79,16 +80,16 @@ def test_a_partition_is_read_alone(database: TDatabase) -> None:
     assert {key["sub"] for key in found} == {"u1"}
 
 
-def test_items_are_whole(database: TDatabase) -> None:
+def test_items_have_all_attributes(database: TDatabase) -> None:
     store_credentials(database, 1)
 
     (item,) = scan(database, Scan(CREDENTIALS, 10)).items
 
-    assert item == {"sub": "u1", "id": "é1", "public_key": "pk1", "secret_key_hash": b"\x00h", "salt": b""}
+    assert item == {"sub": "u1", "id": "é1", "public_key": "pk1", "secret_key_hash": HASH, "salt": SALT}
 
 
 @pytest.mark.parametrize("partition", [None, "u"])
-def test_a_scan_goes_on_where_its_last_item_was_deleted(database: TDatabase, partition: str | None) -> None:
+def test_a_scan_continues_after_an_item_that_was_deleted(database: TDatabase, partition: str | None) -> None:
     for number in range(4):
         store_credentials(database, number, sub="u")
     expected = keys(database, CREDENTIALS, 100, partition)

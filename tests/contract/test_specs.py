@@ -1,4 +1,4 @@
-"""What every store promises of specs."""
+"""The contract of specs."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ def versions_of(database: TDatabase, *, sub: str = "u1", name: str = "My.Spec") 
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The clock of the writers: its only entry is the time."""
+    """The clock of writers, in seconds, as a list of one number."""
     clock = [1_700_000_000.9]
     monkeypatch.setattr("time.time", lambda: clock[0])
     return clock
 
 
-def test_an_empty_database_knows_nothing(database: TDatabase) -> None:
+def test_an_empty_database_has_no_specs(database: TDatabase) -> None:
     assert database.count_customer_models(sub="u1") == 0
     assert database.list_specs(sub="u1") == []
     assert database.get_spec(sub="u1", name="My.Spec") is None
 
 
-def test_a_spec_that_is_not_there_has_no_version(database: TDatabase) -> None:
+def test_a_missing_spec_has_no_version(database: TDatabase) -> None:
     with pytest.raises(NotFoundError, match=r"My\.Spec"):
         database.get_latest_spec_version(sub="u1", name="My.Spec")
     with pytest.raises(NotFoundError, match=r"My\.Spec"):
         database.list_spec_versions(sub="u1", name="My.Spec")
 
 
-def test_deleting_what_is_not_there_does_nothing(database: TDatabase) -> None:
+def test_deleting_missing_specs_does_nothing(database: TDatabase) -> None:
     publish(database, name="other")
 
     database.delete_spec(sub="u1", name="My.Spec")
@@ -71,7 +71,7 @@ def test_a_spec_is_read_back_as_it_was_written(database: TDatabase, now: list[fl
     assert database.count_customer_models(sub="u1") == 3
 
 
-def test_title_and_description_are_there_only_where_given(database: TDatabase) -> None:
+def test_title_and_description_are_present_only_if_given(database: TDatabase) -> None:
     publish(database)
 
     spec = database.get_spec(sub="u1", name="My.Spec")
@@ -80,7 +80,7 @@ def test_title_and_description_are_there_only_where_given(database: TDatabase) -
     assert spec.keys() == {"id", "name", "updated_at", "version", "model_count"}
 
 
-def test_an_empty_title_is_a_title(database: TDatabase) -> None:
+def test_an_empty_title_is_stored(database: TDatabase) -> None:
     database.create_update_spec(sub="u1", name="a", version="", model_count=0, title="", description="")
 
     spec = database.get_spec(sub="u1", name="a")
@@ -89,14 +89,14 @@ def test_an_empty_title_is_a_title(database: TDatabase) -> None:
     assert (spec["version"], spec["title"], spec["description"]) == ("", "", "")
 
 
-def test_what_is_read_is_json(database: TDatabase) -> None:
+def test_results_can_be_encoded_as_json(database: TDatabase) -> None:
     publish(database, models=2**63 - 1)
 
     assert json.loads(json.dumps(database.list_specs(sub="u1")))[0]["model_count"] == 2**63 - 1
 
 
 @pytest.mark.parametrize("spelling", ["my-spec", "MY_SPEC", "my..spec", "My-_.Spec"])
-def test_every_spelling_of_a_name_is_one_spec(database: TDatabase, spelling: str) -> None:
+def test_every_spelling_of_a_name_means_the_same_spec(database: TDatabase, spelling: str) -> None:
     publish(database)
 
     assert database.get_latest_spec_version(sub="u1", name=spelling) == "1.0"
@@ -121,7 +121,7 @@ def test_the_newest_version_counts(database: TDatabase) -> None:
     assert [info["version"] for info in database.list_specs(sub="u1")] == ["2.0", "1.0"]
 
 
-def test_two_versions_in_one_second_both_stay(database: TDatabase, now: list[float]) -> None:
+def test_versions_within_one_second_are_kept(database: TDatabase, now: list[float]) -> None:
     publish(database, "1.0")
     publish(database, "2.0")
     publish(database, "3.0")
@@ -152,7 +152,7 @@ def test_the_same_version_at_a_later_second_is_a_new_record(database: TDatabase,
     assert versions_of(database) == ["1.0", "1.0"]
 
 
-def test_a_clock_that_is_behind_loses_no_version(database: TDatabase, now: list[float]) -> None:
+def test_no_version_is_lost_with_a_slow_clock(database: TDatabase, now: list[float]) -> None:
     publish(database, "1.0")
     now[0] -= 3600
     publish(database, "2.0")
@@ -161,7 +161,7 @@ def test_a_clock_that_is_behind_loses_no_version(database: TDatabase, now: list[
     assert database.get_latest_spec_version(sub="u1", name="My.Spec") == "2.0"
 
 
-def test_a_clock_that_is_behind_replaces_the_same_version(database: TDatabase, now: list[float]) -> None:
+def test_the_same_version_is_replaced_with_a_slow_clock(database: TDatabase, now: list[float]) -> None:
     publish(database, "1.0", models=1)
     now[0] -= 3600
     publish(database, "1.0", models=2)
@@ -182,7 +182,7 @@ def test_an_older_version_published_again_is_the_newest(database: TDatabase, now
 @pytest.mark.parametrize(
     "seconds", [[900_000, 1_000_000], [0, 9, 10], [1_000_000, 900_000], [9_999_999_999, 10_000_000_000]]
 )
-def test_versions_stay_in_order_where_the_number_of_digits_differs(
+def test_versions_stay_in_order_when_the_time_gets_another_digit(
     database: TDatabase, now: list[float], seconds: list[int]
 ) -> None:
     for number, second in enumerate(seconds):
@@ -195,7 +195,7 @@ def test_versions_stay_in_order_where_the_number_of_digits_differs(
     assert database.get_spec(sub="u1", name="My.Spec") is None
 
 
-def test_a_deleted_spec_is_gone_with_all_versions(database: TDatabase) -> None:
+def test_a_spec_is_deleted_with_all_versions(database: TDatabase) -> None:
     for version in ("1.0", "2.0", "3.0"):
         publish(database, version)
 
@@ -208,7 +208,9 @@ def test_a_deleted_spec_is_gone_with_all_versions(database: TDatabase) -> None:
     assert versions_of(database) == ["4.0"]
 
 
-def test_a_spec_of_more_versions_than_one_transaction_takes_is_deleted(database: TDatabase, now: list[float]) -> None:
+def test_a_spec_with_more_versions_than_fit_into_a_transaction_is_deleted(
+    database: TDatabase, now: list[float]
+) -> None:
     for number in range(101):
         now[0] += 1
         publish(database, str(number))
@@ -219,7 +221,7 @@ def test_a_spec_of_more_versions_than_one_transaction_takes_is_deleted(database:
         database.list_spec_versions(sub="u1", name="My.Spec")
 
 
-def test_ids_with_a_hash_are_neighbours_and_not_one_spec(database: TDatabase) -> None:
+def test_ids_that_share_a_prefix_up_to_a_hash_sign_are_different_specs(database: TDatabase) -> None:
     for name in ("a", "a#b", "a#latest", "latest", "latest#a"):
         publish(database, f"{name} 1", name=name)
         publish(database, f"{name} 2", name=name)
@@ -232,7 +234,7 @@ def test_ids_with_a_hash_are_neighbours_and_not_one_spec(database: TDatabase) ->
         assert versions_of(database, name=name) == [f"{name} 1", f"{name} 2"]
 
 
-def test_users_do_not_see_each_other(database: TDatabase) -> None:
+def test_users_are_isolated(database: TDatabase) -> None:
     for sub in ("u1", "u2", "u1#", "u"):
         publish(database, f"of {sub}", sub=sub)
 
@@ -257,7 +259,7 @@ def test_all_specs_of_a_user_are_deleted(database: TDatabase) -> None:
     assert database.count_customer_models(sub="u1") == 0
 
 
-def test_lists_follow_every_page(database: TDatabase, now: list[float]) -> None:
+def test_lists_contain_all_pages(database: TDatabase, now: list[float]) -> None:
     description = "x" * 150_000
     for number in range(10):
         now[0] += 1
@@ -283,7 +285,7 @@ def test_the_largest_keys_are_stored(database: TDatabase) -> None:
 
 
 @pytest.mark.parametrize("text", ["\0", "latest#", "😀", "\u202eabc", "İ", "e\u0301", "a b", "'\"\\"])
-def test_every_text_is_read_back_to_the_byte(database: TDatabase, text: str) -> None:
+def test_every_text_is_read_back_unchanged(database: TDatabase, text: str) -> None:
     database.create_update_spec(sub=text, name=text, version=text, model_count=0, title=text, description=text)
 
     spec = database.get_spec(sub=text, name=text)

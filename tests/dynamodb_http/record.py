@@ -16,8 +16,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 
 RECORDED = Path(__file__).with_name("recorded.json")

@@ -11,7 +11,7 @@ from zlib import crc32
 import pytest
 
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, Credentials
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials
 from open_alchemy.package_database.engines.dynamodb.http.credentials import Given
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.engines.config import Credentials, DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import Credentials, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.http.credentials import Resolved, find_source
 
 PROD = DynamoDBConfig("PROD", "eu-west-1")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database.core.runner import drive
-from open_alchemy.package_database.engines.config import Wire
+from open_alchemy.package_database.engines.dynamodb.config import Wire
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.retry import Failure
+from tests.apis import config_of
 from tests.canned_server import Handler, serve
 from tests.dynamodb_http.record import RECORDED, REQUESTS
-from tests.faces import config_of
 
 ANSWERS: list[dict[str, Any]] = json.loads(RECORDED.read_text(encoding="utf-8"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.engines.config import DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Detour, Endpoint, find_endpoint
 
 

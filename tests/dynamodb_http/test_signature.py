@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from open_alchemy.package_database.engines.config import Credentials
+from open_alchemy.package_database.engines.dynamodb.config import Credentials
 from open_alchemy.package_database.engines.dynamodb.http.credentials import Given
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.exchange import Core

@@ -12,10 +12,10 @@ import pytest
 import trustme
 
 from open_alchemy.package_database import ConfigurationError, UnavailableError
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.http import tls
+from tests.apis import APIS, open_api
 from tests.canned_server import serve, succeed
-from tests.faces import FACES, open_face
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
 LEAN = ("lean", "lean, async")
@@ -49,14 +49,14 @@ def config(port: int, *, deadline: float = 5.0) -> DynamoDBConfig:
     )
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_a_server_of_a_trusted_authority_is_spoken_to(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with (
         serve(succeed(ITEM), context=server_context(authority, "localhost")) as server,
-        open_face(face, config(server.server_port)) as database,
+        open_api(face, config(server.server_port)) as database,
     ):
         for _ in range(3):
             assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
@@ -64,7 +64,7 @@ def test_a_server_of_a_trusted_authority_is_spoken_to(
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 @pytest.mark.parametrize(("name", "is_trusted"), [("localhost", False), ("other.example", True)])
 def test_a_server_that_is_not_who_it_should_be_learns_nothing(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str, name: str, is_trusted: object
@@ -73,7 +73,7 @@ def test_a_server_that_is_not_who_it_should_be_learns_nothing(
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with (
         serve(succeed(ITEM), context=server_context(authority, name)) as server,
-        open_face(face, config(server.server_port, deadline=0.5)) as database,
+        open_api(face, config(server.server_port, deadline=0.5)) as database,
     ):
         with pytest.raises(UnavailableError, match="SSLError"):
             database.get_latest_spec_version(sub="u1", name="a")
@@ -85,7 +85,7 @@ def test_a_server_that_is_not_who_it_should_be_learns_nothing(
 def test_a_handshake_that_does_not_end_is_given_up_in_time(face: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with open_face(face, config(port, deadline=0.5)) as database:
+        with open_api(face, config(port, deadline=0.5)) as database:
             start = time.monotonic()
             with pytest.raises(UnavailableError, match="ConnectTimeoutError"):
                 database.get_latest_spec_version(sub="u1", name="a")
@@ -99,7 +99,7 @@ def test_authorities_that_cannot_be_read_are_a_configuration_error(
     missing = tmp_path / "missing.pem"
     monkeypatch.setenv("AWS_CA_BUNDLE", str(missing))
 
-    with pytest.raises(ConfigurationError, match=r"missing\.pem"), open_face("lean", config(1)):
+    with pytest.raises(ConfigurationError, match=r"missing\.pem"), open_api("lean", config(1)):
         pass
 
 
@@ -135,7 +135,7 @@ def test_a_proxy_is_used_by_way_of_boto3(monkeypatch: pytest.MonkeyPatch, caplog
         )
         versions = []
         for face in LEAN:
-            with open_face(face, behind) as database:
+            with open_api(face, behind) as database:
                 versions.append(database.get_latest_spec_version(sub="u1", name="a"))
 
     assert versions == ["1.0", "1.0"]

@@ -19,9 +19,8 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.http import async_transport, idle_check, sync_transport
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
-from open_alchemy.package_database.instances import open_database
+from tests.apis import config_of, connect_to, open_api
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
-from tests.faces import config_of, open_face
 from tests.faults.faults import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
@@ -34,7 +33,7 @@ Opener = Callable[..., TDatabase]
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
     with ExitStack() as stack:
         yield lambda url, *, deadline=5.0: stack.enter_context(
-            open_face(request.param, config_of(url, deadline=deadline))
+            open_api(request.param, config_of(url, deadline=deadline))
         )
 
 
@@ -255,7 +254,7 @@ def test_threads_share_a_bounded_number_of_connections(monkeypatch: pytest.Monke
         succeed(ITEM)(handler)
 
     busy: set[int] = set()
-    with serve(count) as server, open_face("lean", config_of(server.url)) as store, ThreadPoolExecutor(16) as threads:
+    with serve(count) as server, open_api("lean", config_of(server.url)) as store, ThreadPoolExecutor(16) as threads:
         assert list(threads.map(lambda _: version(store), range(100))) == ["1.0"] * 100
 
         assert server.connections <= 4
@@ -266,7 +265,7 @@ def test_threads_share_a_bounded_number_of_connections(monkeypatch: pytest.Monke
 def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyPatch, face: str) -> None:
     for module in (sync_transport, async_transport):
         monkeypatch.setattr(module, "CONNECTIONS", 0)
-    with serve(succeed(ITEM)) as server, open_face(face, config_of(server.url, deadline=0.3)) as store:
+    with serve(succeed(ITEM)) as server, open_api(face, config_of(server.url, deadline=0.3)) as store:
         with pytest.raises(UnavailableError, match="PoolTimeoutError"):
             version(store)
 
@@ -275,7 +274,7 @@ def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyP
 
 def test_a_database_that_is_forgotten_closes_its_connections() -> None:
     with serve(succeed(ITEM)) as server:
-        store = open_database(config_of(server.url))
+        store = connect_to(config_of(server.url))
         version(store)
         transport = store.engine._wire._transport  # type: ignore[attr-defined]
         connection = transport._idle[0]._socket

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from open_alchemy.package_database import BaseError, TDatabase
 from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.dynamodb.administration import Administration
+from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing import local_server
-from tests.faces import BLOCKING_FACES, config_of, open_face
+from tests.apis import SYNC_APIS, config_of, open_api
 from tests.faults.faults import CALLS, LASTING, PASSING, Backend, Fault, black_hole, faulty, fill, meets, open_at
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -65,13 +65,13 @@ def _row(
 ) -> str:
     told: dict[str, None] = {}
     columns = ""
-    for face in BLOCKING_FACES:
+    for face in SYNC_APIS:
         seconds = []
         for name, (perform, _) in CALLS.items():
             if meets(fault, name):
                 empty()
                 fill(direct)
-                with run() as url, open_face(face, config_of(url, deadline=DEADLINE)) as database:
+                with run() as url, open_api(face, config_of(url, deadline=DEADLINE)) as database:
                     result, took = _measure(perform, database)
                 told[result] = None
                 seconds.append(took)
@@ -92,7 +92,7 @@ def main() -> None:
     """Measures and writes the page."""
     with local_server.run() as url:
         direct = open_at(url, deadline=DEADLINE)
-        administration = Administration(DynamoDBEngine(config_of(url, deadline=DEADLINE)))
+        administration = DynamoDBAdministration(DynamoDBEngine(config_of(url, deadline=DEADLINE)))
 
         def empty() -> None:
             for table in TABLES:

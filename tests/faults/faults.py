@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.instances import open_database
+from tests.apis import config_of, connect_to
 from tests.canned_server import Behaviour, CannedServer, Handler, fail, reset, serve, stay_silent
-from tests.faces import config_of
 
 Fault: TypeAlias = Callable[["Backend"], Behaviour]
 Answer: TypeAlias = tuple[int, bytes]
@@ -202,7 +201,7 @@ def meets(fault: str, call: str) -> bool:
 
 def open_at(url: str, *, deadline: float) -> Database:
     """Returns a database whose wire is made, so that its loading is not measured."""
-    database = open_database(config_of(url, deadline=deadline))
+    database = connect_to(config_of(url, deadline=deadline))
     database.engine.prepare()
     return database
 

@@ -15,9 +15,9 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase, UnavailableError
-from open_alchemy.package_database.engines.config import DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
+from tests.apis import APIS, config_of, open_api
 from tests.canned_server import serve, succeed
-from tests.faces import FACES, config_of, open_face
 from tests.faults.faults import (
     CALLS,
     EFFECTS,
@@ -33,7 +33,7 @@ from tests.faults.faults import (
 )
 
 # boto3 in a thread meets a fault as boto3 does.
-MEETING = [face for face in FACES if face != "boto3, async"]
+MEETING = [face for face in APIS if face != "boto3, async"]
 DEADLINE = 1.0
 LATE = 0.5
 SLACK = 0.3
@@ -57,7 +57,7 @@ def test_a_fault_that_passes_leaves_the_result_right_exactly_once(
     perform, expected = CALLS[call]
     with (
         faulty(Backend(_database), PASSING[fault]) as server,
-        open_face(face, config_of(server.url, deadline=5)) as database,
+        open_api(face, config_of(server.url, deadline=5)) as database,
     ):
         result = perform(database)
 
@@ -76,7 +76,7 @@ def test_a_fault_that_lasts_is_a_typed_error_in_time_with_all_or_nothing_done(
     behaviour, error = LASTING[fault]
     with (
         faulty(Backend(_database), behaviour, times=None) as server,
-        open_face(face, config_of(server.url, deadline=DEADLINE)) as database,
+        open_api(face, config_of(server.url, deadline=DEADLINE)) as database,
     ):
         start = time.monotonic()
         with pytest.raises(getattr(package_database, error)):
@@ -88,10 +88,10 @@ def test_a_fault_that_lasts_is_a_typed_error_in_time_with_all_or_nothing_done(
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_a_black_hole_is_given_up_in_time(face: str, call: str) -> None:
     perform, _ = CALLS[call]
-    with black_hole() as url, open_face(face, config_of(url, deadline=DEADLINE)) as database:
+    with black_hole() as url, open_api(face, config_of(url, deadline=DEADLINE)) as database:
         start = time.monotonic()
         with pytest.raises(UnavailableError, match="ConnectTimeoutError"):
             perform(database)
@@ -132,7 +132,7 @@ def credentials_source(*seconds: float) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_credentials_that_expire_are_refreshed_in_between(
     no_credentials: None, monkeypatch: pytest.MonkeyPatch, face: str
 ) -> None:
@@ -144,7 +144,7 @@ def test_credentials_that_expire_are_refreshed_in_between(
 
     with credentials_source(2.0) as agent, serve(answer) as server:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", agent)
-        with open_face(face, DynamoDBConfig("PROD", "us-east-1", endpoint_url=server.url)) as database:
+        with open_api(face, DynamoDBConfig("PROD", "us-east-1", endpoint_url=server.url)) as database:
             for _ in range(2):
                 assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
 

@@ -12,7 +12,7 @@ from open_alchemy.package_database import NotFoundError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
 from open_alchemy.package_database.core.runner import drive
-from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
 from open_alchemy.package_database.engines.dynamodb.execution import Protocol
 from open_alchemy.package_database.engines.dynamodb.retry import Quota
@@ -114,4 +114,4 @@ def _call(name: str, engine: MemoryEngine, **changed: Any) -> None:
     (pattern,) = (pattern for pattern in ACCESS_PATTERNS if pattern.name == name)
     parameters = inspect.signature(pattern.steps).parameters.values()
     arguments = {each.name: _ARGUMENTS[each.name] for each in parameters if each.default is each.empty}
-    getattr(Database(engine, deadline=5), name)(**{**arguments, **changed})
+    getattr(open_database(engine), name)(**{**arguments, **changed})

@@ -22,8 +22,8 @@ import boto3
 import pytest
 
 from open_alchemy.package_database.core.operations import Table
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.model import ACCESS_PATTERNS
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing import local_server

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import instances, pytest_plugin
-from open_alchemy.package_database.engines.config import DynamoDBConfig
-from open_alchemy.package_database.engines.dynamodb.administration import Administration
+from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration
+from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.testing import local_server
+from tests.apis import config_of
 from tests.canned_server import fail, serve
-from tests.faces import config_of
 
 USES_BOTH_TABLES = """
     import pytest
@@ -99,10 +100,10 @@ CHANGES_THE_STAGE = """
 """
 SEES_THE_TEST_STAGE = """
     from open_alchemy import package_database
-    from open_alchemy.package_database import process
+    from open_alchemy.package_database import instances
 
     def test_service(_clean_specs_table, monkeypatch):
-        assert instances.configure().stage == "TEST"
+        assert instances.current().config.stage == "TEST"
         monkeypatch.delenv("STAGE", raising=False)
         package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
         assert package_database.get().get_latest_spec_version(sub="u1", name="a") == "1"
@@ -138,11 +139,11 @@ def test_a_run_in_production_uses_get_alone(service: pytest.Pytester, monkeypatc
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     service.makepyfile("""
         from open_alchemy import package_database
-        from open_alchemy.package_database import process
+        from open_alchemy.package_database import instances
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert instances.configure().stage == "PROD"
+            assert instances.current().config.stage == "PROD"
     """)
 
     service.runpytest_subprocess().assert_outcomes(passed=1)
@@ -175,7 +176,8 @@ def test_a_run_that_uses_no_fixture_loads_nothing(service: pytest.Pytester) -> N
 
         def test_service():
             loaded = {name for name in sys.modules if name.startswith("open_alchemy.package_database.")}
-            assert {name.split(".")[2] for name in loaded}.isdisjoint({"engines", "tables", "facade", "cli"})
+            assert {name.split(".")[2] for name in loaded}.isdisjoint({"cli", "database", "model"})
+            assert not [name for name in loaded if name.endswith(".engine")]
             assert {"boto3", "botocore", "moto", "factory", "packaging.utils"}.isdisjoint(sys.modules)
     """)
 
@@ -236,8 +238,8 @@ def test_the_factories_save(service: pytest.Pytester) -> None:
     service.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-def administration(url: str) -> Administration:
-    return Administration(DynamoDBEngine(config_of(url)))
+def administration(url: str) -> DynamoDBAdministration:
+    return DynamoDBAdministration(DynamoDBEngine(config_of(url)))
 
 
 @pytest.mark.parametrize("way", ["option", "ini"])
@@ -422,10 +424,10 @@ def test_a_run_never_reaches_the_url_of_the_environment(
         test_service=f"""
             import os
             from open_alchemy import package_database
-            from open_alchemy.package_database import process
+            from open_alchemy.package_database import instances
 
             def test_without_a_fixture():
-                assert instances.configure().endpoint_url == "http://localhost:8000"
+                assert instances.current().config.endpoint_url == "http://localhost:8000"
 
             def test_with_a_fixture(_clean_specs_table):
                 os.environ["PACKAGE_DATABASE_URL"] = "sqlite:///{production}"
@@ -462,14 +464,12 @@ def test_a_command_of_the_application_reaches_the_store_of_the_fixtures(service:
 def test_the_deadline_of_the_environment_counts_for_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "2")
 
-    _, database, async_database = pytest_plugin._open_sqlite()
-
-    assert (database.deadline, database.engine.config.deadline, async_database.deadline) == (2, 2, 2)
+    assert pytest_plugin._sqlite_configuration().deadline == 2
 
 
 def test_a_clean_table_is_two_statements() -> None:
-    store, database, _ = pytest_plugin._open_sqlite()
-    engine: Any = database.engine
+    engine: Any = SQLiteConfig(memory="test").open_engine(TABLES)
+    store = pytest_plugin._Store("sqlite://", engine.administration(), has_tables=True)
     statements: list[str] = []
     engine._connections._connection.set_trace_callback(statements.append)
 
@@ -481,7 +481,7 @@ def test_a_clean_table_is_two_statements() -> None:
 
 
 def test_the_run_of_these_tests_is_of_the_test_stage() -> None:
-    config = instances.configure()
+    config = instances.current().config
 
     assert isinstance(config, DynamoDBConfig)
     assert config.stage == "TEST"

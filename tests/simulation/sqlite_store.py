@@ -7,7 +7,7 @@ from typing import Any
 
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Item, Put, Scan, StoreOperation, Transact
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.model.schema import TABLES

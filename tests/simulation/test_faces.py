@@ -14,8 +14,9 @@ import pytest
 
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
-from open_alchemy.package_database.database import AsyncDatabase
+from open_alchemy.package_database.database import open_async_database
 from open_alchemy.package_database.model.access_pattern import AccessPattern
+from open_alchemy.package_database.testing.memory import MemoryConfig
 from tests.simulation import scheduler
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
@@ -37,6 +38,7 @@ class Question:
 class AskingEngine:
     """Has each operation carried out by whoever drives the coroutine."""
 
+    config = MemoryConfig(deadline=1e9)
     attempt_seconds = 0.0
 
     async def prepare(self) -> None:
@@ -51,7 +53,7 @@ class AskingEngine:
 
 
 def by_the_awaiting_face(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> Coroutine[Any, Any, Any]:
-    return getattr(AsyncDatabase(AskingEngine(), deadline=1e9), pattern.name)(**arguments)  # type: ignore[no-any-return]
+    return getattr(open_async_database(AskingEngine()), pattern.name)(**arguments)  # type: ignore[no-any-return]
 
 
 class Revision:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,8 +19,8 @@ from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError, instances
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Query, StoreOperation
-from open_alchemy.package_database.engines.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
 from open_alchemy.package_database.model.schema import SPECS
@@ -263,7 +263,7 @@ def gated(path: Path) -> tuple[ThreadedEngine, list[Gated]]:
         made.append(Gated(path))
         return made[-1]
 
-    return ThreadedEngine(make), made
+    return ThreadedEngine(cast("Any", make)), made
 
 
 def test_an_engine_that_was_closed_while_it_was_prepared_is_prepared_anew(path: Path) -> None:

@@ -19,12 +19,11 @@ from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Item, Put, Transact
-from open_alchemy.package_database.engines import registry
-from open_alchemy.package_database.engines.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.database_file import APPLICATION_ID, SCHEMA_VERSION
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.types import TConnectedDatabase
 from tests.canary import HASH, SALT, find
 
@@ -279,7 +278,7 @@ def test_a_file_below_a_file_is_a_refusal(tmp_path: Path) -> None:
     with connect(path) as database, pytest.raises(RefusedError, match="such a folder"):
         publish(database)
     with pytest.raises(RefusedError, match="such a folder"):
-        registry.administer(registry.open_engine(SQLiteConfig(path))).describe(SPECS)
+        SQLiteConfig(path).open_engine(TABLES).administration().describe(SPECS)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
@@ -423,9 +422,9 @@ def test_what_differs_from_the_schema_is_named(path: Path, database: TDatabase, 
     publish(database)
     changes, expected = DIFFERENT[kind]
     make_foreign(path, *changes)
-    administration = registry.administer(engine_of(database))
+    administration = engine_of(database).administration()
 
-    assert administration.differences(SPECS, administration.describe(SPECS)) == expected
+    assert administration.differences(SPECS) == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")

@@ -18,7 +18,7 @@ from hypothesis import settings
 from open_alchemy import package_database
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Query
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
 from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import MemoryStore

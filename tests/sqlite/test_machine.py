@@ -30,7 +30,7 @@ from open_alchemy.package_database.core.operations import (
     Table,
     Transact,
 )
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES

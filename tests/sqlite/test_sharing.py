@@ -18,10 +18,10 @@ from open_alchemy import package_database
 from open_alchemy.package_database import BaseError, TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import GRACE, Deadline
 from open_alchemy.package_database.core.operations import Delete, DeleteMany, Get, Item, Transact
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.config import SQLiteConfig
+from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.sql import statements
 from open_alchemy.package_database.engines.sqlite import connection_pool, engine
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import FileConnections, MemoryConnections
 from open_alchemy.package_database.engines.sqlite.database_file import transaction
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
@@ -134,7 +134,7 @@ def engine_of(database: Any) -> SQLiteEngine:
 
 def test_the_store_in_memory_is_waited_for_no_longer_than_the_deadline() -> None:
     memory = MemoryConnections()
-    database = Database(SQLiteEngine(memory, SQLiteConfig()), deadline=DEADLINE)
+    database = open_database(SQLiteEngine(memory, SQLiteConfig()))
     memory.borrow(Deadline(5))
     start = time.monotonic()
 

@@ -8,13 +8,13 @@ import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.engines.dynamodb import administration as module
-from open_alchemy.package_database.engines.dynamodb.administration import Administration
+from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
-from open_alchemy.package_database.instances import open_database
+from open_alchemy.package_database.engines.port import KeyInfo
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from open_alchemy.package_database.testing import local_server
+from tests.apis import config_of, connect_to
 from tests.canned_server import fail, serve, succeed
-from tests.faces import config_of
 
 
 @pytest.fixture(scope="module")
@@ -24,36 +24,38 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def administration(url: str) -> Iterator[Administration]:
-    tables = Administration(DynamoDBEngine(config_of(url)))
+def administration(url: str) -> Iterator[DynamoDBAdministration]:
+    tables = DynamoDBAdministration(DynamoDBEngine(config_of(url)))
     yield tables
     for table in (SPECS, CREDENTIALS):
         tables.delete(table)
 
 
-def test_a_table_comes_and_goes(administration: Administration) -> None:
+def test_a_table_comes_and_goes(administration: DynamoDBAdministration) -> None:
     assert administration.describe(SPECS) is None
 
     administration.create(SPECS)
-    description = administration.describe(SPECS)
+    info = administration.describe(SPECS)
 
-    assert description is not None
-    assert description["TableStatus"] == "ACTIVE"
+    assert info is not None
+    assert info.status == "ACTIVE"
+    assert info.keys == KeyInfo("package.specs", "sub", "updated_at_id")
+    assert info.indexes == (KeyInfo("idUpdatedAt", "sub", "id_updated_at"),)
     assert administration.describe(CREDENTIALS) is None
     assert administration.delete(SPECS) is True
     assert administration.delete(SPECS) is False
 
 
-def test_a_table_that_is_there_is_not_created_again(administration: Administration) -> None:
+def test_a_table_that_is_there_is_not_created_again(administration: DynamoDBAdministration) -> None:
     administration.create(SPECS)
 
     with pytest.raises(RefusedError, match="CreateTable on package.specs was refused with ResourceInUseException"):
         administration.create(SPECS)
 
 
-def test_every_page_of_a_table_is_emptied(administration: Administration, url: str) -> None:
+def test_every_page_of_a_table_is_emptied(administration: DynamoDBAdministration, url: str) -> None:
     administration.create(SPECS)
-    database = open_database(config_of(url))
+    database = connect_to(config_of(url))
     for number in range(8):
         database.create_update_spec(sub=f"u{number}", name="a", version="1", model_count=1, description="x" * 150_000)
 
@@ -66,7 +68,7 @@ def test_a_table_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     creating, active = ({"Table": {"TableStatus": status}} for status in ("CREATING", "ACTIVE"))
     monkeypatch.setattr(module, "_POLL", 0.01)
     with serve(succeed({}), fail("ResourceNotFoundException"), succeed(creating), succeed(active)) as server:
-        Administration(DynamoDBEngine(config_of(server.url))).create(SPECS)
+        DynamoDBAdministration(DynamoDBEngine(config_of(server.url))).create(SPECS)
 
         assert len(server.requests) == 4
 
@@ -75,11 +77,11 @@ def test_a_table_that_is_never_active_is_given_up(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_POLL", 0.01)
     monkeypatch.setattr(module, "_DEADLINE", 2.2)
     with serve(succeed({}), succeed({"Table": {"TableStatus": "CREATING"}})) as server:
-        tables = Administration(DynamoDBEngine(config_of(server.url)))
+        tables = DynamoDBAdministration(DynamoDBEngine(config_of(server.url)))
         with pytest.raises(UnavailableError, match="package.specs was not active after"):
             tables.create(SPECS)
 
 
 def test_a_table_that_cannot_be_described_is_an_error() -> None:
     with serve(fail("AccessDeniedException")) as server, pytest.raises(RefusedError, match="AccessDenied"):
-        Administration(DynamoDBEngine(config_of(server.url))).describe(SPECS)
+        DynamoDBAdministration(DynamoDBEngine(config_of(server.url))).describe(SPECS)

@@ -12,16 +12,15 @@ from open_alchemy.package_database import TDatabase, ValidationError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Item, StoreOperation
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.config import Config
+from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.model.validation import check, check_item_size, item_size
-from open_alchemy.package_database.testing.memory import MemoryEngine
+from open_alchemy.package_database.testing.memory import MemoryConfig, MemoryEngine
 
 
 class NoStore:
     """An engine that must not be reached."""
 
-    config = Config()
+    config = MemoryConfig()
     attempt_seconds = 0.0
 
     def prepare(self) -> NoReturn:
@@ -29,6 +28,9 @@ class NoStore:
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> NoReturn:
         raise AssertionError(operation, deadline)
+
+    def administration(self) -> NoReturn:
+        raise AssertionError("administered")
 
     def close(self) -> NoReturn:
         raise AssertionError("closed")
@@ -158,11 +160,11 @@ CALLS: list[Callable[[TDatabase], object]] = [
 @pytest.mark.parametrize("call", CALLS)
 def test_every_function_checks_before_any_io(call: Callable[[TDatabase], object]) -> None:
     with pytest.raises(ValidationError):
-        call(Database(NoStore(), deadline=1))
+        call(open_database(NoStore()))
 
 
 def test_arguments_that_a_function_does_not_have_are_a_type_error() -> None:
-    database: Any = Database(MemoryEngine(), deadline=1)
+    database: Any = open_database(MemoryEngine())
 
     with pytest.raises(TypeError, match="other"):
         database.get_spec(sub="u1", name="a", other=1)
@@ -190,7 +192,7 @@ def spec_overhead() -> int:
 
 
 def test_a_spec_and_its_copy_in_the_index_share_400_kb() -> None:
-    database = Database(MemoryEngine(), deadline=1)
+    database = open_database(MemoryEngine())
     fits = "x" * (200 * 1024 - spec_overhead())
 
     database.create_update_spec(sub="u1", name="a", version="1", model_count=1, description=fits)
@@ -201,7 +203,7 @@ def test_a_spec_and_its_copy_in_the_index_share_400_kb() -> None:
 
 
 def test_credentials_fill_an_item() -> None:
-    database = Database(MemoryEngine(), deadline=1)
+    database = open_database(MemoryEngine())
     arguments = {"sub": "u1", "id_": "1", "public_key": "p"}
     names = ("sub", "id", "public_key", "secret_key_hash", "salt")
     fits = b"x" * (400 * 1024 - sum(map(len, names)) - sum(map(len, arguments.values())))

@@ -17,15 +17,13 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError, instances
-from open_alchemy.package_database.database import AsyncDatabase, Database
-from open_alchemy.package_database.engines.config import DynamoDBConfig
+from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError
+from open_alchemy.package_database.database import AsyncDatabase, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
-from open_alchemy.package_database.instances import open_async_database
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
+from tests.apis import aconnect_to, config_of
 from tests.canned_server import Handler, serve, stay_silent, succeed
-from tests.faces import config_of
 from tests.simulation.invariants import check_specs
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +31,7 @@ ITEM = {"Item": {"version": {"S": "1.0"}}}
 
 
 def open_at(url: str, *, deadline: float = 5.0) -> AsyncDatabase:
-    return open_async_database(config_of(url, deadline=deadline))
+    return aconnect_to(config_of(url, deadline=deadline))
 
 
 async def version(database: AsyncTDatabase) -> str:
@@ -66,18 +64,6 @@ def test_get_async_says_what_is_wrong(fresh_process: None, monkeypatch: pytest.M
 
     with pytest.raises(package_database.ConfigurationError, match="STAGE is 'OTHER'"):
         package_database.get_async()
-
-
-def test_a_pinned_stage_holds_for_both_faces(fresh_process: None) -> None:
-    database: Any = package_database.get_async()
-    instances.pin_stage("TEST")
-    other = DynamoDBConfig("TEST", "eu-west-1", endpoint_url="http://127.0.0.1:1", deadline=0.5)
-    instances.redirect(instances.open_database(other), instances.open_async_database(other))
-
-    again: Any = package_database.get_async()
-    assert again is database
-    assert database.engine.config.endpoint_url == "http://127.0.0.1:1"
-    assert database.deadline == 0.5
 
 
 def test_an_argument_is_refused_before_any_io() -> None:
@@ -269,7 +255,7 @@ def test_calls_over_boto3_wait_no_longer_than_their_deadline(monkeypatch: pytest
         return time.monotonic() - start
 
     with serve(stay_silent) as server:
-        database = open_async_database(replace(config_of(server.url, deadline=0.5), wire="boto3"))
+        database = aconnect_to(replace(config_of(server.url, deadline=0.5), wire="boto3"))
 
         assert asyncio.run(use(database)) < 0.5 + 0.5 + 0.3
 
@@ -304,7 +290,7 @@ class Interrupted(AsyncMemoryEngine):
 @pytest.mark.parametrize("function", ["create_update_spec", "delete_spec", "delete_all"])
 def test_a_call_that_is_cancelled_at_any_step_leaves_whole_specs(function: str, steps: int) -> None:
     store = MemoryStore()
-    plain = Database(MemoryEngine(store), deadline=5)
+    plain = open_database(MemoryEngine(store))
     for number in range(3):
         plain.create_update_spec(sub="u1", name="a", version=str(number), model_count=1)
     arguments: dict[str, dict[str, Any]] = {
@@ -312,7 +298,7 @@ def test_a_call_that_is_cancelled_at_any_step_leaves_whole_specs(function: str, 
         "delete_spec": {"sub": "u1", "name": "a"},
         "delete_all": {"sub": "u1"},
     }
-    database = AsyncDatabase(Interrupted(store, steps), deadline=5)
+    database = open_async_database(Interrupted(store, steps))
 
     async def call() -> bool:
         task = asyncio.create_task(getattr(database, function)(**arguments[function]))

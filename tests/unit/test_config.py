@@ -5,23 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, instances
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
-from open_alchemy.package_database.engines.registry import from_environment
-
-
-def no_region() -> None:
-    return None
+from open_alchemy.package_database.engines.dynamodb.config import (
+    DUMMY_CREDENTIALS,
+    Credentials,
+    DynamoDBConfig,
+    read_stage,
+)
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.testing.memory import MemoryConfig, MemoryEngine
 
 
 def configure(**environment: str) -> DynamoDBConfig:
-    found = from_environment(environment, find_region=no_region)
-    assert isinstance(found, DynamoDBConfig)
-    return found
+    return read_stage(environment, find_region=lambda: None)
 
 
 def test_the_test_stage_needs_nothing_else() -> None:
@@ -74,7 +76,7 @@ def test_the_prod_stage_is_aws() -> None:
 
 
 def test_the_region_may_come_from_a_profile() -> None:
-    found = from_environment({"STAGE": "PROD"}, find_region=lambda: "eu-central-1")
+    found = read_stage({"STAGE": "PROD"}, find_region=lambda: "eu-central-1")
 
     assert found == DynamoDBConfig("PROD", "eu-central-1")
 
@@ -131,33 +133,59 @@ def test_get_raises_until_the_environment_is_right(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("fresh_process")
-def test_a_pinned_stage_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    instances.pin_stage("TEST")
-    monkeypatch.setenv("STAGE", "PROD")
+def test_a_database_that_was_returned_follows_the_default_instance() -> None:
+    database: Any = package_database.get()
+    asynchronous: Any = package_database.get_async()
 
-    assert instances.configure() == configure(STAGE="TEST")
+    instances.set_default(lambda: DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
 
-
-def redirect(config: DynamoDBConfig) -> None:
-    instances.redirect(instances.open_database(config), instances.open_async_database(config))
-
-
-@pytest.mark.usefixtures("fresh_process")
-def test_connecting_redirects_the_facade_that_was_returned() -> None:
-    before = package_database.get()
-
-    redirect(DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
-
-    assert package_database.get() is before
-    assert instances._database is not None
-    assert instances._database.deadline == 7
+    assert package_database.get() is database
+    assert cast("Any", database).engine.config.deadline == 7
+    assert package_database.get_async() is asynchronous
+    assert cast("Any", asynchronous).engine.config.deadline == 7
 
 
 @pytest.mark.usefixtures("fresh_process")
-def test_connecting_opens_the_facade_where_none_is_open() -> None:
-    redirect(DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
+def test_a_call_finishes_on_the_engine_on_which_it_started() -> None:
+    database: Any = package_database.get()
+    started: list[object] = []
 
-    assert package_database.get() is instances._database
+    class Switching(MemoryConfig):
+        def open_engine(self, tables: object) -> MemoryEngine:
+            engine = MemoryEngine()
+            execute = engine.execute
+
+            def switch(operation: Any, deadline: Any) -> Any:
+                started.append(engine)
+                instances.set_default(Switching)
+                return execute(operation, deadline)
+
+            engine.execute = switch  # type: ignore[method-assign]
+            return engine
+
+    instances.set_default(Switching)
+
+    database.delete_all(sub="u1")
+
+    assert len(started) > 1
+    assert len(set(map(id, started))) == 1
+
+
+def test_an_instance_that_is_selected_is_used_in_its_context_only(tmp_path: Path) -> None:
+    before = instances.current()
+    database: Any = package_database.get()
+
+    with instances.use(instances.Instance(SQLiteConfig(tmp_path / "a.db"))):
+        database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+        thread_sees: list[object] = []
+        thread = threading.Thread(target=lambda: thread_sees.append(instances.current()))
+        thread.start()
+        thread.join()
+
+    assert thread_sees == [before]
+    assert instances.current() is before
+    with package_database.connect(f"sqlite:///{tmp_path / 'a.db'}") as opened:
+        assert opened.get_latest_spec_version(sub="u1", name="a") == "1"
 
 
 @pytest.mark.usefixtures("fresh_process")

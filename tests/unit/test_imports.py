@@ -53,7 +53,7 @@ class Observed(MemoryEngine):
         return super().execute(operation, deadline)
 
     def carry_out(self, *items: Item) -> list[Outcome]:
-        return run(import_items(entries(*items)), self, seconds=5, name="an import")
+        return run(import_items(entries(*items)), self, name="an import")
 
 
 def test_a_version_and_its_latest_record_are_one_transaction() -> None:

@@ -95,6 +95,14 @@ def test_dataclasses_accept_a_record() -> None:
     assert dataclasses.asdict(Point(1)) == {"x": 1, "y": 0}
 
 
+def test_a_dataclass_may_inherit_from_a_record() -> None:
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class File(Base):
+        path: str
+
+    assert repr(File("a", seconds=1)).endswith("File(seconds=1, path='a')")
+
+
 def test_a_record_is_copied_pickled_and_matched() -> None:
     point = Point(1, 2)
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
-import subprocess
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +12,9 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import BaseError, TDatabase
+from tests.apis import APIS, config_of, open_api
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
-from tests.faces import FACES, config_of, open_face
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = str(ROOT / "open_alchemy" / "package_database")
@@ -115,7 +112,7 @@ CALLS = [
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_no_path_betrays_a_secret(
     face: str,
     answer: str,
@@ -123,7 +120,7 @@ def test_no_path_betrays_a_secret(
     logged: Callable[[], str],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with serve(ANSWERS[answer]) as server, open_face(face, config_of(server.url, deadline=0.3)) as database:
+    with serve(ANSWERS[answer]) as server, open_api(face, config_of(server.url, deadline=0.3)) as database:
         try:
             told = repr(call(database))
         except BaseError as error:
@@ -153,27 +150,8 @@ def test_the_canary_would_be_found(logged: Callable[[], str]) -> None:
 
 
 def test_other_users_of_botocore_may_still_log(logged: Callable[[], str]) -> None:
-    with serve(succeed({})) as server, open_face("boto3", config_of(server.url)) as database:
+    with serve(succeed({})) as server, open_api("boto3", config_of(server.url)) as database:
         database.get_spec(sub="u1", name="a")
     logging.getLogger("botocore.endpoint").debug("of somebody else")
 
     assert "of somebody else" in logged()
-
-
-def test_a_whole_run_of_the_contract_betrays_no_secret(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    run = [sys.executable, "-m", "pytest", "-s", "-v", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    options = [f"--log-file={log}", "--log-file-level=DEBUG", "--log-level=DEBUG", f"--basetemp={tmp_path / 'base'}"]
-
-    finished = subprocess.run(
-        [*run, *options, "tests/contract/test_credentials.py"],
-        cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    logged = log.read_text()
-    assert finished.returncode == 0, finished.stdout
-    assert find(logged + finished.stdout + finished.stderr) == []

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, instances
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.engines.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig, SQLiteConfig
-from open_alchemy.package_database.engines.registry import STORES, from_environment, from_url
+from open_alchemy.package_database import ConfigurationError, RefusedError
+from open_alchemy.package_database.engines.dynamodb import config as dynamodb
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
+from open_alchemy.package_database.engines.registry import from_environment, from_url
+from open_alchemy.package_database.engines.sqlite import config as sqlite
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from tests.canned_server import serve, succeed
 
 AWS = {"AWS_REGION": "eu-west-1"}
@@ -92,7 +94,7 @@ def test_a_url_that_cannot_be_read_names_what_is_known(url: str) -> None:
         from_url(url, AWS)
 
     assert str(caught.value).startswith("the URL ")
-    for known in (known for store in STORES.values() for known in store.urls):
+    for known in (*dynamodb.URLS, *sqlite.URLS):
         assert known in str(caught.value)
 
 
@@ -122,13 +124,13 @@ def test_a_relative_path_without_a_current_folder_is_told(tmp_path: Path, monkey
     monkeypatch.chdir(folder)
     folder.rmdir()
 
-    with pytest.raises(ConfigurationError, match="there is no current folder"):
+    with pytest.raises(ConfigurationError, match="the current folder does not exist"):
         from_url("sqlite:///a.db", {})
 
 
 @pytest.mark.parametrize("url", [None, 1, Path("sqlite:///a.db")])
 def test_what_is_no_text_is_no_url(url: Any) -> None:
-    with pytest.raises(ConfigurationError, match="the URL is no database URL: it has no scheme"):
+    with pytest.raises(ConfigurationError, match="the URL is not a database URL: no scheme"):
         package_database.connect(url)
 
 
@@ -143,7 +145,7 @@ def test_an_empty_url_in_the_environment_is_none() -> None:
 
 
 def test_the_variable_that_is_wrong_is_named() -> None:
-    with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_URL is no database URL"):
+    with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_URL is not a database URL"):
         from_environment({"PACKAGE_DATABASE_URL": "a.db"})
     with pytest.raises(ConfigurationError, match="PACKAGE_DATABASE_DEADLINE must be a number"):
         from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "PACKAGE_DATABASE_DEADLINE": "0"})
@@ -159,27 +161,6 @@ def test_get_opens_the_url_of_the_environment(monkeypatch: pytest.MonkeyPatch, t
     database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
     assert (tmp_path / "a.db").exists()
     assert package_database.get() is database
-
-
-@pytest.mark.usefixtures("fresh_process")
-def test_a_pinned_stage_leaves_the_url_of_the_environment_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PACKAGE_DATABASE_URL", "dynamodb://eu-west-1")
-    instances.pin_stage("TEST")
-
-    config = instances.configure()
-
-    assert isinstance(config, DynamoDBConfig)
-    assert (config.stage, config.endpoint_url) == ("TEST", "http://localhost:8000")
-
-
-@pytest.mark.usefixtures("fresh_process")
-def test_pinning_a_stage_redirects_a_facade_that_the_url_has_opened(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PACKAGE_DATABASE_URL", "dynamodb://eu-west-1")
-    opened: Any = package_database.get()
-
-    instances.pin_stage("TEST")
-
-    assert opened.engine.config.stage == "TEST"
 
 
 def test_a_relative_path_stays_where_it_was_when_it_was_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -224,28 +205,6 @@ def test_a_closed_database_says_so(scheme: str, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="the database was closed") as caught:
         database.get_spec(sub="u1", name="a")
     assert caught.value.code == "Closed"
-
-
-def test_a_call_that_is_running_when_the_database_is_closed_says_so() -> None:
-    closed: list[Database] = []
-
-    class Engine:
-        config = SQLiteConfig()
-        attempt_seconds = 0.0
-
-        def prepare(self) -> None:
-            closed[0].close()
-
-        def execute(self, operation: object, deadline: object) -> None:
-            raise AssertionError
-
-        def close(self) -> None:
-            pass
-
-    closed.append(Database(Engine(), deadline=5))
-
-    with pytest.raises(RefusedError, match="the database was closed"):
-        closed[0].get_spec(sub="u1", name="a")
 
 
 def run(program: str, **environment: str) -> str:

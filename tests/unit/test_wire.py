@@ -18,14 +18,13 @@ import pytest
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Client, find_region
+from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.http.client import HttpClient
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
-from open_alchemy.package_database.instances import open_database
+from tests.apis import APIS, config_of, connect_to, open_api
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
-from tests.faces import FACES, config_of, open_face
 
 ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
 
@@ -33,12 +32,12 @@ ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base
 Opener = Callable[..., TDatabase]
 
 
-@pytest.fixture(params=FACES)
+@pytest.fixture(params=APIS)
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
     """Opens databases over each wire."""
     with ExitStack() as stack:
         yield lambda url, *, deadline=5.0: stack.enter_context(
-            open_face(request.param, config_of(url, deadline=deadline))
+            open_api(request.param, config_of(url, deadline=deadline))
         )
 
 
@@ -152,11 +151,11 @@ def test_binary_values_do_not_show(make_wire: Callable[[str], HttpClient | Boto3
     assert "canary" not in repr((found, failure, failure.reasons))
 
 
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("face", APIS)
 def test_no_credentials_are_a_refusal(no_credentials: None, face: str) -> None:
     with (
         serve(succeed()) as server,
-        open_face(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
+        open_api(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
     ):
         with pytest.raises(RefusedError, match="the standard AWS chain found no credentials"):
             database.get_spec(sub="u1", name="a")
@@ -173,12 +172,12 @@ def test_a_profile_that_is_not_there_is_a_configuration_error(
     with pytest.raises(ConfigurationError, match="no-such-profile"):
         find_region()
     with pytest.raises(ConfigurationError, match="no-such-profile"):
-        open_database(DynamoDBConfig("PROD", "eu-west-1", wire=wire)).get_spec(sub="u1", name="a")
+        connect_to(DynamoDBConfig("PROD", "eu-west-1", wire=wire)).get_spec(sub="u1", name="a")
 
 
 def test_an_error_of_botocore_of_no_kind_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(succeed(ITEM)) as server:
-        store = open_database(replace(config_of(server.url), wire="boto3"))
+        store = connect_to(replace(config_of(server.url), wire="boto3"))
 
         def refuse(**_: object) -> None:
             raise RuntimeError("the refreshed credentials are still expired")
@@ -213,7 +212,7 @@ def test_the_timeouts_leave_time_for_a_second_attempt() -> None:
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
 def test_a_fork_opens_connections_of_its_own(wire: Any) -> None:
     with serve(succeed(ITEM)) as server:
-        database = open_database(replace(config_of(server.url), wire=wire))
+        database = connect_to(replace(config_of(server.url), wire=wire))
         assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
         child = os.fork()
         if child == 0:

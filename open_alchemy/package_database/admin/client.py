@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from .. import instances
 from ..core.operations import Failures, Get, Item, Page, Scan, Steps, StoreOperation, Table, Transact
-from ..database import Database, run
-from ..engines import port, registry
+from ..database import Database, open_database, run
+from ..engines.port import TableInfo
 from ..exceptions import RefusedError
 from ..model.schema import TABLES
 
@@ -25,15 +25,13 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.place = registry.place(database.engine.config)
-        self.administration = registry.administer(database.engine)
+        self.place = database.engine.config.location
+        self.administration = database.engine.administration()
 
     @classmethod
     def configured(cls) -> Store:
         """Returns the store that is configured."""
-        database = instances.get()
-        assert isinstance(database, Database)
-        return cls(database)
+        return cls(open_database(instances.current().engine()))
 
     def read(self, scan: Scan) -> Page:
         """Reads a page."""
@@ -52,7 +50,7 @@ class Store:
 
     def run(self, steps: Steps[Result], *, name: str) -> Result:
         """Runs steps, which may stand still as long as a call of the database."""
-        return run(steps, self._database.engine, seconds=self._database.deadline, name=name)
+        return run(steps, self._database.engine, name=name)
 
     def check_tables(self) -> None:
         """Checks that the tables are there, where that may be asked: a file is made by the first read.
@@ -63,7 +61,7 @@ class Store:
         missing = [
             table.name
             for table, description in zip(TABLES, self._describe(TABLES) or (), strict=False)
-            if not description
+            if description is None
         ]
         if missing:
             raise RefusedError(f"there is no {' and no '.join(missing)} at {self.place}")
@@ -80,7 +78,8 @@ class Store:
         descriptions = self._describe(tables)
         if descriptions is None:
             return None
-        found = [str(each[name]) for each in descriptions for name in attributes if name in each]
+        identities = [info.identity for info in descriptions if info is not None]
+        found = [identity[name] for identity in identities for name in attributes if name in identity]
         return ", ".join([self.place, *found])
 
     def expected_items(self, tables: Sequence[Table]) -> int | None:
@@ -88,11 +87,11 @@ class Store:
 
         DynamoDB counts every six hours (AWS, DescribeTable, ItemCount).
         """
-        return sum(description.get("ItemCount", 0) for description in self._describe(tables) or ()) or None
+        return sum(info.items for info in self._describe(tables) or () if info is not None) or None
 
-    def _describe(self, tables: Sequence[Table]) -> list[port.Description] | None:
+    def _describe(self, tables: Sequence[Table]) -> list[TableInfo | None] | None:
         try:
-            return [self.administration.describe(table) or {} for table in tables]
+            return [self.administration.describe(table) for table in tables]
         except RefusedError:
             # Who may read may not be allowed to describe.
             return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
 from .. import instances
+from ..engines import registry
 from ..exceptions import BaseError, ConfigurationError, ValidationError
 from .openapi import DocumentError
 
@@ -17,7 +19,8 @@ class _WrongInputError(click.ClickException):
 
 def _use(context: click.Context, _: click.Parameter, url: str | None) -> None:
     if url is not None:
-        context.with_resource(instances.at(url))
+        config = registry.from_url(url, os.environ)
+        context.with_resource(instances.use(instances.Instance(config)))
 
 
 class UrlCommand(click.Command):

@@ -12,9 +12,6 @@ import click
 from rich.console import Console
 
 from .. import instances
-from ..engines.config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
-from ..engines.dynamodb.administration import Administration
-from ..engines.dynamodb.engine import DynamoDBEngine
 from ..model.schema import TABLES
 from ..testing import local_server
 from . import openapi
@@ -45,7 +42,8 @@ def commands() -> None:
 @commands.command()
 def tour() -> None:
     """See every function at work and what each asks of the store: a DynamoDB of its own, or that at --url."""
-    raise SystemExit(take_tour(Console(), instances.chosen()))
+    selected = instances.selected()
+    raise SystemExit(take_tour(Console(), selected.config if selected else None))
 
 
 @commands.command()
@@ -100,9 +98,7 @@ def credentials(sub: str, *, as_json: bool) -> None:
 def serve(port: int) -> None:
     """Run a local DynamoDB with both tables, to develop a service against with STAGE=TEST."""
     with local_server.run(port) as url:
-        administration = Administration(
-            DynamoDBEngine(DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS))
-        )
+        administration = local_server.config_of(url).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         click.echo(f"a DynamoDB with {' and '.join(table.name for table in TABLES)} is at {url}")

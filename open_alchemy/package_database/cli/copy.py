@@ -6,12 +6,13 @@ import os
 
 import click
 
-from .. import instances
 from ..admin.checksums import Contents, differences, entries, take
 from ..admin.client import Store
 from ..admin.import_export import import_entries
+from ..database import open_database
 from ..engines import registry
-from ..engines.config import Config, SQLiteConfig
+from ..engines.port import Config
+from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ValidationError
 from ..model.schema import TABLES
 from .export import report
@@ -30,8 +31,11 @@ def copy_command(source_url: str, target_url: str) -> None:
     source_config = registry.from_url(source_url, os.environ, source="FROM_URL")
     target_config = registry.from_url(target_url, os.environ, source="TO_URL")
     if _is_one_store(source_config, target_config):
-        raise ValidationError(f"FROM_URL and TO_URL are one store: {registry.place(source_config)}")
-    with instances.open_database(source_config) as source, instances.open_database(target_config) as target:
+        raise ValidationError(f"FROM_URL and TO_URL are one store: {source_config.location}")
+    with (
+        open_database(source_config.open_engine(TABLES)) as source,
+        open_database(target_config.open_engine(TABLES)) as target,
+    ):
         _copy(Store(source), Store(target))
 
 

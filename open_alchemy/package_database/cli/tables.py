@@ -11,7 +11,7 @@ from ..admin.client import Store
 from ..admin.upgrade import State, check_one_form, survey, upgrade
 from ..admin.upgrade_marks import Marks
 from ..core.operations import Table
-from ..engines.port import Description
+from ..engines.port import KeyInfo, TableInfo
 from ..exceptions import RefusedError
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
@@ -51,9 +51,8 @@ def describe_tables(*, as_json: bool) -> None:
     store = Store.configured()
     rows: list[dict[str, Any]] = []
     for table in TABLES:
-        description = store.administration.describe(table)
-        found = store.administration.differences(table, description)
-        rows.append(_row(table, description) | {"differences": found})
+        found = store.administration.differences(table)
+        rows.append(_row(table, store.administration.describe(table)) | {"differences": found})
     show(rows, _COLUMNS, as_json=as_json)
     differences = [f"{row['table']}: {difference}" for row in rows for difference in row["differences"]]
     for difference in differences:
@@ -121,21 +120,18 @@ def delete_tables(*, yes: bool) -> None:
         click.echo(f"deleted {table.name}" if store.administration.delete(table) else f"{table.name} was not there")
 
 
-def _row(table: Table, description: Description | None) -> dict[str, Any]:
-    if description is None:
+def _row(table: Table, info: TableInfo | None) -> dict[str, Any]:
+    if info is None:
         return {"table": table.name, "status": "MISSING"}
-    indexes = [*description.get("LocalSecondaryIndexes", ()), *description.get("GlobalSecondaryIndexes", ())]
     return {
         "table": table.name,
-        "status": description["TableStatus"],
-        "keys": _keys(description),
-        "indexes": ", ".join(f"{index['IndexName']} ({_keys(index)})" for index in indexes),
-        "items": description.get("ItemCount", 0),
-        "bytes": description.get("TableSizeBytes", 0),
+        "status": info.status,
+        "keys": _keys(info.keys),
+        "indexes": ", ".join(f"{index.name} ({_keys(index)})" for index in info.indexes),
+        "items": info.items,
+        "bytes": info.size,
     }
 
 
-def _keys(description: Description) -> str:
-    """Returns the names of the keys of a table or an index, the partition key first."""
-    types = {key["KeyType"]: key["AttributeName"] for key in description["KeySchema"]}
-    return ", ".join(types[type_] for type_ in ("HASH", "RANGE") if type_ in types)
+def _keys(keys: KeyInfo) -> str:
+    return ", ".join(name for name in (keys.partition_key, keys.sort_key) if name is not None)

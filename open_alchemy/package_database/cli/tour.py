@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,8 @@ from rich.table import Table as Grid
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
-from ..database import Database
-from ..engines import registry
-from ..engines.config import DUMMY_CREDENTIALS, DUMMY_REGION, Config, DynamoDBConfig
-from ..engines.port import Engine
+from ..database import Database, open_database
+from ..engines.port import Administration, Config
 from ..exceptions import BaseError, NotFoundError
 from ..model import ACCESS_PATTERNS
 from ..model.schema import TABLES
@@ -35,12 +33,11 @@ _SHOWN_ACTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One operation that the store was asked for, and the statements of those that have such."""
+    """One operation that the engine executed."""
 
     operation: StoreOperation
     items: int
     milliseconds: float
-    statements: Sequence[str]
 
 
 class ObservedEngine:
@@ -48,7 +45,7 @@ class ObservedEngine:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._engine: Engine = registry.open_engine(config)
+        self._engine = config.open_engine(TABLES)
         self.asked: list[Asked] = []
 
     @property
@@ -65,9 +62,12 @@ class ObservedEngine:
         start = time.perf_counter()
         result = self._engine.execute(operation, deadline)
         milliseconds = (time.perf_counter() - start) * 1000
-        statements = registry.statements(self.config, operation)
-        self.asked.append(Asked(operation, count_items(operation, result), milliseconds, statements))
+        self.asked.append(Asked(operation, count_items(operation, result), milliseconds))
         return result
+
+    def administration(self) -> Administration:
+        """Returns the administration of the store's tables."""
+        return self._engine.administration()
 
     def close(self) -> None:
         """Closes the engine."""
@@ -92,11 +92,11 @@ def take_tour(console: Console, config: Config | None = None) -> int:
         config: The store, where the tour has a user of its own and leaves nothing; None for a DynamoDB of its own.
     """
     if config is not None:
-        console.print(f"The store at {registry.place(config)}.\n", highlight=False)
+        console.print(f"The store at {config.location}.\n", highlight=False)
         return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}")
     with local_server.run() as url:
-        config = DynamoDBConfig("TEST", DUMMY_REGION, endpoint_url=url, credentials=DUMMY_CREDENTIALS)
-        administration = registry.administer(registry.open_engine(config))
+        config = local_server.config_of(url)
+        administration = config.open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         names = " and ".join(table.name for table in TABLES)
@@ -110,7 +110,7 @@ def _take_tour(console: Console, config: Config, sub: str) -> int:
     header.show_header = True
     console.print(header)
     engine = ObservedEngine(config)
-    with Database(engine, deadline=config.deadline) as database:
+    with open_database(engine) as database:
         engine.prepare()
         try:
             wrong = sum(not _visit(stop, database, engine, console) for stop in _stops(documents, sub))
@@ -216,7 +216,6 @@ def _row(entry: Asked) -> tuple[str, ...]:
     lines = [explained.target, *explained.asked[:_SHOWN_ACTIONS]]
     if len(explained.asked) > _SHOWN_ACTIONS:
         lines.append(f"and {len(explained.asked) - _SHOWN_ACTIONS} more")
-    lines += dict.fromkeys(entry.statements)
     return f"  {explained.operation}", escape("\n".join(lines)), str(entry.items), f"{entry.milliseconds:.1f}"
 
 

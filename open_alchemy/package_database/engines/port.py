@@ -1,79 +1,176 @@
-"""The interface between the database and a store: engines that execute operations, and the administration of tables."""
+"""The interface between the database and its stores: configuration, engines, and the administration of tables.
+
+A store is a package in this folder whose module ``config`` has ``URLS`` and ``read_url``. Everything else follows from
+the ``Config`` that ``read_url`` returns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeAlias
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation, Table
-from .config import Config
+from ..exceptions import ConfigurationError
+from ..record import record
 
-Description: TypeAlias = Mapping[str, Any]
+Environment: TypeAlias = Mapping[str, str]
+
+DEFAULT_DEADLINE: Final = 5.0
+
+
+@record(kw_only=True)
+class Config(ABC):
+    """The configuration of a store.
+
+    Attributes:
+        deadline: The deadline of a call in seconds.
+    """
+
+    deadline: float = DEFAULT_DEADLINE
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the store is, for people: a URL without credentials, a region or a path."""
+
+    @abstractmethod
+    def open_engine(self, tables: Sequence[Table]) -> Engine:
+        """Returns an engine. It loads its driver and opens connections on first use."""
+
+    @abstractmethod
+    def open_async_engine(self, tables: Sequence[Table]) -> AsyncEngine:
+        """Returns an engine for asyncio. It loads its driver and opens connections on first use."""
+
+
+class Engine(Protocol):
+    """Executes operations on one store, for any number of threads. ``close`` is final."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the store."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """How many seconds a request may run that the engine cannot cancel at the deadline; 0 if it can."""
+
+    def prepare(self) -> None:
+        """Loads what the first call needs, before the deadline of that call starts.
+
+        Raises:
+            ConfigurationError: The store's configuration cannot be read.
+            RefusedError: The engine is closed.
+        """
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation and returns the result that ``core.operations`` specifies.
+
+        Raises:
+            RefusedError: The store refuses, or the engine is closed.
+            UnavailableError: The store did not answer before the deadline.
+            ConflictError: Other transactions prevented this one until the deadline.
+        """
+
+    def administration(self) -> Administration:
+        """Returns the administration of the store's tables."""
+
+    def close(self) -> None:
+        """Closes all connections; every later call raises ``RefusedError``. May be called again."""
+
+
+class AsyncEngine(Protocol):
+    """Executes operations on one store in any event loop, without blocking it. ``aclose`` is final."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration of the store."""
+
+    @property
+    def attempt_seconds(self) -> float:
+        """See ``Engine.attempt_seconds``."""
+
+    async def prepare(self) -> None:
+        """See ``Engine.prepare``."""
+
+    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """See ``Engine.execute``."""
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop; every later call raises ``RefusedError``."""
+
+
+@record
+class KeyInfo:
+    """The keys of a table or an index.
+
+    Attributes:
+        name: Its name.
+        partition_key: The attribute that is its partition key.
+        sort_key: The attribute that is its sort key, if it has one.
+    """
+
+    name: str
+    partition_key: str
+    sort_key: str | None
+
+
+@record
+class TableInfo:
+    """A table as it exists in a store.
+
+    Attributes:
+        keys: Its name and keys.
+        status: ``ACTIVE``, or what DynamoDB reports while it changes the table.
+        indexes: Its secondary indexes.
+        items: The number of items; DynamoDB updates it every six hours (AWS, DescribeTable, ItemCount).
+        size: The size in bytes: of the table on DynamoDB, of the whole file on SQLite.
+        identity: Values that distinguish this table from others with its name; on DynamoDB ``TableArn``, which names
+            the account and the region, and ``TableId``, which changes when a table is deleted and created again.
+    """
+
+    keys: KeyInfo
+    status: str
+    indexes: tuple[KeyInfo, ...]
+    items: int
+    size: int
+    identity: Mapping[str, str] = MappingProxyType({})
 
 
 class Administration(Protocol):
-    """The tables of one store, for tests, development and operators. Its methods raise what the engine raises."""
+    """Creates, describes, empties and deletes the tables of one store. Its methods raise what ``Engine`` raises."""
 
     def create(self, table: Table) -> None:
-        """Creates a table, and waits until it can be used."""
+        """Creates a table and waits until it can be used."""
 
     def delete(self, table: Table) -> bool:
-        """Deletes a table with all that is in it, and returns whether it was there."""
+        """Deletes a table with all its items; returns False if it did not exist."""
 
-    def describe(self, table: Table) -> Description | None:
-        """Returns a table in the form of DynamoDB's DescribeTable, or None where it is not there."""
+    def describe(self, table: Table) -> TableInfo | None:
+        """Returns a table as it exists, or None if it does not exist."""
 
-    def differences(self, table: Table, description: Description | None) -> list[str]:
-        """Returns how a table, as it was described, differs from what it must be; empty where it does not."""
+    def differences(self, table: Table) -> list[str]:
+        """Returns how a table differs from the schema, in sentences; empty if it does not."""
 
     def clear(self, table: Table) -> None:
         """Deletes every item of a table."""
 
 
-class Engine(Protocol):
-    """A store that carries out the vocabulary."""
+def read_deadline(environment: Environment) -> float:
+    """Returns the deadline of a call in seconds: ``PACKAGE_DATABASE_DEADLINE``, or 5.
 
-    @property
-    def config(self) -> Config:
-        """Which store."""
-
-    @property
-    def attempt_seconds(self) -> float:
-        """How long in seconds a request to the store may take once it is begun, whatever the deadline is."""
-
-    def prepare(self) -> None:
-        """Loads what the first call needs, before its deadline begins: the time that takes is not the store's.
-
-        Raises:
-            ConfigurationError: The store's configuration cannot be read.
-        """
-
-    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Carries out an operation and returns its result, as ``operations`` describes it.
-
-        Raises:
-            RefusedError: The store refuses.
-            UnavailableError: The store did not answer before the deadline.
-            ConflictError: Other transactions were in the way until the deadline.
-        """
-
-    def close(self) -> None:
-        """Closes the connections that it holds open."""
-
-
-class AsyncEngine(Protocol):
-    """A store that carries out the vocabulary in the running loop, and never blocks it. Otherwise an ``Engine``."""
-
-    @property
-    def attempt_seconds(self) -> float:
-        """As the engine's."""
-
-    async def prepare(self) -> None:
-        """As the engine's."""
-
-    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """As the engine's."""
-
-    async def aclose(self) -> None:
-        """Closes what is open in the running loop; it is opened anew by the next operation."""
+    Raises:
+        ConfigurationError: The variable is not a number above 0.
+    """
+    given = environment.get("PACKAGE_DATABASE_DEADLINE")
+    if not given:
+        return DEFAULT_DEADLINE
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError(f"PACKAGE_DATABASE_DEADLINE must be a number of seconds above 0, not {given!r}")
+    return seconds

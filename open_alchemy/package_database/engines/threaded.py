@@ -6,33 +6,17 @@ The executor is the loop's own, which ends with the loop and is not carried over
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..exceptions import RefusedError, UnavailableError
+from .port import Config, Engine
 
 _SHORTEST_WAIT: Final = 0.1
 """Seconds in which a free thread finds that the deadline is over, and says so better."""
 
 Result = TypeVar("Result")
-
-
-class BlockingEngine(Protocol):
-    """What it needs of an engine, which many threads may use at once."""
-
-    @property
-    def attempt_seconds(self) -> float:
-        """How long in seconds a request may take once it is begun."""
-
-    def prepare(self) -> None:
-        """Loads what the first operation needs; costs next to nothing when that is done."""
-
-    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Carries out an operation and returns its result; raises ``RefusedError`` of code Closed after ``close``."""
-
-    def close(self) -> None:
-        """Closes what is open."""
 
 
 class ThreadedEngine:
@@ -42,10 +26,15 @@ class ThreadedEngine:
         make_engine: Makes the engine that blocks, anew after it was closed.
     """
 
-    def __init__(self, make_engine: Callable[[], BlockingEngine]) -> None:
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
         self._make_engine = make_engine
         self._engine = make_engine()
-        self._prepared: BlockingEngine | None = None
+        self._prepared: Engine | None = None
+
+    @property
+    def config(self) -> Config:
+        """The engine's."""
+        return self._engine.config
 
     @property
     def attempt_seconds(self) -> float:

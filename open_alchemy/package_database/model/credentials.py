@@ -7,15 +7,20 @@ from ..core.secret import Secret
 from ..exceptions import ConflictError
 from ..types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList
 from .access_pattern import access_pattern
+from .projection import Projection
 from .schema import CREDENTIALS, PUBLIC_KEY
 from .validation import check_item_size
+
+_KEY = Projection(CREDENTIALS, "sub", "id")
+_INFO = Projection(CREDENTIALS, "id", "public_key", "salt")
+_AUTH_INFO = Projection(CREDENTIALS, "sub", "id", "public_key", "secret_key_hash", "salt")
 
 
 @access_pattern("Which credentials does a user have?", unbounded=True)
 def list_credentials(*, sub: str) -> Steps[TCredentialsInfoList]:
     """Queries the user's partition."""
     items = yield Query(CREDENTIALS, sub)
-    return [_to_info(item) for item in items]
+    return [_to_info(item, sub) for item in items]
 
 
 @access_pattern("Store credentials.")
@@ -38,7 +43,7 @@ def create_update_credentials(
 def get_credentials(*, sub: str, id_: str) -> Steps[TCredentialsInfo | None]:
     """Gets the item."""
     item = yield Get(CREDENTIALS, _key(sub, id_))
-    return None if item is None else _to_info(item)
+    return None if item is None else _to_info(item, sub)
 
 
 @access_pattern("Whose is a public key, and how is its secret key checked?")
@@ -47,8 +52,8 @@ def get_user(*, public_key: str) -> Steps[CredentialsAuthInfo | None]:
     named = yield Query(CREDENTIALS, public_key, index=PUBLIC_KEY)
     holders: list[Item] = []
     for item in named:
-        current = yield Get(CREDENTIALS, CREDENTIALS.key_of(item))
-        if current is not None and current["public_key"] == public_key:
+        current = yield Get(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(item)))
+        if current is not None and _AUTH_INFO.check(current)["public_key"] == public_key:
             holders.append(current)
     if len(holders) > 1:
         claims = ", ".join(f"{str(item['id'])!r} of {str(item['sub'])!r}" for item in holders)
@@ -71,25 +76,22 @@ def delete_all_credentials(*, sub: str) -> Steps[None]:
     """Deletes the items of the user's partition, each by itself."""
     items = yield Query(CREDENTIALS, sub)
     if items:
-        yield DeleteMany(CREDENTIALS, tuple(CREDENTIALS.key_of(item) for item in items))
+        yield DeleteMany(CREDENTIALS, tuple(CREDENTIALS.key_of(_KEY.check(item, sub=sub)) for item in items))
 
 
 def _key(sub: str, id_: str) -> Key:
     return {"sub": sub, "id": id_}
 
 
-def _to_info(item: Item) -> TCredentialsInfo:
-    return {"id": str(item["id"]), "public_key": str(item["public_key"]), "salt": _to_bytes(item["salt"])}
+def _to_info(item: Item, sub: str) -> TCredentialsInfo:
+    checked = _INFO.check(item, sub=sub)
+    return {"id": checked["id"], "public_key": checked["public_key"], "salt": bytes(checked["salt"])}
 
 
 def _to_auth_info(item: Item) -> CredentialsAuthInfo:
+    checked = _AUTH_INFO.check(item)
     return CredentialsAuthInfo(
-        sub=str(item["sub"]),
-        secret_key_hash=_to_bytes(item["secret_key_hash"]),
-        salt=_to_bytes(item["salt"]),
+        sub=checked["sub"],
+        secret_key_hash=bytes(checked["secret_key_hash"]),
+        salt=bytes(checked["salt"]),
     )
-
-
-def _to_bytes(value: object) -> bytes:
-    assert isinstance(value, bytes), "a binary attribute"
-    return bytes(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
+from typing import Any
 
 from ..core.operations import (
     MAX_TRANSACT_ACTIONS,
@@ -36,13 +37,19 @@ from ..core.operations import (
 from ..exceptions import NotFoundError
 from ..types import TSpecInfo, TSpecInfoList
 from .access_pattern import access_pattern
+from .projection import Projection, seconds_of
 from .schema import ID_UPDATED_AT, LATEST, SPECS, latest_key, padded, record_keys, spec_key
 from .validation import check_item_size, item_size, spec_id
 
 _REREADS = 3
 """How often the versions of a spec are read again that others write to."""
-_INFO = ("id", "name", "updated_at", "version", "model_count", "title", "description")
-"""The attributes that a ``TSpecInfo`` is made of: the others, a third of the bytes, need not travel."""
+_INFO = Projection(SPECS, "id", "name", "updated_at", "version", "model_count", "title", "description")
+"""The attributes of a ``TSpecInfo``. The others, a third of the bytes, are not requested."""
+_MODEL_COUNT = Projection(SPECS, "model_count")
+_VERSION = Projection(SPECS, "version")
+_ID = Projection(SPECS, "id")
+_NEWEST = Projection(SPECS, "updated_at", "version")
+_RECORD = Projection(SPECS, "sub", "id", "updated_at", "updated_at_id", "revision")
 _ANY_SECONDS = 10**10
 """As many digits as a clock shows, for the size of an item before the clock is read."""
 
@@ -50,8 +57,8 @@ _ANY_SECONDS = 10**10
 @access_pattern("How many models does a user have?", unbounded=True)
 def count_customer_models(*, sub: str) -> Steps[int]:
     """Sums over the latest records."""
-    items = yield _latest_records(sub, "model_count")
-    return sum(int(item["model_count"]) for item in items)
+    items = yield _latest_records(sub, _MODEL_COUNT)
+    return sum(_MODEL_COUNT.check(item, sub=sub)["model_count"] for item in items)
 
 
 @access_pattern("Publish a version of a spec.")
@@ -90,7 +97,8 @@ def create_update_spec(
         failures: Failures = yield _publish(*_records(attributes, seconds, stamp.revision))
         if not failures:
             return
-        newest = max((item for item in failures.values() if item), key=_seconds, default=None)
+        found = [_NEWEST.check(item) for item in failures.values() if item]
+        newest = max(found, key=_seconds, default=None)
         # What is newest is only known now, and after a wait it would be old news: so every other try is made at once.
         if attempt % 2:
             yield Backoff(attempt // 2)
@@ -102,21 +110,22 @@ def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
     if item is None:
         raise _not_found(name)
-    return str(item["version"])
+    version: str = _VERSION.check(item, sub=sub)["version"]
+    return version
 
 
 @access_pattern("Which specs does a user have?", unbounded=True)
 def list_specs(*, sub: str) -> Steps[TSpecInfoList]:
     """Queries the latest records."""
-    items = yield _latest_records(sub, *_INFO)
-    return [_to_info(item) for item in items]
+    items = yield _latest_records(sub, _INFO)
+    return [_to_info(item, sub) for item in items]
 
 
 @access_pattern("What is known of a spec?")
 def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
     """Gets the latest record."""
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
-    return None if item is None else _to_info(item)
+    return None if item is None else _to_info(item, sub)
 
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
@@ -135,7 +144,7 @@ def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
         *versions, latest = records
         if rereads == _REREADS or (versions and _seconds(versions[-1]) == _seconds(latest)):
             older = [record for record in versions if _seconds(record) < _seconds(latest)]
-            return [_to_info(record) for record in (*older, latest)]
+            return [_to_info(record, sub) for record in (*older, latest)]
         yield Backoff(rereads)
         rereads += 1
 
@@ -149,21 +158,21 @@ def delete_spec(*, sub: str, name: str) -> Steps[None]:
 @access_pattern("Delete all of a user's specs.", unbounded=True)
 def delete_all_specs(*, sub: str) -> Steps[None]:
     """Deletes one spec after the other, and then those of which version 4 left only version records."""
-    for query in (_latest_records(sub, "id"), Query(SPECS, sub, attributes=("id",))):
+    for query in (_latest_records(sub, _ID), Query(SPECS, sub, attributes=_ID.names)):
         items = yield query
-        for id_ in sorted({str(item["id"]) for item in items}):
+        for id_ in sorted({_ID.check(item, sub=sub)["id"] for item in items}):
             yield from _delete_spec(sub, id_)
 
 
-def _latest_records(sub: str, *attributes: str) -> Query:
-    return Query(SPECS, sub, prefix=f"{LATEST}#", attributes=attributes)
+def _latest_records(sub: str, projection: Projection) -> Query:
+    return Query(SPECS, sub, prefix=f"{LATEST}#", attributes=projection.names)
 
 
 def _all_records(sub: str, id_: str) -> Steps[list[Item]]:
     """Reads a spec's version records, oldest first, and then its latest record."""
     items = yield Query(SPECS, sub, prefix=f"{id_}#", index=ID_UPDATED_AT)
     # Spec "a#b" has records with the prefix "a#" too.
-    return [item for item in items if item["id"] == id_]
+    return [item for item in items if _RECORD.check(item, sub=sub)["id"] == id_]
 
 
 def _is_latest(record: Item) -> bool:
@@ -178,7 +187,7 @@ def _records(attributes: Mapping[str, Value], seconds: int, revision: str) -> tu
 
 
 def _seconds(record: Item) -> int:
-    return int(record["updated_at"])
+    return seconds_of(SPECS, record)
 
 
 def _next_seconds(now: int, version: str, newest: Item | None) -> int:
@@ -214,7 +223,9 @@ def _delete_spec(sub: str, id_: str) -> Steps[None]:
         latest = yield Get(SPECS, latest_key(sub, id_))
         records = yield from _all_records(sub, id_)
         versions = [record for record in records if not _is_latest(record)]
-        if latest is None and not versions:
+        if latest is not None:
+            _RECORD.check(latest, sub=sub)
+        elif not versions:
             return
         for actions in _deletions(sub, id_, latest, versions):
             failures = yield Transact(actions)
@@ -273,18 +284,19 @@ def _chunks(records: Sequence[Item], *, beside: Item) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _to_info(item: Item) -> TSpecInfo:
+def _to_info(item: Item, sub: str) -> TSpecInfo:
+    checked: Mapping[str, Any] = _INFO.check(item, sub=sub)
     info: TSpecInfo = {
-        "id": str(item["id"]),
-        "name": str(item["name"]),
+        "id": checked["id"],
+        "name": checked["name"],
         "updated_at": _seconds(item),
-        "version": str(item["version"]),
-        "model_count": int(item["model_count"]),
+        "version": checked["version"],
+        "model_count": checked["model_count"],
     }
-    if "title" in item:
-        info["title"] = str(item["title"])
-    if "description" in item:
-        info["description"] = str(item["description"])
+    if "title" in checked:
+        info["title"] = checked["title"]
+    if "description" in checked:
+        info["description"] = checked["description"]
     return info
 
 

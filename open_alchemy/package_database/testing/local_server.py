@@ -18,6 +18,8 @@ from importlib.util import find_spec
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from ..engines.dynamodb.config import DUMMY_CREDENTIALS, DUMMY_REGION, DynamoDBConfig
+from ..engines.port import DEFAULT_DEADLINE
 from ..exceptions import BaseError
 
 DEFAULT_PORT = 8000
@@ -62,6 +64,11 @@ def _await_start(server: subprocess.Popen[bytes], port: int, errors: IO[bytes]) 
         reason = errors.read().decode(errors="replace").strip().splitlines() or ["no output"]
         raise LocalServerError(f"the local DynamoDB did not start on port {port}: {reason[-1]}")
     return f"http://{'localhost' if port else _HOST}:{line}"
+
+
+def config_of(url: str, *, deadline: float = DEFAULT_DEADLINE) -> DynamoDBConfig:
+    """Returns the configuration of a local server: dummy credentials and a dummy region."""
+    return DynamoDBConfig("TEST", DUMMY_REGION, url, DUMMY_CREDENTIALS, deadline=deadline)
 
 
 def is_free(port: int) -> bool:

@@ -7,7 +7,8 @@ by key, all else at once. The contract suite runs on it too, so that the model i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..core.deadline import Deadline
@@ -37,7 +38,7 @@ from ..core.operations import (
     Transact,
 )
 from ..core.runner import drive, drive_async
-from ..engines.config import Config
+from ..engines.port import DEFAULT_DEADLINE, Administration, Config
 
 Place: TypeAlias = tuple[str, bytes, bytes]
 """A table's name and the two keys: text sorts by its bytes in UTF-8."""
@@ -158,18 +159,41 @@ class MemoryStore:
                 pass
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryConfig(Config):
+    """The configuration of an in-memory model; every engine that it opens has a store of its own."""
+
+    @property
+    def location(self) -> str:
+        """Memory."""
+        return "memory"
+
+    def open_engine(self, tables: Sequence[Table]) -> MemoryEngine:
+        """Returns an engine for threads."""
+        del tables
+        return MemoryEngine(deadline=self.deadline)
+
+    def open_async_engine(self, tables: Sequence[Table]) -> AsyncMemoryEngine:
+        """Returns an engine for asyncio."""
+        del tables
+        return AsyncMemoryEngine(deadline=self.deadline)
+
+
 class MemoryEngine:
     """The model as an engine."""
 
-    config = Config()
-
     attempt_seconds = 0.0
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, *, deadline: float = DEFAULT_DEADLINE) -> None:
         self.store = store or MemoryStore()
+        self.config = MemoryConfig(deadline=deadline)
 
     def prepare(self) -> None:
         """Nothing to load."""
+
+    def administration(self) -> Administration:
+        """Not available: the model has no tables to administer."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Nothing to close."""
@@ -181,12 +205,13 @@ class MemoryEngine:
 
 
 class AsyncMemoryEngine:
-    """The same for ``await``: others may come between the steps of an operation."""
+    """The model as an async engine: other tasks may run between the steps of an operation."""
 
     attempt_seconds = 0.0
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, *, deadline: float = DEFAULT_DEADLINE) -> None:
         self.store = store or MemoryStore()
+        self.config = MemoryConfig(deadline=deadline)
 
     async def prepare(self) -> None:
         """Nothing to load."""

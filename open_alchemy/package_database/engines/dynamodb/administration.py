@@ -9,9 +9,10 @@ from typing import Any, Final
 from ...core.deadline import Deadline
 from ...core.operations import DeleteMany, Index, Table
 from ...exceptions import RefusedError, UnavailableError
+from ..port import KeyInfo, TableInfo
 from .engine import DynamoDBEngine
 from .requests import Request
-from .table_differences import production_differences, schema_differences
+from .table_differences import index_descriptions, keys, production_differences, schema_differences
 
 _DEADLINE: Final = 60.0
 """Seconds for one table: AWS takes up to half a minute to create one."""
@@ -45,7 +46,7 @@ def create_table(table: Table) -> Request:
     return request
 
 
-class Administration:
+class DynamoDBAdministration:
     """The tables of one DynamoDB. Its methods raise what the engine raises."""
 
     def __init__(self, engine: DynamoDBEngine) -> None:
@@ -72,15 +73,17 @@ class Administration:
             self._wait(table, "gone", deadline)
         return True
 
-    def describe(self, table: Table) -> Mapping[str, Any] | None:
-        """Returns DynamoDB's description of a table, or None where there is no such table."""
-        return self._describe(table, Deadline(_DEADLINE))
+    def describe(self, table: Table) -> TableInfo | None:
+        """Returns a table as it exists, or None if it does not exist."""
+        description = self._describe(table, Deadline(_DEADLINE))
+        return None if description is None else _table_info(description)
 
-    def differences(self, table: Table, description: Mapping[str, Any] | None) -> list[str]:
-        """Returns how a table, as it was described, differs from what it must be; empty where it does not.
+    def differences(self, table: Table) -> list[str]:
+        """Returns how a table differs from the schema, in sentences; empty if it does not.
 
-        On AWS, it must also have what protects production data.
+        On AWS a table must also have the settings that protect production data.
         """
+        description = self._describe(table, Deadline(_DEADLINE))
         found = schema_differences(table, description)
         if description is not None and self._engine.config.stage == "PROD":
             backups = self._ask_of(table, "DescribeContinuousBackups")["ContinuousBackupsDescription"]
@@ -124,6 +127,22 @@ class Administration:
         if not deadline.allows(_POLL):
             raise UnavailableError(f"{table.name} was not {state} after {deadline.elapsed():.0f} s")
         time.sleep(_POLL)
+
+
+def _table_info(description: Mapping[str, Any]) -> TableInfo:
+    return TableInfo(
+        keys=_key_info(description["TableName"], description),
+        status=description["TableStatus"],
+        indexes=tuple(_key_info(name, index) for name, index in index_descriptions(description).items()),
+        items=description.get("ItemCount", 0),
+        size=description.get("TableSizeBytes", 0),
+        identity={name: str(description[name]) for name in ("TableArn", "TableId") if name in description},
+    )
+
+
+def _key_info(name: str, description: Mapping[str, Any]) -> KeyInfo:
+    partition_key, *sort_keys = keys(description)
+    return KeyInfo(name, partition_key, sort_keys[0] if sort_keys else None)
 
 
 def _key_names(keyed: Table | Index) -> list[str]:

@@ -1,15 +1,19 @@
-"""Between the vocabulary's values and DynamoDB's typed attribute values."""
+"""Encodes and decodes DynamoDB's typed attribute values."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ...core.operations import Item, Table, Value
 from ...core.secret import Secret
 from ...exceptions import RefusedError
 
 AttributeValue: TypeAlias = Mapping[str, Any]
+
+_WHOLE: Final = re.compile(r"-?[0-9]{1,38}")
+"""DynamoDB stores up to 38 digits (AWS, Constraints)."""
 
 
 def encode(value: Value) -> AttributeValue:
@@ -29,16 +33,21 @@ def encode_item(item: Item) -> dict[str, AttributeValue]:
 
 
 def decode_item(item: Mapping[str, AttributeValue]) -> Item:
-    """Returns DynamoDB's item; attributes of types that no table of ours has are left out."""
-    decoded: dict[str, Value] = {}
-    # The types in the order of how often they come: a list decodes ten thousands of values.
+    """Returns DynamoDB's item. A value of a type that no table has, such as ``{"N": "1.5"}``, is not decoded.
+
+    The model refuses it if it is an attribute of the schema, and ignores it otherwise.
+    """
+    decoded: dict[str, Any] = {}
+    # The types in the order of their frequency: a list has tens of thousands of values.
     for name, typed in item.items():
         if (value := typed.get("S")) is not None:
             decoded[name] = value
         elif (value := typed.get("N")) is not None:
-            decoded[name] = int(value)
+            decoded[name] = int(value) if _WHOLE.fullmatch(value) else typed
         elif isinstance(value := typed.get("B"), Secret):
             decoded[name] = value
+        else:
+            decoded[name] = typed
     return decoded
 
 
@@ -46,23 +55,14 @@ def decode_whole(table: Table, item: Mapping[str, AttributeValue]) -> Item:
     """Returns DynamoDB's item with all its attributes.
 
     Raises:
-        RefusedError: An attribute has a type, or a number, that no table of ours has; the message names the item.
+        RefusedError: An attribute has a type, or a number, that no table has. The message names the item.
     """
-    lost = [name for name, typed in item.items() if not _is_value(typed)]
-    if lost:
-        key = ", ".join(f"{name} {item[name]['S']!r}" for name in (table.partition_key, table.sort_key))
+    decoded: Mapping[str, Any] = decode_item(item)
+    unreadable = sorted(name for name, value in decoded.items() if not isinstance(value, str | int | bytes))
+    if unreadable:
+        key = ", ".join(f"{name} {decoded.get(name)!r}" for name in (table.partition_key, table.sort_key))
         raise RefusedError(
-            f"the item of {table.name} with {key} cannot be read whole: its attributes {', '.join(sorted(lost))} are "
-            "neither text nor whole numbers nor bytes"
+            f"the item of {table.name} with {key} cannot be read: its attributes {', '.join(unreadable)} are neither "
+            "text nor whole numbers nor bytes"
         )
-    return decode_item(item)
-
-
-def _is_value(typed: AttributeValue) -> bool:
-    match typed:
-        case {"S": str()} | {"B": Secret()}:
-            return True
-        case {"N": str(digits)}:
-            return digits.removeprefix("-").isdecimal()
-        case _:
-            return False
+    return decoded

@@ -13,8 +13,8 @@ from zlib import crc32
 
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
-from ..config import DynamoDBConfig
 from .botocore_errors import failure_of
+from .config import DynamoDBConfig
 from .execution import Response
 from .limits import CONNECTIONS, Timeouts
 from .log_redaction import discretion, silence_libraries

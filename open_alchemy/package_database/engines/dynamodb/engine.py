@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive, drive_async
-from ..config import DynamoDBConfig
+from ..port import Administration
+from .config import DynamoDBConfig
 from .execution import Protocol, Response
 from .requests import Request
 from .retry import Quota
@@ -104,6 +105,12 @@ class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
         """Sends one request that is no operation, and returns the response; raises what ``execute`` raises."""
         perform = self._wire.perform
         return drive(self._protocol.ask(action, request, table, deadline), perform)
+
+    def administration(self) -> Administration:
+        """Returns the administration of the tables."""
+        from .administration import DynamoDBAdministration
+
+        return DynamoDBAdministration(self)
 
     def close(self) -> None:
         """Closes the connections that are idle; a later operation opens new ones."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.deadline import Deadline
-from ...core.operations import Index, Table
+from ...core.operations import Table
+from ..port import KeyInfo, TableInfo
 from ..sql.statements import clear_table, create_table, definitions, drop_table
 from .database_file import transaction
 from .engine import SQLiteEngine
@@ -37,8 +37,8 @@ class SQLiteAdministration:
         self._run(lambda connection: connection.execute(drop_table(table)), f"deleting {table.name}")
         return True
 
-    def describe(self, table: Table) -> Mapping[str, Any] | None:
-        """Returns a table in the form of DynamoDB's DescribeTable, or None; a file that is not there is not made."""
+    def describe(self, table: Table) -> TableInfo | None:
+        """Returns a table as it exists, or None if it does not exist; does not create a missing file."""
         path = self._engine.config.path
         if path is not None and _is_missing(path):
             return None
@@ -48,22 +48,17 @@ class SQLiteAdministration:
         if found is None:
             return None
         items, size = found
-        return {
-            "TableName": table.name,
-            "TableStatus": "ACTIVE",
-            "KeySchema": _key_schema(table),
-            "ItemCount": items,
-            "TableSizeBytes": size,
-            **{
-                kind: [{"IndexName": index.name, "KeySchema": _key_schema(index)} for index in indexes]
-                for kind, scope in (("LocalSecondaryIndexes", "local"), ("GlobalSecondaryIndexes", "global"))
-                if (indexes := [index for index in table.indexes if index.scope == scope])
-            },
-        }
+        return TableInfo(
+            keys=KeyInfo(table.name, table.partition_key, table.sort_key),
+            status="ACTIVE",
+            indexes=tuple(KeyInfo(index.name, index.partition_key, index.sort_key) for index in table.indexes),
+            items=items,
+            size=size,
+        )
 
-    def differences(self, table: Table, description: Mapping[str, Any] | None) -> list[str]:
-        """Returns how a table and its indexes differ from what the package makes."""
-        if description is None:
+    def differences(self, table: Table) -> list[str]:
+        """Returns how a table and its indexes differ from the schema, in sentences; empty if they do not."""
+        if self.describe(table) is None:
             return ["the table is missing"]
         found = self._run(lambda connection: _definitions(connection, table), f"describing {table.name}")
         differences: list[str] = []
@@ -72,7 +67,7 @@ class SQLiteAdministration:
             if name not in found:
                 differences.append(f"{what} is missing")
             elif found[name] != text:
-                differences.append(f"{what} was made by another statement: {found[name]}")
+                differences.append(f"{what} was created by another statement: {found[name]}")
         return differences
 
     def clear(self, table: Table) -> None:
@@ -106,8 +101,3 @@ def _measure(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | 
 
 def _definitions(connection: sqlite3.Connection, table: Table) -> dict[str, str]:
     return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = ?", (table.name,)))
-
-
-def _key_schema(keyed: Table | Index) -> list[dict[str, str]]:
-    keys = {"HASH": keyed.partition_key, "RANGE": keyed.sort_key}
-    return [{"AttributeName": name, "KeyType": type_} for type_, name in keys.items() if name is not None]

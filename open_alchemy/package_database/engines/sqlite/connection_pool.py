@@ -244,15 +244,15 @@ class MemoryConnections:
         self.resume()
 
 
-_memory: list[MemoryConnections] = []
+_memory: dict[str, MemoryConnections] = {}
 
 
-def process_memory() -> MemoryConnections:
-    """Returns the connection to the one store in memory that the process has."""
+def process_memory(name: str) -> MemoryConnections:
+    """Returns the connection to the database in memory with this name, which exists once per process."""
     with _adding:
-        if not _memory:
-            _memory.append(MemoryConnections())
-        return _memory[0]
+        if name not in _memory:
+            _memory[name] = MemoryConnections()
+        return _memory[name]
 
 
 def _close_all(connections: list[sqlite3.Connection]) -> None:

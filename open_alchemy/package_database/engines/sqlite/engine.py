@@ -27,9 +27,10 @@ from ...core.operations import (
     Transact,
 )
 from ...exceptions import RefusedError, UnavailableError
-from ..config import SQLiteConfig
+from ..port import Administration
 from ..sql import statements
 from ..sql.conditions import holds
+from .config import SQLiteConfig
 from .connection_pool import Connections, FileConnections, process_memory
 from .database_file import transaction
 from .errors import is_transient, refusal
@@ -115,6 +116,12 @@ class SQLiteEngine:
                 raise RefusedError(f"{_name(what)} has a number of more than 64 bits", code="SQLITE_TOOBIG") from error
             tries += 1
 
+    def administration(self) -> Administration:
+        """Returns the administration of the tables."""
+        from .administration import SQLiteAdministration
+
+        return SQLiteAdministration(self)
+
     def close(self) -> None:
         """Closes the connections; a store in memory stays."""
         self._connections.close()
@@ -163,7 +170,7 @@ class SQLiteEngine:
 
 def open_sqlite(config: SQLiteConfig) -> SQLiteEngine:
     """Returns the engine of a file, or of the one store in memory that the process has."""
-    return SQLiteEngine(process_memory() if config.path is None else FileConnections(config.path), config)
+    return SQLiteEngine(process_memory(config.memory) if config.path is None else FileConnections(config.path), config)
 
 
 def _await_another_try(error: sqlite3.Error, tries: int, what: object, deadline: Deadline) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from ....exceptions import ConfigurationError
-from ...config import Credentials, DynamoDBConfig
 from ..botocore_errors import failure_of
+from ..config import Credentials, DynamoDBConfig
 from ..execution import Response
 from ..limits import Timeouts
 from ..retry import Failure

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ...config import Credentials, DynamoDBConfig, environment_credentials
+from ..config import Credentials, DynamoDBConfig, environment_credentials
 
 
 class Source(Protocol):

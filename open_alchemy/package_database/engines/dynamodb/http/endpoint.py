@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ....record import record
-from ...config import DynamoDBConfig
+from ..config import DynamoDBConfig
 
 _MAIN_PARTITION: Final = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d+")
 """Regions whose endpoint is ``dynamodb.REGION.amazonaws.com`` (botocore, partitions.json)."""

@@ -18,7 +18,7 @@ from zlib import crc32
 
 from ....core.secret import Secret
 from ....record import record
-from ...config import Credentials
+from ..config import Credentials
 from ..execution import Response
 from ..requests import Request
 from ..retry import Failure

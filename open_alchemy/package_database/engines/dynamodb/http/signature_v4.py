@@ -10,7 +10,7 @@ import time
 from hashlib import sha256
 
 from ....record import hidden, record
-from ...config import Credentials
+from ..config import Credentials
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 

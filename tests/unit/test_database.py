@@ -12,30 +12,29 @@ from open_alchemy.package_database import ConflictError, TDatabase, UnavailableE
 from open_alchemy.package_database.core.backoff import full_jitter
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Get, Item, Put, Query, StoreOperation, Transact
-from open_alchemy.package_database.database import Database
+from open_alchemy.package_database.core.runner import Sources
+from open_alchemy.package_database.database import SYSTEM, Database, open_database
 from open_alchemy.package_database.model.schema import SPECS, latest_key
 from open_alchemy.package_database.testing.memory import MemoryEngine
 
 
 class Clock:
-    """The monotonic clock and the sleep of the process under test."""
+    """A monotonic clock that advances only when somebody sleeps or a test advances it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.now = 0.0
-        monkeypatch.setattr(Deadline.__init__, "__kwdefaults__", {**self._defaults(), "clock": lambda: self.now})
-        monkeypatch.setattr("time.sleep", self._sleep)
 
-    @staticmethod
-    def _defaults() -> dict[str, Any]:
-        return Deadline.__init__.__kwdefaults__ or {}
-
-    def _sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.now += seconds
+
+    @property
+    def sources(self) -> Sources:
+        return SYSTEM._replace(monotonic=lambda: self.now, sleep=self.sleep)
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock() -> Clock:
+    return Clock()
 
 
 class Rival(MemoryEngine):
@@ -46,8 +45,8 @@ class Rival(MemoryEngine):
         wins: How many races the other writer wins.
     """
 
-    def __init__(self, clock: Clock, wins: int) -> None:
-        super().__init__()
+    def __init__(self, clock: Clock, wins: int, *, deadline: float = 5.0) -> None:
+        super().__init__(deadline=deadline)
         self.clock = clock
         self.wins = wins
         self.operations: list[StoreOperation] = []
@@ -86,8 +85,8 @@ def delete(database: Database) -> None:
 
 
 def test_a_lost_race_is_run_again(clock: Clock) -> None:
-    engine = Rival(clock, wins=20)
-    database = Database(engine, deadline=60)
+    engine = Rival(clock, wins=20, deadline=60)
+    database = open_database(engine, clock.sources)
 
     create(database)
 
@@ -99,23 +98,22 @@ def test_a_lost_race_is_run_again(clock: Clock) -> None:
 def test_a_race_that_is_lost_until_the_deadline_is_a_conflict(clock: Clock, call: Callable[[Database], None]) -> None:
     engine = Rival(clock, wins=10_000)
     engine.write_first(Deadline(5))
-    database = Database(engine, deadline=5)
+    database = open_database(engine, clock.sources)
     start = clock.now
 
-    with pytest.raises(ConflictError, match="_spec lost the race against other writers for [45]"):
+    with pytest.raises(ConflictError, match="_spec lost against other writers for [45]"):
         call(database)
 
     assert 4 < clock.now - start <= 5.5
 
 
 def test_a_try_after_a_lost_race_comes_after_what_won_and_has_a_revision_of_its_own(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: Clock,
 ) -> None:
     engine = Rival(clock, wins=1)
     seconds = iter([100.5, 107.5])
-    monkeypatch.setattr("time.time", lambda: next(seconds))
 
-    create(Database(engine, deadline=5))
+    create(open_database(engine, clock.sources._replace(seconds=lambda: next(seconds))))
 
     puts = [
         action.item
@@ -133,7 +131,7 @@ class SlowEngine(MemoryEngine):
     """Notes the deadline of each operation."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(deadline=7)
         self.deadlines: list[Deadline] = []
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
@@ -145,7 +143,7 @@ class SlowEngine(MemoryEngine):
 
 def test_one_deadline_bounds_a_whole_call(clock: Clock) -> None:
     engine = SlowEngine()
-    database = Database(engine, deadline=7)
+    database = open_database(engine, clock.sources)
 
     with pytest.raises(UnavailableError):
         database.get_spec(sub="u1", name="a")
@@ -223,7 +221,7 @@ def test_a_race_that_is_lost_to_the_end_is_a_conflict_and_not_an_outage(clock: C
     for _ in range(50):
         start = clock.now
         with pytest.raises(ConflictError):
-            create(Database(LosingEngine(), deadline=2))
+            create(open_database(LosingEngine(deadline=2), clock.sources))
         assert 1.6 - 2 * seconds <= clock.now - start <= 2.5
 
 
@@ -261,7 +259,7 @@ def test_the_backoff_grows_to_its_bound_with_full_jitter() -> None:
 
 
 def test_the_functions_are_documented_as_the_interface_is() -> None:
-    function = Database(MemoryEngine(), deadline=5).get_spec
+    function = open_database(MemoryEngine()).get_spec
 
     assert function.__doc__ == TDatabase.get_spec.__doc__
     assert list(inspect.signature(function).parameters) == ["sub", "name"]

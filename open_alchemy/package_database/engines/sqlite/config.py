@@ -1,0 +1,86 @@
+"""The configuration of SQLite, from a URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from ...core.operations import Table
+from ...exceptions import ConfigurationError
+from ...record import record
+from ..port import AsyncEngine, Config, Engine, Environment, read_deadline
+
+URLS: Final = ("sqlite://", "sqlite:///RELATIVE/PATH", "sqlite:////ABSOLUTE/PATH")
+
+
+@record
+class SQLiteConfig(Config):
+    """The configuration of a SQLite database.
+
+    Attributes:
+        path: The absolute path of the file; None for a database in memory.
+        memory: The name of the database in memory, which exists once per process and name.
+    """
+
+    path: Path | None = None
+    memory: str = ""
+
+    @property
+    def location(self) -> str:
+        """The path of the file."""
+        return str(self.path or "sqlite://, in memory")
+
+    def open_engine(self, tables: Sequence[Table]) -> Engine:
+        """Returns an engine for threads."""
+        from .engine import open_sqlite
+
+        del tables
+        return open_sqlite(self)
+
+    def open_async_engine(self, tables: Sequence[Table]) -> AsyncEngine:
+        """Returns an engine for asyncio."""
+        from ..threaded import ThreadedEngine
+        from .engine import open_sqlite
+
+        del tables
+        return ThreadedEngine(lambda: open_sqlite(self))
+
+
+def read_url(rest: str, environment: Environment) -> SQLiteConfig:
+    """Returns the configuration of a ``sqlite`` URL, in SQLAlchemy's notation.
+
+    ``sqlite://`` is the database in memory. A slash and a path is a file; a relative path is relative to the current
+    folder at the time of this call. Percent-encoded bytes of the path are decoded as UTF-8.
+
+    https://docs.sqlalchemy.org/en/20/core/engines.html#sqlite
+
+    Args:
+        rest: The part of the URL after ``sqlite://``.
+        environment: The environment variables.
+
+    Raises:
+        ConfigurationError: The URL or the deadline is invalid; the message contains no part of the URL.
+    """
+    deadline = read_deadline(environment)
+    if not rest:
+        return SQLiteConfig(deadline=deadline)
+    if not rest.startswith("/"):
+        raise ConfigurationError("expected sqlite:///RELATIVE/PATH or sqlite:////ABSOLUTE/PATH")
+    if "?" in rest or "#" in rest:
+        raise ConfigurationError("a sqlite URL has no parameters; encode ? and # in a path as %3F and %23")
+    try:
+        path = unquote(rest[1:], errors="strict")
+    except UnicodeDecodeError:
+        raise ConfigurationError("the path must be percent-encoded UTF-8") from None
+    if not path or "\0" in path or path == ":memory:":
+        raise ConfigurationError("the path of a file must follow sqlite:///; the database in memory is sqlite://")
+    try:
+        os.fsencode(path)
+        return SQLiteConfig(Path(path).absolute(), deadline=deadline)
+    except UnicodeEncodeError:
+        raise ConfigurationError("the path contains characters that a file name cannot contain") from None
+    except OSError as error:
+        raise ConfigurationError("the path is relative and the current folder does not exist") from error

@@ -1,0 +1,98 @@
+"""Checks stored items against the schema when an access pattern reads them.
+
+A store may contain items that another program wrote or damaged. Every access pattern passes the items that it reads
+through a ``Projection``, so a damaged item is the same ``RefusedError`` on every store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ..core.operations import Attribute, Item, Table
+from ..core.secret import Secret
+from ..exceptions import RefusedError
+
+DAMAGED_ITEM: Final = "DamagedItem"
+"""The code of the ``RefusedError``."""
+
+_TYPES: Final[Mapping[str, tuple[type, type, str]]] = {
+    "S": (str, str, "text"),
+    "N": (int, int, "a whole number"),
+    "B": (Secret, bytes, "bytes"),
+}
+"""For each type of an attribute: the class that the engines return, the class that is allowed, and its name."""
+_SECONDS: Final = re.compile(r"[0-9]{1,20}")
+_IDENTIFYING: Final = ("sub", "updated_at_id", "id", "name")
+"""Attributes that tell an operator which item is damaged: a query may return without the sort key."""
+
+
+class Projection:
+    """The attributes of a table that an access pattern reads.
+
+    Attributes:
+        names: The names of the attributes.
+    """
+
+    def __init__(self, table: Table, *names: str) -> None:
+        self.names = names
+        self._table = table
+        self._attributes = tuple(attribute for attribute in table.attributes if attribute.name in names)
+        self._exact = tuple((a.name, _TYPES[a.type][0]) for a in self._attributes if not a.is_optional)
+        self._optional = tuple((a.name, _TYPES[a.type][0]) for a in self._attributes if a.is_optional)
+
+    def check(self, item: Item, *, sub: str | None = None) -> Mapping[str, Any]:
+        """Returns the item if its attributes are present and have the types of the schema.
+
+        Args:
+            item: An item of a store.
+            sub: The partition key, for the message, where the item may lack it.
+
+        Raises:
+            RefusedError: An attribute is missing or has another type. The message names the item and the attribute, and
+                contains no other value.
+        """
+        # This runs for every item of every read: a comparison of classes first, the explanation only if it fails.
+        for name, exact in self._exact:
+            if type(item.get(name)) is not exact:
+                return self._explain(item, sub)
+        for name, exact in self._optional:
+            if name in item and type(item[name]) is not exact:
+                return self._explain(item, sub)
+        return item
+
+    def _explain(self, item: Item, sub: str | None) -> Mapping[str, Any]:
+        for attribute in self._attributes:
+            if problem := _problem(attribute, item):
+                raise damaged(self._table, item, problem, sub=sub)
+        return item
+
+
+def seconds_of(table: Table, item: Mapping[str, Any]) -> int:
+    """Returns ``updated_at`` of a checked item as seconds since the epoch.
+
+    Raises:
+        RefusedError: It is not a whole number of at most 20 digits.
+    """
+    text: str = item["updated_at"]
+    if not _SECONDS.fullmatch(text):
+        raise damaged(table, item, "updated_at must be whole seconds")
+    return int(text)
+
+
+def damaged(table: Table, item: Item, problem: str, *, sub: str | None = None) -> RefusedError:
+    """Returns the error for a stored item that breaks a rule of the schema."""
+    known = {**({} if sub is None else {"sub": sub}), **item}
+    key = ", ".join(f"{name} {known[name]!r}" for name in _IDENTIFYING if isinstance(known.get(name), str))
+    return RefusedError(f"the item of {table.name} with {key} is damaged: {problem}", code=DAMAGED_ITEM)
+
+
+def _problem(attribute: Attribute, item: Item) -> str | None:
+    _, allowed, rule = _TYPES[attribute.type]
+    if attribute.name not in item:
+        return None if attribute.is_optional else f"{attribute.name} is missing"
+    value = item[attribute.name]
+    if isinstance(value, allowed) and not isinstance(value, bool):
+        return None
+    return f"{attribute.name} must be {rule}"

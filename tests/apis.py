@@ -1,0 +1,106 @@
+"""The APIs of a DynamoDB store, sync and async over either HTTP client, all with the interface of the sync one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, cast
+
+from open_alchemy.package_database import AsyncTDatabase, TDatabase
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import StoreOperation
+from open_alchemy.package_database.database import AsyncDatabase, Database, open_async_database, open_database
+from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
+from open_alchemy.package_database.engines.port import Config
+from open_alchemy.package_database.model.schema import TABLES
+
+APIS = ("lean", "boto3", "lean, async", "boto3, async")
+SYNC_APIS = ("lean", "boto3")
+
+
+def config_of(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
+    """Returns the configuration of a local server."""
+    return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
+
+
+def connect_to(config: Config) -> Database:
+    """Opens the sync API on a store."""
+    return open_database(config.open_engine(TABLES))
+
+
+def aconnect_to(config: Config) -> AsyncDatabase:
+    """Opens the async API on a store."""
+    return open_async_database(config.open_async_engine(TABLES))
+
+
+class BlockingAdapter:
+    """Calls the asynchronous API synchronously, each call in the same event loop."""
+
+    def __init__(
+        self, database: AsyncTDatabase, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None
+    ) -> None:
+        self._database: Any = database
+        self._runner = asyncio.Runner(loop_factory=loop_factory)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._database, name)
+
+        async def call(**arguments: Any) -> Any:
+            return await method(**arguments)
+
+        return lambda **arguments: self._runner.run(call(**arguments))
+
+    def prepare(self) -> None:
+        self._runner.run(self._database.engine.prepare())
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        async def call() -> Any:
+            await self._database.engine.prepare()
+            return await self._database.engine.execute(operation, deadline)
+
+        return self._runner.run(call())
+
+    def close(self) -> None:
+        self._runner.run(self._database.aclose())
+        self._runner.close()
+
+
+@contextmanager
+def blocking(
+    database: AsyncTDatabase, *, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> Iterator[TDatabase]:
+    """Opens the synchronous interface of an asynchronous API, and closes both."""
+    adapter = BlockingAdapter(database, loop_factory=loop_factory)
+    try:
+        yield cast("TDatabase", adapter)
+    finally:
+        adapter.close()
+
+
+def execute(database: TDatabase, operation: StoreOperation) -> Any:
+    """Executes an operation on the engine of a database."""
+    if isinstance(database, BlockingAdapter):
+        return database.execute(operation, Deadline(5))
+    engine = cast("Database", database).engine
+    engine.prepare()
+    return engine.execute(operation, Deadline(5))
+
+
+@contextmanager
+def open_api(api: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
+    """Opens a database; its HTTP client is created here, so that a test does not measure the creation."""
+    client, _, is_async = api.partition(", ")
+    config = replace(config, wire=cast("Wire", client))
+    if is_async:
+        with blocking(aconnect_to(config)) as database:
+            cast("Any", database).prepare()
+            yield database
+    else:
+        opened = connect_to(config)
+        opened.engine.prepare()
+        try:
+            yield opened
+        finally:
+            cast("Any", opened.engine).close()
