@@ -75,7 +75,7 @@ def _calls(settings: Settings) -> Results:
 
 
 def _concurrent(settings: Settings) -> Results:
-    rounds, seconds = (3, 0.1) if settings.is_quick else (9, 0.2)
+    rounds, seconds = (3, 0.1) if settings.is_quick else (7, 0.12)
     with running("benchmarks.canned") as url, _started(_PEERS, settings, url) as workers:
         return interleave(calls_jobs(workers, _CONCURRENT, seconds), rounds)
 
@@ -138,7 +138,7 @@ def _pytest(settings: Settings) -> Results:
 
 
 def _test_run(python: Path, engine: str) -> Measure:
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS", "PYTEST", "STAGE"))}
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS", "PYTEST", "PYTHON", "STAGE"))}
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--package-database-engine={engine}"]
 
     def run(*options: str) -> float:

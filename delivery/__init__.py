@@ -1,5 +1,4 @@
-"""The commands of the delivery: what the workflows in ``.github/workflows`` decide and do, and a developer may do too.
+"""Commands of the delivery. The workflows in ``.github/workflows`` call them through ``scripts/``.
 
-They deliver the package and are no part of it: nothing of it is imported here, so that what is tested is what was
-released, and never what lies in the repository.
+They never import the package: the production tests test the installed release, not the repository.
 """

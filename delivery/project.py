@@ -1,4 +1,4 @@
-"""Which version of which project is configured, and where it is released."""
+"""The project that ``pyproject.toml`` configures, and the indexes that it is released on."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 
-# Their simple APIs, which pip reads.
+# Simple repository APIs (PEP 503, PEP 691).
 PYPI: Final = "https://pypi.org/simple/"
 TEST_PYPI: Final = "https://test.pypi.org/simple/"
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project and the version that it is to have on the indexes."""
+    """A project and its version."""
 
     name: str
     version: str
 
     @property
     def requirement(self) -> str:
-        """The requirement that only this version meets."""
+        """The requirement for exactly this version."""
         return f"{self.name}=={self.version}"
 
 
 def configured(root: Path = ROOT) -> Project:
-    """Returns the project that is configured in a repository."""
+    """Returns the project that a repository configures."""
     table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return Project(table["name"], table["version"])

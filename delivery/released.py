@@ -2,11 +2,13 @@
 
     scripts/test-release pypi|testpypi [VERSION]
 
-installs the version, the configured one where none is given, from PyPI or from test PyPI into a fresh environment, and
-runs ``tests/production`` with it, under ``STAGE=PROD`` and with the AWS credentials and region of the environment.
+installs the version into a fresh environment and runs ``tests/production`` there, with ``STAGE=PROD`` and the AWS
+credentials and region of the environment. VERSION defaults to the configured version, or to the newest released one
+while the configured version is not on the index.
 
-Anybody may register any name on test PyPI. So the package itself is all that is installed from there; what it depends
-on comes from PyPI. pip is never given both at once, because it would take whichever has the higher version of each.
+Only the package comes from the index. Its dependencies and pytest come from PyPI, pinned by hash in
+``delivery/requirements/production-test.txt``: anybody may register any name on test PyPI, and whatever is installed
+runs with the AWS credentials.
 """
 
 from __future__ import annotations
@@ -23,51 +25,55 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
+from packaging.version import InvalidVersion, Version
+
+from .index import IndexUnreadableError, released_versions
 from .project import PYPI, ROOT, TEST_PYPI, Project, configured
+from .release_required import is_required
 
 Command: TypeAlias = list[str]
 Run: TypeAlias = Callable[[Command], int]
 
 INDEXES: Final = {"pypi": PYPI, "testpypi": TEST_PYPI}
 PRODUCTION_TESTS: Final = ROOT / "tests" / "production"
+LOCK: Final = ROOT / "delivery" / "requirements" / "production-test.txt"
 
 _KEPT: Final = ("PIP_CERT", "PIP_PROXY")
-_LEFT_OUT: Final = ("PIP_", "PYTHON", "PYTEST_", "PACKAGE_DATABASE_URL", "ACTIONS_", "GITHUB_")
+_LEFT_OUT: Final = ("PIP_", "PYTHON", "PYTEST_", "PACKAGE_DATABASE_", "ACTIONS_", "GITHUB_", "GH_")
 
-# Seconds, about ten minutes in all: a new version is on the pages that pip reads once their caches have expired.
+# Seconds, about ten minutes in all: pip sees a new version only after the caches of the index have expired.
 PAUSES: Final = (5, 10, 20, 40, 80, 160, 300)
 
 
-def install_commands(python: Path, requirement: str, *, index: str, dependencies: str) -> list[Command]:
-    """Returns the commands that install a requirement from one index, and what it depends on from another.
+def install_commands(python: Path, requirement: str, *, index: str, dependencies: str, lock: Path) -> list[Command]:
+    """Returns the commands that install the locked dependencies from one index, and the package from another.
 
-    Only wheels are installed: a source distribution would run its own code while the AWS credentials are at hand.
+    Only wheels are installed: a source distribution would execute its own code during the installation.
 
     Args:
         python: The interpreter of the environment to install into.
-        requirement: The name and the one version.
-        index: The URL of the simple API that has the requirement.
-        dependencies: The URL of the simple API that has what it depends on, and pytest.
+        requirement: The name and the version of the package.
+        index: The URL of the simple API that has the package.
+        dependencies: The URL of the simple API that has the dependencies and pytest.
+        lock: The requirements file with the versions and hashes of the dependencies and pytest.
     """
     options = ["--only-binary=:all:", "--disable-pip-version-check", "--progress-bar=off"]
-    pip = [str(python), "-m", "pip", "install", *options]
-    # A second install finds the requirement met, and adds only what it depends on.
-    complete = [*pip, f"--index-url={dependencies}", requirement, "pytest>=8"]
-    if index == dependencies:
-        return [complete]
-    return [[*pip, "--no-deps", f"--index-url={index}", requirement], complete]
+    install = [str(python), "-m", "pip", "install", *options]
+    return [
+        [*install, f"--index-url={dependencies}", "--require-hashes", f"--requirement={lock}"],
+        [*install, f"--index-url={index}", "--no-deps", requirement],
+    ]
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Returns the environment variables for pip and pytest: without what would lead them elsewhere.
+    """Returns the environment variables for pip and pytest.
 
-    A setting of pip could add an index, one of Python or pytest could put the repository before what is installed, and
-    ``PACKAGE_DATABASE_URL`` names another store than the deployed tables. How the network is reached stays. Nor is
-    anything of the workflow handed on: with ``ACTIONS_ID_TOKEN_REQUEST_TOKEN`` what is tested could ask GitHub for a
-    token of its own.
+    Removed are settings that could add an index (pip), import the repository (Python, pytest) or select another store
+    (``PACKAGE_DATABASE_URL``), and the variables of the workflow: with ``ACTIONS_ID_TOKEN_REQUEST_TOKEN`` the tested
+    code could request a token from GitHub.
     """
     kept = {name: value for name, value in variables.items() if name in _KEPT or not name.startswith(_LEFT_OUT)}
-    # pip reads no configuration file at all where this is the null device (pip's documentation, "Configuration").
+    # pip reads no configuration file if this is the null device (pip's documentation, "Configuration").
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "STAGE": "PROD"}
 
 
@@ -82,25 +88,55 @@ def run_until_it_succeeds(
     for pause in pauses:
         if run(command) == 0:
             return True
-        print(f"Failed; trying again in {pause:g} seconds.", flush=True)
+        print(f"Failed. Next attempt in {pause:g} seconds.", flush=True)
         sleep(pause)
     return run(command) == 0
 
 
+def version_to_test(configured_version: str, released: Sequence[str]) -> str | None:
+    """Returns the configured version if it is released, else the newest released one; None if there is none."""
+    if not is_required(configured_version, released):
+        return configured_version
+    return str(max(versions)) if (versions := list(_final_versions(released))) else None
+
+
+def _final_versions(released: Iterable[str]) -> Iterable[Version]:
+    for text in released:
+        try:
+            version = Version(text)
+        except InvalidVersion:
+            continue
+        if not version.is_prerelease:
+            yield version
+
+
+def select_version(project: Project, *, index: str) -> str | None:
+    """Returns the version to test, and prints a warning if that is not the configured one."""
+    version = version_to_test(project.version, released_versions(project.name, index_url=index))
+    if version != project.version:
+        # A workflow command: GitHub shows the warning on the page of the run.
+        print(
+            f"::warning title=Release pending::{project.requirement} is not on {index}: its release awaits approval or "
+            f"failed. Tested instead: {version or 'nothing'}.",
+            flush=True,
+        )
+    return version
+
+
 def verify(project: Project, *, index: str, dependencies: str, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Installs a project's version into a fresh environment, runs the production tests, and returns the exit code."""
+    """Installs a version into a fresh environment, runs the production tests, and returns the exit code."""
     with TemporaryDirectory() as name:
         folder = Path(name).resolve()
 
         def run(command: Command) -> int:
-            # In a folder of its own, without the repository: its open_alchemy would hide the installed one.
+            # Outside the repository, whose open_alchemy would shadow the installed one.
             return subprocess.run(command, cwd=folder, env=environment(os.environ), check=False).returncode
 
         venv.create(folder / "venv", with_pip=True)
         python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-        for command in install_commands(python, project.requirement, index=index, dependencies=dependencies):
+        for command in install_commands(python, project.requirement, index=index, dependencies=dependencies, lock=LOCK):
             if not run_until_it_succeeds(command, run=run, sleep=sleep):
-                print(f"{project.requirement} of {index} cannot be installed; pip says why.", file=sys.stderr)
+                print(f"{project.requirement} of {index} cannot be installed; see pip's output.", file=sys.stderr)
                 return 1
         shutil.copytree(PRODUCTION_TESTS, folder / "production", ignore=shutil.ignore_patterns("__pycache__"))
         return run([str(python), "-m", "pytest", "--verbose", "production"])
@@ -110,16 +146,20 @@ def main(arguments: Sequence[str]) -> int:
     """Tests the version that the arguments name, and returns the exit code."""
     parser = argparse.ArgumentParser(prog="scripts/test-release", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("index", choices=INDEXES)
-    parser.add_argument("version", nargs="?", help="the configured version where it is not given")
-    parser.add_argument("--index-url", help="where the package is, in place of the index's own simple API")
-    parser.add_argument("--dependencies-url", default=PYPI, help="where the dependencies are, in place of PyPI")
+    parser.add_argument("version", nargs="?", help="default: the configured version, or the newest released one")
+    parser.add_argument("--index-url", help="the simple API that has the package, instead of the index's own")
+    parser.add_argument("--dependencies-url", default=PYPI, help="the simple API that has the dependencies")
     given = parser.parse_args(arguments)
     project = configured()
-    return verify(
-        Project(project.name, given.version or project.version),
-        index=given.index_url or INDEXES[given.index],
-        dependencies=given.dependencies_url,
-    )
+    index = given.index_url or INDEXES[given.index]
+    try:
+        version = given.version or select_version(project, index=index)
+    except IndexUnreadableError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if version is None:
+        return 0
+    return verify(Project(project.name, version), index=index, dependencies=given.dependencies_url)
 
 
 if __name__ == "__main__":

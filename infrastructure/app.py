@@ -11,9 +11,9 @@ STACK = "PackageDatabase"
 
 
 def build() -> App:
-    """Returns the app, which refuses to synthesize what the AWS Solutions checks of cdk-nag find fault with."""
-    # The template is small and brings no files, so CloudFormation takes it from the command line with the operator's
-    # own rights: this synthesizer needs nothing that `cdk bootstrap` would have to set up first.
+    """Returns the app, whose synthesis fails if the AWS Solutions checks of cdk-nag fail."""
+    # The template is small and has no assets, so it needs no `cdk bootstrap`: with this synthesizer the command line
+    # passes it to CloudFormation with the operator's own permissions.
     app = App(analytics_reporting=False)
     DatabaseStack(app, STACK, synthesizer=LegacyStackSynthesizer())
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))

@@ -1,54 +1,31 @@
-"""The stack: both tables with their indexes, the policies to use them, and the alarms.
+"""The stack: both tables with their indexes, the policies for their users, and the alarms.
 
-Names, keys and indexes are those of ``tables/schema.py``, so that code and cloud cannot drift.
+Names, keys and indexes come from ``model/schema.py``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
-from aws_cdk import (
-    Aws,
-    CfnCondition,
-    CfnOutput,
-    CfnParameter,
-    Fn,
-    IStackSynthesizer,
-    RemovalPolicy,
-    Stack,
-    Tags,
-)
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import CfnOutput, CfnParameter, IStackSynthesizer, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
-from aws_cdk.aws_dynamodb import Operation
 from constructs import Construct
 
 from open_alchemy.package_database.core.operations import Table
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.model.schema import TABLES
 
-Operations: TypeAlias = tuple[Operation, ...]
-
-_READS: Final[Operations] = (Operation.GET_ITEM, Operation.QUERY)
-_WRITES: Final[Mapping[str, Operations]] = {
-    SPECS.name: (Operation.TRANSACT_WRITE_ITEMS,),
-    CREDENTIALS.name: (Operation.BATCH_WRITE_ITEM, Operation.DELETE_ITEM, Operation.PUT_ITEM),
-}
-"""What the facade sends to each table beside reads; a test compares it with the engine's requests."""
-
-_TRANSACTION_ACTIONS: Final = ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem")
-"""What the facade's transactions consist of: a transaction has no IAM action of its own.
-
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
-"""
+from .alarms import add_alarms, add_topic
+from .names import logical_name
+from .policies import add_policies
 
 _TYPES: Final = {
     "S": dynamodb.AttributeType.STRING,
     "N": dynamodb.AttributeType.NUMBER,
     "B": dynamodb.AttributeType.BINARY,
 }
-_NO_TOPIC: Final = "none"
+_QUOTA: Final = 40_000
+"""Request units a second that AWS allows a table by default."""
 
 
 class DatabaseStack(Stack):
@@ -65,32 +42,33 @@ class DatabaseStack(Stack):
             scope,
             construct_id,
             synthesizer=synthesizer,
-            description="The tables of open-alchemy.package-database, the policies to use them, and their alarms",
+            description="The tables of open-alchemy.package-database, the policies for their users, and their alarms",
+            termination_protection=True,
         )
         Tags.of(self).add("project", "open-alchemy.package-database")
-        tables = {table: self._table(table) for table in TABLES}
+        ceilings = {
+            "max_read_request_units": self._ceiling("MaxReadRequestUnits"),
+            "max_write_request_units": self._ceiling("MaxWriteRequestUnits"),
+        }
+        tables = {table: self._table(table, ceilings) for table in TABLES}
         for table, deployed in tables.items():
-            self._output(f"{_name(table)}TableName", deployed.table_name, f"The name of {table.name}")
-            self._output(f"{_name(table)}TableArn", deployed.table_arn, f"The ARN of {table.name}")
-        self._policy("ReadWrite", "Calls every function of the package database.", tables, _WRITES)
-        self._policy("ReadOnly", "Calls the functions of the package database that only read.", tables, {})
-        actions = [self._topic()]
+            self._output(f"{logical_name(table)}TableName", deployed.table_name, f"The name of {table.name}")
+            self._output(f"{logical_name(table)}TableArn", deployed.table_arn, f"The ARN of {table.name}")
+        for name, policy in add_policies(self, tables).items():
+            self._output(f"{name}PolicyArn", policy.managed_policy_arn, policy.description)
+        action = add_topic(self)
         for table, deployed in tables.items():
-            operations = [*_READS, *_WRITES[table.name]]
-            throttled = deployed.metric_throttled_requests_for_operations(operations=operations)
-            failed = deployed.metric_system_errors_for_operations(operations=operations)
-            self._alarm(f"{_name(table)}ThrottledRequests", throttled, f"throttles requests to {table.name}", actions)
-            self._alarm(f"{_name(table)}SystemErrors", failed, f"fails by itself in requests to {table.name}", actions)
+            add_alarms(self, table, deployed, action)
 
-    def _table(self, table: Table) -> dynamodb.Table:
-        """Adds a table, which outlives the stack and every mistake in it, with its indexes."""
+    def _table(self, table: Table, ceilings: Mapping[str, float]) -> dynamodb.Table:
+        """Adds a table, which CloudFormation never deletes, with its indexes."""
         keys = {
             attribute.name: dynamodb.Attribute(name=attribute.name, type=_TYPES[attribute.type])
             for attribute in table.attributes
         }
         deployed = dynamodb.Table(
             self,
-            f"{_name(table)}Table",
+            f"{logical_name(table)}Table",
             table_name=table.name,
             partition_key=keys[table.partition_key],
             sort_key=keys[table.sort_key],
@@ -101,99 +79,30 @@ class DatabaseStack(Stack):
             ),
             deletion_protection=True,
             removal_policy=RemovalPolicy.RETAIN,
+            **ceilings,
         )
         for index in table.indexes:
             sort_key = keys[index.sort_key] if index.sort_key else None
             if index.scope == "local":
-                assert sort_key is not None, "a local index is another order of the table's partitions"
+                assert sort_key is not None, "a local index needs a sort key"
                 deployed.add_local_secondary_index(index_name=index.name, sort_key=sort_key)
             else:
                 deployed.add_global_secondary_index(
-                    index_name=index.name, partition_key=keys[index.partition_key], sort_key=sort_key
+                    index_name=index.name, partition_key=keys[index.partition_key], sort_key=sort_key, **ceilings
                 )
         return deployed
 
-    def _policy(
-        self, kind: str, description: str, tables: Mapping[Table, dynamodb.Table], writes: Mapping[str, Operations]
-    ) -> None:
-        """Adds a managed policy that allows the reads and these writes, on the tables and indexes alone."""
-        statements: list[iam.PolicyStatement] = []
-        for table, deployed in tables.items():
-            operations = (*_READS, *writes.get(table.name, ()))
-            statements.append(iam.PolicyStatement(actions=_actions(operations), resources=[deployed.table_arn]))
-            statements += [
-                iam.PolicyStatement(
-                    actions=_actions((Operation.QUERY,)), resources=[f"{deployed.table_arn}/index/{index.name}"]
-                )
-                for index in table.indexes
-            ]
-        policy = iam.ManagedPolicy(
-            self,
-            f"{kind}Policy",
-            managed_policy_name=f"PackageDatabase{kind}",
-            description=description,
-            statements=statements,
-        )
-        self._output(f"{kind}PolicyArn", policy.managed_policy_arn, description)
-
-    def _topic(self) -> str:
-        """Adds the parameter that names a topic, and returns the alarm action that is the topic's, or nothing."""
-        topic = CfnParameter(
-            self,
-            "AlarmTopicArn",
-            default=_NO_TOPIC,
-            description=f"The ARN of the SNS topic that the alarms tell, or {_NO_TOPIC}",
-        )
-        is_given = CfnCondition(
-            self, "HasAlarmTopic", expression=Fn.condition_not(Fn.condition_equals(topic.value_as_string, _NO_TOPIC))
-        )
-        return Fn.condition_if(is_given.logical_id, topic.value_as_string, Aws.NO_VALUE).to_string()
-
-    def _alarm(self, name: str, metric: cloudwatch.IMetric, meaning: str, actions: list[str]) -> None:
-        """Adds an alarm, which goes off where the metric is not zero in two of three periods of five minutes."""
-        alarm = cloudwatch.Alarm(
+    def _ceiling(self, name: str) -> float:
+        """Adds a parameter that limits the request units a second, and the cost, of each table and global index."""
+        parameter = CfnParameter(
             self,
             name,
-            alarm_description=f"DynamoDB {meaning}. See docs/operating.md of open-alchemy.package-database.",
-            metric=_sum(metric),
-            threshold=1,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            evaluation_periods=3,
-            datapoints_to_alarm=2,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            type="Number",
+            min_value=1,
+            default=_QUOTA,
+            description=f"{name} of each table and global index; {_QUOTA} is the quota of an account by default",
         )
-        resource = alarm.node.default_child
-        assert isinstance(resource, cloudwatch.CfnAlarm)
-        resource.alarm_actions = actions
+        return parameter.value_as_number
 
     def _output(self, name: str, value: str, description: str) -> None:
         CfnOutput(self, name, value=value, description=description)
-
-
-def _name(table: Table) -> str:
-    """Returns the name of a table as CloudFormation's logical ids may have it."""
-    return table.name.removeprefix("package.").capitalize()
-
-
-def _actions(operations: Operations) -> list[str]:
-    """Returns the IAM actions that allow operations, in order."""
-    actions: set[str] = set()
-    for operation in operations:
-        if operation is Operation.TRANSACT_WRITE_ITEMS:
-            actions.update(_TRANSACTION_ACTIONS)
-        else:
-            actions.add(f"dynamodb:{operation.value.title().replace('_', '')}")
-    return sorted(actions)
-
-
-def _sum(metric: cloudwatch.IMetric) -> cloudwatch.MathExpression:
-    """Returns the sum of a metric over operations, counting an operation without data as zero.
-
-    DynamoDB reports these metrics only while they are not zero, and where one term of a sum has no data, the sum may
-    have none either.
-    """
-    assert isinstance(metric, cloudwatch.MathExpression)
-    terms = ", ".join(f"FILL({name}, 0)" for name in metric.using_metrics)
-    return cloudwatch.MathExpression(
-        expression=f"SUM([{terms}])", using_metrics=metric.using_metrics, label=metric.label
-    )

@@ -9,6 +9,8 @@ database = package_database.get_async()
 await database.list_specs(sub="user 1")
 """
 
+from typing import TYPE_CHECKING
+
 from .async_types import AsyncTDatabase
 from .exceptions import (
     BaseError,
@@ -29,6 +31,19 @@ from .types import (
     TSpecInfo,
     TSpecInfoList,
 )
+
+__version__: str
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> str:
+        """Returns ``__version__``, which is read from the installed distribution on first use."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("open-alchemy.package-database")
+
 
 __all__ = [  # noqa: RUF022 (grouped by what they are for)
     # The database.

@@ -130,7 +130,7 @@ class AsyncTDatabase(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Closes the connections of the running loop; a later call opens new ones.
+        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again.
 
         They are closed too where the loop shuts its asynchronous generators down, as ``asyncio.run`` makes it do.
         """

@@ -1,15 +1,20 @@
-"""factory_boy factories of stored specs and credentials, for the tests of services.
+"""factory_boy factories of specs and credentials, for the tests of services.
 
-spec = SpecFactory(sub="user 1", version="2.0")
-spec.save()
+``create()`` and ``create_batch()`` store what they make. A call of the factory, ``build()`` and ``build_batch()`` do
+not; their objects have ``save()``.
+
+SpecFactory.create_batch(3, sub="user 1")
+SpecFactory(sub="user 1", version="2.0").save()
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from factory.base import Factory
 from factory.declarations import Sequence
+from factory.enums import BUILD_STRATEGY
 
 from .instances import get
 
@@ -26,7 +31,7 @@ class Spec:
     description: str | None
 
     def save(self) -> None:
-        """Stores it in the database that ``package_database.get()`` returns; raises what that raises."""
+        """Stores the version with ``create_update_spec``."""
         get().create_update_spec(
             sub=self.sub,
             name=self.name,
@@ -48,7 +53,7 @@ class Credentials:
     salt: bytes = field(repr=False)
 
     def save(self) -> None:
-        """Stores them in the database that ``package_database.get()`` returns; raises what that raises."""
+        """Stores the credentials with ``create_update_credentials``."""
         get().create_update_credentials(
             sub=self.sub,
             id_=self.id_,
@@ -58,7 +63,29 @@ class Credentials:
         )
 
 
-class SpecFactory(Factory[Spec]):
+class _Storable(Protocol):
+    def save(self) -> None:
+        """Stores the object in the database of ``package_database.get()``."""
+
+
+_Stored = TypeVar("_Stored", bound=_Storable)
+
+
+class _StoringFactory(Factory[_Stored]):
+    """Stores what ``create()`` and ``create_batch()`` make."""
+
+    class Meta:
+        abstract = True
+        strategy = BUILD_STRATEGY
+
+    @classmethod
+    def _create(cls, model_class: type[_Stored], *args: Any, **kwargs: Any) -> _Stored:
+        created: _Stored = super()._create(model_class, *args, **kwargs)  # type: ignore[no-untyped-call]
+        created.save()
+        return created
+
+
+class SpecFactory(_StoringFactory[Spec]):
     """Makes specs, each of another user; title and description are None unless given."""
 
     class Meta:
@@ -72,7 +99,7 @@ class SpecFactory(Factory[Spec]):
     description = None
 
 
-class CredentialsFactory(Factory[Credentials]):
+class CredentialsFactory(_StoringFactory[Credentials]):
     """Makes credentials, each of another user."""
 
     class Meta:

@@ -190,7 +190,7 @@ def test_an_export_does_not_go_on_from_another(tmp_path: Path, difference: dict[
     with pytest.raises(Interruption):
         export(filled(), tmp_path / "all.jsonl", fail_at=2)
 
-    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is the beginning of another export, or none"):
+    with pytest.raises(ValidationError, match=r"all\.jsonl\.part is not the beginning of this export"):
         export(filled(), tmp_path / "all.jsonl", **difference)  # type: ignore[arg-type]
 
 
@@ -201,7 +201,7 @@ def test_a_file_that_is_no_part_is_left(tmp_path: Path, content: bytes, identity
     part.write_bytes(content)
 
     with (
-        pytest.raises(ValidationError, match="is the beginning of another export, or none"),
+        pytest.raises(ValidationError, match="is not the beginning of this export"),
         open_part(tmp_path / "all.jsonl", None, identity, replace=False),
     ):
         pass
@@ -215,7 +215,7 @@ def test_a_damaged_part_is_refused_by_its_line(tmp_path: Path) -> None:
     title, first, *rest = lines(part)
     write(part, [title, first, b"{}\n", *rest])
 
-    with pytest.raises(ValidationError, match=r"part, line 3: it is no item of a table: delete the file"):
+    with pytest.raises(ValidationError, match=r"part, line 3: it is not an item of a table: delete the file"):
         export(filled(), tmp_path / "all.jsonl")
 
 
@@ -223,7 +223,7 @@ def test_a_file_that_is_there_is_replaced_only_where_that_is_asked_for(tmp_path:
     path = tmp_path / "all.jsonl"
     path.write_text("precious")
 
-    with pytest.raises(ValidationError, match="is there already: --force replaces it"):
+    with pytest.raises(ValidationError, match="already exists: --force replaces it"):
         export(filled(), path)
     assert path.read_text() == "precious"
     export(filled(), path, replace=True)
@@ -320,14 +320,14 @@ def test_a_changed_byte_changes_no_item_unseen(tmp_path: Path, name: str) -> Non
 
 
 FOREIGN = {
-    "empty": (b"", "header: it is no export of the package database"),
-    "text": (b"hello\nworld\n", "header: it is no export of the package database"),
-    "json": (b'{"a": 1}\n', "header: it is no export of the package database"),
-    "list": (b"[]\n", "header: it is no export of the package database"),
-    "binary": (b"\x00\xff" * 1000, "header: it is no export of the package database"),
-    "not gzip": (b"\x1f\x8bhello", "header: it is cut short or damaged"),
-    "one endless line": (b"x" * 5_000_000, "header: it is no export of the package database"),
-    "deep": (b"[" * 100_000 + b"\n", "header: it is no export of the package database"),
+    "empty": (b"", "header: it is not an export of the package database"),
+    "text": (b"hello\nworld\n", "header: it is not an export of the package database"),
+    "json": (b'{"a": 1}\n', "header: it is not an export of the package database"),
+    "list": (b"[]\n", "header: it is not an export of the package database"),
+    "binary": (b"\x00\xff" * 1000, "header: it is not an export of the package database"),
+    "not gzip": (b"\x1f\x8bhello", "header: it is truncated or damaged"),
+    "one endless line": (b"x" * 5_000_000, "header: it is not an export of the package database"),
+    "deep": (b"[" * 100_000 + b"\n", "header: it is not an export of the package database"),
 }
 
 
@@ -355,10 +355,10 @@ def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
         ({"schema_version": True}, "it has the schema version True, and this package reads 5"),
         ({"sub": 7}, "its header is damaged"),
         ({"items": "many"}, "its header is damaged"),
-        ({"items": 2}, "holds 1 items and its header says 2: it is cut short or damaged"),
-        ({"items": 0}, "holds 1 items and its header says 0"),
-        ({"sha256": "0" * 64}, "does not have the checksum of its header: it was changed or damaged"),
-        ({"sub": "u2"}, "line 2: its sub is not the one that the header names"),
+        ({"items": 2}, "has 1 items and its header says 2: it is truncated or damaged"),
+        ({"items": 0}, "has 1 items and its header says 0"),
+        ({"sha256": "0" * 64}, "does not match the checksum of its header: it was changed or damaged"),
+        ({"sub": "u2"}, "line 2: its sub is not that of the header"),
     ],
 )
 def test_a_header_that_is_not_right_is_refused(tmp_path: Path, header: dict[str, object], message: str) -> None:
@@ -374,11 +374,11 @@ def test_a_header_that_is_not_right_is_refused(tmp_path: Path, header: dict[str,
 
 ITEM = '"sub": "u1", "id": "1", "public_key": "pk", "secret_key_hash": {"base64": "aA=="}'
 LINES = {
-    "no object": ("[]", "it is no item of a table"),
-    "another table": ('{"table": "package.other", "item": {}}', "it is no item of a table"),
-    "more keys": ('{"table": "package.credentials", "item": {}, "more": 1}', "it is no item of a table"),
-    "no item": ('{"table": "package.credentials", "item": "x"}', "it is no item of a table"),
-    "no JSON": ('{"table"', "it is no JSON in UTF-8"),
+    "no object": ("[]", "it is not an item of a table"),
+    "another table": ('{"table": "package.other", "item": {}}', "it is not an item of a table"),
+    "more keys": ('{"table": "package.credentials", "item": {}, "more": 1}', "it is not an item of a table"),
+    "no item": ('{"table": "package.credentials", "item": "x"}', "it is not an item of a table"),
+    "no JSON": ('{"table"', "it is not JSON in UTF-8"),
     "not a number": (
         '{"table": "package.credentials", "item": {"a": NaN}}',
         "'a' must be text, a whole number or base64",
@@ -415,7 +415,7 @@ def test_a_missing_line_is_refused(tmp_path: Path) -> None:
     whole = lines(tmp_path / "all.jsonl")
     write(tmp_path / "all.jsonl", whole[:4] + whole[5:])
 
-    with pytest.raises(ValidationError, match="holds 11 items and its header says 12: it is cut short or damaged"):
+    with pytest.raises(ValidationError, match="has 11 items and its header says 12: it is truncated or damaged"):
         items_of(tmp_path / "all.jsonl")
 
 

@@ -139,6 +139,7 @@ def test_a_launch_measures_time_and_memory() -> None:
 
 
 def test_the_command_prints_tables_and_draws_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
     goal = Goal("ratio", WALL, OURS, THEIRS, 2.0)
     suites = [suite_of({OURS: SAMPLES, THEIRS: SAMPLES}, goal), Suite("other", lambda _: {}, (CPU,))]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ from rich.console import Console
 
 from open_alchemy import package_database
 from open_alchemy.package_database import cli
-from open_alchemy.package_database.cli import tour
+from open_alchemy.package_database.cli import output, tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.testing import local_server
@@ -41,9 +41,10 @@ pytestmark = pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_t
 
 
 def test_a_document_is_published() -> None:
-    printed = succeed("publish", str(EXAMPLES / "library-2.0.yaml"), "--sub", "u1")
+    printed = run("publish", str(EXAMPLES / "library-2.0.yaml"), "--sub", "u1")
 
-    assert printed == "published Library 2.0 with 5 models for u1\n"
+    assert printed.stdout == ""
+    assert printed.stderr == "published Library 2.0 with 5 models for u1\n"
     spec = package_database.get().get_spec(sub="u1", name="library")
     assert spec is not None
     assert (spec["version"], spec["model_count"], spec["title"]) == ("2.0", 5, "Library")
@@ -51,13 +52,13 @@ def test_a_document_is_published() -> None:
 
 
 def test_a_document_is_published_under_another_name() -> None:
-    succeed("publish", str(EXAMPLES / "web-shop.json"), "--sub", "u1", "--name", "shop")
+    succeed("publish", str(EXAMPLES / "employees.yaml"), "--sub", "u1", "--name", "shop")
 
     assert [spec["id"] for spec in package_database.get().list_specs(sub="u1")] == ["shop"]
 
 
 def test_specs_and_versions_are_json_for_programs() -> None:
-    for version in ("1.0", "1.1", "2.0"):
+    for version in ("1.0", "2.0"):
         succeed("publish", str(EXAMPLES / f"library-{version}.yaml"), "--sub", "u1")
 
     specs = json.loads(succeed("specs", "u1", "--json"))
@@ -65,32 +66,92 @@ def test_specs_and_versions_are_json_for_programs() -> None:
 
     assert specs == package_database.get().list_specs(sub="u1")
     assert versions == package_database.get().list_spec_versions(sub="u1", name="library")
-    assert [info["version"] for info in versions] == ["1.0", "1.1", "2.0"]
+    assert [info["version"] for info in versions] == ["1.0", "2.0"]
 
 
-def test_specs_are_a_table_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+def test_specs_are_tab_separated_lines_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1_700_000_000)
-    package_database.get().create_update_spec(sub="u1", name="a", version="1.0", model_count=3)
+    name = "a" * 200
+    package_database.get().create_update_spec(sub="u1", name=name, version="1.0", model_count=3, title="a\tb")
 
     printed = succeed("specs", "u1")
 
-    assert re.search(r"a +│ a +│ 1\.0 +│ 3 +│ 2023-11-14 22:13:20Z", printed)
+    assert printed == f"{name}\t{name}\t1.0\t3\t2023-11-14T22:13:20Z\ta\\tb\n"
 
 
-def test_a_name_is_no_command_for_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    package_database.get().create_update_spec(sub="u1", name="[red]a\x1b[2J", version="1.0", model_count=3)
+def test_specs_are_aligned_columns_on_a_terminal_and_not_shortened(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    printed = succeed("specs", "u1")
+    output.show([{"id": "a" * 100, "n": 1}, {"id": "宽", "n": None}], ("id", "n"), as_json=False)
 
-    assert r"[red]a\x1b[2J" in printed
-    assert "\x1b" not in printed
+    assert capsys.readouterr().out.splitlines() == [f"id{' ' * 98}  n", f"{'a' * 100}  1", "宽"]
 
 
-def test_nothing_is_said_to_be_none() -> None:
-    assert succeed("specs", "u1") == "none\n"
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_control_characters_of_stored_text_are_escaped(options: list[str]) -> None:
+    package_database.get().create_update_spec(sub="u1", name="a\x1b[2J\x9b", version="1.0", model_count=3)
+
+    printed = succeed("specs", "u1", *options)
+
+    assert all(char.isprintable() or char in "\t\n" for char in printed)
+    assert not options or [spec["name"] for spec in json.loads(printed)] == ["a\x1b[2J\x9b"]
+
+
+@pytest.mark.parametrize("seconds", [10**18, 10**19, -(10**19), 2**63])
+def test_a_time_outside_of_the_calendar_is_printed_as_a_number(seconds: int) -> None:
+    assert output.format_time(seconds) == str(seconds)
+
+
+def test_no_rows_print_nothing_in_a_pipe() -> None:
+    assert succeed("specs", "u1") == ""
     assert succeed("specs", "u1", "--json") == "[]\n"
+
+
+def test_no_rows_are_none_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+    output.show([], ("id",), as_json=False)
+
+    assert capsys.readouterr().out == "none\n"
+
+
+def test_models_are_counted() -> None:
+    package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=3)
+
+    assert succeed("count", "u1") == "3\n"
+    assert json.loads(succeed("count", "u1", "--json")) == {"sub": "u1", "model_count": 3}
+
+
+def test_a_spec_is_deleted_after_a_question() -> None:
+    for name in ("a", "b"):
+        package_database.get().create_update_spec(sub="u1", name=name, version="1", model_count=1)
+
+    refused = run("delete", "u1", "A", answer="n\n")
+    kept = package_database.get().list_specs(sub="u1")
+    deleted = run("delete", "u1", "A", answer="y\n")
+
+    assert (refused.exit_code, len(kept)) == (1, 2)
+    assert "Error: nothing was deleted" in refused.stderr
+    assert (deleted.exit_code, deleted.stdout) == (0, "")
+    assert deleted.stderr == "Delete the spec A of u1? [y/N]: y\ndeleted the spec A of u1\n"
+    assert [spec["id"] for spec in package_database.get().list_specs(sub="u1")] == ["b"]
+
+
+def test_everything_of_a_user_is_deleted() -> None:
+    database = package_database.get()
+    database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+    database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=b"h", salt=b"s")
+
+    succeed("delete", "u1", "--all", "--yes")
+
+    assert (database.list_specs(sub="u1"), database.list_credentials(sub="u1")) == ([], [])
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["a"], 1), ([], 2), (["a", "--all"], 2)])
+def test_delete_needs_an_existing_spec_or_all(arguments: list[str], code: int) -> None:
+    assert run("delete", "u1", *arguments, "--yes").exit_code == code
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -135,8 +196,6 @@ WRONG = {
         '{"openapi": "3.1.0", "info": {"title": "a", "version": "1"}, "components": {"schemas": [1]}}',
         "components.schemas must be a mapping",
     ),
-    "broken.yaml": ("a: [", "neither YAML nor JSON"),
-    "broken.json": ("{", "neither YAML nor JSON"),
     "deep.json": ("[" * 100_000, "neither YAML nor JSON"),
 }
 
@@ -194,6 +253,63 @@ components:
     assert "with 2 models" in succeed("publish", str(path), "--sub", "u1")
 
 
+def test_a_document_is_checked_without_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document, url = str(EXAMPLES / "employees.yaml"), f"sqlite:///{tmp_path / 'a.db'}"
+
+    printed = succeed("publish", document, "--sub", "u1", "--name", "x", "--dry-run", "--json", "--url", url)
+    text = run("publish", document, "--sub", "u1", "--dry-run", "--url", url)
+    refused = run("publish", document, "--sub", "", "--dry-run", "--url", url)
+
+    assert json.loads(printed) == {
+        "sub": "u1",
+        "name": "x",
+        "version": "1.0",
+        "model_count": 1,
+        "title": "Employees",
+        "description": "Who works here. One table, to start with.",
+    }
+    assert text.stderr == "would publish Employees 1.0 with 1 model for u1\n"
+    assert refused.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"openapi": "3.1.0", "info": {"title": "é", "version": "1"}}', "openapi: 3.1.0\ninfo: {title: é, version: 1}"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_document_is_read_from_standard_input(content: str, encoding: str) -> None:
+    result = CliRunner().invoke(
+        commands, ["publish", "-", "--sub", "u1", "--dry-run", "--json"], input=content.encode(encoding)
+    )
+
+    assert json.loads(result.stdout)["title"] == "é"
+
+
+def test_a_json_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"openapi": "3.1.0", "info": {"title": "a", "version": "1"}}', "utf-8-sig")
+
+    assert run("publish", str(tmp_path / "a.json"), "--sub", "u1", "--dry-run").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.yaml", "a: 1\nb: [", "line 2, column 5: did not find expected node content"),
+        ("a.yaml", "a: 1\n'a': 2\n", "line 2, column 1: the key 'a' occurs twice\n  'a': 2\n  ^\n"),
+        ("a.json", '{"a": 1,\n "b" 2}', "line 2, column 6: Expecting ':' delimiter\n   \"b\" 2}\n       ^\n"),
+        ("a.json", '{"a": 1, "a": 2}', "the key 'a' occurs twice\n"),
+    ],
+)
+def test_a_syntax_error_shows_its_line(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+
+    result = run("publish", str(tmp_path / name), "--sub", "u1")
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
 def test_a_store_that_does_not_answer_is_a_failure() -> None:
     with serve(fail("AccessDeniedException")) as server:
         result = run("tables", "describe", "--url", server.url.replace("http:", "dynamodb:"))
@@ -228,26 +344,26 @@ def test_the_tables_are_created_described_and_deleted(not_opened: None, monkeypa
     assert missing.exit_code == 1
     assert "package.specs: the table is missing" in missing.output
     assert created.count("created package.") == 2
-    assert again.count(" is already at ") == 2
+    assert again.count(" already exists at ") == 2
     assert [(row["table"], row["keys"], row["indexes"]) for row in described] == [
         ("package.specs", "sub, updated_at_id", "idUpdatedAt (sub, id_updated_at)"),
         ("package.credentials", "sub, id", "publicKey (public_key)"),
     ]
     assert kept.exit_code == 1
-    assert "Aborted" in kept.output
-    assert f"at {url}, with everything in them?" in deleted.output
+    assert "nothing was deleted" in kept.output
+    assert f"at {url} with all their data?" in deleted.output
     assert deleted.output.count("deleted package.") == 2
-    assert gone.count("was not there") == 2
+    assert gone.count("does not exist") == 2
 
 
 def test_the_tour_shows_every_function_with_every_answer_right() -> None:
-    result = run("tour")
+    result = run("tour", "--verbose")
 
     assert result.exit_code == 0, result.output
-    assert "Every answer was right: 15 functions at work." in result.output
+    assert "Every answer was right: 15 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
-    for operation in ("Get", "Query", "Transact", "DeleteMany"):
+    for operation in ("Get", "Query", "Transact"):
         assert operation in result.output
     assert "hash of the secret key" not in result.output
     assert "idUpdatedAt" in result.output
@@ -283,7 +399,7 @@ def test_serve_runs_a_local_store_with_both_tables_until_it_is_stopped(number: s
         finally:
             server.kill()
 
-    assert lines[0] == f"a DynamoDB with package.specs and package.credentials is at http://localhost:{free}\n"
+    assert lines[0] == f"DynamoDB with package.specs and package.credentials at http://localhost:{free}\n"
     assert "AWS_ENDPOINT_URL_DYNAMODB" in lines[1]
     assert (specs.returncode, specs.stdout) == (0, "[]\n")
     assert exit_code == 0
@@ -320,3 +436,42 @@ def test_every_command_is_documented() -> None:
         return bool(command.help) and all(documented(child) for child in below)
 
     assert documented(commands)
+
+
+def test_a_store_where_nothing_listens_is_named_with_the_command_that_starts_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+    result = run("specs", "u1", "--url", f"dynamodb://127.0.0.1:{port}")
+
+    assert result.exit_code == 1
+    assert f"nothing listens at 127.0.0.1:{port}; package-database serve starts a local DynamoDB" in result.stderr
+
+
+def test_a_server_that_is_not_a_dynamodb_is_reported() -> None:
+    with serve(lambda handler: handler.answer(501, b"<html>")) as server:
+        result = run("specs", "u1", "--url", server.url.replace("http:", "dynamodb:"))
+
+    assert result.exit_code == 1
+    assert "the server answered with an HTTP error that is not DynamoDB's" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "shown"),
+    [
+        ([b"specs", b"\xff"], 2, b"valid Unicode"),
+        ([b"publish", b"\xff\x1b[2J", b"--sub", b"u"], 2, b"\\udcff\\x1b[2J cannot be read"),
+        ([b"publish", b"-", b"--sub", "é".encode(), b"--dry-run"], 0, b"for \\xe9"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no arguments of bytes")
+def test_any_argument_on_any_terminal_is_no_traceback(arguments: list[bytes], code: int, shown: bytes) -> None:
+    command = [sys.executable.encode(), b"-m", b"open_alchemy.package_database.cli", *arguments, b"--url", b"sqlite://"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    document = b"openapi: 3.1.0\ninfo: {title: a, version: '1'}"
+
+    finished = subprocess.run(command, env=environment, input=document, capture_output=True, check=False)
+
+    assert finished.returncode == code
+    assert shown in finished.stderr
+    assert b"Traceback" not in finished.stderr

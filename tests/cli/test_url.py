@@ -59,7 +59,7 @@ def test_what_is_published_at_a_url_is_found_there(url: str) -> None:
 
     assert [spec["version"] for spec in json.loads(succeed("specs", "u1", "--json", "--url", url))] == ["2.0"]
     assert len(json.loads(succeed("versions", "u1", "library", "--json", "--url", url))) == 1
-    assert succeed("credentials", "u1", "--url", url) == "none\n"
+    assert succeed("credentials", "u1", "--url", url) == ""
     with package_database.connect(url) as database:
         assert database.get_latest_spec_version(sub="u1", name="library") == "2.0"
 
@@ -75,6 +75,7 @@ def test_the_url_of_the_environment_serves_where_none_is_given(
 
 
 def test_a_url_counts_for_one_command_alone(url: str) -> None:
+    succeed("tables", "create", "--url", url)
     before = instances.current()
 
     succeed("specs", "u1", "--url", url)
@@ -96,14 +97,34 @@ def test_a_foreign_file_is_wrong_usage(path: Path, url: str) -> None:
     result = run("specs", "u1", "--url", url)
 
     assert result.exit_code == 2
-    assert "is no database of this package" in result.output
+    assert "is not a database of this package" in result.output
 
 
 def test_a_file_in_no_folder_is_a_failure(tmp_path: Path) -> None:
-    result = run("specs", "u1", "--url", f"sqlite:///{tmp_path}/missing/a.db")
+    document = str(tour.EXAMPLES / "employees.yaml")
+
+    result = run("publish", document, "--sub", "u1", "--url", f"sqlite:///{tmp_path}/missing/a.db")
 
     assert result.exit_code == 1
     assert "SQLITE_CANTOPEN" in result.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("specs", "u1"),
+        ("versions", "u1", "a"),
+        ("credentials", "u1"),
+        ("count", "u1"),
+        ("delete", "u1", "--all", "--yes"),
+        ("export", "--all", "-"),
+    ],
+)
+def test_a_command_that_reads_creates_no_file(path: Path, url: str, command: tuple[str, ...]) -> None:
+    result = run(*command, "--url", url)
+
+    assert (result.exit_code, result.output) == (1, f"Error: the file {path} does not exist\n")
+    assert not path.exists()
 
 
 def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url: str) -> None:
@@ -126,27 +147,28 @@ def test_the_tables_of_a_file_are_created_described_and_deleted(path: Path, url:
     assert not was_made
     assert f"created package.specs at {path}" in created
     assert f"created package.credentials at {path}" in created
-    assert again.count(f" is already at {path}") == 2
+    assert again.count(f" already exists at {path}") == 2
     assert [(row["table"], row["keys"], row["indexes"], row["items"]) for row in described] == [
         ("package.specs", "sub, updated_at_id", "idUpdatedAt (sub, id_updated_at)", 2),
         ("package.credentials", "sub, id", "publicKey (public_key)", 0),
     ]
     assert all(row["bytes"] >= 4096 for row in described)
-    assert f"at {path}, with everything in them?" in deleted
+    assert f"at {path} with all their data?" in deleted
     assert gone.exit_code == 1
     assert "no such table: package.specs" in gone.output
-    assert not_there.count("was not there") == 2
-    assert empty == "none\n"
+    assert not_there.count("does not exist") == 2
+    assert empty == ""
 
 
-def test_the_tour_runs_on_a_file_and_leaves_other_users_alone(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
+def test_the_tour_runs_on_a_file(url: str) -> None:
     with package_database.connect(url) as database:
         database.create_update_spec(sub="alice", name="library", version="of alice", model_count=1)
 
     printed = succeed("tour", "--url", url)
 
-    assert "Every answer was right: 15 functions at work." in printed
+    assert "Every answer was right: 15 functions were called." in printed
+    assert "  2 requests, " in printed
+    assert "Transact" not in printed
     assert "hash of the secret key" not in printed
     with package_database.connect(url) as database:
         assert database.get_latest_spec_version(sub="alice", name="library") == "of alice"
@@ -190,7 +212,7 @@ def test_a_store_that_cannot_be_opened_is_one_line(url: str, path: Path) -> None
     result = run("tour", "--url", url)
 
     assert result.exit_code == 2
-    assert result.output.count("is no database of this package") == 1
+    assert result.output.count("is not a database of this package") == 1
 
 
 def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +223,8 @@ def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch:
 
     result = run("tour", "--url", url)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 130
+    assert result.stderr == "interrupted\n"
     rows = json.loads(succeed("tables", "describe", "--json", "--url", url))
     assert [row["items"] for row in rows] == [0, 0]
 

@@ -16,9 +16,9 @@ from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
+from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, blocking, open_api
 from tests.canary import find, record_logs
@@ -48,7 +48,7 @@ def _sqlite_file(request: pytest.FixtureRequest) -> str:
 
 
 def _sqlite_memory() -> SQLiteEngine:
-    return SQLiteEngine(MemoryConnections(), SQLiteConfig())
+    return open_memory(SQLiteConfig(), TABLES)
 
 
 _STORES: dict[str, Open] = {
@@ -56,7 +56,7 @@ _STORES: dict[str, Open] = {
     "sqlite, file": lambda request: package_database.connect(_sqlite_file(request)),
     "sqlite, file, async": lambda request: blocking(package_database.aconnect(_sqlite_file(request))),
     "sqlite, memory": lambda _: open_database(_sqlite_memory()),
-    "sqlite, memory, async": lambda _: blocking(open_async_database(ThreadedEngine(_sqlite_memory))),
+    "sqlite, memory, async": lambda _: blocking(open_async_database(ThreadedEngine(_sqlite_memory()))),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }

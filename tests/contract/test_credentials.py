@@ -110,18 +110,28 @@ def test_all_credentials_of_a_user_are_deleted(database: TDatabase) -> None:
     assert len(database.list_credentials(sub="u2")) == 1
 
 
-def test_a_public_key_that_is_claimed_twice_is_a_conflict(
-    database: TDatabase, caplog: pytest.LogCaptureFixture
-) -> None:
-    store(database, sub="u1", public_key="twice", salt=SALT)
-    store(database, sub="u2", public_key="twice", salt=SALT)
+@pytest.mark.parametrize("other", [{"sub": "u2"}, {"id_": "2"}])
+def test_a_public_key_of_other_credentials_is_a_conflict(database: TDatabase, other: dict[str, str]) -> None:
+    store(database, public_key="taken", salt=SALT)
 
-    with pytest.raises(ConflictError, match="twice") as caught:
-        database.get_user(public_key="twice")
+    with pytest.raises(ConflictError, match="public_key") as caught:
+        store(database, public_key="taken", salt=SALT, **other)
 
-    assert "'u1'" in caplog.text
-    assert "'u2'" in caplog.text
-    assert find(caplog.text + str(caught.value)) == []
+    user = database.get_user(public_key="taken")
+    assert user is not None
+    assert user.sub == "u1"
+    assert find(str(caught.value)) == []
+
+
+def test_a_public_key_that_was_given_up_can_be_used_by_others(database: TDatabase) -> None:
+    store(database, public_key="old")
+    store(database, public_key="new")
+
+    store(database, sub="u2", public_key="old")
+
+    user = database.get_user(public_key="old")
+    assert user is not None
+    assert user.sub == "u2"
 
 
 def test_deleting_all_of_a_user_leaves_nothing(database: TDatabase) -> None:

@@ -36,7 +36,7 @@ def keys(database: TDatabase, table: Table, limit: int, partition: str | None = 
 
 def store_credentials(database: TDatabase, number: int, *, sub: str | None = None) -> None:
     database.create_update_credentials(
-        sub=sub or f"u{number}", id_=f"é{number}", public_key=f"pk{number}", secret_key_hash=HASH, salt=SALT
+        sub=sub or f"u{number}", id_=f"é{number}", public_key=f"pk{number}{sub or ''}", secret_key_hash=HASH, salt=SALT
     )
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.model.schema import LATEST, padded, record_keys
-from open_alchemy.package_database.model.validation import MAX_SPEC_ID_BYTES, SECONDS_DIGITS, spec_id
+from open_alchemy.package_database.model.keys import LATEST, SECONDS_DIGITS, padded, record_keys, spec_id
+from open_alchemy.package_database.model.validation import MAX_SPEC_ID_BYTES
 from tests.canary import HASH, SALT
 
 PIECES = [

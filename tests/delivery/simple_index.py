@@ -1,4 +1,4 @@
-"""A package index on loopback, of which a test says page by page what it answers."""
+"""A package index on the loopback interface, whose pages a test defines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
@@ -24,7 +25,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Stay silent."""
+        """Logs nothing."""
 
 
 class SimpleIndex(ThreadingHTTPServer):
@@ -33,7 +34,7 @@ class SimpleIndex(ThreadingHTTPServer):
     Attributes:
         pages: Status and body of each path; any other is 404.
         requests: Path and ``Accept`` of each request.
-        held_back: How many bytes are announced and never sent.
+        held_back: By how many bytes ``Content-Length`` exceeds the body.
     """
 
     daemon_threads = True
@@ -56,10 +57,13 @@ class SimpleIndex(ThreadingHTTPServer):
         page = {"meta": {"api-version": "1.1"}, "name": name, "versions": versions, "files": files}
         self.answer(name, json.dumps(page).encode())
 
-    def publish(self, name: str, version: str, modules: Mapping[str, str], *, requires: Sequence[str] = ()) -> None:
+    def publish(self, name: str, version: str, modules: Mapping[str, str], *, requires: Sequence[str] = ()) -> str:
+        """Adds a wheel, and returns its SHA-256."""
         filename = f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
-        self.pages[f"/files/{filename}"] = (200, _wheel(name, version, modules, requires))
+        wheel = _wheel(name, version, modules, requires)
+        self.pages[f"/files/{filename}"] = (200, wheel)
         self.answer(name, f'<!DOCTYPE html><a href="/files/{filename}">{filename}</a>'.encode())
+        return sha256(wheel).hexdigest()
 
 
 def _wheel(name: str, version: str, modules: Mapping[str, str], requires: Sequence[str]) -> bytes:

@@ -1,4 +1,4 @@
-"""The commands of the delivery start, and tell how they are used."""
+"""The commands of the delivery start and print their usage."""
 
 from __future__ import annotations
 
@@ -7,19 +7,42 @@ import sys
 
 import pytest
 
+from delivery.dependencies import dependencies, lowest
 from delivery.project import ROOT, configured
 
 
 @pytest.mark.parametrize(
-    ("module", "command"), [("release_required", "scripts/release-required"), ("released", "scripts/test-release")]
+    ("module", "command"),
+    [
+        ("release_required", "scripts/release-required"),
+        ("released", "scripts/test-release"),
+        ("daily_report", "scripts/report-daily-test"),
+    ],
 )
-def test_a_command_tells_how_it_is_used(module: str, command: str) -> None:
-    told = subprocess.run(
+def test_a_command_prints_its_usage(module: str, command: str) -> None:
+    printed = subprocess.run(
         [sys.executable, "-m", f"delivery.{module}", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert told.stdout.startswith(f"usage: {command} ")
+    assert printed.stdout.startswith(f"usage: {command} ")
 
 
-def test_the_configured_project_is_that_of_the_package() -> None:
+def test_the_configured_project_is_the_package() -> None:
     assert configured().requirement == f"open-alchemy.package-database=={configured().version}"
+
+
+def test_every_dependency_has_a_lowest_version() -> None:
+    lines = subprocess.run(
+        [sys.executable, "-m", "delivery.dependencies", "--lowest"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+
+    assert lines == [requirement.replace(">=", "==") for requirement in dependencies()]
+
+
+def test_a_dependency_without_a_lowest_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected NAME>=VERSION: boto3<2"):
+        lowest("boto3<2")

@@ -1,4 +1,4 @@
-"""What is tested is what was released: nothing else comes from the index, and nothing from the repository."""
+"""The released package is tested: the index supplies nothing else, and the repository supplies only the tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from delivery import project, released
+from delivery import released
 from delivery.project import PYPI, TEST_PYPI, Project
 from tests.delivery.simple_index import SimpleIndex, serve
 
@@ -17,7 +17,7 @@ PIP = ["python", "-m", "pip", "install", "--only-binary=:all:", "--disable-pip-v
 
 PACKAGE = "open_alchemy/package_database/__init__.py"
 
-# Stands in for pytest, and tells what a test would see.
+# Replaces pytest, and prints the environment of the tests.
 FAKE_PYTEST = """
 import os, sys
 from importlib.metadata import distributions
@@ -27,24 +27,62 @@ print(sorted(f"{each.name} {each.version}" for each in distributions() if each.n
 """
 
 
-def test_from_pypi_all_comes_at_once() -> None:
-    commands = released.install_commands(Path("python"), PROJECT.requirement, index=PYPI, dependencies=PYPI)
+def test_only_the_package_comes_from_the_index_and_its_dependencies_are_locked() -> None:
+    commands = released.install_commands(
+        Path("python"), PROJECT.requirement, index=TEST_PYPI, dependencies=PYPI, lock=Path("lock.txt")
+    )
 
     assert commands == [
-        [*PIP, "--index-url=https://pypi.org/simple/", "open-alchemy.package-database==5.1.0", "pytest>=8"],
+        [*PIP, "--index-url=https://pypi.org/simple/", "--require-hashes", "--requirement=lock.txt"],
+        [*PIP, "--index-url=https://test.pypi.org/simple/", "--no-deps", "open-alchemy.package-database==5.1.0"],
     ]
 
 
-def test_from_test_pypi_comes_the_package_alone() -> None:
-    commands = released.install_commands(Path("python"), PROJECT.requirement, index=TEST_PYPI, dependencies=PYPI)
+@pytest.mark.parametrize(
+    ("configured", "versions", "tested"),
+    [
+        ("5.1.0", ["5.0.0", "5.1.0"], "5.1.0"),
+        ("5.1.0", ["5.1", "5.2.0"], "5.1.0"),
+        ("5.1.0", ["5.0.0", "4.9.0", "5.1.0rc1", "2004-draft"], "5.0.0"),
+        ("5.1.0", [], None),
+        ("5.1.0", ["5.1.0rc1"], None),
+    ],
+    ids=["released", "released, newer too", "pending", "first release pending", "pre-release only"],
+)
+def test_the_newest_release_is_tested_until_the_configured_version_is_released(
+    configured: str, versions: list[str], tested: str | None
+) -> None:
+    assert released.version_to_test(configured, versions) == tested
 
-    assert commands == [
-        [*PIP, "--no-deps", "--index-url=https://test.pypi.org/simple/", "open-alchemy.package-database==5.1.0"],
-        [*PIP, "--index-url=https://pypi.org/simple/", "open-alchemy.package-database==5.1.0", "pytest>=8"],
-    ]
+
+def test_a_pending_release_is_a_warning(index: SimpleIndex, capsys: pytest.CaptureFixture[str]) -> None:
+    index.list_versions(NAME, ["5.0.0"])
+
+    version = released.select_version(PROJECT, index=index.url)
+
+    assert version == "5.0.0"
+    assert capsys.readouterr().out.startswith(
+        "::warning title=Release pending::open-alchemy.package-database==5.1.0 is not on "
+    )
 
 
-def test_no_setting_of_the_caller_leads_elsewhere() -> None:
+def test_nothing_is_tested_before_the_first_release(index: SimpleIndex, capsys: pytest.CaptureFixture[str]) -> None:
+    code = released.main(["pypi", "--index-url", index.url])
+
+    assert code == 0
+    assert "Tested instead: nothing." in capsys.readouterr().out
+
+
+def test_an_unreadable_index_fails(index: SimpleIndex, capsys: pytest.CaptureFixture[str]) -> None:
+    index.answer(NAME, b"", status=503)
+
+    code = released.main(["pypi", "--index-url", index.url])
+
+    assert code == 1
+    assert "HTTP status 503" in capsys.readouterr().err
+
+
+def test_settings_of_the_caller_are_removed() -> None:
     variables = {
         "AWS_REGION": "eu-west-1",
         "PIP_CERT": "/etc/proxy.pem",
@@ -67,7 +105,7 @@ def test_no_setting_of_the_caller_leads_elsewhere() -> None:
     }
 
 
-def test_what_is_tested_can_ask_github_for_no_token() -> None:
+def test_the_tested_code_cannot_request_a_token() -> None:
     variables = {
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "secret",
         "ACTIONS_ID_TOKEN_REQUEST_URL": "https://example.org/token",
@@ -108,14 +146,20 @@ def production_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("production_tests")
-def test_the_package_comes_from_one_index_and_all_else_from_the_other(
-    index: SimpleIndex, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_package_comes_from_one_index_and_its_dependencies_from_the_other(
+    index: SimpleIndex, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with serve() as pypi:
-        pypi.publish("tiny-dependency", "1.0", {})
-        pypi.publish("pytest", "8.0", {"pytest/__init__.py": "", "pytest/__main__.py": FAKE_PYTEST})
+        dependency = pypi.publish("tiny-dependency", "1.0", {})
+        pytest_wheel = pypi.publish("pytest", "8.0", {"pytest/__init__.py": "", "pytest/__main__.py": FAKE_PYTEST})
+        lock = tmp_path / "lock.txt"
+        lock.write_text(
+            f"tiny-dependency==1.0 --hash=sha256:{dependency}\npytest==8.0 --hash=sha256:{pytest_wheel}\n",
+            encoding="utf-8",
+        )
+        monkeypatch.setattr(released, "LOCK", lock)
         pypi.publish(NAME, "5.1.0", {PACKAGE: "WHERE_FROM = 'PyPI'"})
-        # Whoever registers a name on test PyPI gives it the highest version.
+        # Anybody may register a name on test PyPI and give it the highest version.
         index.publish("tiny-dependency", "99", {})
         index.publish("pytest", "99", {})
         monkeypatch.setenv("PIP_EXTRA_INDEX_URL", index.url)
@@ -127,7 +171,7 @@ def test_the_package_comes_from_one_index_and_all_else_from_the_other(
 
     assert code == 0
     printed = capfd.readouterr().out.splitlines()
-    assert "Failed; trying again in 5 seconds." in printed
+    assert "Failed. Next attempt in 5 seconds." in printed
     assert printed[-2:] == [
         "['--verbose', 'production'] PROD its index ['test_specs.py']",
         "['open-alchemy-package-database 5.1.0', 'pytest 8.0', 'tiny-dependency 1.0']",
@@ -148,7 +192,7 @@ def test_a_failing_test_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
     assert "No module named pytest" in capfd.readouterr().err
 
 
-def test_a_version_that_never_comes_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_version_that_never_appears_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(released, "install_commands", lambda python, *_, **__: [[str(python), "-c", "1 / 0"]])
     pauses: list[float] = []
 
@@ -163,7 +207,7 @@ def test_a_version_that_never_comes_fails(monkeypatch: pytest.MonkeyPatch, capfd
 @pytest.mark.parametrize(
     ("arguments", "verified"),
     [
-        (["pypi"], (project.configured(), PYPI, PYPI)),
+        (["pypi", "5.0.0"], (Project("open-alchemy.package-database", "5.0.0"), PYPI, PYPI)),
         (["testpypi", "5.1.0"], (PROJECT, TEST_PYPI, PYPI)),
         (["testpypi", "5.1.0", "--index-url", "a", "--dependencies-url", "b"], (PROJECT, "a", "b")),
     ],

@@ -1,4 +1,4 @@
-"""The workflows call what is there, and only main comes near AWS and PyPI."""
+"""The workflows call existing commands, and only the main branch gets access to AWS, PyPI and the releases."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from delivery.project import ROOT
 from delivery.released import INDEXES
 
 FOLDER = ROOT / ".github" / "workflows"
-ONLY_MAIN = "github.event_name == 'push' && github.ref == 'refs/heads/main'"
+REPOSITORY = "open-alchemy/OpenAlchemyPackage"
+ONLY_MAIN = (
+    f"${{{{ github.event_name == 'push' && github.ref == 'refs/heads/main' && github.repository == '{REPOSITORY}' }}}}"
+)
 
 
 def load(name: str) -> dict[str, Any]:
-    # YAML 1.1 reads the key "on" as true, and a text stays what it is.
+    # BaseLoader keeps strings: YAML 1.1 reads the key "on" as true.
     loaded: dict[str, Any] = yaml.load((FOLDER / name).read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
     return loaded
 
@@ -30,49 +33,143 @@ def jobs(name: str) -> dict[str, dict[str, Any]]:
 
 CI_CD = jobs("ci-cd-database.yaml")
 PRODUCTION_TEST = jobs("production-test-database.yaml")["production-test"]
-COMMANDS = {step["run"] for job in [*CI_CD.values(), PRODUCTION_TEST] for step in job.get("steps", []) if "run" in step}
-WITH_TOKEN = sorted(name for name, job in CI_CD.items() if "id-token" in job["permissions"])
+DAILY = jobs("daily-test-database.yaml")
+COMMANDS = {
+    step["run"]
+    for job in [*CI_CD.values(), PRODUCTION_TEST, *DAILY.values()]
+    for step in job.get("steps", [])
+    if "run" in step
+}
+
+
+def write_permissions(job: dict[str, Any]) -> set[str]:
+    return {name for name, access in job["permissions"].items() if access == "write"}
+
+
+WITH_TOKEN = sorted(name for name, job in CI_CD.items() if write_permissions(job))
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_a_step_calls_a_command_of_the_repository(command: str) -> None:
+def test_a_step_runs_a_script_of_the_repository(command: str) -> None:
     script = ROOT / command.split(maxsplit=1)[0]
 
     assert script.parent == ROOT / "scripts"
     assert os.access(script, os.X_OK)
 
 
-def test_the_tests_run_on_every_version_that_the_package_names() -> None:
+def test_the_tests_run_on_every_version_of_the_classifiers() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    named = [line.rpartition(" ")[2] for line in project["classifiers"] if re.search(r":: 3\.\d+$", line)]
+    named = {line.rpartition(" ")[2] for line in project["classifiers"] if re.search(r":: 3\.\d+$", line)}
 
-    assert CI_CD["test"]["strategy"]["matrix"]["python-version"] == named
-
-
-def test_the_jobs_that_get_a_token_are_known() -> None:
-    assert WITH_TOKEN == [
-        "deploy",
-        "production-test-pypi",
-        "production-test-test-pypi",
-        "release-pypi",
-        "release-test-pypi",
-    ]
+    assert named <= set(CI_CD["test"]["strategy"]["matrix"]["python-version"])
 
 
-def test_a_deploy_is_only_on_main_and_after_the_tests() -> None:
+def test_the_smoke_tests_run_on_every_platform() -> None:
+    included = CI_CD["smoke"]["strategy"]["matrix"]["include"]
+
+    runs = {(each["os"].partition("-")[0], each["python-version"], each["option"]) for each in included}
+    assert runs == {
+        ("macos", "3.13", ""),
+        ("windows", "3.13", ""),
+        ("ubuntu", "3.11", "--lowest"),
+        ("ubuntu", "3.14", "--pure"),
+        ("ubuntu", "3.14t", "--pure"),
+    }
+
+
+def test_the_jobs_with_write_permissions_are_known() -> None:
+    assert {name: write_permissions(CI_CD[name]) for name in WITH_TOKEN} == {
+        "attest": {"id-token", "attestations"},
+        "deploy": {"id-token"},
+        "pages": {"id-token", "pages"},
+        "production-test-pypi": {"id-token"},
+        "production-test-test-pypi": {"id-token"},
+        "release-github": {"contents"},
+        "release-pypi": {"id-token"},
+        "release-test-pypi": {"id-token"},
+    }
+
+
+def test_a_job_with_a_token_installs_nothing_that_is_not_locked() -> None:
+    scripts = {
+        step["run"].split()[0]
+        for job in [*(CI_CD[name] for name in WITH_TOKEN), PRODUCTION_TEST, *DAILY.values()]
+        for step in job.get("steps", [])
+        if "run" in step
+    }
+
+    # tests/delivery/test_locks.py, test_released.py and test_assembly.py cover what these install or execute.
+    assert scripts == {
+        "scripts/deploy",
+        "scripts/github-release",
+        "scripts/keep-schedule",
+        "scripts/report-daily-test",
+        "scripts/test-release",
+    }
+    assert "npm ci --ignore-scripts" in (ROOT / "scripts" / "cdk-cli").read_text(encoding="utf-8")
+    assert "--require-hashes" in (ROOT / "scripts" / "install-delivery").read_text(encoding="utf-8")
+    assert not any(
+        "install" in line for name in scripts for line in commands_of(name) if "install-delivery" not in line
+    )
+
+
+def commands_of(script: str) -> list[str]:
+    lines = (ROOT / script).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def test_a_deploy_runs_only_on_main_and_after_the_tests() -> None:
     deploy = CI_CD["deploy"]
 
-    assert deploy["if"] == f"${{{{ {ONLY_MAIN} }}}}"
-    assert deploy["needs"] == ["test", "build"]
+    assert deploy["if"] == ONLY_MAIN
+    assert deploy["needs"] == ["test", "smoke", "build", "synth"]
     assert deploy["environment"] == "production"
 
 
-def test_what_is_tested_cannot_take_the_role_of_the_deploy() -> None:
-    # A role on AWS trusts the environment that is in the token's subject.
+def test_the_deployed_assembly_is_synthesized_without_a_token() -> None:
+    upload, download = CI_CD["synth"]["steps"][-1]["with"], CI_CD["deploy"]["steps"][3]["with"]
+
+    assert CI_CD["synth"]["permissions"] == {"contents": "read"}
+    assert (upload["name"], upload["path"]) == (download["name"], download["path"])
+    assert "delivery.assembly" in (ROOT / "scripts" / "deploy").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("job", [CI_CD["deploy"], PRODUCTION_TEST], ids=["deploy", "production-test"])
+def test_credentials_are_accepted_only_for_the_known_account(job: dict[str, Any]) -> None:
+    (step,) = (step for step in job["steps"] if "configure-aws-credentials" in step.get("uses", ""))
+
+    assert step["with"]["allowed-account-ids"] == "${{ vars.AWS_ACCOUNT_ID }}"
+
+
+def test_the_site_is_deployed_only_from_main() -> None:
+    assert CI_CD["pages"]["if"] == ONLY_MAIN
+    assert CI_CD["pages"]["needs"] == ["test", "site"]
+    assert CI_CD["site"]["permissions"] == {"contents": "read"}
+
+
+def test_the_daily_test_runs_only_in_the_repository_and_reports_to_it() -> None:
+    assert DAILY["daily-test"]["if"] == f"${{{{ github.repository == '{REPOSITORY}' }}}}"
+    assert DAILY["report"]["needs"] == "daily-test"
+    assert "github.event_name == 'schedule'" in DAILY["report"]["if"]
+    assert [step["run"] for step in DAILY["report"]["steps"] if "run" in step] == [
+        'scripts/report-daily-test "$RESULT"',
+        "scripts/keep-schedule daily-test-database.yaml",
+    ]
+
+
+def test_the_daily_test_takes_an_index_and_a_version() -> None:
+    inputs = load("daily-test-database.yaml")["on"]["workflow_dispatch"]["inputs"]
+
+    assert inputs["index"]["options"] == ["both", *INDEXES]
+    assert DAILY["daily-test"]["with"].keys() == inputs.keys() == {"index", "version"}
+
+
+def test_the_production_test_has_another_environment_than_the_deploy() -> None:
+    # A role on AWS trusts the environment in the subject of the token.
     assert PRODUCTION_TEST["environment"] == "production-test" != CI_CD["deploy"]["environment"]
 
 
-def test_the_guide_trusts_each_role_to_its_environment() -> None:
+def test_the_guide_documents_which_environment_each_role_trusts() -> None:
     guide = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
     trusted = dict(re.findall(r"^ *\| `(package-database-\w+)` \| `([\w-]+)` \|", guide, re.MULTILINE))
 
@@ -93,23 +190,23 @@ def test_the_role_that_deploys_can_change_neither_an_item_nor_a_right() -> None:
 
 
 @pytest.mark.parametrize("name", ["release-test-pypi", "release-pypi"])
-def test_a_release_is_only_after_a_deploy_and_where_it_is_required(name: str) -> None:
+def test_a_release_runs_only_after_a_deploy_and_if_required(name: str) -> None:
     release = CI_CD[name]
 
-    # Without a status function such as always(), a job runs only where all that it needs succeeded.
+    # Without a status function such as always(), a job runs only if all jobs that it needs succeeded.
     assert release["if"] == "${{ needs.release-required.outputs.result == 'true' }}"
     assert "deploy" in release["needs"]
     assert release["environment"]["name"] == name.removeprefix("release-").replace("-", "")
 
 
 @pytest.mark.parametrize("name", ["production-test-test-pypi", "production-test-pypi"])
-def test_a_production_test_is_only_after_a_deploy_whether_or_not_there_was_a_release(name: str) -> None:
+def test_a_production_test_runs_after_a_deploy_with_or_without_a_release(name: str) -> None:
     job = CI_CD[name]
     release = name.replace("production-test", "release")
 
     assert job["needs"] == ["deploy", "release-required", release]
     assert job["if"] == (
-        # A release that was due and did not happen is skipped too, where something before it failed.
+        # A required release is skipped too, if a job before it failed.
         "${{ !cancelled() && needs.deploy.result == 'success' && "
         f"(needs.{release}.result == 'success' || needs.release-required.outputs.result == 'false') }}}}"
     )
@@ -119,23 +216,38 @@ def test_a_version_reaches_pypi_only_after_its_production_test_from_test_pypi() 
     assert "production-test-test-pypi" in CI_CD["release-pypi"]["needs"]
 
 
-def test_what_is_released_is_what_was_built() -> None:
+def test_the_built_files_are_released() -> None:
     upload = CI_CD["build"]["steps"][-1]["with"]
-    downloads = [CI_CD[name]["steps"][0]["with"] for name in ("release-test-pypi", "release-pypi")]
+    releases = ("attest", "release-test-pypi", "release-pypi", "release-github")
+    downloads = [
+        step["with"]["name"]
+        for name in releases
+        for step in CI_CD[name]["steps"]
+        if "actions/download-artifact" in step.get("uses", "")
+    ]
 
-    assert [upload["name"]] * 2 == [download["name"] for download in downloads]
+    assert downloads == [upload["name"]] * 4
     assert [step["uses"].partition("@")[0] for step in CI_CD["release-pypi"]["steps"]] == [
         "actions/download-artifact",
         "pypa/gh-action-pypi-publish",
     ]
 
 
-def test_the_indexes_are_those_of_the_command() -> None:
-    default = PRODUCTION_TEST["strategy"]["matrix"]["index"]
-    called = [CI_CD[name]["with"]["indexes"] for name in WITH_TOKEN if "with" in CI_CD[name]]
+def test_the_files_are_attested_before_they_are_uploaded() -> None:
+    assert "attest" in CI_CD["release-test-pypi"]["needs"]
+    assert "release-test-pypi" in CI_CD["production-test-test-pypi"]["needs"]
+    assert CI_CD["attest"]["if"] == "${{ needs.release-required.outputs.result == 'true' }}"
 
-    assert re.findall(r'"(\w+)"', default) == list(INDEXES)
-    assert re.findall(r'"(\w+)"', "".join(called)) == list(INDEXES)
+
+def test_a_version_is_tagged_after_it_is_on_pypi() -> None:
+    assert "release-pypi" in CI_CD["release-github"]["needs"]
+    assert CI_CD["release-github"]["if"] == "${{ needs.release-required.outputs.result == 'true' }}"
+
+
+def test_the_release_is_tested_from_each_index() -> None:
+    called = [job["with"]["index"] for job in CI_CD.values() if "with" in job]
+
+    assert called == ["testpypi", "pypi"] == list(reversed(INDEXES))
 
 
 def test_no_run_on_main_is_cancelled_by_the_next() -> None:
@@ -155,7 +267,12 @@ def test_a_lock_file_names_no_registry(lock: str) -> None:
 def test_the_guide_names_every_job_variable_and_environment() -> None:
     guide = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
     text = "".join(path.read_text(encoding="utf-8") for path in FOLDER.iterdir())
-    names = {*CI_CD, *re.findall(r"vars\.(\w+)", text), *re.findall(r"environment:(?:\n +name:)? ([\w-]+)", text)}
+    names = {
+        *CI_CD,
+        *DAILY,
+        *re.findall(r"vars\.(\w+)", text),
+        *re.findall(r"environment:(?:\n +name:)? ([\w-]+)", text),
+    }
 
     assert {"deploy", "AWS_REGION", "production", "production-test", "pypi", "testpypi"} <= names
     assert {name for name in names if f"`{name}`" not in guide} == set()

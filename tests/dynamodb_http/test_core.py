@@ -10,6 +10,7 @@ from zlib import crc32
 
 import pytest
 
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials
 from open_alchemy.package_database.engines.dynamodb.http.credentials import Given
@@ -24,7 +25,7 @@ NOON = 1_790_000_000
 
 
 def core_at(now: float) -> Core:
-    return Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", longest=2.0, clock=lambda: now)
+    return Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", clock=lambda: now)
 
 
 def raw(content: object, *, status: int = 200, checksum: int | None = None, **headers: str) -> bytes:
@@ -45,26 +46,30 @@ def answer(content: object, **details: Any) -> Answer:
 
 
 def test_an_attempt_is_one_exchange() -> None:
-    steps = core_at(NOON).attempts("GetItem", {"TableName": "t"}, lambda: 9.0)
+    deadline = Deadline(9.0)
+    steps = core_at(NOON).attempts("GetItem", {"TableName": "t"}, deadline)
 
     exchange = next(steps)
     assert isinstance(exchange, Exchange)
-    assert exchange.seconds == 2.0
-    assert exchange.data.endswith(b'\r\n\r\n{"TableName":"t"}')
+    assert exchange.deadline is deadline
+    assert exchange.render().endswith(b'\r\n\r\n{"TableName":"t"}')
     with pytest.raises(StopIteration) as stop:
         steps.send(answer({"Item": {}}))
     assert stop.value.value == {"Item": {}}
 
 
-def test_an_attempt_is_given_no_more_time_than_the_call_has() -> None:
-    exchange = next(core_at(NOON).attempts("GetItem", {}, lambda: 0.3))
+def test_a_request_is_signed_when_it_is_sent() -> None:
+    now = [NOON]
+    core = Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", clock=lambda: now[0])
+    exchange = next(core.attempts("GetItem", {}, Deadline(9.0)))
+    now[0] += 4
 
     assert isinstance(exchange, Exchange)
-    assert exchange.seconds == 0.3
+    assert b"X-Amz-Date: 20260921T141324Z" in bytes(exchange.render())
 
 
 def test_a_failure_of_the_transport_is_the_answer() -> None:
-    steps = core_at(NOON).attempts("GetItem", {}, lambda: 1.0)
+    steps = core_at(NOON).attempts("GetItem", {}, Deadline(1.0))
     next(steps)
     failure = Failure("ReadTimeoutError", answered=False)
 
@@ -85,17 +90,17 @@ class Empty:
 
 
 def test_credentials_that_are_not_at_hand_are_fetched_first() -> None:
-    steps = Core(ENDPOINT, Empty(), agent="agent", longest=2.0).attempts("GetItem", {}, lambda: 1.0)
+    steps = Core(ENDPOINT, Empty(), agent="agent").attempts("GetItem", {}, Deadline(1.0))
 
     assert isinstance(next(steps), Fetch)
     exchange = steps.send(Credentials("FETCHED", "secret"))
 
     assert isinstance(exchange, Exchange)
-    assert bytes(exchange.data).count(b"Credential=FETCHED/") == 1
+    assert bytes(exchange.render()).count(b"Credential=FETCHED/") == 1
 
 
 def test_credentials_that_cannot_be_fetched_are_the_failure() -> None:
-    steps = Core(ENDPOINT, Empty(), agent="agent", longest=2.0).attempts("GetItem", {}, lambda: 1.0)
+    steps = Core(ENDPOINT, Empty(), agent="agent").attempts("GetItem", {}, Deadline(1.0))
     next(steps)
     failure = Failure("NoCredentialsError")
 
@@ -119,7 +124,7 @@ def test_a_request_holds_nothing_else() -> None:
 
 def test_the_key_changes_with_the_day_and_with_the_credentials() -> None:
     times = iter([NOON, NOON, NOON + 86_400, NOON + 86_400])
-    core = Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", longest=2.0, clock=lambda: next(times))
+    core = Core(ENDPOINT, Given(DUMMY_CREDENTIALS), agent="agent", clock=lambda: next(times))
     other = Credentials("OTHER", "other")
 
     dates = [
@@ -199,9 +204,9 @@ def test_a_refusal_without_json_is_told_by_its_status() -> None:
 
 def date_of(core: Core) -> str:
     """Returns the date of a request."""
-    exchange = next(core.attempts("GetItem", {}, lambda: 1.0))
+    exchange = next(core.attempts("GetItem", {}, Deadline(1.0)))
     assert isinstance(exchange, Exchange)
-    return exchange.data.partition(b"X-Amz-Date: ")[2].partition(b"\r")[0].decode()
+    return exchange.render().partition(b"X-Amz-Date: ")[2].partition(b"\r")[0].decode()
 
 
 SKEWED = {"__type": "com.amazon.coral.service#InvalidSignatureException"}
@@ -217,13 +222,13 @@ def end(steps: Generator[Any, Any, Any], result: object) -> Any:
 def test_a_clock_that_is_off_is_corrected_by_the_date_of_the_answer() -> None:
     core = core_at(NOON)
     refusal = answer(SKEWED, status=400, Date="Mon, 21 Sep 2026 16:13:20 GMT")
-    at_once = [core.attempts("GetItem", {}, lambda: 1.0) for _ in range(3)]
+    at_once = [core.attempts("GetItem", {}, Deadline(1.0)) for _ in range(3)]
     for steps in at_once:
         next(steps)
 
     assert [end(steps, refusal).kind for steps in at_once] == [Kind.TRANSIENT] * 3
     assert date_of(core) == "20260921T161320Z"
-    again = core.attempts("GetItem", {}, lambda: 1.0)
+    again = core.attempts("GetItem", {}, Deadline(1.0))
     next(again)
     assert end(again, refusal).kind is Kind.REFUSED
 
@@ -282,7 +287,7 @@ def test_what_only_says_that_the_answer_is_still_to_come_is_passed_over() -> Non
 
 def test_a_large_answer_is_read_in_a_step_of_its_own() -> None:
     core = core_at(NOON)
-    steps = core.attempts("Query", {}, lambda: 1.0)
+    steps = core.attempts("Query", {}, Deadline(1.0))
     next(steps)
 
     read = steps.send(answer({"Items": [{"title": {"S": "x" * 200_000}}]}))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.engines.dynamodb.config import Wire
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
@@ -25,9 +26,9 @@ def ask(wire: Wire, answer: dict[str, Any]) -> Any:
         handler.answer(answer["status"], answer["body"].encode(), **headers)
 
     with serve(give) as server:
-        made = DynamoDBEngine(replace(config_of(server.url), wire=wire))._wire
+        made = DynamoDBEngine(replace(config_of(server.url), wire=wire))._client
         request = next(request for action, request in REQUESTS if action == answer["action"])
-        read = drive(made.attempts(answer["action"], request, lambda: 2.0), made.perform)
+        read = drive(made.attempts(answer["action"], request, Deadline(2.0)), made.perform)
         made.close()
     if isinstance(read, Failure):
         return replace(read, cause=None)

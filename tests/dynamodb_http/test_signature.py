@@ -104,7 +104,7 @@ def test_every_request_is_signed_as_botocore_signs_it(
     credentials: Credentials, now: int, region: str, host: str, action: str, values: dict[str, Any]
 ) -> None:
     endpoint = Endpoint("h", 1, region, is_encrypted=True, authority=host)
-    core = Core(endpoint, Given(credentials), agent="agent", longest=1.0, clock=lambda: now + 0.9)
+    core = Core(endpoint, Given(credentials), agent="agent", clock=lambda: now + 0.9)
 
     head, _, body = bytes(core.render(action, values, credentials)).partition(b"\r\n\r\n")
 

@@ -1,4 +1,4 @@
-"""Encryption: whom each wire trusts."""
+"""TLS: certificates that each client accepts or refuses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from open_alchemy.package_database import ConfigurationError, UnavailableError
+from open_alchemy.package_database import ConfigurationError, RefusedError, UnavailableError
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.http import tls
 from tests.apis import APIS, open_api
@@ -50,7 +50,7 @@ def config(port: int, *, deadline: float = 5.0) -> DynamoDBConfig:
 
 
 @pytest.mark.parametrize("face", APIS)
-def test_a_server_of_a_trusted_authority_is_spoken_to(
+def test_a_certificate_of_a_trusted_authority_is_accepted(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str
 ) -> None:
     monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
@@ -66,23 +66,24 @@ def test_a_server_of_a_trusted_authority_is_spoken_to(
 
 @pytest.mark.parametrize("face", APIS)
 @pytest.mark.parametrize(("name", "is_trusted"), [("localhost", False), ("other.example", True)])
-def test_a_server_that_is_not_who_it_should_be_learns_nothing(
+def test_an_invalid_certificate_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, bundle: Path, face: str, name: str, is_trusted: object
 ) -> None:
     if is_trusted:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
     with (
         serve(succeed(ITEM), context=server_context(authority, name)) as server,
-        open_api(face, config(server.server_port, deadline=0.5)) as database,
+        open_api(face, config(server.server_port)) as database,
     ):
-        with pytest.raises(UnavailableError, match="SSLError"):
+        with pytest.raises(RefusedError, match="the certificate of localhost is not valid") as caught:
             database.get_latest_spec_version(sub="u1", name="a")
 
+        assert caught.value.code == "SSLCertVerificationError"
         assert server.requests == []
 
 
 @pytest.mark.parametrize("face", LEAN)
-def test_a_handshake_that_does_not_end_is_given_up_in_time(face: str) -> None:
+def test_a_handshake_without_end_raises_at_the_deadline(face: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with open_api(face, config(port, deadline=0.5)) as database:
@@ -93,9 +94,7 @@ def test_a_handshake_that_does_not_end_is_given_up_in_time(face: str) -> None:
             assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
-def test_authorities_that_cannot_be_read_are_a_configuration_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_unreadable_ca_bundle_raises_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     missing = tmp_path / "missing.pem"
     monkeypatch.setenv("AWS_CA_BUNDLE", str(missing))
 
@@ -103,13 +102,13 @@ def test_authorities_that_cannot_be_read_are_a_configuration_error(
         pass
 
 
-def test_the_authorities_may_lie_in_a_folder(tmp_path: Path) -> None:
+def test_the_ca_bundle_may_be_a_folder(tmp_path: Path) -> None:
     context = tls.make_context(str(tmp_path))
 
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
-def test_the_authorities_are_those_that_botocore_trusts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_ca_bundle_is_that_of_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     import certifi
 
     expected = ssl.create_default_context(cafile=certifi.where()).cert_store_stats()
@@ -118,13 +117,13 @@ def test_the_authorities_are_those_that_botocore_trusts(monkeypatch: pytest.Monk
     assert expected["x509_ca"] > 50
 
 
-def test_without_botocores_file_the_systems_authorities_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_ca_bundle_the_authorities_of_the_system_are_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls, "find_spec", lambda _: None)
 
     assert tls.make_context(None).verify_mode == ssl.CERT_REQUIRED
 
 
-def test_a_proxy_is_used_by_way_of_boto3(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_boto3_is_used_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="open_alchemy")
     with serve(succeed(ITEM)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)

@@ -1,4 +1,4 @@
-"""The lean wire's connections, blocking and awaiting: kept, bounded, given up, opened anew."""
+"""The connections of the HTTP client, blocking and for asyncio: reuse, limits and timeouts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,30 @@ from urllib.parse import urlsplit
 import pytest
 
 from open_alchemy.package_database import TDatabase, UnavailableError
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb.blocking_calls import BlockingCalls
 from open_alchemy.package_database.engines.dynamodb.http import async_transport, idle_check, sync_transport
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
+from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from tests.apis import config_of, connect_to, open_api
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
 from tests.faults.faults import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
+TIMEOUTS = Timeouts(connect=5.0, handshake=5.0, read=5.0)
 REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 
 Opener = Callable[..., TDatabase]
+
+
+def open_transport(endpoint: Endpoint) -> async_transport.AsyncTransport:
+    return async_transport.AsyncTransport(endpoint, None, TIMEOUTS, BlockingCalls(1))
+
+
+def render() -> Secret:
+    return REQUEST
 
 
 @pytest.fixture(params=["lean", "lean, async"])
@@ -54,7 +66,7 @@ def close_when_asked_again(handler: Handler) -> None:
     handler.close_connection = True
 
 
-def test_a_connection_is_kept(database: Opener) -> None:
+def test_a_connection_is_reused(database: Opener) -> None:
     with serve(succeed(ITEM)) as server:
         store = database(server.url)
         assert [version(store) for _ in range(5)] == ["1.0"] * 5
@@ -63,7 +75,7 @@ def test_a_connection_is_kept(database: Opener) -> None:
 
 
 @pytest.mark.parametrize("close", [then_close, close_when_asked_again])
-def test_a_connection_that_was_closed_while_idle_costs_no_error(database: Opener, close: Behaviour) -> None:
+def test_an_idle_connection_that_was_closed_causes_no_error(database: Opener, close: Behaviour) -> None:
     with serve(close) as server:
         store = database(server.url)
         for number in range(4):
@@ -73,7 +85,7 @@ def test_a_connection_that_was_closed_while_idle_costs_no_error(database: Opener
         assert server.connections >= 4
 
 
-def test_a_reset_of_a_connection_that_was_idle_is_made_up_for_once(database: Opener) -> None:
+def test_a_reset_of_an_idle_connection_is_no_failed_attempt(database: Opener) -> None:
     with serve(succeed(ITEM), reset) as server:
         store = database(server.url)
         assert version(store) == "1.0"
@@ -83,7 +95,7 @@ def test_a_reset_of_a_connection_that_was_idle_is_made_up_for_once(database: Ope
         assert len(server.requests) == 1 + 1 + 4
 
 
-def test_a_connection_that_was_idle_for_long_is_not_trusted(database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_is_not_reused_after_the_idle_timeout(database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(succeed(ITEM)) as server:
         store = database(server.url)
         version(store)
@@ -93,9 +105,7 @@ def test_a_connection_that_was_idle_for_long_is_not_trusted(database: Opener, mo
         assert server.connections == 2
 
 
-def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer(
-    database: Opener, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_bytes_without_a_request_are_not_read_as_a_response(database: Opener, caplog: pytest.LogCaptureFixture) -> None:
     def talk(handler: Handler) -> None:
         succeed(ITEM)(handler)
         time.sleep(0.05)
@@ -111,7 +121,7 @@ def test_bytes_that_nobody_asked_for_are_not_taken_for_an_answer(
     assert caplog.records == []
 
 
-def test_bytes_that_come_while_the_loop_is_running_are_not_taken_for_an_answer(
+def test_bytes_without_a_request_are_not_read_as_a_response_in_a_running_loop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def talk(handler: Handler) -> None:
@@ -122,19 +132,19 @@ def test_bytes_that_come_while_the_loop_is_running_are_not_taken_for_an_answer(
     async def use(transport: async_transport.AsyncTransport) -> list[bytes]:
         bodies = []
         for _ in range(2):
-            bodies.append((await transport.exchange(REQUEST, 5.0)).body)
+            bodies.append((await transport.exchange(render, Deadline(5.0))).body)
             await asyncio.sleep(0.1)
         return bodies
 
     with serve(talk, succeed(ITEM)) as server:
         endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
-        bodies = asyncio.run(use(async_transport.AsyncTransport(endpoint, None, 1.0)))
+        bodies = asyncio.run(use(open_transport(endpoint)))
 
     assert [json.loads(body) for body in bodies] == [ITEM, ITEM]
     assert caplog.records == []
 
 
-def test_a_connection_that_is_used_again_is_given_up_in_time_too(database: Opener) -> None:
+def test_a_reused_connection_has_the_same_read_timeout(database: Opener) -> None:
     with serve(succeed(ITEM), stay_silent) as server:
         store = database(server.url, deadline=0.5)
         assert version(store) == "1.0"
@@ -146,23 +156,23 @@ def test_a_connection_that_is_used_again_is_given_up_in_time_too(database: Opene
         assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
-def test_a_connection_that_is_used_again_may_be_given_less_time() -> None:
+def test_a_reused_connection_has_the_deadline_of_the_new_call() -> None:
     async def use(transport: async_transport.AsyncTransport) -> float:
-        await transport.exchange(REQUEST, 30.0)
+        await transport.exchange(render, Deadline(30.0))
         start = time.monotonic()
         with pytest.raises(ExchangeError, match="no answer came in time"):
-            await transport.exchange(REQUEST, 0.1)
+            await transport.exchange(render, Deadline(0.1))
         return time.monotonic() - start
 
     with serve(succeed(ITEM), stay_silent) as server:
         endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
-        seconds = asyncio.run(use(async_transport.AsyncTransport(endpoint, None, 1.0)))
+        seconds = asyncio.run(use(open_transport(endpoint)))
 
         assert seconds < 5
         assert server.connections == 1
 
 
-def test_an_answer_that_trickles_in_is_given_up_in_time(database: Opener) -> None:
+def test_a_slow_response_is_bounded_by_the_deadline(database: Opener) -> None:
     def trickle(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "1000")
@@ -179,21 +189,7 @@ def test_an_answer_that_trickles_in_is_given_up_in_time(database: Opener) -> Non
         assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
-def test_a_retry_is_begun_also_shortly_before_the_deadline(database: Opener) -> None:
-    """An attempt gets the time that is left, where an attempt of boto3's would have to be sure of 0.4 s."""
-
-    def reset_late(handler: Handler) -> None:
-        time.sleep(0.25)
-        reset(handler)
-
-    with serve(reset_late) as server:
-        with pytest.raises(UnavailableError):
-            version(database(server.url, deadline=0.6))
-
-        assert len(server.requests) >= 3
-
-
-def test_a_name_that_does_not_resolve_is_unavailable(database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_name_lookup_raises_unavailable_error(database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "unknown name")
 
@@ -212,7 +208,7 @@ def test_the_next_address_of_a_host_is_tried(database: Opener, monkeypatch: pyte
         assert version(database("http://two.example:8000")) == "1.0"
 
 
-def test_an_address_that_does_not_answer_leaves_time_for_the_next(
+def test_the_next_address_is_tried_while_the_first_does_not_answer(
     database: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve(succeed(ITEM)) as server, black_hole() as hole:
@@ -223,12 +219,12 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
         assert version(database("http://two.example:8000")) == "1.0"
 
 
-def test_a_host_that_is_no_name_is_unavailable(database: Opener) -> None:
+def test_an_invalid_host_name_raises_unavailable_error(database: Opener) -> None:
     with pytest.raises(UnavailableError, match="EndpointConnectionError"):
         version(database(f"http://{'a' * 64}.example:8000", deadline=0.5))
 
 
-def test_a_request_that_is_not_taken_is_given_up_in_time(database: Opener) -> None:
+def test_sending_has_a_timeout(database: Opener) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         store = database(f"http://127.0.0.1:{listener.getsockname()[1]}", deadline=0.5)
@@ -239,7 +235,7 @@ def test_a_request_that_is_not_taken_is_given_up_in_time(database: Opener) -> No
     assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
-def test_threads_share_a_bounded_number_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_share_a_limited_number_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync_transport, "CONNECTIONS", 4)
     at_once: list[int] = []
     lock = threading.Lock()
@@ -262,21 +258,21 @@ def test_threads_share_a_bounded_number_of_connections(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("face", ["lean", "lean, async"])
-def test_who_waits_too_long_for_a_connection_is_told(monkeypatch: pytest.MonkeyPatch, face: str) -> None:
+def test_a_call_without_a_free_connection_fails_at_the_deadline(monkeypatch: pytest.MonkeyPatch, face: str) -> None:
     for module in (sync_transport, async_transport):
         monkeypatch.setattr(module, "CONNECTIONS", 0)
     with serve(succeed(ITEM)) as server, open_api(face, config_of(server.url, deadline=0.3)) as store:
-        with pytest.raises(UnavailableError, match="PoolTimeoutError"):
+        with pytest.raises(UnavailableError, match=r"queue for one of the \d+ connections until the deadline"):
             version(store)
 
         assert server.requests == []
 
 
-def test_a_database_that_is_forgotten_closes_its_connections() -> None:
+def test_a_database_closes_its_connections_when_it_is_garbage_collected() -> None:
     with serve(succeed(ITEM)) as server:
         store = connect_to(config_of(server.url))
         version(store)
-        transport = store.engine._wire._transport  # type: ignore[attr-defined]
+        transport = store.engine._client._transport  # type: ignore[attr-defined]
         connection = transport._idle[0]._socket
         del store, transport
 

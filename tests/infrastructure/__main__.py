@@ -1,6 +1,6 @@
-"""Stores the synthesized template, once its difference from the stored one has been looked at.
+"""Stores the synthesized template, after a review of its difference from the stored one.
 
-python -m tests.infrastructure                    refuses what would cost the data
+python -m tests.infrastructure                    refuses a change that loses data or an index
 python -m tests.infrastructure --losing-the-data  stores in any case
 """
 
@@ -21,12 +21,12 @@ def main(arguments: list[str]) -> int:
     with TemporaryDirectory() as folder:
         synthesis = synthesize(Path(folder))
         if synthesis.exit_code:
-            print(synthesis.said, file=sys.stderr)  # noqa: T201
+            print(synthesis.output, file=sys.stderr)  # noqa: T201
             return 1
         template = synthesis.template
     losses = stored.losses(stored.read(), template) if stored.FILE.exists() else []
     if losses and arguments != [_FORCE]:
-        advice = f"not stored: where that is meant, {stored.COMMAND} {_FORCE}"
+        advice = f"not stored; to store in spite of the loss: {stored.COMMAND} {_FORCE}"
         print(*losses, advice, sep="\n", file=sys.stderr)  # noqa: T201
         return 1
     stored.FILE.write_text(stored.text(template), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The AWS of moto, all services of it: CloudFormation, and what it makes. ``local_server.run`` runs it."""
+"""All services of moto as a server, with enforced policies, run by ``local_server.run``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from open_alchemy.package_database.testing.local_server import serve
+from tests.infrastructure.policy_enforcement import enforce
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), DomainDispatcherApplication(create_backend_app))
+    serve(int(sys.argv[1]), enforce(DomainDispatcherApplication(create_backend_app)))

@@ -17,7 +17,7 @@ from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt,
 from open_alchemy.package_database.engines.dynamodb.execution import Protocol
 from open_alchemy.package_database.engines.dynamodb.retry import Quota
 from open_alchemy.package_database.model import ACCESS_PATTERNS
-from open_alchemy.package_database.model.schema import LATEST
+from open_alchemy.package_database.model.keys import LATEST
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 
@@ -67,7 +67,7 @@ class _Recorder(MemoryEngine):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.uses: set[Use] = set()
-        self._protocol = Protocol(Boto3Client.attempts, Quota(), random=lambda: 0, token=lambda: "token")
+        self._protocol = Protocol(Boto3Client.attempts, Quota(), random=lambda: 0)
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         drive(self._protocol.carry_out(operation, deadline), self._answer)
@@ -84,9 +84,6 @@ def _uses(operation: str, request: dict[str, Any]) -> Iterator[Use]:
             for item in request["TransactItems"]:
                 for kind, content in item.items():
                     yield Use(operation, _TRANSACTION[kind], content["TableName"], None)
-        case "BatchWriteItem":
-            for table in request["RequestItems"]:
-                yield Use(operation, operation, table, None)
         case _:
             yield Use(operation, operation, request["TableName"], request.get("IndexName"))
 

@@ -1,4 +1,4 @@
-"""The stored template, and what a change of it would do to the deployed tables."""
+"""The reviewed template, and the effect of a change on the deployed tables."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def read() -> Template:
 
 
 def text(template: Template) -> str:
-    """Returns a template as it is stored."""
+    """Returns the text of the stored file."""
     return json.dumps(template, indent=1) + "\n"
 
 
 def losses(stored: Template, synthesized: Template) -> list[str]:
-    """Returns what would part services from their data, were the synthesized template deployed over the stored one."""
+    """Returns how a deployment of the synthesized template over the stored one would lose data or an index."""
     found = synthesized["Resources"]
     return [
         loss
@@ -47,8 +47,8 @@ def _table_losses(logical_id: str, before: dict[str, Any], after: dict[str, Any]
     name = before["TableName"]
     if after is None:
         yield (
-            f"{name}: the resource {logical_id} is gone: CloudFormation would leave the table and its data behind, and "
-            "an empty one would take its place"
+            f"{name}: the resource {logical_id} is missing: CloudFormation would abandon the table with its data, and "
+            "create an empty one"
         )
         return
     types = _types(after)
@@ -57,17 +57,17 @@ def _table_losses(logical_id: str, before: dict[str, Any], after: dict[str, Any]
         f"AttributeDefinitions of {attribute}" for attribute in retyped
     ]
     for key in changed:
-        yield (
-            f"{name}: {key} is not what is deployed: CloudFormation would replace the table by an empty one, "
-            "without its data"
-        )
-    indexes = {index["IndexName"]: index for index in after.get("GlobalSecondaryIndexes", ())}
+        yield (f"{name}: {key} differs from the deployed one: CloudFormation would replace the table by an empty one")
+    indexes = [_fixed(index) for index in after.get("GlobalSecondaryIndexes", ())]
     for index in before.get("GlobalSecondaryIndexes", ()):
-        if indexes.get(index["IndexName"]) != index:
-            yield (
-                f"{name}: the index {index['IndexName']} is not what is deployed: CloudFormation would delete it, and "
-                "what reads it would fail until another is built and every service knows that one"
-            )
+        if _fixed(index) not in indexes:
+            loss = "CloudFormation would delete it, and its readers would fail"
+            yield f"{name}: the index {index['IndexName']} differs from the deployed one: {loss}"
+
+
+def _fixed(index: dict[str, Any]) -> dict[str, Any]:
+    """Returns the properties of a global index whose change replaces it."""
+    return {name: value for name, value in index.items() if name != "OnDemandThroughput"}
 
 
 def _types(properties: dict[str, Any]) -> dict[str, str]:
@@ -75,7 +75,7 @@ def _types(properties: dict[str, Any]) -> dict[str, str]:
 
 
 def difference(stored: Template, synthesized: Template) -> str:
-    """Returns the difference between two templates for a reader; empty where there is none."""
+    """Returns the difference between two templates as a unified diff."""
     lines = unified_diff(
         text(stored).splitlines(), text(synthesized).splitlines(), "stored", "synthesized", lineterm=""
     )

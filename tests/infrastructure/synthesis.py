@@ -1,4 +1,4 @@
-"""Runs the CDK app in a process of its own, because it starts Node, which would outlive a test."""
+"""Runs the CDK app in a child process: its Node process would outlive a test."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Template: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """What the app left behind.
+    """The result of a synthesis.
 
     Attributes:
-        exit_code: 0 where no check found fault.
-        said: What the app printed.
-        file: The template, which is there even where a check found fault.
+        exit_code: 0 if every check passed.
+        output: The output of the app.
+        file: The template, which is written even if a check fails.
     """
 
     exit_code: int
-    said: str
+    output: str
     file: Path
 
     @property
@@ -34,14 +34,14 @@ class Synthesis:
         """The template.
 
         Raises:
-            FileNotFoundError: The app failed before it wrote one; ``said`` tells why.
+            FileNotFoundError: The app failed before it wrote one; ``output`` has the reason.
         """
         template: Template = json.loads(self.file.read_text(encoding="utf-8"))
         return template
 
 
 def synthesize(folder: Path, *arguments: str) -> Synthesis:
-    """Synthesizes the app into a folder; ``arguments`` run another program than the app's."""
+    """Synthesizes the app into a folder; ``arguments`` replace the module of the app."""
     finished = subprocess.run(
         [sys.executable, *(arguments or ("-m", "infrastructure.app"))],
         cwd=ROOT,

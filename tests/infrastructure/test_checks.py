@@ -1,4 +1,4 @@
-"""What others' checks say of the template."""
+"""The template passes the checks of cfn-lint and cdk-nag."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def test_cfn_lint_finds_nothing(synthesis: Synthesis) -> None:
 
 
 def test_the_aws_solutions_checks_of_cdk_nag_find_nothing(synthesis: Synthesis) -> None:
-    assert synthesis.exit_code == 0, synthesis.said
-    assert "Template validation found issues" not in synthesis.said
+    assert synthesis.exit_code == 0, synthesis.output
+    assert "Template validation found issues" not in synthesis.output
 
 
-def test_what_the_aws_solutions_checks_find_fault_with_is_not_deployed(tmp_path: Path) -> None:
+def test_a_failed_aws_solutions_check_fails_the_synthesis(tmp_path: Path) -> None:
     synthesis = synthesize(tmp_path, "-c", WITHOUT_RECOVERY)
 
     assert synthesis.exit_code != 0
-    assert "The DynamoDB table does not have Point-in-time Recovery enabled. (AwsSolutions)" in synthesis.said
+    assert "The DynamoDB table does not have Point-in-time Recovery enabled. (AwsSolutions)" in synthesis.output

@@ -1,7 +1,6 @@
-"""The template goes through CloudFormation, of moto, and the production tests run against what comes out.
+"""moto's CloudFormation deploys the template, and the production tests run against the result.
 
-moto's CloudFormation makes no alarms, and passes over point-in-time recovery and encryption: ``test_template`` has
-those.
+moto creates no alarms, and ignores point-in-time recovery and encryption; ``test_template`` checks them.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -21,12 +20,15 @@ from typing import Any
 import boto3
 import pytest
 
+from open_alchemy import package_database
+from open_alchemy.package_database import RefusedError, TDatabase
 from open_alchemy.package_database.core.operations import Table
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.model import ACCESS_PATTERNS
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing import local_server
+from tests.infrastructure.policy_enforcement import ACCOUNT
 from tests.infrastructure.synthesis import ROOT, Synthesis
 
 PRODUCTION = ROOT / "tests" / "production"
@@ -43,7 +45,7 @@ def test_fails(database, sub):
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """An AWS with the stack."""
+    """A local AWS with the stack."""
 
     url: str
 
@@ -55,6 +57,15 @@ class Cloud:
             aws_access_key_id=DUMMY_CREDENTIALS.access_key_id,
             aws_secret_access_key=DUMMY_CREDENTIALS.secret_access_key,
         )
+
+    def user(self, policy: str, suffix: str = "") -> dict[str, str]:
+        """Creates a user with one policy of the stack, and returns its credentials as environment variables."""
+        iam = self.client("iam")
+        name = policy + suffix
+        iam.create_user(UserName=name)
+        iam.attach_user_policy(UserName=name, PolicyArn=f"arn:aws:iam::{ACCOUNT}:policy/{policy}")
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
     def stacks(self) -> list[Any]:
         found: list[Any] = self.client("cloudformation").describe_stacks()["Stacks"]
@@ -82,7 +93,7 @@ def cloud(synthesis: Synthesis) -> Iterator[Cloud]:
 def run_production_tests(
     folder: Path, path: str = "production", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a copy of the production tests, as one would who has only that folder and the installed package."""
+    """Runs a copy of the production tests in a folder without the repository."""
     shutil.copytree(PRODUCTION, folder / "production", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_", "STAGE"))}
     return subprocess.run(
@@ -96,7 +107,7 @@ def run_production_tests(
 
 
 def of(cloud: Cloud) -> dict[str, str]:
-    """Returns the environment in which the production tests meet the cloud."""
+    """Returns the environment variables for the production tests, with all permissions."""
     return {
         "STAGE": "PROD",
         "AWS_ENDPOINT_URL_DYNAMODB": cloud.url,
@@ -110,7 +121,7 @@ def count_items(cloud: Cloud) -> dict[str, int]:
     return {table.name: cloud.client("dynamodb").scan(TableName=table.name)["Count"] for table in TABLES}
 
 
-def test_the_stack_is_deployed_and_tells_the_names(cloud: Cloud) -> None:
+def test_the_outputs_of_the_deployed_stack_are_the_names_and_arns(cloud: Cloud) -> None:
     (stack,) = cloud.stacks()
 
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -119,8 +130,8 @@ def test_the_stack_is_deployed_and_tells_the_names(cloud: Cloud) -> None:
     assert outputs["CredentialsTableName"] == "package.credentials"
     assert outputs["SpecsTableArn"].endswith(":table/package.specs")
     assert outputs["CredentialsTableArn"].endswith(":table/package.credentials")
-    assert outputs["ReadWritePolicyArn"].endswith(":policy/PackageDatabaseReadWrite")
-    assert outputs["ReadOnlyPolicyArn"].endswith(":policy/PackageDatabaseReadOnly")
+    assert outputs["SpecsReadOnlyPolicyArn"].endswith(":policy/PackageDatabaseSpecsReadOnly")
+    assert outputs["ProductionTestPolicyArn"].endswith(":policy/PackageDatabaseProductionTest")
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -136,7 +147,7 @@ def test_a_deployed_table_is_the_one_of_the_schema_and_is_protected(cloud: Cloud
     assert description["DeletionProtectionEnabled"] is True
 
 
-def test_the_tables_outlive_the_stack(synthesis: Synthesis) -> None:
+def test_the_tables_are_kept_when_the_stack_is_deleted(synthesis: Synthesis) -> None:
     with deployed(synthesis) as cloud:
         cloud.client("cloudformation").delete_stack(StackName=STACK)
 
@@ -154,6 +165,55 @@ def test_the_production_tests_pass_against_the_deployed_tables(cloud: Cloud, tmp
         finished.stdout
     )
     assert count_items(cloud) == {"package.specs": 0, "package.credentials": 0}
+
+
+def test_the_production_tests_need_only_their_policy(cloud: Cloud, tmp_path: Path) -> None:
+    credentials = cloud.user("PackageDatabaseProductionTest")
+
+    finished = run_production_tests(tmp_path, **(of(cloud) | credentials))
+
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_the_policy_of_the_production_tests_refuses_other_users(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    with restricted(cloud, monkeypatch, "PackageDatabaseProductionTest", "-refusal") as database:
+        database.create_update_spec(sub="test.u1", name="a", version="1", model_count=1)
+        refused: list[Callable[[], object]] = [
+            lambda: database.create_update_spec(sub="alice", name="a", version="1", model_count=1),
+            lambda: database.get_spec(sub="alice", name="a"),
+            lambda: database.list_spec_versions(sub="alice", name="a"),
+            lambda: database.list_credentials(sub="alice"),
+            lambda: database.get_user(public_key="alice's key"),
+            lambda: database.delete_all(sub="alice"),
+        ]
+        for call in refused:
+            with pytest.raises(RefusedError, match="AccessDenied"):
+                call()
+        database.delete_all(sub="test.u1")
+
+
+def test_a_reader_of_specs_cannot_read_credentials(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    with restricted(cloud, monkeypatch, "PackageDatabaseSpecsReadOnly") as database:
+        assert database.list_specs(sub="alice") == []
+        for call in (
+            lambda: database.get_user(public_key="key"),
+            lambda: database.list_credentials(sub="alice"),
+            lambda: (
+                database.delete_all_specs(sub="alice")
+                or database.create_update_spec(sub="alice", name="a", version="1", model_count=1)
+            ),
+        ):
+            with pytest.raises(RefusedError, match="AccessDenied"):
+                call()
+
+
+@contextmanager
+def restricted(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, policy: str, suffix: str = "") -> Iterator[TDatabase]:
+    """Opens the deployed tables with the permissions of one policy."""
+    for name, value in (of(cloud) | cloud.user(policy, suffix)).items():
+        monkeypatch.setenv(name, value)
+    with package_database.connect("dynamodb://eu-west-1") as database:
+        yield database
 
 
 def test_a_production_test_that_fails_leaves_nothing_behind(cloud: Cloud, tmp_path: Path) -> None:
@@ -183,7 +243,7 @@ def test_a_production_test_fails_where_it_is_named_and_the_stage_is_not_prod(tmp
 
 
 def test_the_production_tests_test_no_other_store(tmp_path: Path) -> None:
-    """Without the plugin of the package, ``get()`` would open it."""
+    """Without the plugin of the package, ``get()`` would open the other store."""
     url = f"sqlite:///{tmp_path}/other.db"
 
     finished = run_production_tests(

@@ -1,4 +1,4 @@
-"""A change of the template is seen before it is deployed, and one that costs the data is told apart."""
+"""A change of the template is reviewed before it is deployed, and a loss of data needs an explicit option."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ from tests.infrastructure.synthesis import Synthesis, Template
 
 SPECS, CREDENTIALS = "SpecsTable26CE7812", "CredentialsTableD9D3F717"
 
-REPLACED = "is not what is deployed: CloudFormation would replace the table by an empty one, without its data"
-
-DELETED = (
-    "is not what is deployed: CloudFormation would delete it, and what reads it would fail until another is built and "
-    "every service knows that one"
-)
-
-GONE = "is gone: CloudFormation would leave the table and its data behind, and an empty one would take its place"
+REPLACED = "differs from the deployed one: CloudFormation would replace the table by an empty one"
+DELETED = "differs from the deployed one: CloudFormation would delete it, and its readers would fail"
+GONE = "is missing: CloudFormation would abandon the table with its data, and create an empty one"
 
 
-def test_the_stack_parts_no_service_from_its_data(template: Template) -> None:
+def test_the_stack_loses_no_data(template: Template) -> None:
     losses = stored.losses(stored.read(), template)
 
     assert not losses, "\n".join(losses)
@@ -33,7 +28,7 @@ def test_the_stack_parts_no_service_from_its_data(template: Template) -> None:
 def test_the_template_is_the_stored_one(template: Template) -> None:
     difference = stored.difference(stored.read(), template)
 
-    assert not difference, f"look at what changes, and store it with {stored.COMMAND}:\n{difference}"
+    assert not difference, f"review the difference, and store it with {stored.COMMAND}:\n{difference}"
 
 
 def set_in(resource: str, *path: str | int, to: object) -> Callable[[Template], None]:
@@ -71,7 +66,7 @@ def rename(template: Template) -> None:
     ],
     ids=["table name", "key", "local index", "attribute type", "global index", "logical id"],
 )
-def test_a_change_that_costs_the_data_is_told(damage: Callable[[Template], None], loss: str) -> None:
+def test_a_loss_of_data_is_reported(damage: Callable[[Template], None], loss: str) -> None:
     changed = deepcopy(stored.read())
 
     damage(changed)
@@ -79,7 +74,7 @@ def test_a_change_that_costs_the_data_is_told(damage: Callable[[Template], None]
     assert stored.losses(stored.read(), changed) == [loss]
 
 
-def test_any_other_change_is_shown_and_costs_nothing() -> None:
+def test_any_other_change_is_shown() -> None:
     changed = deepcopy(stored.read())
 
     set_in(SPECS, "DeletionProtectionEnabled", to=False)(changed)
@@ -96,9 +91,9 @@ def test_any_other_change_is_shown_and_costs_nothing() -> None:
         (rename, ["--losing-the-data"], 0, "synthesized.json"),
         (set_in(SPECS, "DeletionProtectionEnabled", to=False), [], 0, "synthesized.json"),
     ],
-    ids=["a loss", "a loss that is meant", "another change"],
+    ids=["a loss", "a loss with the option", "another change"],
 )
-def test_a_loss_is_only_stored_where_it_is_meant(
+def test_a_loss_is_stored_only_with_the_option(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     damage: Callable[[Template], None],
@@ -119,9 +114,7 @@ def test_a_loss_is_only_stored_where_it_is_meant(
     assert stored.FILE.read_text(encoding="utf-8") == expected
 
 
-def test_what_cannot_be_synthesized_is_not_stored(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failed_synthesis_stores_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(__main__, "synthesize", lambda _: Synthesis(1, "no Node", stored.FILE))
 
     assert __main__.main([]) == 1

@@ -1,4 +1,4 @@
-"""What the stack consists of."""
+"""The resources of the stack and their properties."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from delivery import assembly
 from open_alchemy.package_database.core.operations import Table
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
 from open_alchemy.package_database.model.schema import TABLES
 from tests.infrastructure.requests import uses
-from tests.infrastructure.synthesis import ROOT, Template
+from tests.infrastructure.synthesis import ROOT, Synthesis, Template
 
 each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 
@@ -37,15 +38,15 @@ def logical_id(template: Template, table: Table) -> str:
     return next(name for name, each in resources(template, "AWS::DynamoDB::Table").items() if each is resource)
 
 
-def test_the_stack_has_two_tables_their_policies_and_alarms_and_nothing_else(template: Template) -> None:
+def test_the_stack_has_only_tables_policies_and_alarms(template: Template) -> None:
     types = Counter(resource["Type"] for resource in template["Resources"].values())
 
-    assert types == {"AWS::DynamoDB::Table": 2, "AWS::IAM::ManagedPolicy": 2, "AWS::CloudWatch::Alarm": 4}
+    assert types == {"AWS::DynamoDB::Table": 2, "AWS::IAM::ManagedPolicy": 5, "AWS::CloudWatch::Alarm": 6}
 
 
 def test_the_stack_needs_no_bootstrapped_account(template: Template) -> None:
     assert "Rules" not in template
-    assert list(template["Parameters"]) == ["AlarmTopicArn"]
+    assert list(template["Parameters"]) == ["MaxReadRequestUnits", "MaxWriteRequestUnits", "AlarmTopicArn"]
 
 
 @each_table
@@ -56,7 +57,17 @@ def test_a_table_has_the_keys_and_indexes_of_the_schema(template: Template, tabl
 
     keyed = {name: value for name, value in properties.items() if name in request or name.endswith("Indexes")}
     assert by_name(keyed.pop("AttributeDefinitions")) == by_name(request.pop("AttributeDefinitions"))
+    for index in keyed.get("GlobalSecondaryIndexes", ()):
+        assert index.pop("OnDemandThroughput") == properties["OnDemandThroughput"]
     assert keyed == request
+
+
+@each_table
+def test_the_request_units_of_a_table_have_a_ceiling(template: Template, table: Table) -> None:
+    names = ("MaxReadRequestUnits", "MaxWriteRequestUnits")
+
+    assert deployed(template, table)["Properties"]["OnDemandThroughput"] == {name: {"Ref": name} for name in names}
+    assert [template["Parameters"][name]["Default"] for name in names] == [40_000, 40_000]
 
 
 @each_table
@@ -68,7 +79,7 @@ def test_a_table_can_be_restored_and_is_encrypted(template: Template, table: Tab
 
 
 @each_table
-def test_a_table_outlives_the_stack(template: Template, table: Table) -> None:
+def test_a_table_is_kept_when_the_stack_is_deleted(template: Template, table: Table) -> None:
     resource = deployed(template, table)
 
     assert resource["Properties"]["DeletionProtectionEnabled"] is True
@@ -76,10 +87,38 @@ def test_a_table_outlives_the_stack(template: Template, table: Table) -> None:
     assert resource["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_tables_are_found_again_by_an_import(template: Template) -> None:
-    mapping = json.loads((ROOT / "infrastructure" / "tables.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("import-both", ["package.specs", "package.credentials"]),
+        ("import-specs", ["package.specs"]),
+        ("import-credentials", ["package.credentials"]),
+    ],
+)
+def test_an_import_maps_the_resources_to_the_tables(template: Template, file: str, names: list[str]) -> None:
+    mapping = json.loads((ROOT / "infrastructure" / f"{file}.json").read_text(encoding="utf-8"))
 
-    assert mapping == {logical_id(template, table): {"TableName": table.name} for table in TABLES}
+    assert mapping == {
+        logical_id(template, table): {"TableName": table.name} for table in TABLES if table.name in names
+    }
+
+
+def test_the_stack_policy_denies_to_replace_or_delete_a_table() -> None:
+    policy = json.loads((ROOT / "infrastructure" / "stack-policy.json").read_text(encoding="utf-8"))
+
+    _, denied = policy["Statement"]
+    assert (denied["Effect"], denied["Action"]) == ("Deny", ["Update:Replace", "Update:Delete"])
+    assert denied["Condition"] == {"StringEquals": {"ResourceType": ["AWS::DynamoDB::Table"]}}
+
+
+def test_the_stack_is_protected_against_termination(synthesis: Synthesis) -> None:
+    manifest = json.loads((synthesis.file.parent / "manifest.json").read_text(encoding="utf-8"))
+
+    assert manifest["artifacts"]["PackageDatabase"]["properties"]["terminationProtection"] is True
+
+
+def test_the_assembly_is_one_that_the_workflow_deploys(synthesis: Synthesis) -> None:
+    assert list(assembly.faults(synthesis.file.parent)) == []
 
 
 @each_table
@@ -101,8 +140,11 @@ def test_the_outputs_name_the_tables_and_policies(template: Template) -> None:
         "SpecsTableArn": {"Fn::GetAtt": [ids["package.specs"], "Arn"]},
         "CredentialsTableName": {"Ref": ids["package.credentials"]},
         "CredentialsTableArn": {"Fn::GetAtt": [ids["package.credentials"], "Arn"]},
-        "ReadWritePolicyArn": {"Ref": names["PackageDatabaseReadWrite"]},
-        "ReadOnlyPolicyArn": {"Ref": names["PackageDatabaseReadOnly"]},
+        "SpecsReadOnlyPolicyArn": {"Ref": names["PackageDatabaseSpecsReadOnly"]},
+        "SpecsReadWritePolicyArn": {"Ref": names["PackageDatabaseSpecsReadWrite"]},
+        "CredentialsReadOnlyPolicyArn": {"Ref": names["PackageDatabaseCredentialsReadOnly"]},
+        "CredentialsReadWritePolicyArn": {"Ref": names["PackageDatabaseCredentialsReadWrite"]},
+        "ProductionTestPolicyArn": {"Ref": names["PackageDatabaseProductionTest"]},
     }
 
 
@@ -122,16 +164,26 @@ def alarm(template: Template, table: Table, metric: str) -> Any:
     return found
 
 
-each_metric = pytest.mark.parametrize("metric", ["ThrottledRequests", "SystemErrors"])
+each_metric = pytest.mark.parametrize(
+    ("metric", "statistic", "function", "threshold"),
+    [
+        ("ThrottledRequests", "Sum", "SUM", 1),
+        ("SystemErrors", "Sum", "SUM", 1),
+        ("SuccessfulRequestLatency", "Average", "MAX", 100),
+    ],
+)
 
 
 @each_table
 @each_metric
-def test_an_alarm_watches_every_operation_that_the_facade_sends(template: Template, table: Table, metric: str) -> None:
+def test_an_alarm_watches_every_operation_that_the_package_sends(
+    template: Template, table: Table, metric: str, statistic: str, function: str, threshold: int
+) -> None:
     sent = {use.operation for found in uses().values() for use in found if use.table == table.name}
 
-    _, *stats = alarm(template, table, metric)["Metrics"]
+    found = alarm(template, table, metric)
 
+    combined, *stats = found["Metrics"]
     watched = [
         dimension["Value"]
         for stat in stats
@@ -139,31 +191,31 @@ def test_an_alarm_watches_every_operation_that_the_facade_sends(template: Templa
         if dimension["Name"] == "Operation"
     ]
     assert sorted(watched) == sorted(sent)
-    assert {stat["MetricStat"]["Stat"] for stat in stats} == {"Sum"}
-    assert len(stats) <= 10, "CloudWatch adds up to ten metrics in one alarm"
-
-
-@each_table
-@each_metric
-def test_an_alarm_adds_up_the_operations_whether_or_not_they_have_data(
-    template: Template, table: Table, metric: str
-) -> None:
-    found = alarm(template, table, metric)
-
-    total, *stats = found["Metrics"]
-
+    assert {stat["MetricStat"]["Stat"] for stat in stats} == {statistic}
+    assert len(stats) <= 10, "CloudWatch combines at most ten metrics in an alarm"
     terms = ", ".join(f"FILL({stat['Id']}, 0)" for stat in stats)
-    assert total["Expression"] == f"SUM([{terms}])"
+    assert combined["Expression"] == f"{function}([{terms}])"
     assert [each["ReturnData"] for each in found["Metrics"]] == [True] + [False] * len(stats)
-    assert (found["Threshold"], found["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    assert (found["Threshold"], found["ComparisonOperator"]) == (threshold, "GreaterThanOrEqualToThreshold")
     assert found["TreatMissingData"] == "notBreaching"
 
 
 @each_table
-@each_metric
-def test_an_alarm_tells_the_topic_that_the_operator_names(template: Template, table: Table, metric: str) -> None:
-    actions = alarm(template, table, metric)["AlarmActions"]
-
-    assert actions == [{"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}]
+@pytest.mark.parametrize("metric", ["ThrottledRequests", "SystemErrors", "SuccessfulRequestLatency"])
+@pytest.mark.parametrize("actions", ["AlarmActions", "OKActions"])
+def test_an_alarm_notifies_the_topic_of_the_parameter(
+    template: Template, table: Table, metric: str, actions: str
+) -> None:
+    assert alarm(template, table, metric)[actions] == [
+        {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}
+    ]
     assert template["Parameters"]["AlarmTopicArn"]["Default"] == "none"
     assert template["Conditions"]["HasAlarmTopic"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, "none"]}]}
+
+
+def test_the_guide_states_the_number_of_alarms_and_their_metrics(template: Template) -> None:
+    alarms = [each["Properties"] for each in resources(template, "AWS::CloudWatch::Alarm").values()]
+    metrics = sum(len(each["Metrics"]) - 1 for each in alarms)
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+    assert f"{len(alarms)} alarms on {metrics} metrics" in guide

@@ -62,7 +62,7 @@ def test_the_wheel_has_the_package_and_leaves_the_namespace_open(wheel: Path) ->
 
     assert "open_alchemy/__init__.py" not in names
     assert {"open_alchemy", "open_alchemy_package_database-5.0.0.dist-info"} == {name.split("/")[0] for name in names}
-    for name in ("py.typed", "cli/examples/web-shop.json", "model/schema.py", "pytest_plugin.py"):
+    for name in ("py.typed", "cli/examples/employees.yaml", "model/schema.py", "pytest_plugin.py"):
         assert f"open_alchemy/package_database/{name}" in names
 
 

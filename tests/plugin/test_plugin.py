@@ -471,7 +471,7 @@ def test_a_clean_table_is_two_statements() -> None:
     engine: Any = SQLiteConfig(memory="test").open_engine(TABLES)
     store = pytest_plugin._Store("sqlite://", engine.administration(), has_tables=True)
     statements: list[str] = []
-    engine._connections._connection.set_trace_callback(statements.append)
+    engine._pool._connection.set_trace_callback(statements.append)
 
     clean = pytest_plugin._clean(store, SPECS)
     next(clean)

@@ -1,8 +1,8 @@
-"""Is there an order of the calls that explains every answer?
+"""Searches an order of the calls that explains every result: linearizability.
 
-A call takes effect at one moment between its first step and its end. One that failed or crashed may have had its effect
-or not. A delete that did not end may have deleted the oldest versions. What ``list`` returns is read item by item; that
-it names the newest version, or no spec, is true of one moment.
+A call takes effect at one moment between its first step and its end. One that failed or crashed takes effect at any
+moment after its first step, or never. A delete that did not end may have deleted the oldest versions. ``list`` reads
+item by item; its newest version, or the absence of the spec, is that of one moment.
 
 Herlihy and Wing, Linearizability: a correctness condition for concurrent objects, 1990; the search is Wing and Gong's.
 """
@@ -35,14 +35,14 @@ def explains(start: State, calls: Sequence[Call], stored: State) -> bool:
             continue
         seen.add((left, state))
         for number in left:
-            # A call that was over before another began comes before it.
-            if not (calls[number].after or frozenset()) & left:
+            # A call that succeeded before another began comes before it.
+            if not any(calls[before].is_done for before in (calls[number].after or frozenset()) & left):
                 open_ += [(left - {number}, following) for following in _effects(calls[number], state)]
     return False
 
 
 def _effects(call: Call, state: State) -> Iterator[State]:
-    """Yields the states that a call can lead to, if its answer can be had in this one."""
+    """Yields the states to which a call can lead, if its result is possible in this state."""
     if not call.is_done:
         yield state
     match call.plan.kind:

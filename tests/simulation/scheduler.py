@@ -1,40 +1,37 @@
-"""Runs calls side by side on the in-memory model, in every order in which their steps can interleave, with faults.
+"""Runs calls concurrently on the in-memory model, in every order in which their steps can interleave, with faults.
 
-A failing run prints itself as a script that replays it.
+A failing run prints a script that repeats it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias
 
 from open_alchemy.package_database.admin import import_items
-from open_alchemy.package_database.core.operations import (
-    Backoff,
-    Item,
-    Operation,
-    Stamp,
-    Stamped,
-    Steps,
-    StoreOperation,
-    Transact,
-)
-from open_alchemy.package_database.core.runner import drive
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Item, StoreOperation, Transact
+from open_alchemy.package_database.core.runner import Sleep, Sources, drive, execute_steps
+from open_alchemy.package_database.database import SYSTEM
 from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
 from open_alchemy.package_database.model import credentials, specs, users
 from open_alchemy.package_database.model.access_pattern import AccessPattern
-from open_alchemy.package_database.model.schema import LATEST, SPECS, padded, record_keys
+from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
+from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.model.stored_items import Entry
 from open_alchemy.package_database.testing.memory import MemoryStore
 
 SECOND = 999_999
 """The second of the newest version that is stored at the start; the next one has a digit more."""
 
-Fault: TypeAlias = Literal["crash", "lost answer", "throttled", "conflict"]
-FAULTS: tuple[Fault, ...] = get_args(Fault)
-Step: TypeAlias = tuple[int, Fault | None]
-"""Which call takes a step, and the fault that meets it."""
+Fault: TypeAlias = Literal["crash", "lost answer", "throttled", "conflict", "delivered late", "delivered twice"]
+"""What can happen to a request. "delivered late": the call fails, and the request is executed at a later time.
+"delivered twice": the request is executed, and again at a later time."""
+FAULTS: Final[tuple[Fault, ...]] = ("crash", "lost answer", "throttled", "conflict")
+DELIVERIES: Final[tuple[Fault, ...]] = ("delivered late", "delivered twice")
+Step: TypeAlias = tuple[int, Fault | Literal["delivery"] | None]
+"""The number of the call that takes a step, and its fault; or the number of the request that is delivered."""
 
 _MOST_STEPS = 500
 
@@ -99,28 +96,31 @@ class Plan:
     name: str = "a"
 
 
-Begin: TypeAlias = Callable[[AccessPattern[..., Any], dict[str, Any]], Any]
-"""Begins a call: returns its steps, a generator or a coroutine that yields operations."""
+Running: TypeAlias = Generator[StoreOperation | Sleep, Any, Any]
+"""Yields operations of the store, and ``Sleep``. A coroutine has the same interface."""
+Begin: TypeAlias = Callable[[AccessPattern[..., Any], dict[str, Any], Sources], Running]
+"""Begins a call."""
 
 
-def by_the_pattern(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> Steps[Any]:
-    """Begins a call by the access pattern alone."""
-    return pattern.steps(**arguments)
+def by_the_pattern(pattern: AccessPattern[..., Any], arguments: dict[str, Any], sources: Sources) -> Running:
+    """Begins a call of an access pattern, without the API around it."""
+    steps = pattern.steps(**arguments)
+    return execute_steps(steps, next(steps), pattern.name, Deadline(1e9, clock=lambda: 0.0), sources)
 
 
 @dataclass
 class Call:
-    """A call at work.
+    """A running call.
 
     Attributes:
-        plan: What is called.
-        mark: What no other call has, for its revisions.
-        begin: How it is begun.
-        answer: What it returned, or the error that it raised.
+        plan: The call.
+        mark: Unique among the calls; its revisions and tokens begin with it.
+        begin: Begins it.
+        answer: The returned value, or the raised error.
         is_over: Whether it returned, raised or crashed.
-        is_crashed: Whether its caller is gone.
-        after: The calls that were over when it began, by their number.
-        seen: What the store answered.
+        is_crashed: Whether its process ended.
+        after: The numbers of the calls that were over when it began.
+        seen: The results of its steps.
     """
 
     plan: Plan
@@ -131,48 +131,52 @@ class Call:
     is_crashed: bool = False
     after: frozenset[int] | None = None
     seen: list[object] = field(default_factory=list)
-    _steps: Steps[Any] | None = None
+    _running: Running | None = None
     _work: Generator[object, None, Any] | None = None
-    _operation: Operation | None = None
+    _operation: StoreOperation | Sleep | None = None
     _stamps: int = 0
+    _drawn: int = 0
 
     @property
     def is_done(self) -> bool:
-        """Whether it ended as it should."""
+        """Whether it returned a result."""
         return self.is_over and not self.is_crashed and not isinstance(self.answer, UnavailableError | ConflictError)
 
     @property
     def operation(self) -> StoreOperation:
-        """What it asks of the store next."""
-        if self._steps is None:
+        """Its next operation."""
+        if self._running is None:
             pattern, arguments = _KINDS[self.plan.kind]
-            self._steps = self.begin(pattern, arguments(self.plan))
+            sources = SYSTEM._replace(seconds=self._seconds, revision=self._unique)
+            self._running = self.begin(pattern, arguments(self.plan), sources)
             self._resume(None)
-        assert not isinstance(self._operation, Stamp | Backoff | None)
+        assert not isinstance(self._operation, Sleep | None)
         return self._operation
 
-    def step(self, store: MemoryStore, fault: Fault | None = None) -> None:
-        """Takes one step on the store, or meets a fault; others may take their steps before the next."""
+    def step(self, store: MemoryStore, fault: Fault | None = None) -> Transact | None:
+        """Takes one step on the store, with a fault, and returns the request that is still to be delivered, if any."""
         assert len(self.seen) < _MOST_STEPS, f"{self.plan} does not end"
-        self._work = self._work or store.steps(self.operation)
+        operation = self.operation
+        self._work = self._work or store.steps(operation)
         match fault:
-            case None:
-                self._work_on()
+            case None | "delivered twice":
+                self._continue()
             case "crash":
                 self.is_over = self.is_crashed = True
-            case "throttled":
+            case "throttled" | "delivered late":
                 self._end(UnavailableError(fault))
             case "conflict":
                 self._end(ConflictError(fault))
             case "lost answer":
                 drive(self._work, lambda _: None)
                 self._end(UnavailableError(fault))
+        return operation if fault in DELIVERIES and isinstance(operation, Transact) else None
 
     def can_meet(self, fault: Fault) -> bool:
-        """Returns whether a fault is possible at its next step: only a transaction meets others."""
-        return fault != "conflict" or isinstance(self.operation, Transact)
+        """Returns whether a fault is possible at its next step: some are faults of transactions only."""
+        return fault not in ("conflict", *DELIVERIES) or isinstance(self.operation, Transact)
 
-    def _work_on(self) -> None:
+    def _continue(self) -> None:
         assert self._work is not None
         try:
             self.seen.append(_trace(next(self._work)))
@@ -182,35 +186,32 @@ class Call:
             self._resume(stop.value)
 
     def _resume(self, result: object) -> None:
-        """Gives the pattern a result, and runs it up to its next step on the store, or to its end."""
-        global at_work  # noqa: PLW0603 (one call resumes at a time)
-        at_work = self
-        assert self._steps is not None
+        """Sends the call a result, and runs it to its next operation or to its end."""
+        assert self._running is not None
         try:
-            self._operation = self._steps.send(result)
-            while isinstance(self._operation, Stamp | Backoff):
-                self._operation = self._steps.send(self.stamp() if isinstance(self._operation, Stamp) else None)
+            self._operation = self._running.send(result)
+            while isinstance(self._operation, Sleep):
+                self._operation = self._running.send(None)
         except StopIteration as stop:
             self._end(stop.value)
         except BaseError as error:
             self._end(error)
 
-    def stamp(self) -> Stamped:
-        """Returns the time of its next try, and a revision."""
+    def _seconds(self) -> float:
         now = self.plan.now[min(self._stamps, len(self.plan.now) - 1)]
         self._stamps += 1
-        return Stamped(now, f"{self.mark}, try {self._stamps}")
+        return now
+
+    def _unique(self) -> str:
+        self._drawn += 1
+        return f"{self.mark}, {self._drawn}"
 
     def _end(self, answer: object) -> None:
         self.answer, self.is_over = answer, True
 
 
-at_work: Call
-"""The call that was resumed last."""
-
-
 class Run:
-    """Calls on a store, and the steps that they took so far."""
+    """Calls on a store, and the steps that they have taken."""
 
     def __init__(
         self, store: MemoryStore, plans: Sequence[Plan], *, mark: str = "call", begin: Begin = by_the_pattern
@@ -218,31 +219,39 @@ class Run:
         self.store = store
         self.calls = [Call(plan, f"{mark} {number}", begin) for number, plan in enumerate(plans)]
         self.schedule: list[Step] = []
+        self.in_flight: list[Transact] = []
 
     @property
     def is_over(self) -> bool:
-        """Whether every call is."""
+        """Whether every call is over; requests may still be in flight."""
         return all(call.is_over for call in self.calls)
 
-    def step(self, number: int, fault: Fault | None = None) -> None:
-        """Has one call take a step."""
+    def step(self, number: int, event: Fault | Literal["delivery"] | None = None) -> None:
+        """Runs one step of a call, or delivers a request that is in flight."""
+        self.schedule.append((number, event))
+        if event == "delivery":
+            drive(self.store.steps(self.in_flight.pop(number)), lambda _: None)
+            return
         call = self.calls[number]
         if call.after is None:
             call.after = frozenset(other for other, ended in enumerate(self.calls) if ended.is_over)
-        self.schedule.append((number, fault))
-        call.step(self.store, fault)
+        left = call.step(self.store, event)
+        if left is not None:
+            self.in_flight.append(left)
 
     def finish(self) -> None:
-        """Runs the calls that are not over to their ends, one after the other."""
+        """Runs the calls to their ends, one after the other, and delivers what is in flight."""
         for number, call in enumerate(self.calls):
             while not call.is_over:
                 self.step(number)
+        while self.in_flight:
+            self.step(0, "delivery")
 
     def state(self) -> object:
-        """What the future depends on, and what its history can be told from."""
+        """What determines the future of the run and the explanation of its history."""
         items = frozenset((place, _trace(item)) for place, item in self.store.items.items())
         calls = tuple((tuple(call.seen), call.is_over, call.is_crashed, call.after) for call in self.calls)
-        return items, calls
+        return items, calls, tuple((request.token, request.token in self.store.results) for request in self.in_flight)
 
     def script(self, start: str) -> str:
         """Returns a script that replays the run; ``start`` is the expression of the store at its start."""
@@ -257,24 +266,30 @@ class Run:
 
 def execute(store: MemoryStore, plan: Plan) -> Any:
     """Makes a call alone, and returns its answer."""
-    run = Run(store, [plan], mark=f"before {store.writes}")
+    run = Run(store, [plan], mark=f"before {len(store.results)}")
     run.finish()
     return run.calls[0].answer
 
 
 def explore(
-    store: MemoryStore, plans: Sequence[Plan], *, faults: int = 0, begin: Begin = by_the_pattern
+    store: MemoryStore,
+    plans: Sequence[Plan],
+    *,
+    faults: int = 0,
+    kinds: Sequence[Fault] = FAULTS,
+    begin: Begin = by_the_pattern,
 ) -> Iterator[Run]:
     """Yields every state that the calls can reach, each once.
 
-    A crash of a caller is among them without a fault: it is the state in which it takes no further step, while the
-    others go on.
+    A crash needs no fault: it is the state in which the call takes no further step while the others do. A request that
+    is in flight may never be delivered, or after any step.
 
     Args:
         store: The store at the start.
         plans: The calls.
-        faults: How many faults may happen in a run.
-        begin: How a call is begun.
+        faults: The maximum number of faults in a run.
+        kinds: The faults.
+        begin: Begins a call.
     """
     seen: set[object] = set()
     schedules: list[list[Step]] = [[]]
@@ -283,7 +298,7 @@ def explore(
         run = Run(store.copy(), plans, begin=begin)
         for number, fault in schedule:
             run.step(number, fault)
-        happened = sum(fault is not None for _, fault in schedule)
+        happened = sum(event is not None and event != "delivery" for _, event in schedule)
         if (state := (run.state(), happened)) in seen:
             continue
         seen.add(state)
@@ -291,12 +306,13 @@ def explore(
         for number, call in enumerate(run.calls):
             if not call.is_over:
                 schedules.append([*schedule, (number, None)])
-                possible = [fault for fault in FAULTS if happened < faults and call.can_meet(fault)]
+                possible = [fault for fault in kinds if happened < faults and call.can_meet(fault)]
                 schedules += [[*schedule, (number, fault)] for fault in possible]
+        schedules += [[*schedule, (number, "delivery")] for number in range(len(run.in_flight))]
 
 
 def _trace(result: object) -> object:
-    """Returns what tells results apart, in little: an item with a revision is told by that and its key."""
+    """Returns a short representation of a result: of an item with a revision, that and its key."""
     match result:
         case {"revision": revision, "updated_at_id": key}:
             return revision, key

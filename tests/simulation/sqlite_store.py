@@ -8,8 +8,7 @@ from typing import Any
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Item, Put, Scan, StoreOperation, Transact
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import MemoryStore, Place
 
@@ -22,7 +21,8 @@ class SQLiteStore(MemoryStore):
     """
 
     def __init__(self, items: dict[Place, Item]) -> None:
-        self._engine = SQLiteEngine(MemoryConnections(), SQLiteConfig())
+        self._engine = open_memory(SQLiteConfig(), TABLES)
+        self.results = {}
         self.writes = 0
         tables = {table.name: table for table in TABLES}
         for place, item in items.items():

@@ -1,4 +1,4 @@
-"""An import beside any other call, with a crash or a fault at every step, keeps the invariants and loses nothing."""
+"""An import concurrent with any other call, with a fault at every step, keeps the invariants and loses nothing."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def test_a_create_and_an_import_lose_neither(versions: int, plan: Plan) -> None:
         assert imported.count("imported") + run.calls[0].answer.count(Outcome.KEPT) >= len(imported)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("time", [SECOND - 10, SECOND + 10])
 def test_two_deletes_beside_an_import_leave_no_half_of_a_spec(time: int) -> None:
     plan = Plan("import", "imported", (time,))

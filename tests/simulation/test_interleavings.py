@@ -1,23 +1,24 @@
-"""Every interleaving of two calls and of three short ones, with a crash or a fault at every step, keeps the invariants.
+"""Every interleaving of two calls keeps the invariants, with a fault at every step; with --long, of three calls too.
 
-A crash needs no case of its own: the invariants are checked in every state that can be reached, and from each the
-others are also run to their ends alone.
+A crash needs no fault: the invariants are checked in every state, and from each the other calls also run to their ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations_with_replacement
+from typing import Any
 
 import pytest
 
 from open_alchemy.package_database import CredentialsAuthInfo, NotFoundError
-from open_alchemy.package_database.core.operations import Item
+from open_alchemy.package_database.core.operations import Item, StoreOperation, Transact
 from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs, versions_of
-from tests.simulation.scheduler import SECOND, Plan, Run, execute, explore
+from tests.simulation.scheduler import DELIVERIES, FAULTS, SECOND, Fault, Plan, Run, execute, explore
 
 BYSTANDERS = (("u2", "a"), ("u1", "a#b"), ("u1", "a#latest"))
 
@@ -47,12 +48,12 @@ def names(run: Run, sub: str = "u1", id_: str = "a") -> tuple[str, ...]:
     return tuple(str(record["version"]) for record in versions_of(run.store, sub, id_))
 
 
-def states(start: str, plans: Sequence[Plan], *, faults: int = 0) -> Iterator[Run]:
-    """Yields every state, after checking in it the invariants, and at the ends that an order explains the answers."""
+def states(start: str, plans: Sequence[Plan], *, faults: int = 0, kinds: Sequence[Fault] = FAULTS) -> Iterator[Run]:
+    """Yields every state. Checks the invariants in it and, at the end of a run, that an order explains the results."""
     store: MemoryStore = eval(start)  # noqa: S307 (an expression of this file, which the script shows)
     unchanged = bystanders(store)
     first = names(Run(store, []))
-    for run in explore(store, plans, faults=faults):
+    for run in explore(store, plans, faults=faults, kinds=kinds):
         try:
             check_specs(run.store)
             assert bystanders(run.store) == unchanged
@@ -63,9 +64,9 @@ def states(start: str, plans: Sequence[Plan], *, faults: int = 0) -> Iterator[Ru
         yield run
 
 
-def ends(start: str, *plans: Plan, faults: int = 0) -> list[Run]:
+def ends(start: str, *plans: Plan, faults: int = 0, kinds: Sequence[Fault] = FAULTS) -> list[Run]:
     """Returns the states in which every call is over."""
-    over = [run for run in states(start, plans, faults=faults) if run.is_over]
+    over = [run for run in states(start, plans, faults=faults, kinds=kinds) if run.is_over]
     assert over
     return over
 
@@ -124,6 +125,7 @@ def test_two_deletes_leave_nothing(versions: int) -> None:
     assert {names(run) for run in ends(f"stored({versions})", Plan("delete"), Plan("delete"))} == {()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("versions", "clock"), [(1, 0), (1, 1), (2, -1), (2, 0)])
 def test_two_deletes_and_a_create_in_one_second_keep_the_invariants(versions: int, clock: int) -> None:
     over = ends(
@@ -136,6 +138,7 @@ def test_two_deletes_and_a_create_in_one_second_keep_the_invariants(versions: in
     assert {names(run) for run in over} == {(), ("x",)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("versions", range(2))
 def test_three_creates_all_stay(versions: int) -> None:
     over = ends(f"stored({versions})", *(Plan("create", version) for version in "xyz"))
@@ -143,6 +146,7 @@ def test_three_creates_all_stay(versions: int) -> None:
     assert {tuple(sorted(names(run))) for run in over} == {(*old(versions), "x", "y", "z")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("versions", range(2))
 def test_two_creates_and_a_delete_leave_what_came_after_it(versions: int) -> None:
     over = ends(f"stored({versions})", Plan("create", "x"), Plan("create", "y"), Plan("delete"))
@@ -178,6 +182,95 @@ def test_a_fault_at_any_step_of_two_calls_keeps_the_invariants(versions: int, pl
     over = ends(f"stored({versions})", *plans, faults=1)
 
     assert any(not call.is_done for run in over for call in run.calls)
+
+
+WRITES = [plan for plan in CALLS if plan.kind in ("create", "delete")]
+
+
+@pytest.mark.parametrize(
+    "plans",
+    [plans for plans in combinations_with_replacement(CALLS, 2) if set(plans) & set(WRITES)],
+    ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
+)
+@pytest.mark.parametrize("versions", range(3))
+def test_a_request_that_is_delivered_late_or_twice_keeps_the_invariants(
+    versions: int, plans: tuple[Plan, Plan]
+) -> None:
+    over = ends(f"stored({versions})", *plans, faults=1, kinds=DELIVERIES)
+
+    assert any(run.in_flight for run in over) or versions == 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "plans",
+    list(combinations_with_replacement(WRITES, 3)),
+    ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
+)
+@pytest.mark.parametrize("versions", range(2))
+def test_three_calls_with_a_request_that_is_delivered_late_or_twice_keep_the_invariants(
+    versions: int, plans: tuple[Plan, ...]
+) -> None:
+    assert any(run.in_flight for run in ends(f"stored({versions})", *plans, faults=1, kinds=DELIVERIES))
+
+
+class StoreWithoutTokens(MemoryStore):
+    """Executes every request that is delivered, as PutItem, DeleteItem and BatchWriteItem do."""
+
+    def copy(self) -> StoreWithoutTokens:
+        twin = StoreWithoutTokens()
+        twin.items = dict(self.items)
+        return twin
+
+    def steps(self, operation: StoreOperation) -> Generator[object, None, Any]:
+        return super().steps(replace(operation, token="") if isinstance(operation, Transact) else operation)
+
+
+KEY_CALLS = [
+    Plan("store key", "old"),
+    Plan("store key", "new"),
+    Plan("delete key"),
+    Plan("delete all keys"),
+    Plan("delete all"),
+]
+
+
+def items_after_a_second_delivery(store: MemoryStore, first: Plan, second: Plan) -> list[tuple[object, object]]:
+    """Returns the items after two calls, and after the late second delivery of a transaction of the first."""
+    execute(store, Plan("store key", "first"))
+    found: list[tuple[object, object]] = []
+    for run in explore(store, [first], faults=1, kinds=["delivered twice"]):
+        if run.is_over and run.in_flight:
+            execute(run.store, second)
+            before = dict(run.store.items)
+            run.step(0, "delivery")
+            found.append((before, run.store.items))
+    return found
+
+
+@pytest.mark.parametrize("second", KEY_CALLS, ids=lambda plan: f"{plan.kind} {plan.version}".strip())
+@pytest.mark.parametrize("first", KEY_CALLS, ids=lambda plan: f"{plan.kind} {plan.version}".strip())
+def test_a_second_delivery_undoes_no_later_write_of_credentials(first: Plan, second: Plan) -> None:
+    found = items_after_a_second_delivery(MemoryStore(), first, second)
+
+    assert found
+    assert all(before == after for before, after in found)
+
+
+def test_without_tokens_a_second_delivery_brings_a_revoked_key_back() -> None:
+    found = items_after_a_second_delivery(StoreWithoutTokens(), Plan("store key", "old"), Plan("delete key"))
+
+    assert any(before != after for before, after in found)
+
+
+def test_without_tokens_a_second_delivery_brings_a_deleted_spec_back() -> None:
+    run = Run(StoreWithoutTokens(), [Plan("create", "x")])
+    run.step(0, "delivered twice")
+    execute(run.store, Plan("delete"))
+
+    run.step(0, "delivery")
+
+    assert names(run) == ("x",)
 
 
 @pytest.mark.parametrize("versions", range(1, 3))

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
-from tests.simulation.scheduler import FAULTS, SECOND, Call, Plan, Run, execute
+from tests.simulation.scheduler import DELIVERIES, FAULTS, SECOND, Call, Plan, Run, execute
 from tests.simulation.test_interleavings import bystanders, names, old, stored
 
 _MOST_CALLS = 7
@@ -49,8 +49,13 @@ class _Machine(RuleBasedStateMachine):
         while not self.run.calls[number].is_over:
             self.run.step(number)
 
+    @precondition(lambda self: bool(self.run.in_flight))
+    @rule(data=st.data())
+    def deliver(self, data: st.DataObject) -> None:
+        self.run.step(data.draw(st.integers(0, len(self.run.in_flight) - 1)), "delivery")
+
     @precondition(lambda self: bool(self._running()))
-    @rule(data=st.data(), fault=st.sampled_from(FAULTS))
+    @rule(data=st.data(), fault=st.sampled_from((*FAULTS, *DELIVERIES)))
     def fail(self, data: st.DataObject, fault: Any) -> None:
         number = data.draw(st.sampled_from(self._running()))
         if self.run.calls[number].can_meet(fault):
@@ -76,7 +81,7 @@ class SpecMachine(_Machine):
     def call(self, kind: str) -> None:
         self._begin(Plan(kind))
 
-    @precondition(lambda self: not self._running())
+    @precondition(lambda self: not self._running() and not self.run.in_flight)
     @rule()
     def explain(self) -> None:
         """Finds an order that explains the answers so far, and starts a new history."""

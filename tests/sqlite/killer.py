@@ -1,4 +1,4 @@
-"""Forks writers, kills them at random moments, and prints what they were told is stored.
+"""Forks writers, kills them at random moments, and prints the versions that they acknowledged.
 
 python -m tests.sqlite.killer URL SUB KILLS SEED
 """
@@ -23,7 +23,7 @@ LONGEST_LIFE = 0.12
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A child, the pipe that it tells its versions through, and when it is killed."""
+    """A child, the pipe that it reports its versions through, and when it is killed."""
 
     pid: int
     pipe: int
@@ -31,7 +31,7 @@ class Writer:
 
 
 def write(url: str, sub: str, prefix: str, pipe: int) -> None:
-    """Publishes versions of one spec with all other writers, and tells of each; creates and deletes more in between."""
+    """Publishes versions of one spec with all other writers and reports each; writes and deletes another spec."""
     database = package_database.connect(url)
     for number in range(1_000):
         version = f"{prefix}.{number}"
@@ -61,8 +61,8 @@ def kill(writer: Writer) -> list[str]:
     os.kill(writer.pid, signal.SIGKILL)
     _, status = os.waitpid(writer.pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-    with os.fdopen(writer.pipe) as told:
-        return told.read().splitlines()
+    with os.fdopen(writer.pipe) as acknowledged:
+        return acknowledged.read().splitlines()
 
 
 def main(url: str, sub: str, kills: int, seed: int) -> None:
@@ -71,15 +71,15 @@ def main(url: str, sub: str, kills: int, seed: int) -> None:
     # Loaded once, for all writers; what the parent has opened is none of theirs.
     with package_database.connect(url) as database:
         database.create_update_spec(sub=sub, name=NAME, version=f"{seed}", model_count=0)
-    told = [f"{seed}"]
+    acknowledged = [f"{seed}"]
     writers: list[Writer] = []
     for number in range(kills):
         writers.append(fork(url, sub, f"{seed}.{number}", draw.uniform(0, LONGEST_LIFE)))
         if len(writers) == WRITERS:
-            told += kill(writers.pop(draw.randrange(WRITERS)))
+            acknowledged += kill(writers.pop(draw.randrange(WRITERS)))
     for writer in writers:
-        told += kill(writer)
-    print(json.dumps(told))  # noqa: T201 (for the parent)
+        acknowledged += kill(writer)
+    print(json.dumps(acknowledged))  # noqa: T201 (for the parent)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,35 @@
-"""The face for await on a file: beside the blocking one, without blocking a loop, in many loops, and closed."""
+"""The API for await on a file: next to the blocking one, in many loops, cancelled and closed."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError, instances
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.core.operations import Query, StoreOperation
+from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
+from open_alchemy.package_database.engines import threaded
+from open_alchemy.package_database.engines.port import Administration
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
-from open_alchemy.package_database.model.schema import SPECS
-from open_alchemy.package_database.testing.memory import MemoryStore
-from tests.simulation.invariants import check_specs
+from open_alchemy.package_database.model.schema import SPECS, TABLES
+from tests.sqlite.stored import check_file
 
 QUERY = Query(SPECS, "u1")
+Result = TypeVar("Result")
 
 
 @pytest.fixture
@@ -79,21 +81,8 @@ async def versions(database: AsyncTDatabase) -> list[str]:
     return [info["version"] for info in await database.list_spec_versions(sub="u1", name="a")]
 
 
-def check_file(path: Path) -> int:
-    """Checks the invariants of the specs in a file, and returns how many records there are."""
-    engine = open_sqlite(SQLiteConfig(path))
-    engine.prepare()
-    with closing(engine):
-        items = engine.execute(QUERY, Deadline(60))
-    model = MemoryStore()
-    for item in items:
-        model.items[SPECS.name, b"u1", item["updated_at_id"].encode()] = item
-    check_specs(model)
-    return len(items)
-
-
 @pytest.mark.usefixtures("configured")
-def test_both_faces_have_the_database_that_the_environment_names(path: Path) -> None:
+def test_both_apis_open_the_database_that_the_environment_names(path: Path) -> None:
     asyncio.run(publish(package_database.get_async(), "1.0"))
     package_database.get().create_update_spec(sub="u1", name="a", version="2.0", model_count=1)
 
@@ -125,7 +114,7 @@ def test_the_thread_of_the_loop_executes_no_statement(url: str, monkeypatch: pyt
     assert threading.get_ident() not in threads
 
 
-def test_the_loop_goes_on_while_a_call_waits_for_a_lock(path: Path, url: str) -> None:
+def test_the_loop_continues_while_a_call_waits_for_a_lock(path: Path, url: str) -> None:
     async def use() -> tuple[bool, list[str]]:
         async with package_database.aconnect(url) as database:
             await publish(database, "1.0")
@@ -158,7 +147,7 @@ def test_calls_that_are_cancelled_leave_whole_specs(path: Path, url: str) -> Non
 
     asyncio.run(use())
 
-    assert check_file(path) > 3
+    assert len(check_file(path, "u1")) > 3
 
 
 def test_many_loops_share_a_database(url: str) -> None:
@@ -183,29 +172,29 @@ def test_many_loops_share_a_database(url: str) -> None:
     assert sorted(found) == [f"{number}.{call}" for number in range(4) for call in range(5)]
 
 
-def test_a_closed_database_has_no_connection_and_opens_another(
+def test_a_closed_database_has_no_connection_and_refuses_calls(
     path: Path, url: str, opened: list[sqlite3.Connection]
 ) -> None:
-    database = package_database.aconnect(url)
+    async def use() -> RefusedError:
+        async with package_database.aconnect(url) as database:
+            await asyncio.gather(*(publish(database, f"{number}") for number in range(5)))
+        with pytest.raises(RefusedError, match="the database was closed") as caught:
+            await publish(database, "late")
+        await database.aclose()
+        return caught.value
 
-    async def use(version: str) -> None:
-        async with database:
-            await asyncio.gather(*(publish(database, f"{version}.{number}") for number in range(5)))
+    error = asyncio.run(use())
 
-    asyncio.run(use("1"))
-    # The last connection that is closed takes the log in.
-    logs = list(path.parent.glob("x.db-*"))
-    first = len(opened)
-    asyncio.run(use("2"))
-
-    assert 0 < first < len(opened)
+    # The last connection that is closed checks the log in.
+    assert list(path.parent.glob("x.db-*")) == []
+    assert error.code == "Closed"
+    assert opened
     assert not any(map(is_open, opened))
-    assert logs == []
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_a_child_goes_on_in_a_loop_of_its_own(url: str) -> None:
+def test_the_child_of_a_fork_uses_the_database_in_its_own_loop(url: str) -> None:
     database = package_database.aconnect(url)
     asyncio.run(publish(database, "1.0"))
     child = os.fork()
@@ -226,135 +215,161 @@ def test_a_child_goes_on_in_a_loop_of_its_own(url: str) -> None:
 
 
 class Gated:
-    """A database in a file that waits where the test wants it to."""
+    """A database in a file whose operations wait until the test opens the gate."""
 
     attempt_seconds = 0.0
 
     def __init__(self, path: Path) -> None:
-        self._engine = open_sqlite(SQLiteConfig(path))
-        self.preparing, self.executing = threading.Event(), threading.Event()
-        self.preparing.set()
-        self.executing.set()
-        self.reached = threading.Event()
+        self.config = SQLiteConfig(path)
+        self._engine = open_sqlite(self.config, TABLES)
+        self.gate = threading.Event()
+        self.reached = threading.Semaphore(0)
+        self.executed: list[StoreOperation] = []
 
     def prepare(self) -> None:
-        self.reached.set()
-        assert self.preparing.wait(10)
         self._engine.prepare()
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        self.reached.set()
-        assert self.executing.wait(10)
+        self.executed.append(operation)
+        self.reached.release()
+        assert self.gate.wait(10)
         return self._engine.execute(operation, deadline)
+
+    def administration(self) -> Administration:
+        return self._engine.administration()
 
     def close(self) -> None:
         self._engine.close()
 
-
-async def reach(engine: Gated) -> None:
-    assert await asyncio.to_thread(engine.reached.wait, 10)
-
-
-def gated(path: Path) -> tuple[ThreadedEngine, list[Gated]]:
-    """Returns an engine, and all that it makes."""
-    made: list[Gated] = []
-
-    def make() -> Gated:
-        made.append(Gated(path))
-        return made[-1]
-
-    return ThreadedEngine(cast("Any", make)), made
+    async def wait_until_reached(self, count: int = 1) -> None:
+        for _ in range(count):
+            assert await asyncio.to_thread(self.reached.acquire, timeout=10)
 
 
-def test_an_engine_that_was_closed_while_it_was_prepared_is_prepared_anew(path: Path) -> None:
-    async def use() -> object:
-        engine, made = gated(path)
-        made[0].preparing.clear()
-        preparing = asyncio.create_task(engine.prepare())
-        await reach(made[0])
-        await engine.aclose()
-        made[0].preparing.set()
-        await preparing
-        await engine.prepare()
-        was_prepared = made[1].reached.is_set()
-        await engine.aclose()
-        return was_prepared
-
-    assert asyncio.run(use())
+@pytest.fixture
+def gated(path: Path) -> Iterator[Gated]:
+    engine = Gated(path)
+    yield engine
+    engine.gate.set()
+    engine.close()
 
 
-def test_a_call_goes_on_where_the_database_is_closed_meanwhile(path: Path) -> None:
-    async def use() -> object:
-        engine, made = gated(path)
-        await engine.prepare()
-        made[0].executing.clear()
-        made[0].reached.clear()
-        call = asyncio.create_task(engine.execute(QUERY, Deadline(10)))
-        await reach(made[0])
-        await engine.aclose()
-        made[0].executing.set()
-        found = await call
-        await engine.aclose()
-        return found
-
-    assert asyncio.run(use()) == []
+PUT = Transact((Put(SPECS, {"sub": "u1", "updated_at_id": "x", "id_updated_at": "x"}),))
 
 
-def test_an_operation_between_closing_and_preparing_is_carried_out(path: Path) -> None:
-    async def use() -> object:
-        engine, _ = gated(path)
-        await engine.prepare()
-        await engine.aclose()
-        found = await engine.execute(QUERY, Deadline(10))
-        await engine.aclose()
-        return found
-
-    assert asyncio.run(use()) == []
+@pytest.fixture
+def reported() -> list[dict[str, Any]]:
+    """What event loops report to their exception handlers."""
+    return []
 
 
-@pytest.mark.parametrize("code", ["SQLITE_FULL", "Closed"])
-def test_a_refusal_without_a_new_engine_is_no_reason_to_ask_again(code: str, path: Path) -> None:
-    engine, made = gated(path)
-
-    def refuse(*_: object) -> None:
-        raise RefusedError("no", code=code)
-
-    made[0].execute = refuse  # type: ignore[method-assign, assignment]
-
-    with pytest.raises(RefusedError, match="no"):
-        asyncio.run(engine.execute(QUERY, Deadline(10)))
+def run(main: Coroutine[Any, Any, Result], reported: list[dict[str, Any]]) -> Result:
+    """Runs a coroutine, and has its loop report errors that nobody retrieved."""
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_exception_handler(lambda _, context: reported.append(context))
+        result = runner.run(main)
+        gc.collect()
+    return result
 
 
-def test_a_call_that_waits_for_a_thread_beyond_its_deadline_is_not_begun(path: Path) -> None:
+def test_a_cancelled_call_that_no_thread_started_is_not_executed(gated: Gated, reported: list[dict[str, Any]]) -> None:
     async def use() -> None:
-        engine, _ = gated(path)
+        engine = ThreadedEngine(gated)
         await engine.prepare()
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(threaded._THREADS)]
+        await gated.wait_until_reached(len(busy))
+        queued = asyncio.create_task(engine.execute(PUT, Deadline(10)))
+        await asyncio.sleep(0)
+        queued.cancel()
+        await asyncio.wait([queued])
+        gated.gate.set()
+        assert await asyncio.gather(*busy) == [[]] * len(busy)
+        await engine.aclose()
+
+    run(use(), reported)
+
+    assert PUT not in gated.executed
+    assert reported == []
+
+
+def test_a_cancelled_call_in_a_thread_stops_waiting_and_its_error_is_not_reported(
+    gated: Gated, reported: list[dict[str, Any]]
+) -> None:
+    async def use() -> float:
+        engine = ThreadedEngine(gated)
+        deadline = Deadline(60)
+        call = asyncio.create_task(engine.execute(PUT, deadline))
+        await gated.wait_until_reached()
+        call.cancel()
+        await asyncio.wait([call])
+        gated.gate.set()
+        await engine.aclose()
+        return deadline.remaining()
+
+    assert run(use(), reported) < 0
+
+    assert reported == []
+
+
+def test_a_call_waits_for_a_thread_no_longer_than_its_deadline(gated: Gated) -> None:
+    async def use() -> None:
+        engine = ThreadedEngine(gated)
+        await engine.prepare()
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(threaded._THREADS)]
+        await gated.wait_until_reached(len(busy))
+        with pytest.raises(UnavailableError, match="was not started: all threads were busy"):
+            await engine.execute(PUT, Deadline(0.01))
+        gated.gate.set()
+        await asyncio.gather(*busy)
+        await engine.aclose()
+
+    asyncio.run(use())
+
+    assert PUT not in gated.executed
+
+
+def test_a_busy_default_executor_of_the_loop_is_not_used(url: str) -> None:
+    released = threading.Event()
+
+    async def use() -> list[str]:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        job = loop.run_in_executor(None, released.wait, 10)
+        async with package_database.aconnect(url) as database:
+            await publish(database, "1.0")
+            found = await versions(database)
+        released.set()
+        await job
+        return found
+
+    assert asyncio.run(use()) == ["1.0"]
+
+
+def test_an_operation_in_progress_when_the_database_is_closed_ends(gated: Gated) -> None:
+    async def use() -> BaseException | None:
+        engine = ThreadedEngine(gated)
+        await engine.prepare()
+        call = asyncio.create_task(engine.execute(QUERY, Deadline(10)))
+        await gated.wait_until_reached()
+        await engine.aclose()
+        gated.gate.set()
+        await asyncio.wait([call])
+        with pytest.raises(RefusedError, match="the database was closed"):
+            await engine.execute(QUERY, Deadline(10))
+        return call.exception()
+
+    error = asyncio.run(use())
+
+    assert error is None or getattr(error, "code", "") == "Closed"
+
+
+def test_a_call_after_the_deadline_is_not_executed(path: Path) -> None:
+    async def use() -> None:
+        engine = ThreadedEngine(open_sqlite(SQLiteConfig(path), TABLES))
         try:
             await engine.execute(QUERY, Deadline(-1))
         finally:
             await engine.aclose()
 
-    with pytest.raises(package_database.UnavailableError, match="was not begun"):
+    with pytest.raises(UnavailableError, match="deadline exceeded|was not started|did not finish"):
         asyncio.run(use())
-
-
-def test_a_call_waits_for_a_thread_no_longer_than_its_deadline(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "0.3")
-    released = threading.Event()
-
-    async def use() -> float:
-        database = package_database.aconnect(url)
-        await database.list_specs(sub="u1")
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(1))
-        job = loop.run_in_executor(None, released.wait, 10)
-        start = time.monotonic()
-        with pytest.raises(UnavailableError, match="no thread of the loop's executor"):
-            await database.list_specs(sub="u1")
-        seconds = time.monotonic() - start
-        released.set()
-        await job
-        await database.aclose()
-        return seconds
-
-    assert asyncio.run(use()) < 0.3 + 0.5 + 0.3

@@ -18,7 +18,6 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.core.operations import Item, Put, Transact
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.database_file import APPLICATION_ID, SCHEMA_VERSION
@@ -129,12 +128,23 @@ def test_a_foreign_or_newer_file_is_refused_untouched(path: Path, kind: str) -> 
     assert contents(path.parent) == before
 
 
+@pytest.mark.parametrize("content", [b"x", b"\0"])
+def test_a_file_of_one_byte_belongs_to_another_program(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    before = contents(path.parent)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match="belongs to another program"):
+        publish(database)
+
+    assert contents(path.parent) == before
+
+
 @pytest.mark.parametrize("content", [b"text", b"x" * 10_000, b"SQLite format 3\0" + b"\xff" * 5_000])
 def test_a_file_that_is_no_database_is_refused_untouched(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     before = contents(path.parent)
 
-    with connect(path) as database, pytest.raises(ConfigurationError, match="is no database of this package"):
+    with connect(path) as database, pytest.raises(ConfigurationError, match="is not a database of this package"):
         publish(database)
 
     assert contents(path.parent) == before
@@ -176,13 +186,36 @@ def test_a_foreign_file_of_a_program_that_crashed_is_refused_untouched(path: Pat
     assert contents(path.parent) == before
 
 
-def test_a_log_that_was_left_without_its_file_is_in_nobodys_way(path: Path) -> None:
-    path.touch()
+@pytest.mark.parametrize("name", ["a.db", "link.db"])
+@pytest.mark.parametrize("is_empty", [False, True], ids=["missing", "empty"])
+def test_a_log_without_its_file_is_neither_deleted_nor_used(path: Path, name: str, *, is_empty: bool) -> None:
+    path.with_name("link.db").symlink_to(path)
     path.with_name("a.db-wal").write_bytes(b"x" * 1_000)
+    if is_empty:
+        path.touch()
 
-    with connect(path) as database:
+    with connect(path.with_name(name)) as database, pytest.raises(ConfigurationError, match="a.db-wal is the log of"):
         publish(database)
-        assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
+
+    assert path.with_name("a.db-wal").read_bytes() == b"x" * 1_000
+    assert path.exists() is is_empty
+
+
+def test_a_log_of_another_program_behind_a_link_is_untouched(path: Path, tmp_path_factory: Any) -> None:
+    source = tmp_path_factory.mktemp("source") / "a.db"
+    folder = tmp_path_factory.mktemp("target")
+    with closing(sqlite3.connect(source, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("CREATE TABLE a (b)")
+        for name in ("a.db", "a.db-wal"):
+            (folder / name).write_bytes(source.with_name(name).read_bytes())
+    path.symlink_to(folder / "a.db")
+    before = contents(folder)
+
+    with connect(path) as database, pytest.raises(ConfigurationError, match="belongs to another program"):
+        publish(database)
+
+    assert contents(folder) == before
 
 
 def test_another_file_with_the_same_inode_is_not_written_to(path: Path, database: TDatabase) -> None:
@@ -190,8 +223,8 @@ def test_another_file_with_the_same_inode_is_not_written_to(path: Path, database
     other = path.with_name("b.db")
     make_foreign(other, "CREATE TABLE a (b)")
     # As a fork does: no connection is open that would keep the inode from being used again.
-    connection_pool._pause_all()
-    connection_pool._resume_all()
+    connection_pool._before_fork()
+    connection_pool._forking.clear()
     path.write_bytes(other.read_bytes())
 
     with pytest.raises(ConfigurationError, match="belongs to another program"):
@@ -361,15 +394,15 @@ def test_a_file_that_was_replaced_is_not_written_to(path: Path, database: TDatab
 
 def test_no_new_connection_is_opened_to_a_file_that_was_replaced(path: Path, database: TDatabase) -> None:
     publish(database)
-    connections = engine_of(database)._connections
-    connection = connections.borrow(Deadline(5))
-    path.unlink()
-    path.touch()
 
-    with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
-        database.list_specs(sub="u1")
+    def replace_meanwhile(_: sqlite3.Connection) -> None:
+        path.unlink()
+        path.touch()
+        with pytest.raises(RefusedError, match="was moved, replaced or deleted"):
+            database.list_specs(sub="u1")
 
-    connections.give_back(connection)
+    engine_of(database).run(replace_meanwhile, "replacing", Deadline(5))
+
     assert [info["version"] for info in database.list_specs(sub="u1")] == ["1.0"]
 
 
@@ -402,7 +435,7 @@ DIFFERENT = {
         ],
         [
             (
-                'the index idUpdatedAt was made by another statement: CREATE INDEX "package.specs.idUpdatedAt" '
+                'the index idUpdatedAt was created by another statement: CREATE INDEX "package.specs.idUpdatedAt" '
                 'ON "package.specs" ("name")'
             ),
         ],
@@ -410,7 +443,7 @@ DIFFERENT = {
     "the table has another key": (
         ['DROP TABLE "package.specs"', 'CREATE TABLE "package.specs" (sub TEXT)'],
         [
-            'the table was made by another statement: CREATE TABLE "package.specs" (sub TEXT)',
+            'the table was created by another statement: CREATE TABLE "package.specs" (sub TEXT)',
             "the index idUpdatedAt is missing",
         ],
     ),
@@ -436,7 +469,7 @@ def test_a_file_that_may_not_be_written_is_a_refusal(modes: tuple[int, int]) -> 
 import os, sys, tempfile
 from pathlib import Path
 from open_alchemy import package_database
-import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.database, packaging.utils
+import open_alchemy.package_database.engines.sqlite.engine, open_alchemy.package_database.database
 mode, mode_of_folder = map(int, sys.argv[1:])
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "a.db"
@@ -510,65 +543,12 @@ def test_many_processes_make_a_file_at_once(tmp_path: Path) -> None:
             assert [info["id"] for info in database.list_specs(sub="u1")] == ["a", "b", "c", "d"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no journal of a crash to make")
-def test_a_crash_while_the_file_was_made_is_undone(path: Path) -> None:
-    program = """
-import os, sys
-from pathlib import Path
-from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import connections, file
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-connection = database_file._connect(Path(sys.argv[1]), "rwc")
-connection.execute(f"PRAGMA application_id = {database_file.APPLICATION_ID}")
-connection.execute("PRAGMA cache_size = 1")
-connection.execute("BEGIN IMMEDIATE")
-database_file.make_tables(connection)
-connection.execute("CREATE TABLE ballast AS SELECT zeroblob(1000000)")
-os._exit(0)
-"""
-    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
-    assert path.with_name("a.db-journal").exists()
-
-    with connect(path) as database:
-        publish(database)
-        assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
-    assert ask(path, "SELECT count(*) FROM sqlite_master WHERE name = 'ballast'") == 0
-
-
-def cut_short(path: Path, whole: Path) -> None:
-    """Makes a file as a crash leaves it that came when its first page was written and the others were not."""
-    with closing(database_file._connect(whole, "rwc")) as connection:
-        database_file.make_tables(connection)
-    with closing(database_file._connect(path.with_name("making.db"), "rwc")) as connection:
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute("PRAGMA cache_size = 1")
-        connection.execute("BEGIN IMMEDIATE")
-        database_file.make_tables(connection)
-        path.with_name(f"{path.name}-journal").write_bytes(path.with_name("making.db-journal").read_bytes())
-        connection.execute("ROLLBACK")
-    path.write_bytes(whole.read_bytes()[:4096])
-
-
-def test_a_file_whose_making_was_cut_short_is_made_anew(path: Path, tmp_path: Path) -> None:
-    cut_short(path, tmp_path / "whole.db")
-    with (
-        closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as looking,
-        pytest.raises(sqlite3.DatabaseError, match="malformed"),
-    ):
-        database_file._header(looking)
-
-    with connect(path) as database:
-        publish(database)
-
-    assert ask(path, "PRAGMA integrity_check") == "ok"
-
-
 def test_a_damaged_file_of_another_program_that_has_a_journal_is_left_to_it(path: Path) -> None:
     path.write_bytes(b"x" * 10_000)
     path.with_name("a.db-journal").write_bytes(b"y" * 1_000)
     before = contents(path.parent)
 
-    with connect(path) as database, pytest.raises(ConfigurationError, match="is no database of this package"):
+    with connect(path) as database, pytest.raises(ConfigurationError, match="is not a database of this package"):
         publish(database)
 
     assert contents(path.parent) == before
@@ -588,14 +568,14 @@ def test_no_refusal_betrays_a_secret(database: TDatabase) -> None:
 
 
 def store(database: TDatabase) -> None:
-    database.create_update_credentials(sub="u1", id_="2", public_key="pk", secret_key_hash=HASH * 9_000, salt=SALT)
+    database.create_update_credentials(sub="u1", id_="2", public_key="pk 2", secret_key_hash=HASH * 9_000, salt=SALT)
 
 
 def test_no_damage_betrays_a_secret(path: Path) -> None:
     with connect(path) as database:
         for number in range(200):
             database.create_update_credentials(
-                sub="u1", id_=f"{number}", public_key="pk", secret_key_hash=HASH * 20, salt=SALT
+                sub="u1", id_=f"{number}", public_key=f"{number}", secret_key_hash=HASH * 20, salt=SALT
             )
     content = bytearray(path.read_bytes())
     content[-8192:] = b"\xff" * 8192
@@ -612,17 +592,6 @@ def frames_below(error: BaseException) -> str:
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     of_the_package = [str(frame.locals) for frame in shown.stack if frame.filename != __file__]
     return "".join(of_the_package) + f"{error!r} {error.__cause__!r}"
-
-
-def test_a_number_of_more_than_64_bits_is_refused(database: TDatabase) -> None:
-    item: Item = {"sub": "u1", "updated_at_id": "x", "id_updated_at": "y", "model_count": 2**63}
-    engine = engine_of(database)
-    engine.prepare()
-
-    with pytest.raises(RefusedError, match="more than 64 bits"):
-        engine.execute(Transact((Put(SPECS, item),)), Deadline(5))
-
-    assert database.list_specs(sub="u1") == []
 
 
 def test_the_file_is_left_when_the_last_connection_is_closed(path: Path) -> None:

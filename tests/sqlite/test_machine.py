@@ -1,4 +1,7 @@
-"""The engine and the reference model are asked the same, drawn by Hypothesis, and answer the same."""
+"""The engine and the reference model return the same results for operations that Hypothesis draws.
+
+Every public key belongs to one item: the model has no unique index.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from open_alchemy.package_database.core.operations import (
     Check,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Get,
     Item,
@@ -31,12 +33,11 @@ from open_alchemy.package_database.core.operations import (
     Transact,
 )
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.connection_pool import MemoryConnections
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.engines.sqlite.engine import open_memory
+from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
-# Few, so that they meet; and what SQL or the order of bytes could trip over.
+# Few, so that they repeat, with characters that are special in SQL or in the order of bytes.
 KEYS = ["a", "a#", "a#b", "A", "a\0", "a\0b", "a%", "a_", "*", "é", "\ud7ff", "\ue000", "\U00010000", "\U0010ffff", "'"]
 keys = st.sampled_from(KEYS)
 partitions = st.sampled_from(["a", "é"])
@@ -58,7 +59,9 @@ def items(draw: st.DrawFn, table: Table) -> Item:
     kept = keyed(table)
     drawn: dict[str, Any] = {}
     for attribute in table.attributes:
-        if attribute.name in (table.partition_key, *(index.partition_key for index in table.indexes)):
+        if attribute.name == "public_key":
+            drawn[attribute.name] = f"{draw(partitions)} {drawn['sub']} {drawn['id']}"
+        elif attribute.name in (table.partition_key, *(index.partition_key for index in table.indexes)):
             drawn[attribute.name] = draw(partitions)
         elif attribute.name in kept:
             drawn[attribute.name] = draw(keys)
@@ -118,7 +121,8 @@ def queries(draw: st.DrawFn) -> Query:
     index = draw(st.sampled_from([None, *table.indexes]))
     has_sort_key = index is None or index.sort_key is not None
     prefix = draw(st.just("") | keys | st.just("a")) if has_sort_key else ""
-    return Query(table, draw(partitions), prefix, index)
+    partition = draw(items(table))[(index or table).partition_key]
+    return Query(table, str(partition), prefix, index)
 
 
 @st.composite
@@ -132,12 +136,12 @@ def scans(draw: st.DrawFn) -> Scan:
 
 
 class SQLiteMachine(RuleBasedStateMachine):
-    """Any operations, on both."""
+    """Executes any operations on both."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = MemoryEngine(MemoryStore())
-        self.engine = SQLiteEngine(MemoryConnections(), SQLiteConfig())
+        self.engine = open_memory(SQLiteConfig(), TABLES)
 
     def ask(self, operation: StoreOperation) -> None:
         expected = self.model.execute(operation, Deadline(60))
@@ -162,13 +166,8 @@ class SQLiteMachine(RuleBasedStateMachine):
     def get(self, data: st.DataObject, table: Table) -> None:
         self.ask(Get(table, table.key_of(data.draw(items(table)))))
 
-    @rule(data=st.data())
-    def delete_many(self, data: st.DataObject) -> None:
-        found = data.draw(st.lists(items(CREDENTIALS), max_size=3))
-        self.ask(DeleteMany(CREDENTIALS, tuple(map(CREDENTIALS.key_of, found))))
-
     @invariant()
-    def both_hold_the_same(self) -> None:
+    def both_contain_the_same_items(self) -> None:
         for table in TABLES:
             for key in ("a", "é"):
                 self.ask(Query(table, key))
@@ -176,4 +175,4 @@ class SQLiteMachine(RuleBasedStateMachine):
 
 TestSQLiteMachine = SQLiteMachine.TestCase
 # A step is a drawn transaction and four queries.
-TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 10)
+TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 25)

@@ -1,4 +1,4 @@
-"""Many use one database: connections that hold the lock, threads, and forks."""
+"""Many users of one database: connections that hold the lock, threads, and forks."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import BaseError, TDatabase, UnavailableError
+from open_alchemy.package_database import BaseError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import GRACE, Deadline
-from open_alchemy.package_database.core.operations import Delete, DeleteMany, Get, Item, Transact
+from open_alchemy.package_database.core.operations import Delete, Get, Transact
 from open_alchemy.package_database.database import open_database
-from open_alchemy.package_database.engines.sql import statements
-from open_alchemy.package_database.engines.sqlite import connection_pool, engine
+from open_alchemy.package_database.engines.sqlite import connection_pool
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.connection_pool import FileConnections, MemoryConnections
-from open_alchemy.package_database.engines.sqlite.database_file import transaction
-from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
-from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, latest_key
+from open_alchemy.package_database.engines.sqlite.connection_pool import FilePool, MemoryPool
+from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory, open_sqlite
+from open_alchemy.package_database.model.keys import latest_key
+from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.types import TConnectedDatabase
 
 DEADLINE = 0.4
@@ -69,7 +68,7 @@ def revoke(database: TDatabase) -> None:
 
 
 @pytest.mark.parametrize("call", [lambda database: publish(database, "2.0"), revoke], ids=["transaction", "many"])
-def test_a_lock_that_is_held_beyond_the_deadline_is_an_outage(path: Path, database: TDatabase, call: Any) -> None:
+def test_a_lock_held_beyond_the_deadline_is_an_unavailable_error(path: Path, database: TDatabase, call: Any) -> None:
     database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=b"h", salt=b"s")
     with locked(path):
         start = time.monotonic()
@@ -82,14 +81,7 @@ def test_a_lock_that_is_held_beyond_the_deadline_is_an_outage(path: Path, databa
     assert len(database.list_credentials(sub="u1")) == 1
 
 
-def test_an_outage_in_the_middle_of_many_deletions_tells_how_many_are_left(path: Path, database: TDatabase) -> None:
-    keys = tuple({"sub": "u1", "id": f"{number}"} for number in range(1_500))
-    deadline = Deadline(DEADLINE)
-    with locked(path), pytest.raises(UnavailableError, match="; 1500 of 1500 items are left"):
-        engine_of(database).execute(DeleteMany(CREDENTIALS, keys), deadline)
-
-
-def test_a_lock_that_is_given_up_in_time_is_waited_for(path: Path, database: TDatabase) -> None:
+def test_a_lock_released_in_time_is_waited_for(path: Path, database: TDatabase) -> None:
     with locked(path) as other:
         release = threading.Timer(DEADLINE / 4, lambda: other.execute("COMMIT"))
         release.start()
@@ -117,12 +109,12 @@ def test_opening_waits_no_longer_than_the_deadline(path: Path, monkeypatch: pyte
     assert DEADLINE - 0.05 <= elapsed <= DEADLINE + GRACE
 
 
-def test_a_call_that_came_too_late_is_not_begun(database: TDatabase) -> None:
+def test_an_operation_after_the_deadline_is_not_executed(database: TDatabase) -> None:
     engine = engine_of(database)
 
-    with pytest.raises(UnavailableError, match=r"Get on package\.specs was not begun"):
+    with pytest.raises(UnavailableError, match=r"Get on package\.specs: deadline exceeded"):
         engine.execute(Get(SPECS, latest_key("u1", "a")), Deadline(-1))
-    with pytest.raises(UnavailableError, match=r"Transact on package\.specs was not begun"):
+    with pytest.raises(UnavailableError, match=r"Transact on package\.specs: deadline exceeded"):
         engine.execute(Transact((Delete(SPECS, latest_key("u1", "a")),)), Deadline(-1))
 
 
@@ -133,89 +125,81 @@ def engine_of(database: Any) -> SQLiteEngine:
 
 
 def test_the_store_in_memory_is_waited_for_no_longer_than_the_deadline() -> None:
-    memory = MemoryConnections()
-    database = open_database(SQLiteEngine(memory, SQLiteConfig()))
-    memory.borrow(Deadline(5))
-    start = time.monotonic()
+    pool = MemoryPool(TABLES)
+    database = open_database(SQLiteEngine(pool, SQLiteConfig(deadline=DEADLINE), TABLES))
 
-    with pytest.raises(UnavailableError, match="the store in memory was in use"):
-        database.list_specs(sub="u1")
+    def call_meanwhile(_: sqlite3.Connection) -> None:
+        with pytest.raises(UnavailableError, match=r"the store in memory was in use for 0\.\d s"):
+            database.list_specs(sub="u1")
 
-    assert DEADLINE - 0.05 <= time.monotonic() - start <= DEADLINE + GRACE
+    pool.use(call_meanwhile, Deadline(5))
+    assert database.list_specs(sub="u1") == []
 
 
-def test_no_more_connections_are_kept_than_a_few(path: Path, database: TDatabase) -> None:
-    pool = FileConnections(path)
-    pool.prepare()
-    lent = [pool.borrow(Deadline(5)) for _ in range(40)]
+def use_nested(pool: FilePool, depth: int, found: list[sqlite3.Connection]) -> None:
+    def work(connection: sqlite3.Connection) -> None:
+        found.append(connection)
+        if depth > 1:
+            use_nested(pool, depth - 1, found)
 
-    for connection in lent:
-        pool.give_back(connection)
+    pool.use(work, Deadline(5))
 
-    assert 1 <= len(pool._idle) < 40
+
+def test_a_pool_keeps_few_idle_connections(path: Path, database: TDatabase) -> None:
+    pool = FilePool(path, TABLES)
+    pool.prepare(Deadline(5))
+    use_nested(pool, 40, [])
+
+    for _ in range(40):
+        use_nested(pool, 1, [])
+
+    assert 1 <= len(pool._idle) <= connection_pool._MAX_IDLE
     pool.close()
     assert not pool._idle
 
 
-def test_what_is_lent_when_the_database_is_closed_is_closed_when_it_comes_back(path: Path) -> None:
-    pool = FileConnections(path)
-    pool.prepare()
-    connection = pool.borrow(Deadline(5))
+def test_a_connection_in_use_when_the_pool_is_closed_is_closed_after_its_call(path: Path) -> None:
+    pool = FilePool(path, TABLES)
+    pool.prepare(Deadline(5))
+    used: list[sqlite3.Connection] = []
 
-    pool.close()
-    pool.give_back(connection)
+    def close(connection: sqlite3.Connection) -> None:
+        used.append(connection)
+        pool.close()
+
+    pool.use(close, Deadline(5))
 
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        connection.execute("SELECT 1")
-    with pytest.raises(BaseError, match="the database was closed"):
-        pool.borrow(Deadline(5))
+        used[0].execute("SELECT 1")
+    with pytest.raises(RefusedError, match="the database was closed"):
+        pool.use(used.append, Deadline(5))
 
 
-def test_a_connection_that_is_left_in_a_transaction_is_not_lent_again(path: Path) -> None:
-    pool = FileConnections(path)
-    pool.prepare()
-    connection = pool.borrow(Deadline(5))
-    connection.execute("BEGIN IMMEDIATE")
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///closed.db"])
+def test_a_closed_engine_refuses_every_call(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    engine = engine_of(package_database.connect(url))
+    engine.prepare()
 
-    pool.give_back(connection)
+    engine.close()
+    engine.close()
 
-    assert not pool._idle
-    pool.close()
-
-
-def test_a_call_that_is_interrupted_gives_its_lock_up(path: Path, database: TDatabase) -> None:
-    def interrupt(connection: sqlite3.Connection) -> None:
-        with transaction(connection):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        engine_of(database).run(interrupt, "interrupting", Deadline(5))
-
-    with locked(path):
-        pass
-    publish(database, "2.0")
+    for call in (engine.prepare, lambda: engine.execute(Get(SPECS, latest_key("u1", "a")), Deadline(5))):
+        with pytest.raises(RefusedError, match="the database was closed") as caught:
+            call()
+        assert caught.value.code == "Closed"
 
 
-def test_a_read_that_is_interrupted_leaves_no_snapshot_behind(
-    path: Path, database: TDatabase, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(database, "2.0")
+@pytest.mark.parametrize("seconds", ["1e10", "1e300"])
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///patient.db"])
+def test_a_deadline_may_be_very_long(url: str, seconds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", seconds)
 
-    def interrupt(row: object) -> Item:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as interrupted:
-        interrupted.setattr(engine, "_PAGE", 1)
-        interrupted.setattr(statements, "decoder", lambda _: interrupt)
-        # The traceback, and with it the cursor, is kept as a caller may keep it.
-        with pytest.raises(KeyboardInterrupt) as caught:
-            versions_of(database)
-    with package_database.connect(f"sqlite:///{path}") as other:
-        publish(other, "3.0")
-
-    assert versions_of(database) == ["1.0", "2.0", "3.0"]
-    publish(database, "4.0")
-    del caught
+    with package_database.connect(url) as database:
+        publish(database, "1.0")
+        assert versions_of(database) == ["1.0"]
+        database.delete_all(sub="u1")
 
 
 FORKS = """
@@ -278,43 +262,51 @@ print(versions())
     assert finished.stdout == "['of the parent', 'of the child']\n['of the parent']\n", finished.stderr
 
 
+def end_fork() -> None:
+    connection_pool._forking.clear()
+
+
 def test_no_connection_is_open_when_the_process_forks(path: Path, database: TDatabase) -> None:
-    pool: Any = engine_of(database)._connections
+    pool: Any = engine_of(database)._pool
     assert len(pool._idle) == 1
 
-    connection_pool._pause_all()
+    connection_pool._before_fork()
     idle = len(pool._idle)
     files = [found.name for found in path.parent.iterdir()]
-    connection_pool._resume_all()
+    end_fork()
 
     assert idle == 0
     assert files == ["a.db"]
     publish(database, "2.0")
 
 
-def test_a_fork_waits_for_calls_in_other_threads(path: Path, database: TDatabase) -> None:
-    pool: Any = engine_of(database)._connections
-    connection = pool.borrow(Deadline(5))
-    done: list[str] = []
+def test_a_fork_waits_for_calls_in_other_threads_and_later_calls_wait_for_it(path: Path, database: TDatabase) -> None:
+    order: list[str] = []
+    started, forking = threading.Event(), threading.Event()
 
-    def call() -> None:
-        time.sleep(0.1)
-        done.append("call")
-        pool.give_back(connection)
+    def work(_: sqlite3.Connection) -> None:
+        started.set()
+        forking.wait(5)
+        order.append("call")
 
-    thread = threading.Thread(target=call)
+    def call_late() -> None:
+        order.append(f"late {versions_of(database)}")
+
+    thread = threading.Thread(target=lambda: engine_of(database).run(work, "waiting", Deadline(5)))
+    late = threading.Thread(target=call_late)
     thread.start()
-    connection_pool._pause_all()
-    done.append("fork")
-    late = threading.Thread(target=lambda: done.append(f"late {versions_of(database)}"))
+    assert started.wait(5)
+    threading.Timer(0.01, forking.set).start()
+    connection_pool._before_fork()
+    order.append("fork")
     late.start()
-    time.sleep(0.05)
-    done.append("resume")
-    connection_pool._resume_all()
+    late.join(0.02)
+    order.append("end of the fork")
+    end_fork()
     thread.join()
     late.join()
 
-    assert done == ["call", "fork", "resume", "late ['1.0']"]
+    assert order == ["call", "fork", "end of the fork", "late ['1.0']"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
@@ -325,8 +317,8 @@ def test_a_child_of_a_fork_in_the_middle_of_a_call_refuses_the_store(path: Path,
 import os, signal, sys, threading
 from open_alchemy import package_database
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import connections
-connection_pool._LONGEST_PAUSE = 0.1
+from open_alchemy.package_database.engines.sqlite import connection_pool
+connection_pool._MAX_FORK_WAIT = 0.1
 url, where = sys.argv[1:]
 database = package_database.connect(url)
 def publish(version):
@@ -383,67 +375,70 @@ print([info["version"] for info in database.list_spec_versions(sub="u1", name="a
     assert finished.stdout == "Forked\nForked\n[]\n0\n['1.0', '2.0']\n", finished.stderr
 
 
-def test_preparing_again_takes_no_connection_that_is_idle(path: Path) -> None:
-    pool = FileConnections(path)
-    pool.prepare()
-    pool.give_back(pool.borrow(Deadline(5)))
+def test_preparing_again_uses_no_idle_connection(path: Path) -> None:
+    pool = FilePool(path, TABLES)
+    pool.prepare(Deadline(5))
+    use_nested(pool, 1, [])
     idle = list(pool._idle)
 
-    pool.prepare()
+    pool.prepare(Deadline(5))
 
     assert pool._idle == idle
     pool.close()
 
 
 def test_a_fork_waits_for_all_busy_stores_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_pool, "_LONGEST_PAUSE", 0.2)
-    pools: list[Any] = [FileConnections(tmp_path / f"{number}.db") for number in range(5)]
-    for pool in pools:
-        pool.prepare()
-    lent = [pool.borrow(Deadline(5)) for pool in pools]
+    monkeypatch.setattr(connection_pool, "_MAX_FORK_WAIT", 0.05)
+    engines = [open_memory(SQLiteConfig(), TABLES) for _ in range(5)]
+    is_over = threading.Event()
+    started = threading.Barrier(6)
 
-    start = time.monotonic()
-    connection_pool._pause_all()
-    elapsed = time.monotonic() - start
-    connection_pool._resume_all()
+    def work(_: sqlite3.Connection) -> None:
+        started.wait(5)
+        is_over.wait(5)
 
-    for pool, connection in zip(pools, lent, strict=True):
-        pool.give_back(connection)
-        pool.close()
-    assert 0.15 <= elapsed < 0.6
+    threads = [threading.Thread(target=engine.run, args=(work, "waiting", Deadline(5))) for engine in engines]
+    for thread in threads:
+        thread.start()
+    started.wait(5)
+
+    connection_pool._before_fork()
+    waiting = len(connection_pool._calls())
+    end_fork()
+    is_over.set()
+    for thread in threads:
+        thread.join()
+
+    assert waiting == 5
+    assert connection_pool._calls() == []
 
 
 def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Path) -> None:
-    """The set of stores changes while a fork goes through it: an error there would let the fork go on."""
-    kept = [FileConnections(path) for _ in range(200)]
+    kept = [FilePool(path, TABLES) for _ in range(50)]
     is_over = threading.Event()
 
-    def open_on() -> None:
+    def open_databases() -> None:
         while not is_over.is_set():
-            FileConnections(path)
+            FilePool(path, TABLES)
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    thread = threading.Thread(target=open_on)
+    thread = threading.Thread(target=open_databases)
     thread.start()
-    paused: list[int] = []
     try:
-        for _ in range(300):
-            connection_pool._pause_all()
-            paused.append(len(connection_pool._paused))
-            connection_pool._resume_all()
+        for _ in range(100):
+            connection_pool._before_fork()
+            end_fork()
     finally:
-        sys.setswitchinterval(interval)
         is_over.set()
         thread.join()
 
-    assert min(paused) >= len(kept)
+    assert all(any(reference() is pool for reference in connection_pool._pools) for pool in kept)
 
 
-def test_threads_share_a_database(database: TDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_share_a_database(path: Path) -> None:
+    database = open_database(open_sqlite(SQLiteConfig(path, deadline=60), TABLES))
     errors: list[BaseError] = []
 
-    def live(number: int) -> None:
+    def write_and_read(number: int) -> None:
         try:
             for version in range(10):
                 database.create_update_spec(sub="u2", name="a", version=f"{number}.{version}", model_count=1)
@@ -451,8 +446,7 @@ def test_threads_share_a_database(database: TDatabase, monkeypatch: pytest.Monke
         except BaseError as error:
             errors.append(error)
 
-    database.deadline = 60  # type: ignore[attr-defined]
-    threads = [threading.Thread(target=live, args=(number,)) for number in range(8)]
+    threads = [threading.Thread(target=write_and_read, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -460,3 +454,4 @@ def test_threads_share_a_database(database: TDatabase, monkeypatch: pytest.Monke
 
     assert errors == []
     assert len(database.list_spec_versions(sub="u2", name="a")) == 80
+    database.close()

@@ -1,4 +1,4 @@
-"""Operations as SQL, without a database; and the plans that SQLite makes for them."""
+"""Operations as SQL, without a database, and SQLite's plans for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.core.operations import (
     Check,
     Delete,
-    DeleteMany,
     Get,
     Item,
     Key,
@@ -26,52 +25,55 @@ from open_alchemy.package_database.core.operations import (
     Transact,
 )
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.sql import statements
+from open_alchemy.package_database.engines.sql.dialect import Dialect
+from open_alchemy.package_database.engines.sql.execution import SQLExecution
+from open_alchemy.package_database.engines.sql.statements import Statement, TableStatements, prefix_end
+from open_alchemy.package_database.engines.sqlite.dialect import SQLITE
 from open_alchemy.package_database.model.schema import CREDENTIALS, ID_UPDATED_AT, PUBLIC_KEY, SPECS, TABLES
 
-COLUMNS = '"sub", "id", "public_key", "secret_key_hash", "salt"'
+SQL = SQLExecution(TABLES, SQLITE)
+SPEC_STATEMENTS, STATEMENTS = SQL.of(SPECS), SQL.of(CREDENTIALS)
+COLUMNS = 'item."sub", item."id", item."public_key", item."secret_key_hash", item."salt"'
+SELECT = f'SELECT {COLUMNS} FROM "package.credentials" AS item'  # noqa: S608 (constants)
 KEY = {"sub": "u1", "id": "1"}
 ITEM: Item = {**KEY, "public_key": "pk", "secret_key_hash": Secret(b"hash"), "salt": Secret(b"salt")}
 
 
 def test_a_table_has_a_column_for_each_attribute_and_an_index_for_each_index() -> None:
-    assert statements.create_table(CREDENTIALS) == (
+    assert STATEMENTS.create() == (
         (
             'CREATE TABLE IF NOT EXISTS "package.credentials" ("sub" TEXT, "id" TEXT, "public_key" TEXT, '
             '"secret_key_hash" BLOB, "salt" BLOB, PRIMARY KEY ("sub", "id")) WITHOUT ROWID'
         ),
-        'CREATE INDEX IF NOT EXISTS "package.credentials.publicKey" ON "package.credentials" ("public_key")',
+        'CREATE UNIQUE INDEX IF NOT EXISTS "package.credentials.publicKey" ON "package.credentials" ("public_key")',
     )
 
 
 def test_an_item_is_read_by_its_key() -> None:
-    text, parameters = statements.get(CREDENTIALS, KEY)
-
-    assert text == f'SELECT {COLUMNS} FROM "package.credentials" WHERE "sub" = ? AND "id" = ?'  # noqa: S608 (a constant)
-    assert parameters == ("u1", "1")
+    assert STATEMENTS.get(KEY) == (f'{SELECT} WHERE item."sub" = ? AND item."id" = ?', ("u1", "1"))
 
 
 def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
-    text, parameters = statements.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT))
+    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT))
 
     assert text.endswith(
-        'FROM "package.specs" WHERE "sub" = ? AND "id_updated_at" >= ? AND "id_updated_at" < ? '
-        'ORDER BY "id_updated_at", "sub", "updated_at_id"'
+        'FROM "package.specs" AS item WHERE item."sub" = ? AND item."id_updated_at" >= ? AND item."id_updated_at" < ? '
+        'ORDER BY item."id_updated_at", item."sub", item."updated_at_id"'
     )
     assert parameters == ("u1", "a#", "a$")
 
 
-def test_a_query_without_a_prefix_has_no_end() -> None:
-    text, parameters = statements.query(Query(SPECS, "u1"))
+def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
+    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1"))
 
-    assert text.endswith('WHERE "sub" = ? AND "updated_at_id" >= ? ORDER BY "updated_at_id", "sub"')
+    assert text.endswith('WHERE item."sub" = ? AND item."updated_at_id" >= ? ORDER BY item."updated_at_id", item."sub"')
     assert parameters == ("u1", "")
 
 
 def test_a_query_of_an_index_without_a_sort_key_has_the_order_of_the_table() -> None:
-    text, parameters = statements.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY))
+    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY))
 
-    assert text.endswith('WHERE "public_key" = ? ORDER BY "sub", "id"')
+    assert text.endswith('WHERE item."public_key" = ? ORDER BY item."sub", item."id"')
     assert parameters == ("pk",)
 
 
@@ -82,67 +84,100 @@ SPEC_KEY = {"sub": "u1", "updated_at_id": "latest#a"}
     ("after", "partition", "bounds", "expected"),
     [
         (None, None, "", ()),
-        (KEY, None, 'WHERE ("sub", "id") > (?, ?) ', ("u1", "1")),
-        (None, "u1", 'WHERE "sub" = ? ', ("u1",)),
-        (KEY, "u1", 'WHERE "sub" = ? AND "id" > ? ', ("u1", "1")),
+        (KEY, None, 'WHERE (item."sub", item."id") > (?, ?) ', ("u1", "1")),
+        (None, "u1", 'WHERE item."sub" = ? ', ("u1",)),
+        (KEY, "u1", 'WHERE item."sub" = ? AND item."id" > ? ', ("u1", "1")),
     ],
 )
 def test_a_page_of_a_scan_is_a_range_of_the_primary_key_and_one_item_more(
     after: Key | None, partition: str | None, bounds: str, expected: tuple[str, ...]
 ) -> None:
-    text, parameters = statements.scan(Scan(CREDENTIALS, 10, after, partition))
+    text, parameters = STATEMENTS.scan(Scan(CREDENTIALS, 10, after, partition))
 
-    assert text == f'SELECT {COLUMNS} FROM "package.credentials" {bounds}ORDER BY "sub", "id" LIMIT ?'  # noqa: S608 (constants)
+    assert text == f'{SELECT} {bounds}ORDER BY item."sub", item."id" LIMIT ?'
     assert parameters == (*expected, 11)
 
 
-def test_an_attribute_without_a_column_is_refused_and_not_left_out() -> None:
-    put = Put(CREDENTIALS, {**ITEM, "color": "canary", "age": 3})
-
+def test_an_attribute_without_a_column_is_refused() -> None:
     with pytest.raises(RefusedError) as caught:
-        statements.write(put)
+        STATEMENTS.put({**ITEM, "color": "canary", "age": 3})
 
     assert str(caught.value) == (
         "the item of package.credentials with sub 'u1', id '1' has attributes without a column: 'age', 'color'"
     )
 
 
-def test_a_put_replaces_the_whole_item() -> None:
-    assert statements.write(Put(CREDENTIALS, {**KEY, "public_key": "pk"})) == (
-        f'INSERT OR REPLACE INTO "package.credentials" ({COLUMNS}) VALUES (?, ?, ?, ?, ?)',  # noqa: S608 (a constant)
-        ("u1", "1", "pk", None, None),
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_a_number_of_more_than_64_bits_is_refused(number: int) -> None:
+    with pytest.raises(RefusedError, match="'latest#a' has a model_count that does not fit into 64 bits"):
+        SPEC_STATEMENTS.put({**SPEC_KEY, "model_count": number})
+
+
+def test_a_put_replaces_the_item_with_its_key_and_no_other() -> None:
+    assert STATEMENTS.put({**KEY, "public_key": "pk"}) == (
+        (
+            'INSERT INTO "package.credentials" ("sub", "id", "public_key", "secret_key_hash", "salt") '
+            'VALUES (?, ?, ?, ?, ?) ON CONFLICT ("sub", "id") DO UPDATE SET "public_key" = excluded."public_key", '
+            '"secret_key_hash" = excluded."secret_key_hash", "salt" = excluded."salt"'
+        ),
+        ("u1", "1", "pk", None, None, None),
     )
-
-
-def test_an_item_is_deleted_by_its_key() -> None:
-    deletion = ('DELETE FROM "package.credentials" WHERE "sub" = ? AND "id" = ?', ("u1", "1"))
-
-    assert statements.write(Delete(CREDENTIALS, KEY)) == deletion
-    assert statements.delete(CREDENTIALS, KEY) == deletion
 
 
 def test_a_row_is_an_item_whose_binary_values_are_secret() -> None:
-    item = statements.decoder(CREDENTIALS)(("u1", "1", None, b"hash", b"salt"))
+    item = STATEMENTS.item(("u1", "1", None, b"hash", b""))
 
-    assert item == {"sub": "u1", "id": "1", "secret_key_hash": b"hash", "salt": b"salt"}
-    assert repr(item["salt"]) == "<4 secret bytes>"
+    assert item == {"sub": "u1", "id": "1", "secret_key_hash": b"hash", "salt": b""}
+    assert repr(item["salt"]) == "<0 secret bytes>"
 
 
-def test_people_are_shown_the_statements_without_their_values() -> None:
-    actions = (
-        Put(CREDENTIALS, ITEM, Missing("sub")),
-        Delete(CREDENTIALS, KEY),
-        Check(SPECS, {"sub": "u1", "updated_at_id": "x"}, Missing("sub")),
+def run_steps(sql: SQLExecution, operation: StoreOperation, rows: dict[int, list[tuple[object, ...]]]) -> object:
+    """Sends the rows of each statement, by its number, and returns the first words of the statements and the result."""
+    steps = sql.steps(operation)
+    texts: list[str] = []
+    statement: Statement = next(steps)
+    try:
+        while True:
+            texts.append(statement.text.split()[0])
+            statement = steps.send(rows.get(len(texts) - 1, []))
+    except StopIteration as stop:
+        return texts, stop.value
+
+
+ACTIONS = (
+    Put(CREDENTIALS, ITEM, Missing("sub")),
+    Delete(CREDENTIALS, KEY),
+    Check(SPECS, {"sub": "u1", "updated_at_id": "x"}, Missing("sub")),
+)
+
+
+def test_a_transaction_takes_the_lock_reads_the_old_items_and_writes() -> None:
+    statements = ["BEGIN", "SELECT", "SELECT", "INSERT", "DELETE", "COMMIT"]
+
+    assert run_steps(SQL, Transact(ACTIONS), {}) == (statements, {})
+    assert SQL.begin.text == "BEGIN IMMEDIATE"
+
+
+def test_a_transaction_whose_condition_fails_writes_nothing_and_returns_the_old_item() -> None:
+    result = run_steps(SQL, Transact(ACTIONS), {1: [("u1", "1", "pk", None, None, None)]})
+
+    assert result == (["BEGIN", "SELECT", "SELECT", "COMMIT"], {0: {**KEY, "public_key": "pk"}})
+
+
+def test_a_dialect_changes_placeholders_types_row_locks_and_schema() -> None:
+    dialect = Dialect(
+        types={"S": 'TEXT COLLATE "C"', "N": "BIGINT", "B": "BYTEA"}, placeholder="%s", row_lock=" FOR UPDATE"
     )
+    statements = TableStatements(CREDENTIALS, dialect, schema="shard_1")
 
-    shown = statements.texts(Transact(actions))
-
-    # A transaction that reads first and asks for the lock only then may lose it to another, for ever.
-    assert (shown[0], shown[-1]) == ("BEGIN IMMEDIATE", "COMMIT")
-    assert [text.split()[0] for text in shown[1:-1]] == ["SELECT", "SELECT", "INSERT", "DELETE"]
-    assert "hash'" not in str(shown)
-    assert statements.texts(Get(CREDENTIALS, KEY)) == (statements.get(CREDENTIALS, KEY)[0],)
-    assert statements.texts(DeleteMany(CREDENTIALS, (KEY,)))[1].startswith("DELETE")
+    assert statements.get(KEY, for_update=True).text == (
+        f'SELECT {COLUMNS} FROM "shard_1"."package.credentials" AS item '  # noqa: S608 (constants)
+        'WHERE item."sub" = %s AND item."id" = %s FOR UPDATE'
+    )
+    assert statements.create()[0].endswith(
+        '"shard_1"."package.credentials" ("sub" TEXT COLLATE "C", "id" TEXT COLLATE "C", '
+        '"public_key" TEXT COLLATE "C", "secret_key_hash" BYTEA, "salt" BYTEA, PRIMARY KEY ("sub", "id"))'
+    )
 
 
 letters = st.sampled_from(["a", "b", "#", "\0", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0010fffe", "\U0010ffff"])
@@ -153,7 +188,7 @@ texts = st.one_of(st.text(letters, max_size=4), st.text(st.characters(exclude_ca
 def test_a_text_is_in_the_range_of_a_prefix_if_it_begins_with_it(prefix: str, text: str, *, is_prefix: bool) -> None:
     candidate = (prefix + text if is_prefix else text).encode()
 
-    end = statements.after(prefix)
+    end = prefix_end(prefix)
 
     in_range = prefix.encode() <= candidate and (end is None or candidate < end.encode())
     assert in_range is candidate.startswith(prefix.encode())
@@ -175,18 +210,18 @@ QUERIES: list[StoreOperation] = [
 
 
 def plan_of(operation: StoreOperation) -> list[str]:
-    """Returns the steps that SQLite takes for a read."""
+    """Returns SQLite's plan for a read."""
     with closing(sqlite3.connect(":memory:")) as connection:
         for table in TABLES:
-            for statement in statements.create_table(table):
+            for statement in SQL.of(table).create():
                 connection.execute(statement)
-        (text,) = statements.texts(operation)
+        text = next(SQL.steps(operation)).text
         found = connection.execute(f"EXPLAIN QUERY PLAN {text}", [0] * text.count("?")).fetchall()
     return [detail for *_, detail in found]
 
 
 @pytest.mark.parametrize("operation", QUERIES)
-def test_every_read_is_found_and_sorted_by_an_index(operation: StoreOperation) -> None:
+def test_every_read_is_a_search_in_an_index_without_a_sort(operation: StoreOperation) -> None:
     (step,) = plan_of(operation)
 
     assert step.startswith("SEARCH")
@@ -201,11 +236,11 @@ def test_every_read_is_found_and_sorted_by_an_index(operation: StoreOperation) -
         (Query(CREDENTIALS, "pk", index=PUBLIC_KEY), "(public_key=?)"),
     ],
 )
-def test_a_read_begins_and_ends_where_its_items_are(operation: StoreOperation, found_by: str) -> None:
+def test_a_read_is_bounded_by_its_keys(operation: StoreOperation, found_by: str) -> None:
     assert plan_of(operation)[0].endswith(found_by)
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_the_first_page_of_a_scan_is_read_in_the_order_of_the_keys(table: Table) -> None:
-    # Without a step that sorts, the limit ends it after the page.
-    assert plan_of(Scan(table, 10)) == [f"SCAN {table.name}"]
+    # Without a sort, the limit ends it after the page.
+    assert plan_of(Scan(table, 10)) == ["SCAN item"]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, UnavailableError, ValidationError
+from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, UnavailableError, ValidationError
 from open_alchemy.package_database.database import AsyncDatabase, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
@@ -42,7 +42,7 @@ def functions(face: type) -> dict[str, Any]:
     return {name: value for name, value in vars(face).items() if inspect.isfunction(value) and name[0] != "_"}
 
 
-def test_both_faces_have_the_same_functions() -> None:
+def test_both_apis_have_the_same_functions() -> None:
     blocking, awaiting = functions(TDatabase), functions(AsyncTDatabase)
 
     assert len(blocking) == 15
@@ -59,7 +59,7 @@ def test_get_async_returns_the_same_database_every_time(fresh_process: None) -> 
     assert package_database.get_async() is package_database.get_async()
 
 
-def test_get_async_says_what_is_wrong(fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_async_reports_an_invalid_stage(fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGE", "OTHER")
 
     with pytest.raises(package_database.ConfigurationError, match="STAGE is 'OTHER'"):
@@ -73,7 +73,7 @@ def test_an_argument_is_refused_before_any_io() -> None:
         asyncio.run(database.get_spec(sub="", name="a"))
 
 
-def test_many_calls_at_once_share_a_bounded_number_of_connections() -> None:
+def test_concurrent_calls_share_a_limited_number_of_connections() -> None:
     async def calls(database: AsyncDatabase) -> list[str]:
         return await asyncio.gather(*(version(database) for _ in range(200)))
 
@@ -83,7 +83,7 @@ def test_many_calls_at_once_share_a_bounded_number_of_connections() -> None:
         assert 1 < server.connections <= 50
 
 
-def test_one_database_serves_one_loop_after_the_other() -> None:
+def test_one_database_works_in_one_loop_after_another() -> None:
     with serve(succeed(ITEM)) as server:
         database = open_at(server.url)
 
@@ -91,7 +91,7 @@ def test_one_database_serves_one_loop_after_the_other() -> None:
         assert server.connections == 3
 
 
-def test_one_database_serves_several_loops_at_once() -> None:
+def test_one_database_works_in_several_loops_at_the_same_time() -> None:
     async def calls() -> None:
         found.extend([await version(database) for _ in range(50)])
 
@@ -148,17 +148,39 @@ def test_connections_are_closed(end: Callable[[AsyncDatabase], Any]) -> None:
     assert closed == [True]
 
 
-def test_a_database_that_was_closed_opens_new_connections() -> None:
-    async def use(database: AsyncDatabase) -> str:
-        await close_by_hand(database)
-        return await version(database)
+def test_a_closed_database_refuses_every_call_in_every_loop() -> None:
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+        asyncio.run(close_by_hand(database))
+        for _ in range(2):
+            with pytest.raises(RefusedError, match="the database was closed") as caught:
+                asyncio.run(version(database))
+            assert caught.value.code == "Closed"
+
+
+def test_the_end_of_a_loop_does_not_close_the_database() -> None:
+    with serve(succeed(ITEM)) as server:
+        database = open_at(server.url)
+        asyncio.run(version(database))
+
+        assert asyncio.run(version(database)) == "1.0"
+
+
+def test_closing_in_one_loop_closes_the_connections_of_another() -> None:
+    async def close_elsewhere(database: AsyncDatabase) -> bool:
+        await version(database)
+        engine: Any = database.engine
+        (pool,) = engine._client._transport._pools.values()
+        (connection,) = pool.open
+        await asyncio.to_thread(asyncio.run, database.aclose())
+        await asyncio.wait_for(connection.lost, 30)
+        return bool(connection.is_open)
 
     with serve(succeed(ITEM)) as server:
-        assert asyncio.run(use(open_at(server.url))) == "1.0"
-        assert server.connections == 2
+        assert not asyncio.run(close_elsewhere(open_at(server.url)))
 
 
-def test_closing_what_was_never_used_does_nothing() -> None:
+def test_an_unused_database_can_be_closed() -> None:
     asyncio.run(open_at("http://127.0.0.1:1").aclose())
 
 
@@ -181,18 +203,20 @@ def test_nothing_is_left_open_when_a_process_ends() -> None:
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "['1.0', '1.0']\n", "")
 
 
-def test_a_call_that_is_cancelled_leaves_no_connection_behind() -> None:
+def test_a_cancelled_call_closes_its_connection() -> None:
     async def use(database: AsyncDatabase) -> str:
-        for _ in range(60):
+        for number in range(1, 61):
             call = asyncio.create_task(version(database))
-            await asyncio.sleep(0.01)
+            while len(server.requests) < number:  # noqa: ASYNC110 (another thread appends to it)
+                await asyncio.sleep(0.001)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
         engine: Any = database.engine
-        (pool,) = engine._wire._transport._pools.values()
-        assert (pool.idle, pool.open) == ([], set())
-        return await asyncio.wait_for(version(database), 5)
+        (pool,) = engine._client._transport._pools.values()
+        await asyncio.gather(*(connection.lost for connection in pool.open))
+        assert (list(pool.idle), pool.open) == ([], set())
+        return await version(database)
 
     with serve(*[stay_silent] * 60, succeed(ITEM)) as server:
         assert asyncio.run(use(open_at(server.url))) == "1.0"
@@ -206,7 +230,7 @@ async def fill_the_pool(database: AsyncDatabase) -> list[asyncio.Task[str]]:
 
 
 @pytest.mark.parametrize("turns", range(6))
-def test_a_call_that_is_cancelled_while_it_gets_a_connection_is_cancelled(turns: int) -> None:
+def test_a_call_can_be_cancelled_while_it_waits_for_a_connection(turns: int) -> None:
     """Between the turn of the loop in which a connection becomes free, and the one in which the call has it."""
 
     async def use(database: AsyncDatabase) -> bool:
@@ -225,12 +249,12 @@ def test_a_call_that_is_cancelled_while_it_gets_a_connection_is_cancelled(turns:
         assert asyncio.run(use(open_at(server.url)))
 
 
-def test_closing_while_calls_are_under_way_leaves_no_connection_behind() -> None:
+def test_closing_during_calls_closes_every_connection() -> None:
     async def use(database: AsyncDatabase) -> int:
         calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 30)]
         await asyncio.sleep(0.02)
         engine: Any = database.engine
-        (pool,) = engine._wire._transport._pools.values()
+        (pool,) = engine._client._transport._pools.values()
         await database.aclose()
         await asyncio.wait(calls)
         return len([connection for connection in pool.open if connection.is_open])
@@ -243,7 +267,7 @@ def test_closing_while_calls_are_under_way_leaves_no_connection_behind() -> None
         assert asyncio.run(use(open_at(server.url))) == 0
 
 
-def test_calls_over_boto3_wait_no_longer_than_their_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_over_boto3_end_at_their_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3_client, "CONNECTIONS", 1)
 
     async def use(database: AsyncDatabase) -> float:
@@ -260,7 +284,7 @@ def test_calls_over_boto3_wait_no_longer_than_their_deadline(monkeypatch: pytest
         assert asyncio.run(use(database)) < 0.5 + 0.5 + 0.3
 
 
-def test_a_call_may_be_given_less_time_than_its_deadline() -> None:
+def test_a_caller_may_set_a_shorter_timeout() -> None:
     async def use(database: AsyncDatabase) -> None:
         async with asyncio.timeout(0.05):
             await version(database)
@@ -288,7 +312,7 @@ class Interrupted(AsyncMemoryEngine):
 
 @pytest.mark.parametrize("steps", range(6))
 @pytest.mark.parametrize("function", ["create_update_spec", "delete_spec", "delete_all"])
-def test_a_call_that_is_cancelled_at_any_step_leaves_whole_specs(function: str, steps: int) -> None:
+def test_a_call_cancelled_at_any_operation_leaves_complete_specs(function: str, steps: int) -> None:
     store = MemoryStore()
     plain = open_database(MemoryEngine(store))
     for number in range(3):
@@ -344,7 +368,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
-def test_the_loop_goes_on_while_a_database_is_first_used(wire: str) -> None:
+def test_the_first_call_does_not_block_the_loop(wire: str) -> None:
     """Counts the loop's own CPU time, which a machine under load does not stretch."""
     with serve(succeed(ITEM)) as server:
         environment = {"STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": server.url, "PACKAGE_DATABASE_WIRE": wire}

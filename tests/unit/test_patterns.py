@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database import ConflictError, TDatabase, ValidationError
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import (
     MAX_TRANSACT_BYTES,
     AllOf,
@@ -17,17 +18,22 @@ from open_alchemy.package_database.core.operations import (
     Condition,
     Delete,
     Equal,
+    Get,
     Item,
     Missing,
     Put,
     Query,
     Stamp,
     Stamped,
+    Steps,
     Transact,
 )
-from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.model import ACCESS_PATTERNS, specs
-from open_alchemy.package_database.model.schema import SPECS, latest_key, padded
+from open_alchemy.package_database.core.runner import execute_steps
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.database import SYSTEM, Database
+from open_alchemy.package_database.model import ACCESS_PATTERNS, credentials, specs
+from open_alchemy.package_database.model.keys import latest_key, padded
+from open_alchemy.package_database.model.schema import CREDENTIALS, PUBLIC_KEY, SPECS
 from open_alchemy.package_database.model.validation import item_size
 
 
@@ -89,16 +95,17 @@ def test_the_two_records_of_a_version() -> None:
     assert latest.item == {**common, "updated_at_id": "latest#my-spec", "id_updated_at": "my-spec#latest"}
 
 
-def test_a_lost_race_is_run_again_at_once_and_after_that_waits() -> None:
+def test_a_contended_write_is_repeated_at_once_and_after_each_wait_with_the_newest_record() -> None:
     steps = specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1)
     steps.send(None)
-    lost = {1: record(100)}
+    stamp, lost = Stamped(7, "r"), {1: {**record(100), "version": "0"}}
 
-    asked: list[Any] = [steps.send(Stamped(7, "r"))]
-    asked += [steps.send(answer) for answer in (lost, Stamped(7, "r"), lost, None, Stamped(7, "r"), lost)]
+    asked: list[Any] = [steps.send(stamp)]
+    asked += [steps.send(answer) for answer in (lost, stamp, lost, None, {**record(200), "version": "0"}, stamp)]
 
-    assert [type(operation) for operation in asked] == [Transact, Stamp, Transact, Backoff, Stamp, Transact, Stamp]
-    assert asked[3] == Backoff(0)
+    assert asked[1:6] == [Stamp(), asked[2], Backoff(0), Get(SPECS, latest_key("u1", "a")), Stamp()]
+    assert [transaction.actions[0].item["updated_at"] for transaction in asked[::2][:2]] == ["7", "101"]
+    assert asked[6].actions[0].item["updated_at"] == "201"
 
 
 @pytest.mark.parametrize(
@@ -119,17 +126,17 @@ def test_the_newest_version_is_replaced_only_where_the_clock_is_not_past_it(now:
     ("revision", "unchanged"),
     [
         ({"revision": "r"}, Equal("revision", "r")),
-        ({}, AllOf((Missing("revision"), Equal("updated_at", "2")))),
+        ({}, AllOf((Missing("revision"), Equal("updated_at", "100")))),
     ],
     ids=["ours", "version 4"],
 )
 def test_every_transaction_of_a_delete_checks_that_the_latest_record_is_unchanged(
     revision: dict[str, str], unchanged: Condition
 ) -> None:
-    transactions = transactions_of_delete([record(1), record(2)], revision)
+    transactions = transactions_of_delete([record(second) for second in range(101)], revision)
 
     assert transactions[0].actions[0] == Check(SPECS, latest_key("u1", "a"), unchanged)
-    assert transactions[1].actions[0] == Delete(SPECS, latest_key("u1", "a"), unchanged)
+    assert transactions[-1].actions[0] == Delete(SPECS, latest_key("u1", "a"), unchanged)
 
 
 def test_version_records_alone_are_deleted_while_there_is_no_latest_record() -> None:
@@ -162,21 +169,23 @@ def deleted(transaction: Transact) -> list[str]:
     return [action.key["updated_at_id"] for action in transaction.actions if isinstance(action, Delete)]
 
 
-def test_a_delete_goes_in_transactions_of_99_deletes_and_a_check() -> None:
-    transactions = transactions_of_delete([record(second) for second in range(1, 201)])
+@pytest.mark.parametrize(
+    ("versions", "sizes"), [(1, [2]), (99, [100]), (100, [99, 3]), (200, [99, 99, 5])], ids=["1", "99", "100", "200"]
+)
+def test_a_delete_takes_as_few_transactions_as_possible(versions: int, sizes: list[int]) -> None:
+    transactions = transactions_of_delete([record(second) for second in range(1, versions + 1)])
 
-    assert [len(transaction.actions) for transaction in transactions] == [100, 100, 2, 2]
-    assert [isinstance(transaction.actions[0], Check) for transaction in transactions] == [True, True, True, False]
-    assert deleted(transactions[0])[0] == f"{padded(1)}#a"
-    assert deleted(transactions[-1]) == ["latest#a", f"{padded(200)}#a"]
+    assert [len(transaction.actions) for transaction in transactions] == sizes
+    assert all(isinstance(transaction.actions[0], Check) for transaction in transactions[:-1])
+    assert deleted(transactions[-1])[:2] == ["latest#a", f"{padded(versions)}#a"]
 
 
-def test_a_delete_keeps_to_the_size_of_a_transaction_with_the_record_that_it_checks() -> None:
+def test_a_delete_keeps_to_the_size_of_a_transaction() -> None:
     versions = [record(second, "x" * 199_000) for second in range(1, 42)]
 
     transactions = transactions_of_delete(versions)
 
-    assert [len(deleted(transaction)) for transaction in transactions] == [19, 19, 2, 2]
+    assert [len(deleted(transaction)) for transaction in transactions] == [18, 18, 6]
     assert 20 * item_size(versions[0]) <= MAX_TRANSACT_BYTES < 21 * item_size(versions[0])
 
 
@@ -187,14 +196,25 @@ def test_versions_are_looked_for_in_the_index() -> None:
 
 
 def test_versions_that_others_write_to_are_read_again_until_the_newest_is_seen() -> None:
-    latest = {**record(2), **latest_key("u1", "a"), "id_updated_at": "a#latest"}
+    latest = {**record(2), **latest_key("u1", "a"), "id_updated_at": "a#latest", "revision": "r"}
     steps = specs.list_spec_versions.steps(sub="u1", name="a")
     query = steps.send(None)
 
-    assert steps.send([record(1), latest]) == Backoff(0)
-    assert steps.send(None) == query
+    assert steps.send([record(1), latest]) == query
     with pytest.raises(StopIteration) as stop:
         steps.send([record(1), record(2), latest])
+    assert [info["updated_at"] for info in stop.value.value] == [1, 2]
+
+
+def test_versions_are_read_a_limited_number_of_times() -> None:
+    latest = {**record(2), **latest_key("u1", "a"), "id_updated_at": "a#latest", "revision": "r"}
+    steps = specs.list_spec_versions.steps(sub="u1", name="a")
+
+    queries = [steps.send(None), *(steps.send([record(1), latest]) for _ in range(3))]
+    with pytest.raises(StopIteration) as stop:
+        steps.send([record(1), latest])
+
+    assert queries == queries[:1] * 4
     assert [info["updated_at"] for info in stop.value.value] == [1, 2]
 
 
@@ -203,9 +223,128 @@ def test_a_latest_record_that_version_4_left_without_its_version_record_is_the_n
     steps = specs.list_spec_versions.steps(sub="u1", name="a")
     steps.send(None)
 
-    for attempt in range(3):
-        assert steps.send([record(1), latest]) == Backoff(attempt)
-        steps.send(None)
     with pytest.raises(StopIteration) as stop:
         steps.send([record(1), latest])
     assert [info["updated_at"] for info in stop.value.value] == [1, 2]
+
+
+CREDENTIALS_ITEM: Item = {
+    "sub": "u1",
+    "id": "laptop",
+    "public_key": "pk",
+    "secret_key_hash": Secret(b"hash"),
+    "salt": Secret(b"salt"),
+    "encoding": "raw",
+}
+
+
+def store_credentials() -> Steps[None]:
+    return credentials.create_update_credentials.steps(
+        sub="u1", id_="laptop", public_key="pk", secret_key_hash=b"hash", salt=b"salt"
+    )
+
+
+@pytest.mark.parametrize("held", [None, {**CREDENTIALS_ITEM}, {**CREDENTIALS_ITEM, "sub": "u2", "public_key": "new"}])
+def test_credentials_are_stored_unless_others_have_their_public_key(held: Item | None) -> None:
+    steps = store_credentials()
+    query = steps.send(None)
+    found = [] if held is None else [{"sub": held["sub"], "id": held["id"]}]
+
+    asked = steps.send(found)
+    while isinstance(asked, Get):
+        asked = steps.send(held)
+
+    assert query == Query(CREDENTIALS, "pk", index=PUBLIC_KEY, attributes=("sub", "id"))
+    assert asked == Transact((Put(CREDENTIALS, CREDENTIALS_ITEM),))
+
+
+@pytest.mark.parametrize("other", [{"sub": "u2"}, {"id": "desktop"}])
+def test_a_public_key_of_other_credentials_is_a_conflict(other: dict[str, str]) -> None:
+    held = {**CREDENTIALS_ITEM, **other}
+    steps = store_credentials()
+    steps.send(None)
+
+    assert steps.send([{"sub": held["sub"], "id": held["id"]}]) == Get(CREDENTIALS, CREDENTIALS.key_of(held))
+    with pytest.raises(ConflictError, match="other credentials have the public_key 'pk'"):
+        steps.send(held)
+
+
+def test_a_public_key_of_two_credentials_authenticates_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Two concurrent calls can store one key on DynamoDB, because its index lags."""
+    items: list[Item] = [CREDENTIALS_ITEM, {**CREDENTIALS_ITEM, "sub": "u2"}]
+    steps = credentials.get_user.steps(public_key="pk")
+    steps.send(None)
+
+    steps.send([{"sub": item["sub"], "id": item["id"]} for item in items])
+    steps.send(items[0])
+    with pytest.raises(ConflictError, match="2 credentials have the public_key 'pk'"):
+        steps.send(items[1])
+
+    assert "'u1'" in caplog.text
+    assert "'u2'" in caplog.text
+    assert "hash" not in caplog.text
+
+
+def test_the_lookup_of_a_user_reads_no_secret_from_the_index() -> None:
+    query: Any = credentials.get_user.steps(public_key="pk").send(None)
+
+    assert query.attributes == ("sub", "id")
+
+
+def test_all_credentials_are_deleted_in_as_few_transactions_as_possible() -> None:
+    items = [{**CREDENTIALS_ITEM, "id": str(number)} for number in range(250)]
+    steps = credentials.delete_all_credentials.steps(sub="u1")
+    steps.send(None)
+
+    transactions: list[Any] = [steps.send(items), steps.send({}), steps.send({})]
+
+    assert [len(transaction.actions) for transaction in transactions] == [100, 100, 50]
+    with pytest.raises(StopIteration):
+        steps.send({})
+
+
+def test_large_credentials_are_deleted_in_transactions_of_4_mb() -> None:
+    items = [{**CREDENTIALS_ITEM, "id": str(number), "salt": b"s" * 400_000} for number in range(12)]
+    steps = credentials.delete_all_credentials.steps(sub="u1")
+    steps.send(None)
+
+    transactions: list[Any] = [steps.send(items), steps.send({})]
+
+    assert [len(transaction.actions) for transaction in transactions] == [9, 3]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1, description="x" * 205_000),
+        credentials.create_update_credentials.steps(
+            sub="u1", id_="1", public_key="pk", secret_key_hash=b"h" * 410_000, salt=b"s"
+        ),
+    ],
+    ids=["spec", "credentials"],
+)
+def test_an_item_that_is_too_large_is_refused_before_the_first_operation(steps: Steps[None]) -> None:
+    with pytest.raises(ValidationError, match="which must be at most"):
+        next(steps)
+
+
+def test_a_clock_before_1970_counts_as_1970() -> None:
+    steps = specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1)
+    sources = SYSTEM._replace(seconds=lambda: -5.5)
+
+    operation: Any = next(execute_steps(steps, next(steps), "create", Deadline(5), sources))
+
+    assert operation.actions[0].item["updated_at"] == "0"
+
+
+def test_every_transaction_has_a_token_of_its_own() -> None:
+    steps = credentials.delete_all_credentials.steps(sub="u1")
+    unique = map(str, range(9))
+    sources = SYSTEM._replace(revision=lambda: next(unique))
+    running = execute_steps(steps, next(steps), "delete", Deadline(5), sources)
+    next(running)
+
+    transactions: list[Any] = [running.send([{**CREDENTIALS_ITEM, "id": str(number)} for number in range(200)])]
+    transactions.append(running.send({}))
+
+    assert [transaction.token for transaction in transactions] == ["0", "1"]

@@ -13,7 +13,6 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import (
     Check,
     Delete,
-    DeleteMany,
     Get,
     Missing,
     Page,
@@ -25,15 +24,16 @@ from open_alchemy.package_database.core.operations import (
 )
 from open_alchemy.package_database.core.runner import Sleep
 from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb import requests
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Attempt, Boto3Client
 from open_alchemy.package_database.engines.dynamodb.execution import Protocol
-from open_alchemy.package_database.engines.dynamodb.retry import QUOTA, Failure, Quota
+from open_alchemy.package_database.engines.dynamodb.retry import POOL_TIMEOUT, QUOTA, Failure, Quota
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 
 KEY = {"sub": "u1", "id": "1"}
 GET = Get(CREDENTIALS, KEY)
 TRANSACT = Transact(
-    (Check(SPECS, {"sub": "u1", "updated_at_id": "latest#a"}, Missing("sub")), Delete(CREDENTIALS, KEY))
+    (Check(SPECS, {"sub": "u1", "updated_at_id": "latest#a"}, Missing("sub")), Delete(CREDENTIALS, KEY)), "token 1"
 )
 
 TIMEOUT = Failure("ReadTimeoutError", answered=False, cause=TimeoutError())
@@ -73,8 +73,7 @@ class Server:
     def carry_out(
         self, operation: StoreOperation, *, deadline: float = 5.0, renewable: bool = False, attempt: float = 0.0
     ) -> Any:
-        tokens = iter(["token 1", "token 2"])
-        protocol = Protocol(Boto3Client.attempts, self.quota, lambda: self.jitter, lambda: next(tokens))
+        protocol = Protocol(Boto3Client.attempts, self.quota, lambda: self.jitter)
         limit = Deadline(deadline, renewable=renewable, attempt=attempt, clock=lambda: self.now)
         return converse(protocol.carry_out(operation, limit), self._perform)
 
@@ -98,6 +97,16 @@ def test_an_item_is_read() -> None:
 
     assert server.carry_out(GET) == {"sub": "u1", "salt": b"s"}
     assert server.carry_out(GET) is not None
+
+
+def test_waiting_for_a_connection_until_the_deadline_is_no_failed_attempt() -> None:
+    server = Server([Failure(POOL_TIMEOUT, answered=False)], seconds=5)
+
+    with pytest.raises(UnavailableError, match=r"was not sent: it waited in the queue .* connections .* \(5\.0 s\)"):
+        server.carry_out(GET)
+
+    assert len(server.asked) == 1
+    assert server.quota_left == QUOTA
 
 
 def test_no_item_is_none() -> None:
@@ -139,21 +148,57 @@ def test_a_transaction_that_is_done_has_no_failures() -> None:
     assert Server([{}]).carry_out(TRANSACT) == {}
 
 
-def test_failed_conditions_are_told_by_their_place_with_the_old_items() -> None:
-    cancelled = Failure(
-        "TransactionCanceledException",
-        status=400,
-        reasons=(
-            {"Code": "ConditionalCheckFailed", "Item": {"sub": {"S": "u1"}}},
-            {"Code": "TransactionConflict"},
-            {"Code": "None"},
-            {"Code": "ConditionalCheckFailed"},
-        ),
-    )
-    server = Server([cancelled])
+CHECKED = Failure("TransactionCanceledException", status=400, reasons=({"Code": "ConditionalCheckFailed"},))
 
-    assert server.carry_out(TRANSACT) == {0: {"sub": "u1"}, 3: None}
+
+def test_failed_conditions_are_returned_by_position_with_the_old_items() -> None:
+    check = TRANSACT.actions[0]
+    failed: dict[str, Any] = {"Code": "ConditionalCheckFailed", "Item": {"sub": {"S": "u1"}}}
+    reasons = (failed, {"Code": "TransactionConflict"}, {"Code": "None"}, {"Code": "ConditionalCheckFailed"})
+    server = Server([Failure("TransactionCanceledException", status=400, reasons=reasons)])
+
+    assert server.carry_out(Transact((check, Delete(CREDENTIALS, KEY), check, check))) == {0: {"sub": "u1"}, 3: None}
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("actions", [(Put(CREDENTIALS, KEY),), (Delete(CREDENTIALS, KEY),)])
+def test_a_failed_condition_that_was_not_sent_is_refused(actions: tuple[Put | Delete, ...]) -> None:
+    with pytest.raises(RefusedError, match="TransactWriteItems on package.credentials was refused"):
+        Server([CHECKED]).carry_out(Transact(actions, "token"))
+
+
+def test_reasons_for_more_actions_than_were_sent_are_refused() -> None:
+    reasons = ({"Code": "None"}, {"Code": "None"}, {"Code": "ConditionalCheckFailed"})
+
+    with pytest.raises(RefusedError):
+        Server([Failure("TransactionCanceledException", reasons=reasons)]).carry_out(TRANSACT)
+
+
+def test_the_token_of_a_failed_transaction_is_used_up_if_an_attempt_may_be_in_flight() -> None:
+    server = Server([TIMEOUT, CHECKED, {}])
+
+    assert server.carry_out(TRANSACT) == {0: None}
+    assert [attempt.request for attempt in server.asked[1:]] == [requests.write(TRANSACT), requests.void(TRANSACT)]
+
+
+def test_a_token_that_is_used_up_already_is_right() -> None:
+    mismatch = Failure("IdempotentParameterMismatchException", status=400)
+
+    assert Server([TIMEOUT, CHECKED, mismatch]).carry_out(TRANSACT) == {0: None}
+
+
+@pytest.mark.parametrize("first", [THROTTLED, CONFLICT])
+def test_the_token_stays_if_every_attempt_was_answered(first: Failure) -> None:
+    server = Server([first, CHECKED, {}])
+
+    server.carry_out(TRANSACT)
+
+    assert len(server.asked) == 2
+
+
+def test_a_token_that_cannot_be_used_up_leaves_the_result_unknown() -> None:
+    with pytest.raises(UnavailableError):
+        Server([TIMEOUT, CHECKED, TIMEOUT]).carry_out(TRANSACT)
 
 
 def test_a_transaction_keeps_its_token_over_its_retries() -> None:
@@ -162,17 +207,6 @@ def test_a_transaction_keeps_its_token_over_its_retries() -> None:
     assert server.carry_out(TRANSACT) == {}
     assert {attempt.request["ClientRequestToken"] for attempt in server.asked} == {"token 1"}
     assert len(server.asked) == 4
-
-
-def test_every_transaction_has_a_token_of_its_own() -> None:
-    server = Server([{}])
-    tokens = iter(["token 1", "token 2"])
-    protocol = Protocol(Boto3Client.attempts, Quota(), lambda: 0.0, lambda: next(tokens))
-
-    for _ in range(2):
-        converse(protocol.carry_out(TRANSACT, Deadline(5)), server._perform)
-
-    assert [attempt.request["ClientRequestToken"] for attempt in server.asked] == ["token 1", "token 2"]
 
 
 def test_conflicts_are_retried_until_the_deadline() -> None:
@@ -253,8 +287,7 @@ def test_a_retry_that_the_deadline_forbids_costs_no_quota() -> None:
 
 
 def test_a_condition_that_does_not_hold_is_an_answer_and_gives_quota_back() -> None:
-    checked = Failure("TransactionCanceledException", reasons=({"Code": "ConditionalCheckFailed"},))
-    server = Server([TIMEOUT, checked])
+    server = Server([TIMEOUT, CHECKED, {}])
 
     assert server.carry_out(TRANSACT) == {0: None}
     assert server.quota_left == QUOTA
@@ -364,66 +397,3 @@ def test_a_full_item_collection_is_explained() -> None:
 
     with pytest.raises(RefusedError, match="10 GB"):
         Server([failure]).carry_out(TRANSACT)
-
-
-def keys(number: int) -> tuple[dict[str, str], ...]:
-    return tuple({"sub": "u1", "id": str(index)} for index in range(number))
-
-
-def leaving(count: int) -> Callable[[Attempt], Any]:
-    def answer(attempt: Attempt) -> Any:
-        deletes = attempt.request["RequestItems"]["package.credentials"]
-        left = deletes[len(deletes) - count :] if count else []
-        return {"UnprocessedItems": {"package.credentials": left}} if left else {}
-
-    return answer
-
-
-class BatchServer(Server):
-    """Its answers depend on what is asked."""
-
-    def _perform(self, step: Attempt | Sleep) -> Any:
-        answer = super()._perform(step)
-        return answer(step) if callable(answer) else answer
-
-
-@pytest.mark.parametrize("unprocessed", [1, 24, 25])
-def test_unprocessed_items_are_sent_again_until_done(unprocessed: int) -> None:
-    server = BatchServer([leaving(unprocessed), leaving(0)])
-
-    server.carry_out(DeleteMany(CREDENTIALS, keys(25)))
-
-    sizes = [len(attempt.request["RequestItems"]["package.credentials"]) for attempt in server.asked]
-    assert sizes == [25, unprocessed]
-    assert len(server.slept) == 1
-
-
-def test_items_that_stay_unprocessed_are_counted_in_the_error() -> None:
-    server = BatchServer([leaving(0), leaving(24), leaving(24)])
-
-    with pytest.raises(UnavailableError, match="left 29 of 55 items unprocessed"):
-        server.carry_out(DeleteMany(CREDENTIALS, keys(55)), renewable=True)
-
-    assert 4 < server.now <= 5
-
-
-def test_a_batch_that_fails_says_how_many_are_left() -> None:
-    server = BatchServer([leaving(0), TIMEOUT])
-
-    with pytest.raises(UnavailableError, match="4 attempts.*; 30 of 55 items are left"):
-        server.carry_out(DeleteMany(CREDENTIALS, keys(55)))
-
-
-def test_progress_of_a_batch_starts_the_deadline_anew() -> None:
-    server = BatchServer([leaving(count) for count in range(24, -1, -1)], seconds=1)
-
-    server.carry_out(DeleteMany(CREDENTIALS, keys(25)), renewable=True)
-
-    assert server.now > 20
-
-
-def test_one_put_is_a_put() -> None:
-    server = Server([{}])
-
-    assert server.carry_out(Transact((Put(CREDENTIALS, KEY),))) == {}
-    assert server.asked[0].action == "PutItem"

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from open_alchemy import package_database
+from open_alchemy.package_database.cli.commands import commands
+
 ROOT = Path(__file__).parents[2]
-EXAMPLE = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+EXAMPLE = EXAMPLES[0]
+COMMANDS = re.findall(r"```sh\n(.*?)```", README.partition("## Command line")[2], re.DOTALL)[0].splitlines()
 
 
 def run(program: str, folder: Path) -> str:
@@ -39,3 +49,45 @@ print(package_database.get().get_latest_spec_version(sub="user 1", name="my-spec
     assert "# '1.0'" in EXAMPLE
     assert found == "1.0\n"
     assert [path.name for path in tmp_path.iterdir()] == ["x.db"]
+
+
+def test_get_spec_raises_with_the_lines_for_services_of_version_4(tmp_path: Path) -> None:
+    (snippet,) = (example for example in EXAMPLES if "get_spec_or_raise" in example)
+    use = """
+database.create_update_spec(sub="u", name="My.Spec", version="1", model_count=1)
+print(package_database.get().get_spec(sub="u", name="my-spec")["version"])
+try:
+    package_database.get().get_spec(sub="u", name="missing")
+except package_database.NotFoundError as error:
+    print(error)
+"""
+
+    assert run(snippet + use, tmp_path) == "1\nthe user has no spec 'missing'\n"
+
+
+def test_the_commands_of_the_command_line_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("spec.yaml").write_text("openapi: 3.1.0\ninfo: {title: My.Spec, version: '1'}\n", "utf-8")
+    setting, *lines = COMMANDS
+    url = setting.removeprefix("export PACKAGE_DATABASE_URL=")
+
+    results = []
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "package-database"
+        results.append(CliRunner().invoke(commands, [*arguments, "--url", url]))
+
+    assert [result.exit_code for result in results] == [0] * len(lines)
+    assert len(lines) == 7
+    with package_database.connect(url) as database:
+        assert database.get_latest_spec_version(sub="alice", name="my-spec") == "1"
+
+
+def test_the_shell_completion_is_that_of_the_command() -> None:
+    environment = {**os.environ, "_PACKAGE_DATABASE_COMPLETE": "zsh_source"}
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli"]
+
+    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+
+    assert "_PACKAGE_DATABASE_COMPLETE=bash_source package-database" in README
+    assert "compdef _package_database_completion package-database" in finished.stdout

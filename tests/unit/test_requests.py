@@ -15,7 +15,6 @@ from open_alchemy.package_database.core.operations import (
     Check,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Get,
     Item,
@@ -29,15 +28,8 @@ from open_alchemy.package_database.core.operations import (
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb import administration, attribute_codec, requests
 from open_alchemy.package_database.model import credentials, specs
-from open_alchemy.package_database.model.schema import (
-    CREDENTIALS,
-    ID_UPDATED_AT,
-    PUBLIC_KEY,
-    SPECS,
-    TABLES,
-    latest_key,
-    padded,
-)
+from open_alchemy.package_database.model.keys import latest_key, padded
+from open_alchemy.package_database.model.schema import CREDENTIALS, ID_UPDATED_AT, PUBLIC_KEY, SPECS, TABLES
 
 KEY = {"sub": "u1", "updated_at_id": "latest#a"}
 TYPED_KEY = {"sub": {"S": "u1"}, "updated_at_id": {"S": "latest#a"}}
@@ -132,22 +124,36 @@ def test_scan_a_partition() -> None:
     )
 
 
-def test_one_put_and_one_delete_without_a_condition_need_no_transaction() -> None:
-    assert requests.write(Transact((Put(SPECS, {**KEY, "model_count": 3}),)), "token") == (
-        "PutItem",
-        {"TableName": "package.specs", "Item": {**TYPED_KEY, "model_count": {"N": "3"}}},
-    )
-    assert requests.write(Transact((Delete(SPECS, KEY),)), "token") == (
-        "DeleteItem",
-        {"TableName": "package.specs", "Key": TYPED_KEY},
-    )
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [
+        (Put(SPECS, KEY), {"Put": {"TableName": "package.specs", "Item": TYPED_KEY}}),
+        (Delete(SPECS, KEY), {"Delete": {"TableName": "package.specs", "Key": TYPED_KEY}}),
+    ],
+)
+def test_a_single_write_is_a_transaction_with_a_token(action: Put | Delete, expected: dict[str, Any]) -> None:
+    assert requests.write(Transact((action,), "token")) == {"TransactItems": [expected], "ClientRequestToken": "token"}
 
 
-def test_one_action_with_a_condition_is_a_transaction_that_can_be_repeated() -> None:
-    action, request = requests.write(Transact((Delete(SPECS, KEY, Missing("sub")),)), "token")
+def test_a_transaction_without_a_token_has_none() -> None:
+    assert requests.write(Transact((Delete(SPECS, KEY),))).keys() == {"TransactItems"}
 
-    assert action == "TransactWriteItems"
-    assert request["ClientRequestToken"] == "token"
+
+@pytest.mark.parametrize("action", [Put(SPECS, KEY, Missing("sub")), Check(SPECS, KEY, Missing("sub"))])
+def test_a_void_transaction_uses_up_the_token_and_changes_nothing(action: Put | Check) -> None:
+    assert requests.void(Transact((action, Delete(SPECS, {**KEY, "sub": "u2"})), "token")) == {
+        "ClientRequestToken": "token",
+        "TransactItems": [
+            {
+                "ConditionCheck": {
+                    "TableName": "package.specs",
+                    "Key": TYPED_KEY,
+                    "ConditionExpression": "attribute_exists(#sub) OR attribute_not_exists(#sub)",
+                    "ExpressionAttributeNames": {"#sub": "sub"},
+                }
+            }
+        ],
+    }
 
 
 def test_a_transaction() -> None:
@@ -157,50 +163,48 @@ def test_a_transaction() -> None:
             Delete(SPECS, {**KEY, "updated_at_id": "1#a"}, Equal("revision", "r")),
             Delete(SPECS, {**KEY, "updated_at_id": "2#a"}),
             Check(SPECS, {**KEY, "updated_at_id": "3#a"}, Missing("sub")),
-        )
+        ),
+        "token",
     )
 
-    assert requests.write(operation, "token") == (
-        "TransactWriteItems",
-        {
-            "ClientRequestToken": "token",
-            "TransactItems": [
-                {
-                    "Put": {
-                        "TableName": "package.specs",
-                        "Item": {**TYPED_KEY, "salt": {"B": b"s"}},
-                        "ConditionExpression": "attribute_not_exists(#sub)",
-                        "ExpressionAttributeNames": {"#sub": "sub"},
-                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                    }
-                },
-                {
-                    "Delete": {
-                        "TableName": "package.specs",
-                        "Key": {**TYPED_KEY, "updated_at_id": {"S": "1#a"}},
-                        "ConditionExpression": "#revision = :0",
-                        "ExpressionAttributeNames": {"#revision": "revision"},
-                        "ExpressionAttributeValues": {":0": {"S": "r"}},
-                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                    }
-                },
-                {"Delete": {"TableName": "package.specs", "Key": {**TYPED_KEY, "updated_at_id": {"S": "2#a"}}}},
-                {
-                    "ConditionCheck": {
-                        "TableName": "package.specs",
-                        "Key": {**TYPED_KEY, "updated_at_id": {"S": "3#a"}},
-                        "ConditionExpression": "attribute_not_exists(#sub)",
-                        "ExpressionAttributeNames": {"#sub": "sub"},
-                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                    }
-                },
-            ],
-        },
-    )
+    assert requests.write(operation) == {
+        "ClientRequestToken": "token",
+        "TransactItems": [
+            {
+                "Put": {
+                    "TableName": "package.specs",
+                    "Item": {**TYPED_KEY, "salt": {"B": b"s"}},
+                    "ConditionExpression": "attribute_not_exists(#sub)",
+                    "ExpressionAttributeNames": {"#sub": "sub"},
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            },
+            {
+                "Delete": {
+                    "TableName": "package.specs",
+                    "Key": {**TYPED_KEY, "updated_at_id": {"S": "1#a"}},
+                    "ConditionExpression": "#revision = :0",
+                    "ExpressionAttributeNames": {"#revision": "revision"},
+                    "ExpressionAttributeValues": {":0": {"S": "r"}},
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            },
+            {"Delete": {"TableName": "package.specs", "Key": {**TYPED_KEY, "updated_at_id": {"S": "2#a"}}}},
+            {
+                "ConditionCheck": {
+                    "TableName": "package.specs",
+                    "Key": {**TYPED_KEY, "updated_at_id": {"S": "3#a"}},
+                    "ConditionExpression": "attribute_not_exists(#sub)",
+                    "ExpressionAttributeNames": {"#sub": "sub"},
+                    "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                }
+            },
+        ],
+    }
 
 
 def rendered(condition: Condition) -> dict[str, Any]:
-    _, request = requests.write(Transact((Check(SPECS, KEY, condition),)), "token")
+    request = requests.write(Transact((Check(SPECS, KEY, condition),)))
     check: dict[str, Any] = request["TransactItems"][0]["ConditionCheck"]
     return check
 
@@ -217,18 +221,6 @@ def test_conditions_are_put_in_brackets() -> None:
 
     assert check["ConditionExpression"] == ("(attribute_not_exists(#sub) OR (#version = :0 AND #revision = :0))")
     assert check["ExpressionAttributeValues"] == {":0": {"S": "1"}}
-
-
-def test_many_deletes_go_in_batches_of_25() -> None:
-    keys = tuple({"sub": "u1", "id": str(number)} for number in range(51))
-
-    batches = requests.delete_batches(DeleteMany(CREDENTIALS, keys))
-
-    sizes = [len(batch["RequestItems"]["package.credentials"]) for batch in batches]
-    assert sizes == [25, 25, 1]
-    assert batches[2]["RequestItems"]["package.credentials"] == [
-        {"DeleteRequest": {"Key": {"sub": {"S": "u1"}, "id": {"S": "50"}}}}
-    ]
 
 
 def expressions(request: Any) -> list[dict[str, Any]]:
@@ -269,17 +261,18 @@ def requests_of_patterns() -> list[dict[str, Any]]:
                 case Query():
                     found.append(requests.query(operation))
                 case Transact():
-                    found.append(requests.write(operation, "token")[1])
+                    found.append(requests.write(operation))
             if answer is not None:
                 operation = pattern.send(answer)
     return found
 
 
 def deletions() -> list[list[Any]]:
-    """Returns what the store answers to a delete: of version 4's records, of our own, and of version records alone."""
-    latest = {**latest_key("u1", "a"), "id": "a", "updated_at": "2", "id_updated_at": "a#latest"}
+    """Returns the results of the operations of a delete: with records of version 4, and of this version."""
+    latest = {**latest_key("u1", "a"), "id": "a", "updated_at": "99", "id_updated_at": "a#latest"}
     versions = [
-        {**latest, "updated_at_id": f"{padded(second)}#a", "id_updated_at": f"a#{padded(second)}"} for second in (1, 2)
+        {**latest, "updated_at_id": f"{padded(second)}#a", "id_updated_at": f"a#{padded(second)}"}
+        for second in range(100)
     ]
     return [[latest, versions, {}], [{**latest, "revision": "r"}, versions, {}]]
 

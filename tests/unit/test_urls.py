@@ -140,7 +140,7 @@ def test_the_url_of_the_environment_needs_no_stage() -> None:
 
 
 def test_an_empty_url_in_the_environment_is_none() -> None:
-    with pytest.raises(ConfigurationError, match="STAGE is not set"):
+    with pytest.raises(ConfigurationError, match="no database is configured"):
         from_environment({"PACKAGE_DATABASE_URL": ""})
 
 

@@ -1,4 +1,4 @@
-"""A store as the operator's commands use it: below the functions of the database."""
+"""Access to a store for the operator's commands: scans, transactions and tables instead of access patterns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from .. import instances
-from ..core.operations import Failures, Get, Item, Page, Scan, Steps, StoreOperation, Table, Transact
+from ..core.operations import Failures, Page, Scan, Steps, StoreOperation, Table, Transact
 from ..database import Database, open_database, run
 from ..engines.port import TableInfo
 from ..exceptions import RefusedError
@@ -15,12 +15,12 @@ from ..model.schema import TABLES
 Result = TypeVar("Result")
 
 
-class Store:
-    """A store. Its methods raise what an engine raises.
+class AdminClient:
+    """Runs operations and steps on the engine of a database. Its methods raise the errors of the engine.
 
     Attributes:
-        place: Where it is, in words.
-        administration: Its tables.
+        place: The location of the store, for messages.
+        administration: The tables of the store.
     """
 
     def __init__(self, database: Database) -> None:
@@ -29,51 +29,43 @@ class Store:
         self.administration = database.engine.administration()
 
     @classmethod
-    def configured(cls) -> Store:
-        """Returns the store that is configured."""
+    def configured(cls) -> AdminClient:
+        """Returns a client of the configured store."""
         return cls(open_database(instances.current().engine()))
 
     def read(self, scan: Scan) -> Page:
         """Reads a page."""
-        page: Page = self.run(_ask(scan), name="a scan")
+        page: Page = self.run(_single(scan), name="a scan")
         return page
 
-    def get(self, get: Get) -> Item | None:
-        """Reads an item."""
-        item: Item | None = self.run(_ask(get), name="a read")
-        return item
-
     def transact(self, transaction: Transact) -> Failures:
-        """Carries out a transaction."""
-        failures: Failures = self.run(_ask(transaction), name="a transaction")
+        """Executes a transaction."""
+        failures: Failures = self.run(_single(transaction), name="a transaction")
         return failures
 
     def run(self, steps: Steps[Result], *, name: str) -> Result:
-        """Runs steps, which may stand still as long as a call of the database."""
+        """Runs steps with the deadline of a call, which every completed request restarts."""
         return run(steps, self._database.engine, name=name)
 
     def check_tables(self) -> None:
-        """Checks that the tables are there, where that may be asked: a file is made by the first read.
+        """Checks that the tables exist, if the store allows to describe them.
 
         Raises:
-            RefusedError: A table is missing.
+            RefusedError: A table does not exist.
         """
-        missing = [
-            table.name
-            for table, description in zip(TABLES, self._describe(TABLES) or (), strict=False)
-            if description is None
-        ]
+        described = zip(TABLES, self._describe(TABLES) or (), strict=False)
+        missing = [table.name for table, info in described if info is None]
         if missing:
-            raise RefusedError(f"there is no {' and no '.join(missing)} at {self.place}")
+            raise RefusedError(f"{' and '.join(missing)} do not exist at {self.place}")
 
     def identity(self, tables: Sequence[Table], *attributes: str) -> str | None:
-        """Returns what tells tables from others of their names, or None where they may not be described.
+        """Returns a text that is different for other tables of the same names; None if they cannot be described.
 
         Args:
             tables: The tables.
-            attributes: Of their descriptions: ``TableArn`` names the account and the region, and ``TableId`` is another
-                for a table that was deleted and created again (AWS, TableDescription). A store that has none of them is
-                what its place says.
+            attributes: The attributes of their descriptions to use: ``TableArn`` contains the account and the region,
+                and ``TableId`` changes if a table is deleted and created again (AWS, TableDescription). A store without
+                them is identified by its location.
         """
         descriptions = self._describe(tables)
         if descriptions is None:
@@ -83,7 +75,7 @@ class Store:
         return ", ".join([self.place, *found])
 
     def expected_items(self, tables: Sequence[Table]) -> int | None:
-        """Returns about how many items tables hold, or None where the store does not say.
+        """Returns the approximate number of items of tables, or None if the store does not count them.
 
         DynamoDB counts every six hours (AWS, DescribeTable, ItemCount).
         """
@@ -93,9 +85,9 @@ class Store:
         try:
             return [self.administration.describe(table) for table in tables]
         except RefusedError:
-            # Who may read may not be allowed to describe.
+            # Policies for reading need not allow DescribeTable.
             return None
 
 
-def _ask(operation: StoreOperation) -> Steps[Any]:
+def _single(operation: StoreOperation) -> Steps[Any]:
     return (yield operation)

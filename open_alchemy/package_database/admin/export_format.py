@@ -1,4 +1,4 @@
-"""The format of an export: a header line and a line for each item. Does no I/O; ``docs/export.md`` describes it."""
+"""The format of an export: a header line and a line for each item, as in ``docs/export.md``. Does no I/O."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..model.stored_items import Entry, check_item
 
 FORMAT: Final = "open-alchemy.package-database export"
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
-"""More than an item of 400 KB takes where JSON escapes all of it."""
+"""More than an item of 400 KB takes if JSON escapes every character."""
 
 _TABLES: Final = {table.name: table for table in TABLES}
 
@@ -26,11 +26,11 @@ class Header:
     """The first line of an export.
 
     Attributes:
-        sub: Whose items follow; None for all.
-        items: How many items follow, a line each.
-        sha256: The SHA-256 of all that follows, in hexadecimal digits.
-        schema_version: How the items are stored.
-        format: What the file is.
+        sub: The user whose items follow; None for all.
+        items: The number of items, one per line.
+        sha256: The SHA-256 of all following bytes, in hexadecimal digits.
+        schema_version: The version of the schema of the items.
+        format: Identifies the file format.
     """
 
     sub: str | None
@@ -47,17 +47,17 @@ def encode_header(header: Header) -> bytes:
 
 
 def decode_header(line: bytes) -> Header:
-    """Returns the header that a line holds.
+    """Returns the header in a line.
 
     Raises:
-        ValidationError: It is none, or one of another schema.
+        ValidationError: It is not a header, or has another schema version.
     """
     try:
         content = _decode(line)
     except ValidationError:
         content = None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValidationError("it is no export of the package database")
+        raise ValidationError("it is not an export of the package database")
     version = content.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
         advice = ": use a newer package" if isinstance(version, int) and version > SCHEMA_VERSION else ""
@@ -70,11 +70,11 @@ def decode_header(line: bytes) -> Header:
 
 
 def encode_title(sub: str | None, identity: str | None) -> bytes:
-    """Returns the first line of the part of an export, which says what it is the beginning of.
+    """Returns the first line of the part of an export, which identifies the export.
 
     Args:
-        sub: Whose items; None for all.
-        identity: Which tables they are of; None where that cannot be told.
+        sub: The user; None for all.
+        identity: Identifies the tables; None if they cannot be identified.
     """
     return _encode({"format": f"{FORMAT}, part", "schema_version": SCHEMA_VERSION, "sub": sub, "tables": identity})
 
@@ -86,23 +86,23 @@ def encode_entry(entry: Entry) -> bytes:
 
 
 def decode_entry(line: bytes, sub: str | None = None) -> Entry:
-    """Returns the item that a line holds, checked, its binary values as ``Secret``.
+    """Returns the item in a line, checked, with binary values as ``Secret``.
 
     Args:
-        line: The line, with its end.
-        sub: Whose item it must be; None for anybody's.
+        line: The line with its line end.
+        sub: The user of the item; None for any.
 
     Raises:
-        ValidationError: It is no item of a table; the message shows no secret.
+        ValidationError: It is not an item of a table; the message contains no secret.
     """
     match _decode(line):
         case {"table": str(name), "item": dict(item), **unknown} if name in _TABLES and not unknown:
             entry = Entry(_TABLES[name], _check_values(item))
         case _:
-            raise ValidationError("it is no item of a table")
+            raise ValidationError("it is not an item of a table")
     check_item(entry.table, entry.item)
     if sub is not None and entry.item["sub"] != sub:
-        raise ValidationError("its sub is not the one that the header names")
+        raise ValidationError("its sub is not that of the header")
     return entry
 
 
@@ -112,16 +112,16 @@ def _encode(content: Mapping[str, Any]) -> Secret:
 
 def _decode(line: bytes) -> object:
     if not line.endswith(b"\n"):
-        raise ValidationError(f"it has no end, or is longer than {MAX_LINE_BYTES} bytes")
+        raise ValidationError(f"it has no line end, or is longer than {MAX_LINE_BYTES} bytes")
     try:
         return json.loads(line, object_hook=_to_secret)
     except (ValueError, RecursionError):
-        # The error of json shows the line.
-        raise ValidationError("it is no JSON in UTF-8") from None
+        # The exception of json contains the line.
+        raise ValidationError("it is not JSON in UTF-8") from None
 
 
 def _to_secret(content: dict[str, Any]) -> object:
-    """Returns what a JSON object stands for: bytes become secret before any frame of ours holds them as text."""
+    """Decodes a JSON object with base64 to a ``Secret`` at once, so that no later frame has the text."""
     if content.keys() != {"base64"}:
         return content
     try:

@@ -1,13 +1,15 @@
-"""Reading an export: it is verified whole before anything is made of it."""
+"""Reads an export. It can be verified completely before any item is used."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Final
 
 from ..core.secret import Secret
@@ -19,13 +21,12 @@ _GZIP: Final = b"\x1f\x8b"
 
 
 class ExportFile:
-    """An open export, in gzip or not, that can be read again and again.
+    """An open export, in gzip or not, that can be read repeatedly.
 
-    Every method raises ``ValidationError`` where the file is not what was written; its message names the file and the
-    line.
+    Every method raises ``ValidationError`` if the file is not a valid export; the message names the file and the line.
     """
 
-    def __init__(self, path: Path, file: IO[bytes] | gzip.GzipFile) -> None:
+    def __init__(self, path: Path | str, file: IO[bytes] | gzip.GzipFile) -> None:
         self._path = path
         self._file = file
 
@@ -36,7 +37,7 @@ class ExportFile:
             return decode_header(self._file.readline(MAX_LINE_BYTES))
 
     def entries(self) -> Iterator[Entry]:
-        """Yields the items, and at the end checks their count and checksum."""
+        """Yields the items, and finally checks their count and checksum."""
         header = self.header()
         digest = hashlib.sha256()
         count = 0
@@ -51,13 +52,13 @@ class ExportFile:
             yield entry
         if count != header.items:
             raise ValidationError(
-                f"{self._path} holds {count} items and its header says {header.items}: it is cut short or damaged"
+                f"{self._path} has {count} items and its header says {header.items}: it is truncated or damaged"
             )
         if digest.hexdigest() != header.sha256:
-            raise ValidationError(f"{self._path} does not have the checksum of its header: it was changed or damaged")
+            raise ValidationError(f"{self._path} does not match the checksum of its header: it was changed or damaged")
 
     def verify(self, advance: Callable[[int], None]) -> Header:
-        """Reads the whole file once and returns its header; ``advance`` is told of each item that was read."""
+        """Reads the whole file and returns its header; calls ``advance`` with the number of items that were read."""
         for _ in self.entries():
             advance(1)
         return self.header()
@@ -69,7 +70,7 @@ class ExportFile:
         except ValidationError as error:
             raise ValidationError(f"{self._path}, {place}: {error}") from None
         except (OSError, EOFError, zlib.error) as error:
-            raise ValidationError(f"{self._path}, {place}: it is cut short or damaged: {error}") from error
+            raise ValidationError(f"{self._path}, {place}: it is truncated or damaged: {error}") from error
 
 
 @contextmanager
@@ -83,11 +84,39 @@ def open_export(path: Path) -> Iterator[ExportFile]:
         file: IO[bytes] = path.open("rb")
     except OSError as error:
         raise ValidationError(f"{path} cannot be read: {error.strerror}") from error
-    with file:
-        is_gzip = file.read(len(_GZIP)) == _GZIP
+    with file, _open(path, file) if file.seekable() else open_export_stream(file, path) as export:
+        yield export
+
+
+@contextmanager
+def open_export_stream(stream: IO[bytes], name: Path | str = "standard input") -> Iterator[ExportFile]:
+    """Opens an export that cannot be read twice, such as a pipe: copies it to an anonymous temporary file.
+
+    Raises:
+        ValidationError: It is not an export, cannot be read, or the disk is full.
+    """
+    with TemporaryFile() as file:
+        try:
+            first = stream.readline(MAX_LINE_BYTES)
+            if not first.startswith(_GZIP):
+                decode_header(first)  # Before an endless stream fills the disk.
+            file.write(first)
+            shutil.copyfileobj(stream, file)
+        except ValidationError as error:
+            raise ValidationError(f"{name}, header: {error}") from None
+        except OSError as error:
+            raise ValidationError(f"{name} cannot be read: {error.strerror}") from error
         file.seek(0)
-        if not is_gzip:
-            yield ExportFile(path, file)
-            return
-        with gzip.open(file) as unzipped:
-            yield ExportFile(path, unzipped)
+        with _open(name, file) as export:
+            yield export
+
+
+@contextmanager
+def _open(name: Path | str, file: IO[bytes]) -> Iterator[ExportFile]:
+    is_gzip = file.read(len(_GZIP)) == _GZIP
+    file.seek(0)
+    if not is_gzip:
+        yield ExportFile(name, file)
+        return
+    with gzip.open(file) as unzipped:
+        yield ExportFile(name, unzipped)

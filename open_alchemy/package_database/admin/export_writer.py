@@ -1,7 +1,7 @@
-"""Writing an export, so that one that is interrupted goes on where it was.
+"""Writes an export; one that was interrupted is resumed.
 
-The items are written to ``FILE.part`` as they come: its last whole line says where the next page begins. When all are
-there, their count and checksum are known, and ``FILE`` is made of them and appears whole.
+Items are appended to ``FILE.part``, whose last complete line is the position in the tables. When all items are written,
+their count and checksum are known: ``FILE`` is made of the part and appears complete.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, Final
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO, Final
 
 from ..core.operations import Page, Scan
 from ..core.secret import Secret
@@ -24,22 +25,22 @@ from . import private_files
 from .export_format import Header, decode_entry, encode_entry, encode_header, encode_title
 
 PAGE_ITEMS: Final = 100
-"""Items of a page: 40 MB where each is as large as it may be."""
+"""Items of a page: at most 40 MB."""
 
 _COMPLETE: Final = b'{"complete":true}\n'
 """The last line of a part that an export was made of."""
 
 
 def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> Iterator[Sequence[Entry]]:
-    """Yields all items of the tables, or a user's, a page at a time.
+    """Yields all items of the tables, or of one user, in pages.
 
     Args:
         read: Reads a page.
-        sub: Whose items; None for all.
-        last: The last item that is known already; None to begin.
+        sub: The user; None for all.
+        last: The item to continue after; None for the beginning.
     """
-    begun = TABLES.index(last.table) if last else 0
-    for table in TABLES[begun:]:
+    first_table = TABLES.index(last.table) if last else 0
+    for table in TABLES[first_table:]:
         after = last.key if last and table is last.table else None
         while True:
             page = read(Scan(table, PAGE_ITEMS, after, sub))
@@ -49,45 +50,86 @@ def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> 
                 break
 
 
-class Part:
-    """The beginning of an export, in a file of its own.
+class ExportBody:
+    """The items of an export before its header is known.
 
     Attributes:
-        written: When it was last written before it was opened, in seconds since the epoch.
-        items: How many items it holds.
-        last: The last of them.
-        is_resumable: Whether an export can go on after them.
+        items: The number of items.
+        last: The last item.
+    """
+
+    def __init__(self, file: IO[bytes], sub: str | None) -> None:
+        self._file = file
+        self._sub = sub
+        self._start = 0
+        self._reset()
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Appends a page.
+
+        Raises:
+            RefusedError: An item breaks the rules of its table, and could not be imported.
+        """
+        for entry in entries:
+            check_stored(entry)
+            line = encode_entry(entry)
+            self._file.write(line)
+            self._count(line, entry)
+        self._file.flush()
+
+    def write_export(self, output: Any) -> None:
+        """Writes the header and all items to another file."""
+        self._file.flush()
+        self._file.seek(self._start)
+        output.write(encode_header(Header(self._sub, self.items, self._digest.hexdigest())))
+        shutil.copyfileobj(self._file, output)
+
+    def _reset(self) -> None:
+        self._digest = hashlib.sha256()
+        self.items = 0
+        self.last: Entry | None = None
+
+    def _count(self, line: bytes, entry: Entry) -> None:
+        self._digest.update(line)
+        self.items += 1
+        self.last = entry
+
+
+class Part(ExportBody):
+    """The beginning of an export in the file ``FILE.part``.
+
+    Attributes:
+        written: The time of its last write before it was opened, in seconds since the epoch.
+        is_resumable: Whether a later export can continue it.
     """
 
     def __init__(self, file: BinaryIO, path: Path, sub: str | None, identity: str | None) -> None:
-        self._file = file
+        super().__init__(file, sub)
         self._path = path
-        self._sub = sub
         self._title = encode_title(sub, identity)
+        self._start = len(self._title)
         self.is_resumable = identity is not None
         self.written = os.fstat(file.fileno()).st_mtime
-        self._begin()
 
     def resume(self) -> None:
-        """Reads what is there, and takes off a last line that was not written whole.
+        """Reads the existing lines, and removes an incomplete last line.
 
-        Where it cannot be told whether what is there is of the same tables, or where it became an export already, it is
-        begun anew.
+        Starts again if the tables cannot be identified or the part already became an export.
 
         Raises:
-            ValidationError: It is the beginning of another export, or damaged.
+            ValidationError: The file is the part of another export, or damaged.
         """
         title = self._file.read(len(self._title))
-        # A title that was cut short is a beginning of it; anything else is another export's, or somebody's file.
+        # An incomplete title is a prefix of it; anything else is the part of another export, or another file.
         if not self._title.startswith(title):
             raise ValidationError(
-                f"{self._path} is the beginning of another export, or none: finish that, or delete the file"
+                f"{self._path} is not the beginning of this export: finish the other export, or delete the file"
             )
         end = self._file.tell() if title == self._title and self.is_resumable else 0
         for line in map(Secret, self._file if end else ()):
             if line == _COMPLETE:
                 end = len(self._title)
-                self._begin()
+                self._reset()
             if line == _COMPLETE or not line.endswith(b"\n"):
                 break
             self._count(line, self._decode(line))
@@ -97,79 +139,55 @@ class Part:
         if not end:
             self._file.write(self._title)
 
-    def add(self, entries: Sequence[Entry]) -> None:
-        """Writes a page.
-
-        Raises:
-            RefusedError: An item is not as it must be, and could not be imported again.
-        """
-        for entry in entries:
-            check_stored(entry)
-            line = encode_entry(entry)
-            self._file.write(line)
-            self._count(line, entry)
-        self._file.flush()
-
     def finish(self, path: Path) -> None:
-        """Makes the export of what is there, in gzip where its name ends so, and deletes the part."""
-        new = path.with_name(f"{path.name}.new")
+        """Makes the export, in gzip if its name ends in .gz, and deletes the part."""
+        new = _new_path(path)
         new.unlink(missing_ok=True)
-        self._file.flush()
-        self._file.seek(len(self._title))
         with private_files.create(new) as file:
-            header = encode_header(Header(self._sub, self.items, self._digest.hexdigest()))
             if path.suffix == ".gz":
                 with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as zipped:
-                    zipped.write(header)
-                    shutil.copyfileobj(self._file, zipped)
+                    self.write_export(zipped)
             else:
-                file.write(header)
-                shutil.copyfileobj(self._file, file)
+                self.write_export(file)
             private_files.save(file)
-        # After a crash before it is deleted, nothing must go on after what an export holds already.
+        # If the process ends before the part is deleted, the next export must not continue it.
         self.is_resumable = False
         self._file.write(_COMPLETE)
-        private_files.save(self._file)
+        self._file.flush()
+        os.fsync(self._file.fileno())
         new.replace(path)
         private_files.save_folder(path)
         self._file.close()
         self._path.unlink()
-
-    def _begin(self) -> None:
-        self._digest = hashlib.sha256()
-        self.items = 0
-        self.last: Entry | None = None
 
     def _decode(self, line: bytes) -> Entry:
         try:
             return decode_entry(line, self._sub)
         except ValidationError as error:
             place = f"{self._path}, line {self.items + 2}"
-            raise ValidationError(f"{place}: {error}: delete the file, and export anew") from None
-
-    def _count(self, line: bytes, entry: Entry) -> None:
-        self._digest.update(line)
-        self.items += 1
-        self.last = entry
+            raise ValidationError(f"{place}: {error}: delete the file, and export again") from None
 
 
 @contextmanager
 def open_part(path: Path, sub: str | None, identity: str | None, *, replace: bool) -> Iterator[Part]:
-    """Opens the part of an export while the context is open, begun anew or as it was left.
+    """Opens or creates the part of an export while the context is open.
 
     Args:
-        path: Where the export will be.
-        sub: Whose items; None for all.
-        identity: Which tables the items are of; None where that cannot be told, so that it is begun anew.
-        replace: Whether an export that is there may be replaced.
+        path: The path of the export.
+        sub: The user; None for all.
+        identity: Identifies the tables; None if they cannot be identified, so that the export starts again.
+        replace: Whether an existing export may be replaced.
 
     Raises:
-        ValidationError: The export is there already, or the part is of another export or damaged, or cannot be written.
+        ValidationError: The export exists, or the part belongs to another export, is damaged or cannot be written.
         OSError: The disk is full, or fails.
     """
-    if path.exists() and not replace:
-        raise ValidationError(f"{path} is there already: --force replaces it")
+    private_files.check_replaceable(path)
     part_path = path.with_name(f"{path.name}.part")
+    private_files.check_replaceable(part_path)
+    private_files.check_replaceable(_new_path(path))
+    if path.exists() and not replace:
+        raise ValidationError(f"{path} already exists: --force replaces it")
     try:
         file = private_files.reopen(part_path) if part_path.exists() else private_files.create(part_path)
     except OSError as error:
@@ -178,3 +196,18 @@ def open_part(path: Path, sub: str | None, identity: str | None, *, replace: boo
         part = Part(file, part_path, sub, identity)
         part.resume()
         yield part
+
+
+@contextmanager
+def open_body(sub: str | None) -> Iterator[ExportBody]:
+    """Opens the body of an export that is not a file, in an anonymous temporary file.
+
+    Raises:
+        OSError: The disk is full, or fails.
+    """
+    with TemporaryFile() as file:
+        yield ExportBody(file, sub)
+
+
+def _new_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")

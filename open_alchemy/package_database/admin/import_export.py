@@ -1,4 +1,4 @@
-"""Importing checked entries: batches of items, one transaction each where nothing is in the way."""
+"""Imports checked entries in batches, each in one transaction if no item differs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ..core.operations import Steps
-from ..model.schema import LATEST
+from ..model.keys import LATEST
 from ..model.stored_items import Entry
 from .import_items import MAX_TOGETHER, Outcome, import_items
 
@@ -17,18 +17,18 @@ _SHOWN: Final = 20
 
 @dataclass(slots=True)
 class Imported:
-    """What an import came to.
+    """The outcomes of an import.
 
     Attributes:
-        counts: How many versions and credentials came to which outcome.
-        kept: The first entries in whose place something else is.
+        counts: The number of versions and credentials by outcome.
+        kept: The first entries that were not imported, because a different item has their key.
     """
 
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     kept: list[Entry] = field(default_factory=list)
 
     def add(self, entry: Entry, outcome: Outcome) -> None:
-        """Counts an entry; a latest record only where the version that it stands for was not counted."""
+        """Counts an entry; a latest record only if its version was not counted."""
         if outcome is Outcome.SAME and str(entry.item.get("updated_at_id", "")).startswith(f"{LATEST}#"):
             return
         self.counts[outcome] += 1
@@ -39,7 +39,7 @@ class Imported:
 def import_entries(
     entries: Iterable[Entry], run: Callable[[Steps[list[Outcome]]], list[Outcome]], advance: Callable[[int], None]
 ) -> Imported:
-    """Adds checked entries, in bounded memory; ``advance`` is told how many were settled."""
+    """Adds checked entries, in bounded memory; calls ``advance`` with the size of each batch."""
     imported = Imported()
     rest = iter(entries)
     while batch := list(islice(rest, MAX_TOGETHER)):

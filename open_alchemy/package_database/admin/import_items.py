@@ -27,7 +27,8 @@ from ..core.operations import (
     Table,
     Transact,
 )
-from ..model.schema import LATEST, SPECS, padded, record_keys
+from ..model.keys import LATEST, padded, record_keys
+from ..model.schema import SPECS
 from ..model.specs import unchanged_since
 from ..model.stored_items import Entry
 from ..model.validation import item_size

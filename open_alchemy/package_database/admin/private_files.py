@@ -1,45 +1,64 @@
-"""Files that only their owner may read, because they hold secrets or tell who has some."""
+"""Files that only their owner may read, because they contain secrets."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from ..exceptions import ValidationError
+
 _PRIVATE: Final = 0o600
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+_NONBLOCK: Final = getattr(os, "O_NONBLOCK", 0)
 
 
 def create(path: Path) -> BinaryIO:
-    """Creates a file that was not there, with mode 0600 from its first byte, to write and read.
+    """Creates a file with mode 0600, open for writing and reading.
 
     Raises:
-        OSError: It is there already, also as a link, or cannot be created.
+        OSError: It exists, also as a link, or cannot be created.
     """
-    # O_EXCL follows no link (POSIX, open).
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), _PRIVATE), "w+b")
+    # O_EXCL does not follow links (POSIX, open).
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, _PRIVATE), "w+b")
     save_folder(path)
     return file
 
 
 def reopen(path: Path) -> BinaryIO:
-    """Opens a file that ``create`` made, to read and write on; takes back what others were allowed since.
+    """Opens a file that ``create`` made for reading and writing, and resets its mode.
 
     Raises:
-        OSError: It is not there, or cannot be opened.
+        OSError: It does not exist, is not a regular file, or cannot be opened.
     """
-    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    file = os.fdopen(os.open(path, flags), "r+b")
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | _NONBLOCK | _BINARY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    file = os.fdopen(descriptor, "r+b")
     path.chmod(_PRIVATE)
     return file
+
+
+def check_replaceable(path: Path) -> None:
+    """Checks that a path is free or a regular file, so that no device, pipe or folder is replaced by a file.
+
+    Raises:
+        ValidationError: It is something else, or a link to something else.
+    """
+    if path.exists() and not path.is_file():
+        raise ValidationError(f"{path} is not a regular file; - is standard output")
 
 
 @contextmanager
 def closed(file: BinaryIO) -> Iterator[BinaryIO]:
     """Closes a file when the context ends.
 
-    Where that is by an exception, it stays the one that is told: what could not be written fails again on closing.
+    After an exception, an error on closing is suppressed: flushing what could not be written fails again.
     """
     try:
         yield file
@@ -51,13 +70,13 @@ def closed(file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def save(file: BinaryIO) -> None:
-    """Waits until what was written is on the disk."""
+    """Writes a file to the disk (fsync)."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def save_folder(path: Path) -> None:
-    """Waits until the name of a file is on the disk, where the system can tell: Windows opens no folder."""
+    """Writes the directory entry of a file to the disk, where the system can: Windows cannot open folders."""
     with suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
         try:

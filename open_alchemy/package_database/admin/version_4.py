@@ -1,54 +1,40 @@
-"""Credentials as version 4 wrote them: each secret as the text of its base64 encoding, in the binary attribute.
+"""Credentials as version 4 stored them: each secret as base64 text, in the binary attribute.
 
-Version 4 was made with pynamodb before 6.0, whose ``BinaryAttribute`` encoded in base64 what the wire encodes once more
-(https://pynamodb.readthedocs.io/en/stable/upgrading_binary.html). Nothing in an item says which version wrote it; bytes
-that look like base64 text may be just that.
+Version 4 used pynamodb before 6.0, whose ``BinaryAttribute`` encoded in base64 what DynamoDB's protocol encodes again
+(https://pynamodb.readthedocs.io/en/stable/upgrading_binary.html). It wrote no ``encoding``. A secret that is base64
+text itself, such as a hexadecimal digest, looks like an encoded one: only the attribute shows what was decoded.
 """
 
 from __future__ import annotations
 
 import base64
-from enum import Enum
 from typing import Final
 
-from ..core.operations import AllOf, Equal, Item, Put, Transact
+from ..core.operations import AllOf, Equal, Item, Missing, Put, Transact
 from ..core.secret import Secret
-from ..model.schema import CREDENTIALS
+from ..model.schema import CREDENTIALS, RAW
 
 _SECRETS: Final = ("secret_key_hash", "salt")
 
 
-class Form(Enum):
-    """What the secrets of credentials look like."""
-
-    BYTES = "bytes"
-    TEXT = "base64 text"
-    TEXT_OF_TEXT = "base64 text of base64 text"
-
-
-def form(item: Item) -> Form:
-    """Returns what both secrets look like."""
-    if not _is_text(item):
-        return Form.BYTES
-    return Form.TEXT_OF_TEXT if _is_text(decoded(item)) else Form.TEXT
-
-
-def decoded(item: Item) -> Item:
-    """Returns an item whose secrets are text, with the bytes that the text stands for."""
-    return {**item, **{name: Secret(base64.b64decode(_secret(item, name))) for name in _SECRETS}}
-
-
-def rewrite(item: Item) -> Transact:
-    """Returns the transaction that puts the bytes in the place of their text, where nobody wrote the item since."""
-    known = (attribute.name for attribute in CREDENTIALS.attributes)
-    unchanged = AllOf(tuple(Equal(name, item[name]) for name in known))
-    return Transact((Put(CREDENTIALS, decoded(item), unchanged),))
-
-
-def _is_text(item: Item) -> bool:
-    """Returns whether both secrets are base64 text, in the one form that an encoder writes; empty ones have no form."""
+def is_encoded(item: Item) -> bool:
+    """Returns whether both secrets are base64 text in the form that an encoder writes; empty secrets alone are not."""
     secrets = [_secret(item, name) for name in _SECRETS]
     return any(secrets) and all(map(_is_canonical, secrets))
+
+
+def upgraded(item: Item) -> Item:
+    """Returns an item of version 4 in the current encoding. Secrets that version 4 cannot have written stay."""
+    if not is_encoded(item):
+        return {**item, "encoding": RAW}
+    return {**item, "encoding": RAW} | {name: Secret(base64.b64decode(_secret(item, name))) for name in _SECRETS}
+
+
+def upgrade(item: Item) -> Transact:
+    """Returns the transaction that upgrades an item if it is unchanged since it was read."""
+    known = (attribute.name for attribute in CREDENTIALS.attributes if attribute.name in item)
+    unchanged = AllOf((Missing("encoding"), *(Equal(name, item[name]) for name in known)))
+    return Transact((Put(CREDENTIALS, upgraded(item), unchanged),))
 
 
 def _is_canonical(text: Secret) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
@@ -14,4 +15,8 @@ def main() -> None:
             f"package-database needs {error.name}, which is not installed: "
             "pip install 'open-alchemy.package-database[cli]'"
         )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that is not UTF-8 shows \xe9 for é instead of a traceback.
+            stream.reconfigure(errors="backslashreplace")
     commands(prog_name="package-database")

@@ -1,4 +1,4 @@
-"""What all commands have: the option ``--url``, and the package's errors in one line."""
+"""The base of all commands: the option ``--url``, error messages in one line, and exit codes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,35 @@ import click
 
 from .. import instances
 from ..engines import registry
-from ..exceptions import BaseError, ConfigurationError, ValidationError
-from .openapi import DocumentError
+from ..engines.port import Config
+from ..engines.sqlite.config import SQLiteConfig
+from ..exceptions import BaseError, ConfigurationError, RefusedError, ValidationError
+from .output import printable
+from .yaml_json import DocumentError
 
 
 class _WrongInputError(click.ClickException):
     exit_code = 2
+
+
+class InterruptedCommandError(click.ClickException):
+    """Ctrl-C; the message says how to continue."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Prints the message to stderr."""
+        click.echo(self.format_message(), file=file, err=True)
+
+
+def require_existing(config: Config) -> None:
+    """Checks that a SQLite file exists, before a command that only reads would create it.
+
+    Raises:
+        RefusedError: It does not exist.
+    """
+    if isinstance(config, SQLiteConfig) and config.path is not None and not config.path.exists():
+        raise RefusedError(f"the file {config.path} does not exist")
 
 
 def _use(context: click.Context, _: click.Parameter, url: str | None) -> None:
@@ -24,7 +47,7 @@ def _use(context: click.Context, _: click.Parameter, url: str | None) -> None:
 
 
 class UrlCommand(click.Command):
-    """A command on the store that the environment names, or that at the URL of its option ``--url``."""
+    """A command on the store at the URL of its option ``--url``, or on the one that the environment configures."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -33,9 +56,18 @@ class UrlCommand(click.Command):
                 ["--url"],
                 expose_value=False,
                 callback=_use,
-                help="The URL of the store, such as sqlite:///a.db, before all that the environment says.",
+                help="The URL of the store, such as sqlite:///a.db. Takes precedence over the environment.",
             )
         )
+
+
+class ReadingCommand(UrlCommand):
+    """A command that only reads. It does not create a SQLite file."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command if the store exists."""
+        require_existing(instances.current().config)
+        return super().invoke(ctx)
 
 
 class Commands(click.Group):
@@ -45,9 +77,22 @@ class Commands(click.Group):
     group_class = type
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; an error of the package is told in one line, wrong input with an exit code of its own."""
+        """Runs a command; an expected error becomes one message, with exit code 2 if the input is wrong."""
         try:
             return super().invoke(ctx)
+        except click.Abort as error:
+            # click raises it for Ctrl-C at a prompt too.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise InterruptedCommandError("interrupted") from None
+            raise
+        except KeyboardInterrupt:
+            raise InterruptedCommandError("interrupted") from None
         except (BaseError, DocumentError) as error:
             is_wrong_input = isinstance(error, ConfigurationError | ValidationError | DocumentError)
-            raise (_WrongInputError if is_wrong_input else click.ClickException)(str(error)) from error
+            wrapper = _WrongInputError if is_wrong_input else click.ClickException
+            raise wrapper(_escape_lines(str(error))) from error
+
+
+def _escape_lines(message: str) -> str:
+    """Escapes control characters in each line."""
+    return "\n".join(map(printable, message.split("\n")))

@@ -1,4 +1,4 @@
-"""The commands: what a person or a program asks of the configured database."""
+"""The commands that publish, list, count and delete, the tour and the local server."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import signal
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
 from .. import instances
 from ..model.schema import TABLES
+from ..model.validation import check
 from ..testing import local_server
 from . import openapi
-from .command_group import Commands
+from .command_group import Commands, ReadingCommand
 from .copy import copy_command
 from .export import export_command, import_command
-from .output import json_option, show
+from .output import count_of, json_option, printable, say, show, show_json
 from .tables import tables
 from .tour import take_tour
 
@@ -27,89 +28,146 @@ if TYPE_CHECKING:
 
 _SPEC_COLUMNS = ("id", "name", "version", "model_count", "updated_at", "title")
 
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="open-alchemy.package-database")
 def commands() -> None:
-    """Remember which specs, versions and credentials a user has.
+    """Store which specs, versions and credentials a user has.
 
-    The commands talk to the database at --url, such as dynamodb://eu-west-1 or sqlite:///a.db; or to that of the
-    environment variable PACKAGE_DATABASE_URL; or to that of STAGE: TEST is a DynamoDB at http://localhost:8000, or
-    where AWS_ENDPOINT_URL_DYNAMODB says; PROD is DynamoDB on AWS. Only tour and serve need none of them.
+    The store is the one at --url, such as sqlite:///a.db or dynamodb://eu-west-1. Without it, the environment variable
+    PACKAGE_DATABASE_URL names the store. Without that, STAGE does: TEST is a DynamoDB at http://localhost:8000 or at
+    AWS_ENDPOINT_URL_DYNAMODB, PROD is DynamoDB on AWS. Only tour, serve and publish --dry-run need none of them.
+
+    Exit codes: 0 success, 1 failure, 2 wrong input, 130 interrupted.
     """
 
 
 @commands.command()
-def tour() -> None:
-    """See every function at work and what each asks of the store: a DynamoDB of its own, or that at --url."""
+@click.option("--verbose", is_flag=True, help="Show every request.")
+def tour(*, verbose: bool) -> None:
+    """Call every function on example data and show the answers.
+
+    Without --url the tour starts a local DynamoDB. With --url it uses a user of its own, and deletes its data.
+    """
     selected = instances.selected()
-    raise SystemExit(take_tour(Console(), selected.config if selected else None))
+    raise SystemExit(take_tour(Console(), selected.config if selected else None, verbose=verbose))
 
 
 @commands.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--sub", required=True, help="The user's unique id.")
-@click.option("--name", help="The name of the spec; the document's title where it is left out.")
-def publish(file: Path, sub: str, name: str | None) -> None:
-    """Publish the OpenAPI document FILE, in YAML or JSON, as a version of a spec."""
+@click.option("--name", help="The name of the spec. The default is the document's title.")
+@click.option("--dry-run", is_flag=True, help="Read and check the document, and store nothing.")
+@json_option
+def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: bool) -> None:
+    """Publish the OpenAPI document FILE as a version of a spec; - is standard input.
+
+    FILE is JSON if its name ends in .json, otherwise YAML. References to other files are not followed.
+    """
     document = openapi.read(file)
-    spec = name or document.title
-    instances.get().create_update_spec(
-        sub=sub,
-        name=spec,
-        version=document.version,
-        model_count=document.model_count,
-        title=document.title,
-        description=document.description,
-    )
-    click.echo(f"published {spec} {document.version} with {document.model_count} models for {sub}")
+    spec: dict[str, Any] = {
+        "sub": sub,
+        "name": name or document.title,
+        "version": document.version,
+        "model_count": document.model_count,
+        "title": document.title,
+        "description": document.description,
+    }
+    if dry_run:
+        check(spec)
+    else:
+        instances.get().create_update_spec(**spec)
+    if as_json:
+        show_json(spec)
+        return
+    action = "would publish" if dry_run else "published"
+    say(f"{action} {spec['name']} {document.version} with {count_of(document.model_count, 'model')} for {sub}")
 
 
-@commands.command()
+@commands.command(cls=ReadingCommand)
 @click.argument("sub")
 @json_option
 def specs(sub: str, *, as_json: bool) -> None:
-    """List the newest version of each spec of the user SUB."""
+    """List the newest version of each spec of the user SUB.
+
+    Columns: id, name, version, model count, time, title. Outside of a terminal they are separated by tabs.
+    """
     _show_specs(instances.get().list_specs(sub=sub), as_json=as_json)
 
 
-@commands.command()
+@commands.command(cls=ReadingCommand)
 @click.argument("sub")
 @click.argument("name")
 @json_option
 def versions(sub: str, name: str, *, as_json: bool) -> None:
-    """List every version of the spec NAME of the user SUB, oldest first."""
+    """List every version of the spec NAME of the user SUB, oldest first, in the columns of specs."""
     _show_specs(instances.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
 
 
-@commands.command()
+@commands.command(cls=ReadingCommand)
+@click.argument("sub")
+@json_option
+def count(sub: str, *, as_json: bool) -> None:
+    """Print the number of models in the newest versions of all specs of the user SUB."""
+    models = instances.get().count_customer_models(sub=sub)
+    if as_json:
+        show_json({"sub": sub, "model_count": models})
+    else:
+        click.echo(models)
+
+
+@commands.command(cls=ReadingCommand)
 @click.argument("sub")
 @json_option
 def credentials(sub: str, *, as_json: bool) -> None:
-    """List the credentials of the user SUB: ids and public keys, never a salt or a hash."""
+    """List the ids and public keys of the credentials of the user SUB. Secrets are never printed."""
     rows = [
         {"id": found["id"], "public_key": found["public_key"]} for found in instances.get().list_credentials(sub=sub)
     ]
     show(rows, ("id", "public_key"), as_json=as_json)
 
 
-@commands.command(cls=click.Command)  # It makes a store, and takes none.
+@commands.command(cls=ReadingCommand)
+@click.argument("sub")
+@click.argument("name", required=False)
+@click.option("--all", "is_all", is_flag=True, help="Delete all specs and all credentials of the user.")
+@yes_option
+def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
+    """Delete the spec NAME of the user SUB with all its versions, or everything of the user. Asks first."""
+    if is_all == (name is not None):
+        raise click.UsageError("expected SUB NAME or SUB --all")
+    database = instances.get()
+    if name is not None:
+        database.get_latest_spec_version(sub=sub, name=name)  # Raises NotFoundError.
+    what = printable(f"the spec {name} of {sub}" if name is not None else f"all specs and credentials of {sub}")
+    if not yes and not click.confirm(f"Delete {what}?", err=True):
+        raise click.ClickException("nothing was deleted")
+    if name is not None:
+        database.delete_spec(sub=sub, name=name)
+    else:
+        database.delete_all(sub=sub)
+    say(f"deleted {what}")
+
+
+@commands.command(cls=click.Command)  # It starts a store and takes no URL of one.
 @click.option("--port", type=click.IntRange(1, 65535), default=local_server.DEFAULT_PORT, show_default=True)
 def serve(port: int) -> None:
-    """Run a local DynamoDB with both tables, to develop a service against with STAGE=TEST."""
+    """Run a local DynamoDB with both tables, for the development of a service with STAGE=TEST."""
     with local_server.run(port) as url:
         administration = local_server.config_of(url).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
-        click.echo(f"a DynamoDB with {' and '.join(table.name for table in TABLES)} is at {url}")
+        click.echo(f"DynamoDB with {' and '.join(table.name for table in TABLES)} at {url}")
         if port != local_server.DEFAULT_PORT:
-            click.echo(f"point services to it with AWS_ENDPOINT_URL_DYNAMODB={url}")
-        click.echo("what it holds is lost when it ends: press Ctrl-C")
+            click.echo(f"Connect services with AWS_ENDPOINT_URL_DYNAMODB={url}")
+        click.echo("Data is kept in memory only. Press Ctrl-C to stop.")
         _wait_for_a_signal()
 
 
 def _wait_for_a_signal() -> None:
-    """Waits for Ctrl-C, or for what a supervisor sends."""
+    """Waits for Ctrl-C, or for SIGTERM from a supervisor."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -6,8 +6,8 @@ import os
 
 import click
 
-from ..admin.checksums import Contents, differences, entries, take
-from ..admin.client import Store
+from ..admin.checksums import StoreChecksum, compute, differences, entries
+from ..admin.client import AdminClient
 from ..admin.import_export import import_entries
 from ..database import open_database
 from ..engines import registry
@@ -15,18 +15,21 @@ from ..engines.port import Config
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ValidationError
 from ..model.schema import TABLES
+from .command_group import InterruptedCommandError
 from .export import report
 from .output import progress, say
 
+_INTERRUPTED = "interrupted: the same command copies the rest"
 
-@click.command("copy", cls=click.Command)  # It takes two stores, and none of the environment's.
+
+@click.command("copy", cls=click.Command)  # It takes two URLs, and ignores the environment's.
 @click.argument("source_url", metavar="FROM_URL")
 @click.argument("target_url", metavar="TO_URL")
 def copy_command(source_url: str, target_url: str) -> None:
-    """Add all that is stored at FROM_URL to what is stored at TO_URL, and verify that both hold the same.
+    """Add all items at FROM_URL to TO_URL, and verify that both stores are equal.
 
-    What is at TO_URL already stays: exit with 1 where something else is in the place of an item, or where the stores
-    differ in the end. Safe to repeat, also after an interruption: what was copied is not written again.
+    Items at TO_URL are not changed. The exit code is 1 if a different item is stored under the key of an item, or if
+    the stores differ at the end. The command can be repeated, also after an interruption.
     """
     source_config = registry.from_url(source_url, os.environ, source="FROM_URL")
     target_config = registry.from_url(target_url, os.environ, source="TO_URL")
@@ -36,37 +39,41 @@ def copy_command(source_url: str, target_url: str) -> None:
         open_database(source_config.open_engine(TABLES)) as source,
         open_database(target_config.open_engine(TABLES)) as target,
     ):
-        _copy(Store(source), Store(target))
+        try:
+            _copy(AdminClient(source), AdminClient(target))
+        except KeyboardInterrupt:
+            raise InterruptedCommandError(_INTERRUPTED) from None
 
 
-def _copy(source: Store, target: Store) -> None:
+def _copy(source: AdminClient, target: AdminClient) -> None:
     source.check_tables()
     try:
         with progress("copying", source.expected_items(TABLES)) as advance:
             imported = import_entries(entries(source.read), lambda steps: target.run(steps, name="an import"), advance)
         report(imported, f"copied from {source.place} to {target.place}", source.place)
-        contents = [_take(source, "FROM_URL"), _take(target, "TO_URL")]
-    except (KeyboardInterrupt, BaseError):
-        say("interrupted: the same command goes on, and writes nothing again")
+        checksums = [_compute(source, "FROM_URL"), _compute(target, "TO_URL")]
+    except BaseError:
+        say(_INTERRUPTED)
         raise
-    _compare(contents[0], contents[1])
+    _compare(*checksums)
 
 
-def _take(store: Store, name: str) -> Contents:
-    with progress(f"verifying {name}", store.expected_items(TABLES)) as advance:
-        return take(store.read, store.get, advance)
+def _compute(client: AdminClient, name: str) -> StoreChecksum:
+    with progress(f"verifying {name}", client.expected_items(TABLES)) as advance:
+        return compute(client.read, advance)
 
 
-def _compare(source: Contents, target: Contents) -> None:
-    """Says what both hold; raises ``ClickException`` where they differ."""
+def _compare(source: StoreChecksum, target: StoreChecksum) -> None:
+    """Prints the checksum of both stores; raises ``ClickException`` if they differ."""
     found = differences(source, target)
     for difference in found:
         say(f"FROM_URL and TO_URL differ: {difference}")
     if found:
         raise click.ClickException(
-            "the stores differ: one held more before or was written to meanwhile; stop the writers, and copy again"
+            "the stores differ: one had other items before, or was written to during the copy;\n"
+            "stop the writers, and copy again"
         )
-    say(f"verified: both hold versions of specs: {target.versions}; credentials: {target.credentials}")
+    say(f"verified: {target}")
 
 
 def _is_one_store(source: Config, target: Config) -> bool:

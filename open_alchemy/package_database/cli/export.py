@@ -2,101 +2,124 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from ..admin.client import Store
-from ..admin.export_reader import open_export
-from ..admin.export_writer import Part, open_part, pages
+from ..admin.client import AdminClient
+from ..admin.export_reader import ExportFile, open_export, open_export_stream
+from ..admin.export_writer import ExportBody, Part, open_body, open_part, pages
 from ..admin.import_export import Imported, import_entries
 from ..admin.import_items import Outcome
 from ..model.schema import TABLES
 from ..model.validation import check
-from .command_group import UrlCommand
-from .output import moment, progress, say, telling_os_errors
+from .command_group import InterruptedCommandError, ReadingCommand, UrlCommand
+from .openapi import STDIN
+from .output import count_of, format_time, printable, progress, report_write_errors, say
+
+STDOUT = STDIN
 
 
-@click.command("export", cls=UrlCommand)
+@click.command("export", cls=ReadingCommand)
 @click.argument("what", nargs=-1, required=True, metavar="[SUB] FILE")
 @click.option("--all", "is_all", is_flag=True, help="Export the items of all users.")
-@click.option("--force", is_flag=True, help="Replace FILE where it is there already.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
-    """Write the items of the user SUB, or of all users, to FILE.
+    """Write the items of the user SUB, or of all users, to FILE; - is standard output.
 
-    They are JSON Lines, in gzip where FILE ends in .gz. FILE holds secret key hashes and salts, so only its owner may
-    read it. An export that was interrupted goes on where it was when it is started again.
+    The format is JSON Lines, compressed with gzip if FILE ends in .gz. FILE contains secret key hashes and salts; only
+    its owner may read it. The same command resumes an interrupted export.
     """
     if len(what) != (1 if is_all else 2):
-        raise click.UsageError("say what to export: SUB FILE, or --all FILE")
+        raise click.UsageError("expected SUB FILE, or --all FILE")
     sub = None if is_all else what[0]
     if sub is not None:
         check({"sub": sub})
     file = Path(what[-1])
-    store = Store.configured()
-    identity = store.identity(TABLES, "TableArn", "TableId")
+    client = AdminClient.configured()
+    if file == STDOUT:
+        with report_write_errors(file), open_body(sub) as body:
+            _read_items(body, client, sub)
+            body.write_export(sys.stdout.buffer)
+    else:
+        body = _export_file(client, file, sub, force=force)
+        say(f"warning: {file} contains secret key hashes and salts; store it securely")
+    say(f"exported {count_of(body.items, 'item')} of {'all users' if is_all else sub} from {client.place}")
+
+
+def _export_file(client: AdminClient, file: Path, sub: str | None, *, force: bool) -> Part:
+    identity = client.identity(TABLES, "TableArn", "TableId")
     if identity is None:
-        say("DescribeTable is refused, so whose tables these are cannot be told: an interrupted export begins anew")
-    with telling_os_errors(file), open_part(file, sub, identity, replace=force) as part:
-        _write(part, store, file, sub)
-    say(f"exported {part.items} items of {'all users' if is_all else sub} from {store.place} to {file}")
-    say(f"warning: {file} holds secret key hashes and salts: keep it as safe as the tables")
+        say("DescribeTable is refused: the tables cannot be identified, so an interrupted export starts again")
+    with report_write_errors(file), open_part(file, sub, identity, replace=force) as part:
+        if part.items:
+            say(f"resuming after {count_of(part.items, 'item')} in {file}.part of {format_time(part.written)}")
+        try:
+            _read_items(part, client, sub)
+            part.finish(file)
+        except BaseException as error:
+            continuation = "resumes after them" if part.is_resumable else "starts again"
+            message = f"interrupted: {file}.part has {count_of(part.items, 'item')}; the same command {continuation}"
+            if isinstance(error, KeyboardInterrupt):
+                raise InterruptedCommandError(printable(message)) from None
+            say(message)
+            raise
+    return part
 
 
-def _write(part: Part, store: Store, file: Path, sub: str | None) -> None:
-    if part.items:
-        say(
-            f"goes on after the {part.items} items that an interrupted export wrote to {file}.part until "
-            f"{moment(part.written)}; to begin anew, delete that file first"
-        )
-    try:
-        with progress("exporting", store.expected_items(TABLES) if sub is None else None) as advance:
-            advance(part.items)
-            for entries in pages(store.read, sub, part.last):
-                part.add(entries)
-                advance(len(entries))
-        part.finish(file)
-    except BaseException:
-        say(
-            f"interrupted: {file}.part holds {part.items} items; the same command "
-            f"{'goes on after them' if part.is_resumable else 'begins anew'}"
-        )
-        raise
+def _read_items(body: ExportBody, client: AdminClient, sub: str | None) -> None:
+    with progress("exporting", client.expected_items(TABLES) if sub is None else None) as advance:
+        advance(body.items)
+        for entries in pages(client.read, sub, body.last):
+            body.add(entries)
+            advance(len(entries))
 
 
 @click.command("import", cls=UrlCommand)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 def import_command(file: Path) -> None:
-    """Add the items of FILE, an export, to what is stored.
+    """Add the items of the export FILE to the store; - is standard input.
 
-    The whole file is verified first. What is there already stays: exit with 1 where something else is in the place of
-    an item. Safe to repeat, also after an interruption.
+    The whole file is verified first. Stored items are not changed. The exit code is 1 if a different item is stored
+    under the key of an item. The command can be repeated, also after an interruption.
     """
-    store = Store.configured()
-    with open_export(file) as export:
-        with progress("verifying", export.header().items) as advance:
-            header = export.verify(advance)
+    client = AdminClient.configured()
+    opened = open_export_stream(sys.stdin.buffer) if file == STDIN else open_export(file)
+    with opened as export:
+        _import(export, client)
+
+
+def _import(export: ExportFile, client: AdminClient) -> None:
+    with progress("verifying", export.header().items) as advance:
+        header = export.verify(advance)
+    try:
         with progress("importing", header.items) as advance:
-            imported = import_entries(export.entries(), lambda steps: store.run(steps, name="an import"), advance)
-    report(imported, f"imported {header.items} items to {store.place}", "the file")
+            imported = import_entries(export.entries(), lambda steps: client.run(steps, name="an import"), advance)
+    except KeyboardInterrupt:
+        raise InterruptedCommandError("interrupted: the same command imports the rest") from None
+    report(imported, f"imported {count_of(header.items, 'item')} to {client.place}", "the file")
 
 
-def report(imported: Imported, what: str, source: str) -> None:
-    """Says what was added and what was kept.
+def report(imported: Imported, summary: str, source: str) -> None:
+    """Prints what was added and what was not.
 
     Args:
-        imported: What it came to.
-        what: What was done, in words.
-        source: What the items come from, in words.
+        imported: The outcomes.
+        summary: The first line.
+        source: The origin of the items, for messages.
 
     Raises:
-        ClickException: Something was kept.
+        ClickException: A different item was stored under the key of an item.
     """
-    counts = ", ".join(f"{count} {outcome.value}" for outcome, count in imported.counts.items())
-    say(f"{what}; versions of specs and credentials: {counts}")
+    say(summary)
+    say(
+        "versions and credentials: "
+        + ", ".join(f"{number} {outcome.value}" for outcome, number in imported.counts.items())
+    )
     for entry in imported.kept:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-        say(f"kept what is stored of {entry.table.name} with {key}: it is not what {source} holds")
+        say(f"kept the stored item of {entry.table.name} with {key}: it differs from {source}")
     kept = imported.counts[Outcome.KEPT]
     if kept:
-        raise click.ClickException(f"{kept} were not imported: the store holds something else in their place")
+        raise click.ClickException(f"{count_of(kept, 'item')} not imported: the store has different items")

@@ -1,22 +1,19 @@
-"""Reading an OpenAPI document: what of it is published."""
+"""Reads an OpenAPI document: what of it is published."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-import yaml
+from .model_count import count_models
+from .yaml_json import MAX_BYTES, DocumentError, parse_json, parse_yaml
 
-_MODEL_KEYS: Final = ("x-tablename", "x-inherits")
+STDIN: Final = Path("-")
 _VERSIONS: Final = "3."
-_AS_WRITTEN: Final = ("float", "int", "timestamp")
-
-
-class DocumentError(Exception):
-    """The file is no OpenAPI document, or lacks what is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +26,56 @@ class Document:
     model_count: int
 
 
-class _Loader(yaml.SafeLoader):
-    """Leaves numbers and dates as they are written, so that the version 1.10 does not become 1.1."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in _AS_WRITTEN]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def read(path: Path) -> Document:
-    """Reads an OpenAPI 3 document in JSON, where the file's name ends so, or else in YAML.
+    """Reads an OpenAPI 3 document: JSON if the name ends in .json, otherwise YAML. ``-`` is standard input.
 
     Raises:
-        DocumentError: The file cannot be read, or is no OpenAPI 3 document with a title and a version.
+        DocumentError: The file cannot be read, or is not an OpenAPI 3 document with a title and a version.
     """
+    name = "standard input" if path == STDIN else str(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix.lower() == ".json" else yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
-    except OSError as error:
-        raise DocumentError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise DocumentError(f"{path} is neither YAML nor JSON: {reason}") from error
+        text = _read_text(path)
+        content = parse_json(text) if path.suffix.lower() == ".json" else _parse(text)
+    except DocumentError as error:
+        raise DocumentError(f"{name} is neither YAML nor JSON: {error}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DocumentError(f"{name} cannot be read: {reason}") from error
     try:
         return _to_document(content)
     except DocumentError as error:
-        raise DocumentError(f"{path} is no OpenAPI document: {error}") from None
+        raise DocumentError(f"{name} is not an OpenAPI document: {error}") from None
+
+
+def _parse(text: str) -> object:
+    """Parses YAML, which may be JSON too: YAML does not have all of its escape sequences."""
+    if text.lstrip().startswith("{"):
+        with suppress(DocumentError):
+            return parse_json(text)
+    return parse_yaml(text)
+
+
+def _read_text(path: Path) -> str:
+    if path == STDIN:
+        return _decode(sys.stdin.buffer)
+    with path.open("rb") as file:
+        return _decode(file)
+
+
+def _decode(file: BinaryIO) -> str:
+    content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES // 1024**2} MiB")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from None
 
 
 def _to_document(content: object) -> Document:
     document = _mapping(content, "the document")
-    if not str(document.get("openapi", "")).startswith(_VERSIONS):
+    version = document.get("openapi")
+    if not str(version if isinstance(version, str | float) else "").startswith(_VERSIONS):
         raise DocumentError("the key openapi must be a version such as 3.1.0")
     info = _mapping(document.get("info"), "info")
     title, version = (_text(info.get(key), f"info.{key}") for key in ("title", "version"))
@@ -70,20 +84,7 @@ def _to_document(content: object) -> Document:
         description = _text(description, "info.description")
     components = _mapping(document.get("components") or {}, "components")
     schemas = _mapping(components.get("schemas") or {}, "components.schemas")
-    return Document(title, version, description, sum(map(_is_model, schemas.values())))
-
-
-def _is_model(schema: object) -> bool:
-    """Returns whether OpenAlchemy makes a model of a schema: it says so itself or in a part of its allOf."""
-    return any(part.get(key) not in (None, False) for part in _parts(schema) for key in _MODEL_KEYS)
-
-
-def _parts(schema: object) -> Iterator[Mapping[str, Any]]:
-    if isinstance(schema, Mapping):
-        yield schema
-        all_of = schema.get("allOf")
-        for part in all_of if isinstance(all_of, list) else ():
-            yield from _parts(part)
+    return Document(title, version, description, count_models(schemas))
 
 
 def _mapping(value: object, name: str) -> Mapping[str, Any]:

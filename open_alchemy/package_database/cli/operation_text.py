@@ -1,4 +1,4 @@
-"""Operations in words, for people: the tour and the documentation show them. No secret is shown."""
+"""Describes operations as text for the tour and the documentation, without secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ..core.operations import (
     Check,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Get,
     Key,
@@ -29,12 +28,12 @@ from ..core.operations import (
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What an operation asks of the store.
+    """An operation as text.
 
     Attributes:
         operation: The name of the operation.
         target: The table or the index.
-        asked: The keys, prefixes, actions and conditions, a line each.
+        asked: The keys, prefixes, actions and conditions, one per line.
     """
 
     operation: str
@@ -43,7 +42,7 @@ class Explanation:
 
 
 def explain(operation: StoreOperation) -> Explanation:
-    """Returns an operation in words."""
+    """Returns an operation as text."""
     match operation:
         case Get(table, key):
             return Explanation("Get", table.name, (_key(key),))
@@ -63,12 +62,10 @@ def explain(operation: StoreOperation) -> Explanation:
         case Transact(actions):
             tables = ", ".join(dict.fromkeys(action.table.name for action in actions))
             return Explanation("Transact", tables, tuple(map(_action, actions)))
-        case DeleteMany(table, keys):
-            return Explanation("DeleteMany", table.name, tuple(map(_key, keys)))
 
 
 def count_items(operation: StoreOperation, result: Any) -> int:
-    """Returns how many items an operation read or wrote."""
+    """Returns the number of items that an operation read or wrote."""
     match operation:
         case Get():
             return int(result is not None)
@@ -78,8 +75,6 @@ def count_items(operation: StoreOperation, result: Any) -> int:
             return len(result.items)
         case Transact(actions):
             return 0 if result else sum(not isinstance(action, Check) for action in actions)
-        case DeleteMany(keys=keys):
-            return len(keys)
 
 
 def _action(action: Action) -> str:

@@ -1,22 +1,19 @@
-"""The commands for the tables themselves."""
+"""The commands on the tables."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from ..admin.client import Store
-from ..admin.upgrade import State, check_one_form, survey, upgrade
-from ..admin.upgrade_marks import Marks
+from ..admin.client import AdminClient
+from ..admin.upgrade import State, survey, upgrade
 from ..core.operations import Table
 from ..engines.port import KeyInfo, TableInfo
-from ..exceptions import RefusedError
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands
-from .output import json_option, progress, say, show, telling_os_errors
+from .output import json_option, progress, say, show
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
 
@@ -28,27 +25,27 @@ def tables() -> None:
 
 @tables.command("create")
 def create_tables() -> None:
-    """Create the tables that are not there yet."""
-    store = Store.configured()
-    # Asked before any is created: the first one may bring the others with it.
+    """Create the tables that do not exist."""
+    store = AdminClient.configured()
+    # Before any is created: on SQLite the first one creates the others too.
     missing = [table for table in TABLES if store.administration.describe(table) is None]
     for table in TABLES:
         if table in missing:
             store.administration.create(table)
             click.echo(f"created {table.name} at {store.place}")
         else:
-            click.echo(f"{table.name} is already at {store.place}")
+            click.echo(f"{table.name} already exists at {store.place}")
 
 
 @tables.command("describe")
 @json_option
 def describe_tables(*, as_json: bool) -> None:
-    """Show the tables, and how they differ from what they must be; exit with 1 where they do.
+    """Show the tables and their differences from the schema. The exit code is 1 if there are any.
 
-    With STAGE=PROD they must have point-in-time recovery, deletion protection, on-demand billing and encryption with a
-    key of AWS KMS too, and no time to live.
+    With STAGE=PROD, point-in-time recovery, deletion protection, on-demand billing and encryption with a key of AWS KMS
+    are required too, and a time to live is a difference.
     """
-    store = Store.configured()
+    store = AdminClient.configured()
     rows: list[dict[str, Any]] = []
     for table in TABLES:
         found = store.administration.differences(table)
@@ -59,65 +56,48 @@ def describe_tables(*, as_json: bool) -> None:
         say(difference)
     if differences:
         raise click.ClickException(
-            f"the tables at {store.place} are not what they must be; differences: {len(differences)}"
+            f"the tables at {store.place} differ from the schema; differences: {len(differences)}"
         )
 
 
 @tables.command("upgrade")
 @click.option("--from", "version", type=click.Choice(["4"]), required=True, help="The version that wrote the tables.")
-@click.option(
-    "--marks",
-    "marks_file",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The file that says which credentials are rewritten; always the same one for the same tables.",
-)
 @click.option("--sub", help="Only the credentials of this user.")
-@click.option("--write", is_flag=True, help="Rewrite them; without it, nothing is changed.")
-def upgrade_tables(version: str, marks_file: Path, sub: str | None, *, write: bool) -> None:
-    """Turn the secrets that version 4 stored as base64 text into the bytes themselves.
+@click.option("--write", is_flag=True, help="Upgrade them; without it, nothing is changed.")
+def upgrade_tables(version: str, sub: str | None, *, write: bool) -> None:
+    """Decode the secrets that version 4 stored as base64 text.
 
-    Without --write it only says what it would do. Safe to stop and to repeat with the same file of marks. Stop the
-    services of version 4 first.
+    Without --write, only count them. Can be interrupted and repeated, also while services of version 5 run. Stop the
+    services of version 4 first: they cannot read upgraded credentials.
     """
     del version  # There is only one.
     if sub is not None:
         check({"sub": sub})
-    store = Store.configured()
-    marks = Marks(marks_file, _identity(store))
+    store = AdminClient.configured()
     with progress("reading", store.expected_items([CREDENTIALS]) if sub is None else None) as advance:
-        found = survey(store.read, marks, sub, advance)
+        found = survey(store.read, sub, advance)
     for state in State:
         if found[state]:
             say(f"{CREDENTIALS.name} at {store.place}: {found[state]} credentials: {state.value}")
-    check_one_form(found)
-    left = found[State.TEXT] + found[State.TEXT_OF_TEXT]
+    left = found[State.ENCODED] + found[State.UNMARKED]
     if not write or not left:
-        say(f"nothing was changed; --write rewrites {left} credentials" if left else "there is nothing to rewrite")
+        say(f"nothing was changed; --write upgrades {left} credentials" if left else "there is nothing to upgrade")
         return
-    with telling_os_errors(marks_file), marks.opened(), progress("rewriting", found.total()) as advance:
-        found = upgrade(store.read, store.transact, marks, sub, advance)
-    say(f"rewritten, now or before: {found[State.DONE]}; replaced by others since: {found[State.REPLACED]}")
-
-
-def _identity(store: Store) -> str:
-    """Returns what the marks are bound to: a table that was restored is still the one that they are of."""
-    identity = store.identity([CREDENTIALS], "TableArn")
-    if identity is None:
-        raise RefusedError(f"DescribeTable of {CREDENTIALS.name} is refused: whose table it is cannot be told")
-    return identity
+    with progress("upgrading", found.total()) as advance:
+        found = upgrade(store.read, store.transact, sub, advance)
+    say(f"upgraded: {found[State.UPGRADED]}; changed by others meanwhile: {found[State.CHANGED]}")
 
 
 @tables.command("delete")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete_tables(*, yes: bool) -> None:
-    """Delete the tables with all that is in them, after asking."""
-    store = Store.configured()
+    """Delete the tables with all their data. Asks first."""
+    store = AdminClient.configured()
     names = " and ".join(table.name for table in TABLES)
-    if not yes:
-        click.confirm(f"Delete {names} at {store.place}, with everything in them?", abort=True)
+    if not yes and not click.confirm(f"Delete {names} at {store.place} with all their data?", err=True):
+        raise click.ClickException("nothing was deleted")
     for table in TABLES:
-        click.echo(f"deleted {table.name}" if store.administration.delete(table) else f"{table.name} was not there")
+        click.echo(f"deleted {table.name}" if store.administration.delete(table) else f"{table.name} does not exist")
 
 
 def _row(table: Table, info: TableInfo | None) -> dict[str, Any]:

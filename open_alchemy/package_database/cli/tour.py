@@ -1,4 +1,4 @@
-"""The tour: every function of the database at work on real documents, and what each asks of the store."""
+"""The tour: calls every function on example documents, checks the answers and shows the requests to the store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as Grid
+from rich.text import Text
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
@@ -24,45 +23,45 @@ from ..model.schema import TABLES
 from ..testing import local_server
 from . import openapi
 from .operation_text import count_items, explain
+from .output import count_of, printable
 
 EXAMPLES = Path(__file__).parent / "examples"
 
 _SUB = "alice"
-_SHOWN_ACTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """One operation that the engine executed."""
+class Request:
+    """An operation that was executed, the number of its items and its duration."""
 
     operation: StoreOperation
     items: int
     milliseconds: float
 
 
-class ObservedEngine:
-    """An engine that notes what it is asked."""
+class RecordingEngine:
+    """An engine that records its operations."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._engine = config.open_engine(TABLES)
-        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
 
     @property
     def attempt_seconds(self) -> float:
-        """The engine's."""
+        """As the recorded engine."""
         return self._engine.attempt_seconds
 
     def prepare(self) -> None:
-        """Prepares the engine."""
+        """Prepares the recorded engine."""
         self._engine.prepare()
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Has the engine carry out an operation, and notes what it cost."""
+        """Executes and records an operation."""
         start = time.perf_counter()
         result = self._engine.execute(operation, deadline)
         milliseconds = (time.perf_counter() - start) * 1000
-        self.asked.append(Asked(operation, count_items(operation, result), milliseconds))
+        self.requests.append(Request(operation, count_items(operation, result), milliseconds))
         return result
 
     def administration(self) -> Administration:
@@ -70,13 +69,13 @@ class ObservedEngine:
         return self._engine.administration()
 
     def close(self) -> None:
-        """Closes the engine."""
+        """Closes the recorded engine."""
         self._engine.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
-    """One call on the tour: the function, its arguments and whether an answer is right, or which error is."""
+class Call:
+    """A call of the tour: the function, its arguments, and a check of its answer or the expected error."""
 
     function: str
     arguments: dict[str, Any]
@@ -84,48 +83,45 @@ class Stop:
     error: type[BaseError] | None = None
 
 
-def take_tour(console: Console, config: Config | None = None) -> int:
-    """Takes the tour and returns the exit code: 0 only if every answer was right.
+def take_tour(console: Console, config: Config | None = None, *, verbose: bool = False) -> int:
+    """Runs the tour and returns the exit code: 0 only if every answer is right.
 
     Args:
         console: Where it is shown.
-        config: The store, where the tour has a user of its own and leaves nothing; None for a DynamoDB of its own.
+        config: The store, on which the tour uses a user of its own and deletes its data; None for a local DynamoDB.
+        verbose: Whether to show every request.
     """
     if config is not None:
-        console.print(f"The store at {config.location}.\n", highlight=False)
-        return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}")
+        _print(console, f"Store: {config.location}", "")
+        return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}", verbose=verbose)
     with local_server.run() as url:
         config = local_server.config_of(url)
         administration = config.open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
-        names = " and ".join(table.name for table in TABLES)
-        console.print(f"A DynamoDB of its own at {url}, with the tables {names}.\n", highlight=False)
-        return _take_tour(console, config, _SUB)
+        _print(console, f"Store: a local DynamoDB at {url}", "")
+        return _take_tour(console, config, _SUB, verbose=verbose)
 
 
-def _take_tour(console: Console, config: Config, sub: str) -> int:
+def _take_tour(console: Console, config: Config, sub: str, *, verbose: bool) -> int:
     documents = [openapi.read(path) for path in sorted(EXAMPLES.iterdir())]
-    header = _grid()
-    header.show_header = True
-    console.print(header)
-    engine = ObservedEngine(config)
+    engine = RecordingEngine(config)
     with open_database(engine) as database:
         engine.prepare()
         try:
-            wrong = sum(not _visit(stop, database, engine, console) for stop in _stops(documents, sub))
+            wrong = sum(not _make(call, database, engine, console, verbose=verbose) for call in _calls(documents, sub))
         finally:
             with suppress(BaseError):
                 database.delete_all(sub=sub)
     if wrong:
-        console.print(f"[bold red]{wrong} answers were wrong.[/]")
+        _print(console, f"{wrong} answers were wrong.", style="bold red")
     else:
-        console.print(f"[bold green]Every answer was right:[/] {len(ACCESS_PATTERNS)} functions at work.")
+        _print(console, f"Every answer was right: {len(ACCESS_PATTERNS)} functions were called.", style="bold green")
     return int(bool(wrong))
 
 
-def _stops(documents: list[openapi.Document], sub: str) -> Iterator[Stop]:
-    """Yields the calls. What is right follows from the documents."""
+def _calls(documents: list[openapi.Document], sub: str) -> Iterator[Call]:
+    """Yields the calls. The expected answers follow from the documents."""
     newest = {document.title: document for document in documents}
     titles = sorted(newest, key=lambda title: title.lower().replace(".", "-"))
     library = [document for document in documents if document.title == "Library"]
@@ -143,80 +139,81 @@ def _stops(documents: list[openapi.Document], sub: str) -> Iterator[Stop]:
             "title": document.title,
             "description": document.description,
         }
-        yield Stop("create_update_spec", user | published, _is_none)
+        yield Call("create_update_spec", user | published, _is_none)
     models = sum(document.model_count for document in newest.values())
-    yield Stop("count_customer_models", user, lambda answer: answer == models)
-    yield Stop("list_specs", user, lambda answer: [info["name"] for info in answer] == titles)
-    yield Stop("get_spec", spec, lambda answer: answer["description"] == newest["Library"].description)
-    yield Stop("get_latest_spec_version", spec, lambda answer: answer == newest["Library"].version)
+    yield Call("count_customer_models", user, lambda answer: answer == models)
+    yield Call("list_specs", user, lambda answer: [info["name"] for info in answer] == titles)
+    yield Call("get_spec", spec, lambda answer: answer["description"] == newest["Library"].description)
+    yield Call("get_latest_spec_version", spec, lambda answer: answer == newest["Library"].version)
     versions = [document.version for document in library]
-    yield Stop("list_spec_versions", spec, lambda answer: [info["version"] for info in answer] == versions)
-    yield Stop("create_update_credentials", key | {"public_key": first} | secrets, _is_none)
-    yield Stop("list_credentials", user, lambda answer: [info["id"] for info in answer] == ["laptop"])
-    yield Stop("get_credentials", key, lambda answer: answer["public_key"] == first)
-    yield Stop(
+    yield Call("list_spec_versions", spec, lambda answer: [info["version"] for info in answer] == versions)
+    yield Call("create_update_credentials", key | {"public_key": first} | secrets, _is_none)
+    yield Call("list_credentials", user, lambda answer: [info["id"] for info in answer] == ["laptop"])
+    yield Call("get_credentials", key, lambda answer: answer["public_key"] == first)
+    yield Call(
         "get_user",
         {"public_key": first},
         lambda answer: (answer.sub, answer.secret_key_hash, answer.salt) == (sub, *secrets.values()),
     )
-    yield Stop("delete_credentials", key, _is_none)
-    yield Stop("get_user", {"public_key": first}, _is_none)
-    yield Stop("delete_spec", spec, _is_none)
-    yield Stop("list_spec_versions", spec, _is_none, NotFoundError)
-    yield Stop("delete_all_specs", user, _is_none)
-    yield Stop("create_update_credentials", key | {"public_key": second} | secrets, _is_none)
-    yield Stop("delete_all_credentials", user, _is_none)
-    yield Stop("delete_all", user, _is_none)
-    yield Stop("count_customer_models", user, lambda answer: answer == 0)
-    yield Stop("list_credentials", user, lambda answer: answer == [])
+    yield Call("delete_credentials", key, _is_none)
+    yield Call("get_user", {"public_key": first}, _is_none)
+    yield Call("delete_spec", spec, _is_none)
+    yield Call("list_spec_versions", spec, _is_none, NotFoundError)
+    yield Call("delete_all_specs", user, _is_none)
+    yield Call("create_update_credentials", key | {"public_key": second} | secrets, _is_none)
+    yield Call("delete_all_credentials", user, _is_none)
+    yield Call("delete_all", user, _is_none)
+    yield Call("count_customer_models", user, lambda answer: answer == 0)
+    yield Call("list_credentials", user, lambda answer: answer == [])
 
 
 def _is_none(answer: object) -> bool:
     return answer is None
 
 
-def _is_right(stop: Stop, answer: object) -> bool:
+def _is_right(call: Call, answer: object) -> bool:
     try:
-        return stop.is_right(answer)
+        return call.is_right(answer)
     except (TypeError, LookupError, AttributeError):
-        return False  # Of another kind than what is right.
+        return False  # The answer has another type.
 
 
-def _visit(stop: Stop, database: Database, engine: ObservedEngine, console: Console) -> bool:
-    engine.asked.clear()
+def _make(call: Call, database: Database, engine: RecordingEngine, console: Console, *, verbose: bool) -> bool:
+    """Makes a call, shows it, and returns whether its answer is right."""
+    engine.requests.clear()
     try:
-        answer: object = getattr(database, stop.function)(**stop.arguments)
-        right = stop.error is None and _is_right(stop, answer)
+        answer: object = getattr(database, call.function)(**call.arguments)
+        right = call.error is None and _is_right(call, answer)
     except BaseError as error:
-        answer, right = error, stop.error is not None and isinstance(error, stop.error)
-    question = next(pattern.question for pattern in ACCESS_PATTERNS if pattern.name == stop.function)
-    verdict = "[green]✓[/]" if right else "[bold red]WRONG[/]"
-    arguments = ", ".join(f"{name}={_show(name, value)}" for name, value in stop.arguments.items())
-    console.print(f"{verdict} [bold]{question}[/]")
-    for line in (f"  {stop.function}({arguments})", f"  → {_summarize(answer)}"):
-        console.print(escape(line), highlight=False, overflow="ellipsis", no_wrap=True)
-    grid = _grid()
-    for entry in engine.asked:
-        grid.add_row(*_row(entry))
-    console.print(grid, "")
+        answer, right = error, call.error is not None and isinstance(error, call.error)
+    question = next(pattern.question for pattern in ACCESS_PATTERNS if pattern.name == call.function)
+    arguments = ", ".join(f"{name}={_show(name, value)}" for name, value in call.arguments.items())
+    milliseconds = sum(request.milliseconds for request in engine.requests)
+    _print(console, f"{'✓' if right else 'WRONG'} {question}", style="bold" if right else "bold red")
+    _print(console, f"  {call.function}({arguments})", f"  → {_summarize(answer)}")
+    _print(console, f"  {count_of(len(engine.requests), 'request')}, {milliseconds:.1f} ms", style="dim")
+    if verbose:
+        for request in engine.requests:
+            _print(console, *_describe(request))
+    _print(console, "")
     return right
 
 
-def _grid() -> Grid:
-    grid = Grid.grid(expand=True, padding=(0, 1))
-    grid.add_column("operation", width=12)
-    grid.add_column("table or index, and what is asked of it", ratio=1)
-    grid.add_column("items", justify="right", width=5)
-    grid.add_column("ms", justify="right", width=6)
-    return grid
+def _print(console: Console, *lines: str, style: str = "") -> None:
+    """Prints lines; one that does not fit a terminal is cut."""
+    for line in lines:
+        text = Text(printable(line), style)
+        if console.is_terminal:
+            text.truncate(console.width, overflow="ellipsis")
+        console.print(text, soft_wrap=True)
 
 
-def _row(entry: Asked) -> tuple[str, ...]:
-    explained = explain(entry.operation)
-    lines = [explained.target, *explained.asked[:_SHOWN_ACTIONS]]
-    if len(explained.asked) > _SHOWN_ACTIONS:
-        lines.append(f"and {len(explained.asked) - _SHOWN_ACTIONS} more")
-    return f"  {explained.operation}", escape("\n".join(lines)), str(entry.items), f"{entry.milliseconds:.1f}"
+def _describe(request: Request) -> Iterator[str]:
+    text = explain(request.operation)
+    cost = f"{count_of(request.items, 'item')}, {request.milliseconds:.1f} ms"
+    yield f"    {text.operation} {text.target} ({cost})"
+    for line in text.asked:
+        yield f"      {line}"
 
 
 def _show(name: str, value: object) -> str:

@@ -1,1 +1,1 @@
-"""Operations, the generator runner, deadlines, backoff and secrets: no I/O, no clock, no store."""
+"""Operations, the generator runner, deadline, backoff and secrets: no I/O, no store."""

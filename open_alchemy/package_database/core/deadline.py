@@ -1,33 +1,32 @@
-"""How long a call may still take.
+"""The deadline of a call.
 
-The facade owns the deadline of a call; an engine reports progress to it and asks it before it starts anything.
-This module knows no store.
+``Database`` creates it; an engine reports progress to it and asks it before each request.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 GRACE = 0.5
-"""Seconds that a call may end after its deadline."""
+"""Seconds by which a call may exceed its deadline."""
 _MARGIN = 0.1
-"""Seconds for waking up and for saying so."""
+"""Seconds reserved for waking up and raising the error."""
 
 
 class Deadline:
     """The deadline of one call, on the monotonic clock.
 
     Args:
-        seconds: How long the call may take; how long it may stand still, where ``renewable``.
-        renewable: Whether every finished page, batch or transaction starts the deadline anew, as it does in a call
-            that moves any number of items.
-        attempt: How long in seconds a request to the store may take once it is begun, whatever the deadline is; 0
-            where a request is given up when ``attempt_seconds`` are over.
+        seconds: The longest duration of the call; if ``renewable``, the longest duration without progress.
+        renewable: Whether each completed page or transaction restarts the deadline (an unbounded call).
+        attempt: The longest duration in seconds of a request once it was sent, whatever the deadline; 0 if a request
+            is cancelled after ``attempt_seconds``.
         clock: Returns the monotonic time in seconds.
     """
 
-    __slots__ = ("_attempt", "_begin", "_clock", "_lost", "_renewable", "_start", "seconds")
+    __slots__ = ("_attempt", "_begin", "_clock", "_contended_since", "_renewable", "_start", "seconds")
 
     def __init__(
         self,
@@ -42,10 +41,10 @@ class Deadline:
         self._attempt = attempt
         self._clock = clock
         self._begin = self._start = clock()
-        self._lost: float | None = None
+        self._contended_since: float | None = None
 
     def remaining(self) -> float:
-        """Returns the seconds left, negative when the deadline is over."""
+        """Returns the seconds left, negative after the deadline."""
         return self._start + self.seconds - self._clock()
 
     def elapsed(self) -> float:
@@ -53,47 +52,52 @@ class Deadline:
         return self._clock() - self._begin
 
     def allows(self, delay: float = 0.0) -> bool:
-        """Returns whether a request that starts after ``delay`` seconds is sure to end in time."""
+        """Returns whether a request that starts after ``delay`` seconds ends in time."""
         remaining = self.remaining() - delay
         return remaining > 0 and remaining + GRACE >= self._attempt
 
     def attempt_seconds(self) -> float:
-        """Returns after how many seconds a request that starts now must be given up."""
+        """Returns the timeout in seconds of a request that starts now."""
         return max(0.0, self.remaining() + GRACE - _MARGIN)
 
-    def allows_race(self, delay: float = 0.0) -> bool:
-        """Returns whether, after losing a race, one may run it again after ``delay`` seconds."""
-        return self.allows(delay) and self._racing() > delay
-
-    def spare(self) -> float:
-        """Returns how many seconds one may wait after a lost race and still have time for a request, at least 0."""
-        remaining = self.remaining()
-        return max(0.0, min(remaining, remaining + GRACE - self._attempt, self._racing()) - _MARGIN)
-
-    @property
-    def is_contended(self) -> bool:
-        """Whether a race was lost and no transaction has succeeded since."""
-        return self._lost is not None
-
     def progress(self) -> None:
-        """Starts the deadline anew after a finished page, batch or transaction."""
+        """Restarts a renewable deadline after a completed page or transaction."""
         if self._renewable:
             self._start = self._clock()
 
-    def contended(self, *, anew: bool = False) -> None:
-        """Notes a lost race; ``anew`` where it is the first of its kind.
+    def expire(self) -> None:
+        """Ends the deadline now, for work that continues after its call was cancelled."""
+        self.seconds = -math.inf
 
-        What is read again for the next race is progress in reading, but not in the race: that may take as long as the
-        deadline from its first loss.
+    @property
+    def is_contended(self) -> bool:
+        """Whether a transaction failed on its conditions and none has committed since."""
+        return self._contended_since is not None
+
+    def conflict(self, *, is_first: bool = False) -> None:
+        """Notes a transaction that failed on its conditions; ``is_first`` for the first of a new write.
+
+        Reading again is progress of the call, but not of the write: a write is attempted no longer than ``seconds``
+        after its first conflict.
         """
-        if anew or self._lost is None:
-            self._lost = self._clock()
+        if is_first or self._contended_since is None:
+            self._contended_since = self._clock()
 
-    def settled(self) -> None:
-        """Notes a transaction that succeeded."""
-        self._lost = None
+    def commit(self) -> None:
+        """Notes a committed transaction."""
+        self._contended_since = None
         self.progress()
 
-    def _racing(self) -> float:
-        """Returns the seconds left for a race."""
-        return self.seconds if self._lost is None else self._lost + self.seconds - self._clock()
+    def allows_retry(self, delay: float = 0.0) -> bool:
+        """Returns whether a write that met a conflict may be attempted again after ``delay`` seconds."""
+        return self.allows(delay) and self._remaining_of_write() > delay
+
+    def longest_backoff(self) -> float:
+        """Returns the seconds after which there is just enough time for another attempt, at least 0."""
+        remaining = self.remaining()
+        return max(0.0, min(remaining, remaining + GRACE - self._attempt, self._remaining_of_write()) - _MARGIN)
+
+    def _remaining_of_write(self) -> float:
+        if self._contended_since is None:
+            return self.seconds
+        return self._contended_since + self.seconds - self._clock()

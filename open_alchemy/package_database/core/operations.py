@@ -1,7 +1,6 @@
-"""The vocabulary: what an access pattern may ask of a store.
+"""Operations: the requests that an access pattern yields and an engine executes.
 
-Operations are plain values in DynamoDB's terms. An access pattern is a generator that yields them and is sent
-their results; an engine carries them out. This module knows neither.
+Operations are immutable values in DynamoDB's terms. This module knows no pattern and no engine.
 """
 
 from __future__ import annotations
@@ -35,13 +34,15 @@ class Attribute:
 class Index:
     """A secondary index that projects all attributes.
 
-    A local index has the table's partition key and is read strongly consistent; a global index lags.
+    A local index has the table's partition key and is read strongly consistent; a global index lags. ``is_unique``:
+    stores that can, refuse a second item with the same key.
     """
 
     name: str
     partition_key: str
     sort_key: str | None
     scope: Literal["local", "global"]
+    is_unique: bool = False
 
 
 @record
@@ -61,14 +62,14 @@ class Table:
 
 @record
 class Missing:
-    """The attribute is not there; true also where the whole item is not there."""
+    """The attribute, or the whole item, does not exist."""
 
     attribute: str
 
 
 @record
 class Equal:
-    """The attribute is there and has this value."""
+    """The attribute exists and has this value."""
 
     attribute: str
     value: Value
@@ -76,7 +77,7 @@ class Equal:
 
 @record
 class Below:
-    """The attribute, decimal digits without leading zeros, stands for a smaller number than ``digits`` does."""
+    """The attribute, decimal digits without leading zeros, is a smaller number than ``digits``."""
 
     attribute: str
     digits: str
@@ -84,7 +85,7 @@ class Below:
 
 @record
 class AllOf:
-    """Every one of the conditions holds."""
+    """All of the conditions hold."""
 
     conditions: tuple[Condition, ...]
 
@@ -101,7 +102,7 @@ Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf
 
 @record
 class Get:
-    """Read one item by its whole key, strongly consistent. Result: the item, or None."""
+    """Read one item by its primary key, strongly consistent. Result: the item, or None."""
 
     table: Table
     key: Key
@@ -109,14 +110,14 @@ class Get:
 
 @record
 class Query:
-    """Read one partition of a table or an index, by sort-key prefix. Result: the items of every page, in key order.
+    """Read one partition of a table or an index, by sort-key prefix. Result: the items of all pages, in key order.
 
     Attributes:
         table: The table.
         partition: The partition key.
-        prefix: What the sort keys begin with.
+        prefix: The prefix of the sort keys.
         index: The index; None for the table itself.
-        attributes: Those that are needed: a store may leave the others out. None for all.
+        attributes: The attributes to return; a store may return more. None for all.
     """
 
     table: Table
@@ -130,16 +131,16 @@ class Query:
 class Scan:
     """Read a page of a whole table, or of one partition of it. Result: ``Page``.
 
-    For operators, who move whole tables in bounded memory: no function of the database asks for it. The order is the
-    store's own, but it stays the same, so that a page goes on from another one also in another process, and while items
-    come and go: one that is there all the time is on exactly one page. The items of a partition follow each other, in
-    the order of their sort keys (AWS, Core components of Amazon DynamoDB). Each item is read strongly consistent, and
-    whole: where an attribute has a value that is no ``Value``, the engine raises ``RefusedError``.
+    Only the commands of ``admin/`` use it, to process tables in bounded memory. The order is the store's and is stable:
+    another process can continue after any page, and an item that exists throughout is on exactly one page, whatever
+    else is written meanwhile. The items of a partition are adjacent and in the order of their sort keys (AWS, Core
+    components of Amazon DynamoDB). Each item is read strongly consistent, with all attributes: if a value is not a
+    ``Value``, the engine raises ``RefusedError``.
 
     Attributes:
         table: The table.
-        limit: The most items on the page, at least 1.
-        after: The primary key of the last item seen, which need not be there any more; None to begin.
+        limit: Maximum number of items on the page, at least 1.
+        after: The primary key of the last item of the previous page, which may be deleted by now; None for the first.
         partition: Only the items of this partition; None for all.
     """
 
@@ -154,8 +155,8 @@ class Page:
     """A page of a table.
 
     Attributes:
-        items: Its items; a page may be empty and not be the last.
-        after: What the next page goes on from; None where this is the last.
+        items: The items; a page that is not the last may be empty.
+        after: The key after which the next page starts; None if this is the last.
     """
 
     items: tuple[Item, ...]
@@ -164,7 +165,7 @@ class Page:
 
 @record
 class Put:
-    """Store an item, replacing one with its key, if the condition on the old item holds."""
+    """Store an item, replacing the one with its key, if the condition on the old item holds."""
 
     table: Table
     item: Item
@@ -173,7 +174,7 @@ class Put:
 
 @record
 class Delete:
-    """Delete the item with this key, if the condition on it holds; no item is no failure of its own."""
+    """Delete the item with this key, if the condition on it holds. A missing item alone is not a failure."""
 
     table: Table
     key: Key
@@ -182,7 +183,7 @@ class Delete:
 
 @record
 class Check:
-    """Change nothing, but fail the transaction where the condition does not hold."""
+    """Fail the transaction if the condition does not hold."""
 
     table: Table
     key: Key
@@ -191,32 +192,33 @@ class Check:
 
 Action: TypeAlias = Put | Delete | Check
 Failures: TypeAlias = Mapping[int, Item | None]
-"""For each action whose condition did not hold, by its place in the transaction: the old item, or None."""
+"""The old item, or None, of each action whose condition did not hold, by the action's position."""
 
 
 @record
 class Transact:
-    """Carry out all actions or none, on distinct items. Result: ``Failures``, empty when done."""
+    """Execute all actions or none, on distinct items. Result: ``Failures``, empty if they were executed.
+
+    It is the only operation that writes. An engine executes a transaction at most once per token, and never after it
+    has returned the result, however often and late the request is delivered.
+
+    Attributes:
+        actions: At most ``MAX_TRANSACT_ACTIONS``, whose items have at most ``MAX_TRANSACT_BYTES``.
+        token: Unique per transaction, at most 36 characters. The runner sets it.
+    """
 
     actions: tuple[Action, ...]
-
-
-@record
-class DeleteMany:
-    """Delete any number of items, each by itself, until all are gone. Result: None. Never for specs."""
-
-    table: Table
-    keys: tuple[Key, ...]
+    token: str = ""
 
 
 @record
 class Stamp:
-    """Ask for the time and a revision. Result: ``Stamped``."""
+    """Return the time and a new revision. Result: ``Stamped``."""
 
 
 @record
 class Stamped:
-    """Whole seconds since the epoch, and a text that no other write has."""
+    """Whole seconds since the epoch, at least 0, and a unique text."""
 
     seconds: int
     revision: str
@@ -224,14 +226,14 @@ class Stamped:
 
 @record
 class Backoff:
-    """Wait before the race is run again, longer with each lost ``attempt`` (0 for the first). Result: None."""
+    """Wait before the next attempt of a contended write, longer with each ``attempt`` (from 0). Result: None."""
 
     attempt: int
 
 
-StoreOperation: TypeAlias = Get | Query | Scan | Transact | DeleteMany
+StoreOperation: TypeAlias = Get | Query | Scan | Transact
 Operation: TypeAlias = StoreOperation | Stamp | Backoff
 
 Result = TypeVar("Result")
 Steps: TypeAlias = Generator[Operation, Any, Result]
-"""An access pattern at work: yields operations, is sent their results and returns the pattern's result."""
+"""A running access pattern: yields operations, receives their results and returns the pattern's result."""

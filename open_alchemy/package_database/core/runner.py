@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Final, NamedTuple, TypeVar
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 from ..exceptions import ConflictError
-from .backoff import full_jitter
+from .backoff import contention_backoff
 from .deadline import Deadline
 from .operations import Backoff, Operation, Stamp, Stamped, Steps, StoreOperation, Transact
-
-_FIRST_BACKOFF: Final = 0.05
-_LONGEST_BACKOFF: Final = 2.0
 
 Result = TypeVar("Result")
 
@@ -35,7 +33,7 @@ class Sources(NamedTuple):
         seconds: Returns the seconds since the epoch.
         monotonic: Returns the seconds of a monotonic clock, for deadlines.
         sleep: Waits for a number of seconds; for the sync API.
-        revision: Returns a text that no other write has.
+        revision: Returns a unique text of at most 36 characters, for a revision or the token of a transaction.
         random: Returns a random number from 0 to 1.
     """
 
@@ -49,7 +47,7 @@ class Sources(NamedTuple):
 def execute_steps(
     steps: Steps[Result], first: Operation, name: str, deadline: Deadline, sources: Sources
 ) -> Generator[StoreOperation | Sleep, Any, Result]:
-    """Answers ``Stamp`` and ``Backoff``, and yields what an engine or the loop must execute.
+    """Answers ``Stamp`` and ``Backoff``, adds tokens, and yields what an engine or the loop must execute.
 
     Args:
         steps: The steps, at their first operation.
@@ -66,28 +64,35 @@ def execute_steps(
         result: Any = None
         match operation:
             case Stamp():
-                result = Stamped(int(sources.seconds()), sources.revision())
+                # A clock before 1970 counts as 1970: the keys have no place for a sign.
+                result = Stamped(max(0, int(sources.seconds())), sources.revision())
             case Backoff(attempt):
-                deadline.contended(anew=attempt == 0)
-                # The last attempt starts when there is just enough time for it.
-                delay = min(full_jitter(_FIRST_BACKOFF, attempt, _LONGEST_BACKOFF, sources.random), deadline.spare())
-                if not deadline.allows_race(delay):
-                    raise _conflict(name, deadline)
-                yield Sleep(delay)
+                yield _backoff(attempt, name, deadline, sources.random)
             case _:
                 if deadline.is_contended and not deadline.allows():
                     raise _conflict(name, deadline)
-                result = yield operation
                 if isinstance(operation, Transact):
+                    result = yield replace(operation, token=sources.revision())
                     if result:
-                        deadline.contended()
+                        deadline.conflict()
                     else:
-                        deadline.settled()
+                        deadline.commit()
+                else:
+                    result = yield operation
         try:
             operation = steps.send(result)
         except StopIteration as stop:
             returned: Result = stop.value
             return returned
+
+
+def _backoff(attempt: int, name: str, deadline: Deadline, random: Callable[[], float]) -> Sleep:
+    deadline.conflict(is_first=attempt == 0)
+    # The last attempt starts when there is just enough time for it.
+    delay = min(contention_backoff(attempt, random), deadline.longest_backoff())
+    if not deadline.allows_retry(delay):
+        raise _conflict(name, deadline)
+    return Sleep(delay)
 
 
 def drive(

@@ -1,14 +1,14 @@
-"""Bytes that do not show themselves.
+"""Bytes without a readable repr.
 
-Secret key hashes and salts travel through the package as ``Secret``, so that no repr, no log line and no local
-variable shown in a traceback holds them. ``bytes(secret)`` is the way out.
+Secret key hashes and salts are ``Secret`` inside the package, so that no repr, log record or local variable in a
+traceback shows them. ``bytes(secret)`` returns the plain bytes.
 """
 
 from __future__ import annotations
 
 
 class Secret(bytes):
-    """Bytes whose repr tells only their number."""
+    """Bytes whose repr contains only their length."""
 
     def __repr__(self) -> str:
         return f"<{len(self)} secret bytes>"

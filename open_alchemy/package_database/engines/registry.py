@@ -46,6 +46,11 @@ def from_environment(environment: Environment) -> Config:
     url = environment.get(URL_VARIABLE)
     if url:
         return from_url(url, environment, source=URL_VARIABLE)
+    if not environment.get("STAGE"):
+        raise ConfigurationError(
+            f"no database is configured: set {URL_VARIABLE}, such as {URL_VARIABLE}=sqlite:///specs.db, "
+            "or STAGE=TEST for a local DynamoDB, or STAGE=PROD for DynamoDB on AWS"
+        )
     from .dynamodb.config import read_stage
 
     return read_stage(environment)

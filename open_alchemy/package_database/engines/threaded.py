@@ -1,35 +1,43 @@
-"""An engine for ``await`` over one that blocks: each operation is carried out in a thread of the loop's executor.
-
-The executor is the loop's own, which ends with the loop and is not carried over a fork.
-"""
+"""An engine for ``await`` over one that blocks: each operation runs in a thread of an executor of the engine's own."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..exceptions import RefusedError, UnavailableError
 from .port import Config, Engine
 
-_SHORTEST_WAIT: Final = 0.1
-"""Seconds in which a free thread finds that the deadline is over, and says so better."""
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+_THREADS: Final = 16
+"""As many connections as a file's pool keeps idle."""
+_MIN_WAIT: Final = 0.1
+"""Seconds in which a free thread finds that the deadline is exceeded, and raises the better error."""
 
 Result = TypeVar("Result")
 
 
 class ThreadedEngine:
-    """An engine for ``await``. An operation whose call was cancelled goes on in its thread to its end.
+    """An engine for ``await``, for any number of event loops.
+
+    A cancelled operation does not run if no thread has started it; otherwise it stops waiting for locks, and what it
+    executes ends in its thread.
 
     Args:
-        make_engine: Makes the engine that blocks, anew after it was closed.
+        engine: An engine that many threads may use at once.
     """
 
-    def __init__(self, make_engine: Callable[[], Engine]) -> None:
-        self._make_engine = make_engine
-        self._engine = make_engine()
-        self._prepared: Engine | None = None
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._executor: ThreadPoolExecutor | None = None
+        self._process = 0
+        self._is_prepared = False
+        self._is_closed = False
 
     @property
     def config(self) -> Config:
@@ -42,48 +50,72 @@ class ThreadedEngine:
         return self._engine.attempt_seconds
 
     async def prepare(self) -> None:
-        """Prepares the engine in a thread, because that opens files."""
-        engine = self._engine
-        if self._prepared is not engine:
-            await _in_a_thread(engine.prepare)
-            self._prepared = engine
-
-    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Carries out an operation and returns its result; raises what the engine raises.
+        """Prepares the engine in a thread, because that opens files; raises what the engine raises.
 
         Raises:
-            UnavailableError: No thread of the executor was free until the deadline, or one did not end.
+            UnavailableError: No thread was free until the deadline of the configuration, or one did not finish.
         """
-        import asyncio
+        if self._is_closed or not self._is_prepared:
+            await self._call(self._engine.prepare, Deadline(self._engine.config.deadline))
+            self._is_prepared = True
 
-        work = asyncio.get_running_loop().run_in_executor(None, self._execute, operation, deadline)
-        while True:
-            await asyncio.wait([work], timeout=max(_SHORTEST_WAIT, deadline.attempt_seconds()))
-            if work.done():
-                return work.result()
-            # Its progress may have started the deadline anew.
-            if deadline.attempt_seconds() <= 0:
-                work.cancel()
-                raise UnavailableError(f"no thread of the loop's executor was done in {deadline.elapsed():.1f} s")
+    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation and returns its result; raises what the engine raises.
+
+        Raises:
+            UnavailableError: No thread was free until the deadline, or one did not finish.
+        """
+        return await self._call(lambda: self._execute(operation, deadline), deadline)
 
     async def aclose(self) -> None:
-        """Closes the engine; the next operation opens another."""
-        closed, self._engine = self._engine, self._make_engine()
-        await _in_a_thread(closed.close)
+        """Closes the engine, for good. Operations that threads have started end first or fail."""
+        if self._is_closed:
+            return
+        try:
+            await self._call(self._engine.close, Deadline(self._engine.config.deadline))
+        finally:
+            self._is_closed = True
+            if self._executor is not None:
+                self._executor.shutdown(wait=False)
 
     def _execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Carries out an operation on the engine of now: it may be closed before and meanwhile."""
-        while True:
-            engine = self._engine
-            engine.prepare()
-            try:
-                return engine.execute(operation, deadline)
-            except RefusedError as error:
-                if error.code != "Closed" or engine is self._engine:
-                    raise
+        self._engine.prepare()
+        return self._engine.execute(operation, deadline)
 
+    async def _call(self, function: Callable[[], Result], deadline: Deadline) -> Result:
+        """Runs a function in a thread, and waits for it no longer than the deadline."""
+        import asyncio
 
-async def _in_a_thread(function: Callable[[], Result]) -> Result:
-    import asyncio
+        submitted = self._submit(function)
+        work = asyncio.wrap_future(submitted)
+        # An error of work that nobody waits for any more is not reported as "never retrieved".
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            while not work.done():
+                # Progress of the operation may have restarted the deadline.
+                if deadline.attempt_seconds() <= 0:
+                    state = "did not finish" if submitted.running() else "was not started: all threads were busy"
+                    raise UnavailableError(f"an operation {state} in {deadline.elapsed():.1f} s")
+                await asyncio.wait([work], timeout=max(_MIN_WAIT, deadline.attempt_seconds()))
+            return work.result()
+        finally:
+            if not work.done():
+                # Not through `work`, which passes it on in a later iteration of the loop.
+                submitted.cancel()
+                work.cancel()
+                deadline.expire()
 
-    return await asyncio.get_running_loop().run_in_executor(None, function)
+    def _submit(self, function: Callable[[], Result]) -> Future[Result]:
+        if self._is_closed:
+            raise RefusedError("the database was closed", code="Closed")
+        if self._executor is None or self._process != os.getpid():
+            # The threads of an executor do not survive a fork.
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._executor, self._process = ThreadPoolExecutor(_THREADS, "package-database"), os.getpid()
+        try:
+            return self._executor.submit(function)
+        except RuntimeError as error:
+            if self._is_closed:
+                raise RefusedError("the database was closed", code="Closed") from error
+            raise UnavailableError("the interpreter is shutting down") from error

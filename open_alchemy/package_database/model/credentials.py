@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ..core.operations import Delete, DeleteMany, Get, Item, Key, Put, Query, Steps, Transact
+from ..core.operations import Delete, Get, Item, Key, Put, Query, Steps, Transact
 from ..core.secret import Secret
 from ..exceptions import ConflictError
 from ..types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList
 from .access_pattern import access_pattern
 from .projection import Projection
-from .schema import CREDENTIALS, PUBLIC_KEY
+from .schema import CREDENTIALS, PUBLIC_KEY, RAW
+from .transactions import split
 from .validation import check_item_size
 
 _KEY = Projection(CREDENTIALS, "sub", "id")
@@ -27,15 +28,22 @@ def list_credentials(*, sub: str) -> Steps[TCredentialsInfoList]:
 def create_update_credentials(
     *, sub: str, id_: str, public_key: str, secret_key_hash: BytesLike, salt: BytesLike
 ) -> Steps[None]:
-    """Puts the item, whatever was there."""
+    """Puts the item, unless other credentials have its public key.
+
+    The index lags on DynamoDB: credentials that were stored within the last second or so may be overlooked.
+    """
     item: Item = {
         "sub": sub,
         "id": id_,
         "public_key": public_key,
         "secret_key_hash": Secret(secret_key_hash),
         "salt": Secret(salt),
+        "encoding": RAW,
     }
     check_item_size(item)
+    holders = yield from _holders(public_key)
+    if any(CREDENTIALS.key_of(holder) != _key(sub, id_) for holder in holders):
+        raise ConflictError(f"other credentials have the public_key {public_key!r}")
     yield Transact((Put(CREDENTIALS, item),))
 
 
@@ -48,20 +56,18 @@ def get_credentials(*, sub: str, id_: str) -> Steps[TCredentialsInfo | None]:
 
 @access_pattern("Whose is a public key, and how is its secret key checked?")
 def get_user(*, public_key: str) -> Steps[CredentialsAuthInfo | None]:
-    """Queries the index, then reads the table: the index lags, and a revoked key must authenticate nobody."""
-    named = yield Query(CREDENTIALS, public_key, index=PUBLIC_KEY)
-    holders: list[Item] = []
-    for item in named:
-        current = yield Get(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(item)))
-        if current is not None and _AUTH_INFO.check(current)["public_key"] == public_key:
-            holders.append(current)
+    """Looks the credentials up in the index, then reads them from the table.
+
+    Raises ``ConflictError`` if several credentials have the key: they may belong to different users.
+    """
+    holders = yield from _holders(public_key)
     if len(holders) > 1:
-        claims = ", ".join(f"{str(item['id'])!r} of {str(item['sub'])!r}" for item in holders)
-        # Loaded here: most processes never come to it.
+        names = ", ".join(f"{str(item['id'])!r} of {str(item['sub'])!r}" for item in holders)
+        # Deferred: most processes never need it.
         import logging
 
-        logging.getLogger(__name__).error("public_key %r is claimed by the credentials %s", public_key, claims)
-        raise ConflictError(f"{len(holders)} credentials claim the public_key {public_key!r}")
+        logging.getLogger(__name__).error("the credentials %s have the same public_key %r", names, public_key)
+        raise ConflictError(f"{len(holders)} credentials have the public_key {public_key!r}")
     return _to_auth_info(holders[0]) if holders else None
 
 
@@ -73,10 +79,24 @@ def delete_credentials(*, sub: str, id_: str) -> Steps[None]:
 
 @access_pattern("Delete all of a user's credentials.", unbounded=True)
 def delete_all_credentials(*, sub: str) -> Steps[None]:
-    """Deletes the items of the user's partition, each by itself."""
+    """Deletes the items of the user's partition, in as few transactions as possible."""
     items = yield Query(CREDENTIALS, sub)
-    if items:
-        yield DeleteMany(CREDENTIALS, tuple(CREDENTIALS.key_of(_KEY.check(item, sub=sub)) for item in items))
+    for group in split(items):
+        yield Transact(tuple(Delete(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(item, sub=sub))) for item in group))
+
+
+def _holders(public_key: str) -> Steps[list[Item]]:
+    """Returns the credentials that have a public key: those in the index that have it in the table too.
+
+    The index lags on DynamoDB, and a revoked key must not authenticate anybody.
+    """
+    indexed = yield Query(CREDENTIALS, public_key, index=PUBLIC_KEY, attributes=_KEY.names)
+    holders: list[Item] = []
+    for found in indexed:
+        item = yield Get(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(found)))
+        if item is not None and _AUTH_INFO.check(item)["public_key"] == public_key:
+            holders.append(item)
+    return holders
 
 
 def _key(sub: str, id_: str) -> Key:

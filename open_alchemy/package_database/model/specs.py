@@ -1,19 +1,17 @@
 """The access patterns of the specs table.
 
-A spec has a version record for each published version and one latest record, a copy of the newest. Both are written
-in one transaction, and a record is only deleted in one that checks that the latest record is still the one that was
-read: so a spec is there if and only if its latest record is, and that equals its newest version record.
+A spec has a version record for each published version and a latest record, a copy of the newest one. Both are written
+in one transaction, and records are deleted only in transactions that check that the latest record is unchanged since it
+was read. Therefore a spec exists if and only if its latest record exists, and that equals its newest version record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any
 
 from ..core.operations import (
-    MAX_TRANSACT_ACTIONS,
-    MAX_TRANSACT_BYTES,
     AllOf,
     AnyOf,
     Backoff,
@@ -37,12 +35,14 @@ from ..core.operations import (
 from ..exceptions import NotFoundError
 from ..types import TSpecInfo, TSpecInfoList
 from .access_pattern import access_pattern
+from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
 from .projection import Projection, seconds_of
-from .schema import ID_UPDATED_AT, LATEST, SPECS, latest_key, padded, record_keys, spec_key
-from .validation import check_item_size, item_size, spec_id
+from .schema import ID_UPDATED_AT, SPECS
+from .transactions import split
+from .validation import check_item_size
 
-_REREADS = 3
-"""How often the versions of a spec are read again that others write to."""
+_MAX_READS = 4
+"""Reads of the versions of a spec while others write to it."""
 _INFO = Projection(SPECS, "id", "name", "updated_at", "version", "model_count", "title", "description")
 """The attributes of a ``TSpecInfo``. The others, a third of the bytes, are not requested."""
 _MODEL_COUNT = Projection(SPECS, "model_count")
@@ -51,7 +51,7 @@ _ID = Projection(SPECS, "id")
 _NEWEST = Projection(SPECS, "updated_at", "version")
 _RECORD = Projection(SPECS, "sub", "id", "updated_at", "updated_at_id", "revision")
 _ANY_SECONDS = 10**10
-"""As many digits as a clock shows, for the size of an item before the clock is read."""
+"""Has as many digits as the time, for the size of an item before the time is known."""
 
 
 @access_pattern("How many models does a user have?", unbounded=True)
@@ -73,8 +73,8 @@ def create_update_spec(
 ) -> Steps[None]:
     """Puts the version record and the latest record in one transaction.
 
-    The first try takes the time from the clock; when another record is in the way, the next takes it from what the
-    store says is there.
+    The first attempt takes the time from the clock. If it is not after the newest record, the transaction fails and
+    returns that record, from which the next attempt derives its time.
     """
     attributes: dict[str, Value] = {
         "sub": sub,
@@ -97,11 +97,13 @@ def create_update_spec(
         failures: Failures = yield _publish(*_records(attributes, seconds, stamp.revision))
         if not failures:
             return
-        found = [_NEWEST.check(item) for item in failures.values() if item]
-        newest = max(found, key=_seconds, default=None)
-        # What is newest is only known now, and after a wait it would be old news: so every other try is made at once.
-        if attempt % 2:
-            yield Backoff(attempt // 2)
+        found = [item for item in failures.values() if item]
+        # The second attempt follows at once, while the returned record is likely to be the newest.
+        if attempt:
+            yield Backoff(attempt - 1)
+            latest = yield Get(SPECS, latest_key(sub, str(attributes["id"])))
+            found = [] if latest is None else [latest]
+        newest = max(map(_NEWEST.check, found), key=_seconds, default=None)
 
 
 @access_pattern("What is the newest version of a spec?")
@@ -130,23 +132,21 @@ def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
 def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
-    """Queries the spec's records: the versions in the order of time, then the latest record.
+    """Queries the records of the spec: the versions in the order of time, then the latest record.
 
-    Where that is not among them, the spec was deleted while it was read. Where it is newer than the versions, others
-    were written behind the reader's back, while it read the neighbours in between, and it reads again. The latest
-    record stands for the newest version in any case: version 4 may have left it without its version record.
+    Without a latest record, the spec does not exist. If the latest record is newer than the versions, it was written
+    during the query, and the query is repeated. A latest record without a revision is version 4's, which may have left
+    it without its version record: it is the newest version.
     """
-    rereads = 0
-    while True:
+    for reads_left in reversed(range(_MAX_READS)):
         records = yield from _all_records(sub, spec_id(name))
         if not records or not _is_latest(records[-1]):
-            raise _not_found(name)
+            break
         *versions, latest = records
-        if rereads == _REREADS or (versions and _seconds(versions[-1]) == _seconds(latest)):
-            older = [record for record in versions if _seconds(record) < _seconds(latest)]
+        older = [record for record in versions if _seconds(record) < _seconds(latest)]
+        if not reads_left or len(older) < len(versions) or "revision" not in latest:
             return [_to_info(record, sub) for record in (*older, latest)]
-        yield Backoff(rereads)
-        rereads += 1
+    raise _not_found(name)
 
 
 @access_pattern("Delete a spec with all its versions.", unbounded=True)
@@ -157,7 +157,7 @@ def delete_spec(*, sub: str, name: str) -> Steps[None]:
 
 @access_pattern("Delete all of a user's specs.", unbounded=True)
 def delete_all_specs(*, sub: str) -> Steps[None]:
-    """Deletes one spec after the other, and then those of which version 4 left only version records."""
+    """Deletes the specs one by one, and then those of which version 4 left only version records."""
     for query in (_latest_records(sub, _ID), Query(SPECS, sub, attributes=_ID.names)):
         items = yield query
         for id_ in sorted({_ID.check(item, sub=sub)["id"] for item in items}):
@@ -191,10 +191,10 @@ def _seconds(record: Item) -> int:
 
 
 def _next_seconds(now: int, version: str, newest: Item | None) -> int:
-    """Returns the time of a version that is written now, after the newest record.
+    """Returns the time of a version that is written now.
 
-    The newest version written again, by a clock that is not past it, replaces its record. Else time must grow: the
-    clock may be behind, or another version may have been written within this second.
+    If it is the newest version again, and the clock is not past it, it replaces the newest record. Otherwise the time
+    increases, also if the clock is slow or another version was written within this second.
     """
     if newest is None:
         return now
@@ -204,7 +204,7 @@ def _next_seconds(now: int, version: str, newest: Item | None) -> int:
 
 
 def _publish(version_record: Item, latest_record: Item) -> Transact:
-    """Returns the transaction that adds a version, or replaces the newest where it is the same version."""
+    """Returns the transaction that adds a version, or replaces the newest record if it is of the same version."""
     updated_at, version = str(version_record["updated_at"]), version_record["version"]
     free = Missing("sub")
     same_version = Equal("version", version)
@@ -241,47 +241,37 @@ def _delete_spec(sub: str, id_: str) -> Steps[None]:
 def _deletions(
     sub: str, id_: str, latest: Item | None, versions: Sequence[Item]
 ) -> Iterator[tuple[Check | Delete, ...]]:
-    """Returns the transactions that delete a spec, each on the condition that no one has written to it since.
+    """Returns the transactions that delete a spec, each on the condition that the latest record is unchanged.
 
-    Deletes that are not tied to the latest record lose a version when two deletes and a create meet.
+    The oldest versions come first, and the newest together with the latest record.
+
+    Without the condition, two concurrent deletes and a create would lose a version.
     """
-    unchanged = unchanged_since(latest)
-    key = latest_key(sub, id_)
-    last: tuple[Delete, ...] = ()
-    if latest is not None:
-        newest_key = spec_key(sub, padded(_seconds(latest)), id_)
-        versions = [record for record in versions if SPECS.key_of(record) != newest_key]
-        last = (Delete(SPECS, key, unchanged), Delete(SPECS, newest_key))
-    for records in _chunks(versions, beside=latest or {}):
-        yield Check(SPECS, key, unchanged), *(Delete(SPECS, SPECS.key_of(record)) for record in records)
-    if last:
-        yield last
+    key, unchanged = latest_key(sub, id_), unchanged_since(latest)
+    if latest is None:
+        for records in split(versions, reserved=[{}]):
+            yield Check(SPECS, key, unchanged), *_deletes(records)
+        return
+    newest_key = spec_key(sub, padded(_seconds(latest)), id_)
+    older = [record for record in versions if SPECS.key_of(record) != newest_key]
+    *groups, last = [*split(older, reserved=[latest, latest])] or [[]]
+    for records in groups:
+        yield Check(SPECS, key, unchanged), *_deletes(records)
+    yield Delete(SPECS, key, unchanged), Delete(SPECS, newest_key), *_deletes(last)
+
+
+def _deletes(records: Iterable[Item]) -> Iterator[Delete]:
+    return (Delete(SPECS, SPECS.key_of(record)) for record in records)
 
 
 def unchanged_since(latest: Item | None) -> Condition:
-    """Returns the condition that the latest record is still the one that was read."""
+    """Returns the condition that the latest record is the one that was read."""
     if latest is None:
         return Missing("sub")
     if "revision" in latest:
         return Equal("revision", latest["revision"])
     # Version 4 wrote no revision.
     return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
-
-
-def _chunks(records: Sequence[Item], *, beside: Item) -> Iterator[list[Item]]:
-    """Splits records into as few runs as one transaction takes each, beside a check of one item."""
-    limit = MAX_TRANSACT_BYTES - item_size(beside)
-    chunk: list[Item] = []
-    free = limit
-    for record in records:
-        size = item_size(record)
-        if chunk and (len(chunk) == MAX_TRANSACT_ACTIONS - 1 or size > free):
-            yield chunk
-            chunk, free = [], limit
-        chunk.append(record)
-        free -= size
-    if chunk:
-        yield chunk
 
 
 def _to_info(item: Item, sub: str) -> TSpecInfo:

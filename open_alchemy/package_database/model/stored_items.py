@@ -1,4 +1,4 @@
-"""What an item of a table must be, so that it is read as it was meant: for items that come from elsewhere."""
+"""Validates items that the access patterns did not make: from exports, and from tables that others may have changed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any, Final
 
 from ..core.operations import Item, Key, Table, Value
 from ..exceptions import RefusedError, ValidationError
-from .schema import LATEST, SPECS, padded, record_keys
-from .validation import RULES, SECONDS_DIGITS, check, check_item_size, spec_id
+from .keys import LATEST, SECONDS_DIGITS, padded, record_keys, spec_id
+from .schema import RAW, SPECS
+from .validation import RULES, check, check_item_size
 
 _TYPES: Final[dict[str, tuple[type, str]]] = {"S": (str, "text"), "N": (int, "a number"), "B": (bytes, "bytes")}
 _ARGUMENTS: Final = {"id": "id_"}
-"""Arguments that have another name than their attribute."""
+"""The arguments whose name differs from that of their attribute."""
 _MAX_NUMBER: Final = 10**38
-"""DynamoDB keeps 38 digits (AWS, Constraints)."""
+"""DynamoDB's numbers have 38 digits (AWS, Constraints)."""
 _SECONDS: Final = re.compile(rf"0|[1-9][0-9]{{0,{SECONDS_DIGITS - 2}}}")
-"""One digit less than a key has room for: a version that is published later is at least a second newer."""
+"""One digit less than a key can hold, because the time of later versions is larger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An item and the table that it is of."""
+    """An item and its table."""
 
     table: Table
     item: Item
@@ -34,12 +35,10 @@ class Entry:
 
 
 def check_item(table: Table, item: Item) -> None:
-    """Checks that an item is one of a table: its attributes there and of their types, its keys what they must be.
-
-    Attributes that the schema does not know are let be.
+    """Validates the attributes, their types and the keys of an item. Unknown attributes are allowed.
 
     Raises:
-        ValidationError: It is not; the message names the attribute and shows no secret.
+        ValidationError: The item is invalid; the message names the attribute and contains no secret.
     """
     for attribute in table.attributes:
         type_, name = _TYPES[attribute.type]
@@ -53,20 +52,22 @@ def check_item(table: Table, item: Item) -> None:
     check({name: value for name, value in arguments.items() if name in RULES})
     if table is SPECS:
         _check_record(item)
+    elif item.get("encoding", RAW) != RAW:
+        raise ValidationError(f"encoding must be {RAW}, which is the only one that this version of the package knows")
     check_item_size(item, copies=1 + sum(index.scope == "local" for index in table.indexes))
 
 
 def check_stored(entry: Entry) -> None:
-    """Checks an item that a store holds, as ``check_item``.
+    """Validates an item that was read from a store, as ``check_item`` does.
 
     Raises:
-        RefusedError: It is not as it must be; the message names its key.
+        RefusedError: The item is invalid; the message names its key.
     """
     try:
         check_item(entry.table, entry.item)
     except ValidationError as error:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-        raise RefusedError(f"the item of {entry.table.name} with {key} is not as it must be: {error}") from error
+        raise RefusedError(f"the item of {entry.table.name} with {key} is invalid: {error}") from error
 
 
 def _known(table: Table, item: Item) -> list[str]:
@@ -89,11 +90,11 @@ def _is_unicode(value: Value) -> bool:
 
 
 def _check_record(item: Item) -> None:
-    """Checks that the keys of a spec's record say what its attributes say."""
+    """Validates the keys of a record of a spec against its other attributes."""
     id_, updated_at = str(item["id"]), str(item["updated_at"])
     if not _SECONDS.fullmatch(updated_at):
         raise ValidationError(
-            f"updated_at must be whole seconds, of at most {SECONDS_DIGITS - 1} digits and without zeros in front"
+            f"updated_at must be whole seconds, of at most {SECONDS_DIGITS - 1} digits and without leading zeros"
         )
     if id_ != spec_id(str(item["name"])):
         raise ValidationError("id must be the canonical form of name (PEP 503)")

@@ -10,6 +10,6 @@ from .specs import delete_all_specs
 
 @access_pattern("Delete all that is stored for a user.", unbounded=True)
 def delete_all(*, sub: str) -> Steps[None]:
-    """Deletes the credentials first, so that none of them reads specs that are going."""
+    """Deletes the credentials first, so that none of them can read a partly deleted user."""
     yield from delete_all_credentials.steps(sub=sub)
     yield from delete_all_specs.steps(sub=sub)

@@ -9,17 +9,15 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from ..core.operations import Item
 from ..core.secret import Secret
 from ..exceptions import ValidationError
+from .keys import SECONDS_DIGITS, spec_id
 
 MAX_PARTITION_KEY_BYTES: Final = 2048
 MAX_SORT_KEY_BYTES: Final = 1024
-SECONDS_DIGITS: Final = 20
-"""Digits of the zero-padded seconds in a sort key."""
 MAX_SPEC_ID_BYTES: Final = MAX_SORT_KEY_BYTES - SECONDS_DIGITS - len("#")
 MAX_MODEL_COUNT: Final = 2**63 - 1
 MAX_ITEM_BYTES: Final = 400 * 1024
@@ -105,17 +103,6 @@ class _Withheld:
 
     def __repr__(self) -> str:
         return f"a value of type {self._type}"
-
-
-@lru_cache(maxsize=1024)
-def spec_id(name: str) -> str:
-    """Returns the id of the spec with this name: its canonical form (PEP 503)."""
-    if name.isascii() and name.replace("-", "").isalnum() and name == name.lower() and "--" not in name:
-        return name
-    # Imports a good part of the standard library, for what most callers' names are already.
-    from packaging.utils import canonicalize_name
-
-    return str(canonicalize_name(name))
 
 
 def check(arguments: dict[str, Any]) -> None:

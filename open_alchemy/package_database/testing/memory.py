@@ -1,7 +1,7 @@
-"""An in-memory model of the vocabulary: DynamoDB's meaning, without DynamoDB.
+"""An in-memory model of a store, with DynamoDB's semantics.
 
-Each operation is carried out in the steps in which others may come between: a query item by item, a ``DeleteMany`` key
-by key, all else at once. The contract suite runs on it too, so that the model is worth what is proved with it.
+An operation is executed in the steps between which other operations may be executed: a query and a scan item by item,
+all others in one step. The contract suite runs on the model too, so that it behaves as a real store does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from ..core.operations import (
     Check,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Failures,
     Get,
@@ -48,11 +47,13 @@ class MemoryStore:
     """The items of all tables.
 
     Args:
-        index_lags: Whether the global indexes stay as they are until ``catch_up`` is called.
+        index_lags: Whether the global indexes are updated only by ``catch_up``.
     """
 
     def __init__(self, *, index_lags: bool = False) -> None:
         self.items: dict[Place, Item] = {}
+        self.results: dict[str, Failures] = {}
+        """The result of each transaction that has a token."""
         self._index_lags = index_lags
         self._indexed: dict[Place, Item] = {}
         self.writes = 0
@@ -60,7 +61,7 @@ class MemoryStore:
     def copy(self) -> MemoryStore:
         """Returns a store with the same items."""
         twin = MemoryStore(index_lags=self._index_lags)
-        twin.items, twin._indexed = dict(self.items), dict(self._indexed)
+        twin.items, twin._indexed, twin.results = dict(self.items), dict(self._indexed), dict(self.results)
         return twin
 
     def catch_up(self) -> None:
@@ -68,7 +69,7 @@ class MemoryStore:
         self._indexed = dict(self.items)
 
     def steps(self, operation: StoreOperation) -> Generator[object, None, Any]:
-        """Carries an operation out; yields what it saw wherever others may come between; returns the result."""
+        """Executes an operation and returns its result; yields where other operations may be executed."""
         match operation:
             case Get(table, key):
                 return self.items.get(_place(table, key))
@@ -76,20 +77,20 @@ class MemoryStore:
                 return (yield from self._query(operation))
             case Scan():
                 return (yield from self._scan(operation))
-            case Transact(actions):
-                return self._transact(actions)
-            case DeleteMany(table, keys):
-                for key in keys:
-                    self._transact((Delete(table, key),))
-                    yield key
-                return None
+            case Transact(actions, token):
+                if token not in self.results:
+                    failures = self._transact(actions)
+                    if not token:
+                        return failures
+                    self.results[token] = failures
+                return self.results[token]
 
     def _query(self, query: Query) -> Generator[object, None, list[Item]]:
         found: list[Item] = []
         last: tuple[bytes, ...] = ()
         while following := [(position, item) for position, item in self._partition(query) if position > last]:
             writes = self.writes
-            for last, item in following:  # noqa: B007 (where the loop is left counts)
+            for last, item in following:  # noqa: B007 (used after the loop)
                 found.append(_needed(item, query))
                 yield item
                 if self.writes != writes:
@@ -116,7 +117,7 @@ class MemoryStore:
         return place[0] == scan.table.name and of_partition and (last is None or place > last)
 
     def _partition(self, query: Query) -> list[tuple[tuple[bytes, ...], Item]]:
-        """Returns the items that a query asks for, each with its position, in key order."""
+        """Returns the items of a query, each with its position, in key order."""
         keys = query.index or query.table
         prefix = query.prefix.encode()
         return sorted(
@@ -180,7 +181,7 @@ class MemoryConfig(Config):
 
 
 class MemoryEngine:
-    """The model as an engine."""
+    """A sync engine over the model."""
 
     attempt_seconds = 0.0
 
@@ -242,7 +243,7 @@ def holds(condition: Condition, item: Item | None) -> bool:
 
 
 def _needed(item: Item, query: Query) -> Item:
-    """Returns what a query asks for of an item, and no more, so that a pattern cannot use the rest."""
+    """Returns the requested attributes of an item and no others, so that no pattern relies on others."""
     if query.attributes is None:
         return item
     return {name: item[name] for name in query.attributes if name in item}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ...core.deadline import Deadline
-from ...core.operations import DeleteMany, Index, Table
+from ...core.operations import MAX_TRANSACT_ACTIONS, Delete, Index, Table, Transact
 from ...exceptions import RefusedError, UnavailableError
 from ..port import KeyInfo, TableInfo
 from .engine import DynamoDBEngine
@@ -106,9 +106,11 @@ class DynamoDBAdministration:
         }
         while True:
             page = self._engine.ask("Scan", request, table.name, deadline)
-            keys = tuple({name: value["S"] for name, value in item.items()} for item in page["Items"])
-            if keys:
-                self._engine.execute(DeleteMany(table, keys), deadline)
+            deletes = [Delete(table, {name: value["S"] for name, value in item.items()}) for item in page["Items"]]
+            # A page has at most 1 MB (AWS, Scan), so its items fit into transactions of any number.
+            for start in range(0, len(deletes), MAX_TRANSACT_ACTIONS):
+                self._engine.execute(Transact(tuple(deletes[start : start + MAX_TRANSACT_ACTIONS])), deadline)
+                deadline.progress()
             if not page.get("LastEvaluatedKey"):
                 return
             request = {**request, "ExclusiveStartKey": page["LastEvaluatedKey"]}

@@ -5,12 +5,13 @@ boto3 is imported when the first client is made. The client never retries: ``pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
+from ...core.deadline import Deadline
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .botocore_errors import failure_of
@@ -56,11 +57,9 @@ class Boto3Client:
         self.client = self._make_client(config)
 
     @staticmethod
-    def attempts(
-        action: str, request: Request, seconds: Callable[[], float]
-    ) -> Generator[Attempt, Any, Response | Failure]:
+    def attempts(action: str, request: Request, deadline: Deadline) -> Generator[Attempt, Any, Response | Failure]:
         """Returns the steps of an attempt."""
-        answer: Response | Failure = yield Attempt(action, request, seconds())
+        answer: Response | Failure = yield Attempt(action, request, deadline.attempt_seconds())
         return answer
 
     def perform(self, attempt: Attempt) -> Response | Failure:

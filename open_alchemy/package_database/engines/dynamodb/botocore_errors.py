@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from .retry import Failure
+from typing import Final
+from urllib.parse import urlsplit
+
+from .retry import CERTIFICATE_ERROR, Failure
 from .traceback_redaction import without_frames
+
+_INVALID_CERTIFICATE: Final = ("CERTIFICATE_VERIFY_FAILED", "doesn't match")
+"""Messages of OpenSSL, and of urllib3 for another host's certificate: botocore has one exception for all of TLS."""
 
 
 def failure_of(error: Exception) -> Failure:
-    """Returns the failure of an attempt that botocore gave up, for whatever reason, before DynamoDB answered."""
+    """Returns the failure of an attempt that ended in an error of botocore without a response."""
     without_frames(error)
+    if any(reason in str(error) for reason in _INVALID_CERTIFICATE):
+        host = urlsplit(getattr(error, "kwargs", {}).get("endpoint_url", "")).hostname
+        return Failure(CERTIFICATE_ERROR, detail=f"the certificate of {host} is not valid", cause=error)
     return Failure(type(error).__name__, answered=not _is_transient(error), cause=error)
 
 

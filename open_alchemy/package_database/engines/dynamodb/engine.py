@@ -1,4 +1,4 @@
-"""The DynamoDB engines, blocking and awaiting: they carry on a conversation over a wire."""
+"""The DynamoDB engines, blocking and for asyncio: they run conversations over a client."""
 
 from __future__ import annotations
 
@@ -8,102 +8,119 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive, drive_async
+from ...exceptions import RefusedError, UnavailableError
 from ..port import Administration
 from .config import DynamoDBConfig
 from .execution import Protocol, Response
 from .requests import Request
 from .retry import Quota
 
-# A wire is imported when it is made: in a thread, where a loop is running.
+# A client is imported when it is created: by asyncio, in a thread.
 if TYPE_CHECKING:
+    from .blocking_calls import SharedCall
     from .boto3_client import Boto3Client, ThreadedBoto3Client
     from .http.client import AsyncHttpClient, HttpClient
     from .http.endpoint import Endpoint
 
-Wire = TypeVar("Wire", "HttpClient | Boto3Client", "AsyncHttpClient | ThreadedBoto3Client")
+_LOADING_SECONDS: Final = 10.0
+"""How long a call waits until boto3 is imported and credentials are fetched, if its deadline is not longer."""
+
+Client = TypeVar("Client", "HttpClient | Boto3Client", "AsyncHttpClient | ThreadedBoto3Client")
 
 
-class _Engine(ABC, Generic[Wire]):
-    """A DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
+class _Engine(ABC, Generic[Client]):
+    """DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
 
     def __init__(self, config: DynamoDBConfig) -> None:
         self.config = config
-        self.start_anew()
+        self._is_closed = False
+        self.after_fork()
         _ENGINES.add(self)
 
-    def start_anew(self) -> None:
-        """Forgets all that is loaded or open, as a fork of the process must."""
+    def after_fork(self) -> None:
+        """Drops the client, whose connections belong to the parent process."""
         self._lock = threading.Lock()
-        self._made: Wire | None = None
+        self._created: Client | None = None
 
     @property
     def attempt_seconds(self) -> float:
-        """How long in seconds a request may take once it is begun; to be asked when the wire is made."""
-        return self._wire.attempt_seconds
+        """The longest attempt in seconds, whatever the deadline is; to be read when the client is created."""
+        return self._client.attempt_seconds
 
     @property
-    def _wire(self) -> Wire:
-        """The wire, made under a lock by the first who asks. That may take a while.
+    def _client(self) -> Client:
+        """The client, created by the first caller. That may take a while.
 
         Raises:
             ConfigurationError: The standard AWS configuration cannot be read.
+            RefusedError: The engine is closed.
         """
-        if self._made is None:
+        self._check_open()
+        if self._created is None:
+            # A with statement on a lock is safe from signals: CPython handles none between the call that acquires or
+            # releases the lock and the block.
             with self._lock:
-                if self._made is None:
-                    made = self._make_wire()
-                    self._protocol = Protocol(made.attempts, Quota(), random.random, _draw_token)
-                    self._made = made
-        return self._made
+                if self._created is None:
+                    client = self._create_client()
+                    self._protocol = Protocol(client.attempts, Quota(), random.random)
+                    self._created = client
+            # Another thread may have closed the engine meanwhile.
+            self._check_open()
+        return self._created
 
-    def _make_wire(self) -> Wire:
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise RefusedError("the database was closed", code="Closed")
+
+    def _create_client(self) -> Client:
         from .http.endpoint import Endpoint, find_endpoint
 
         endpoint = find_endpoint(self.config, os.environ)
         if isinstance(endpoint, Endpoint):
-            return self._make_lean_wire(endpoint)
+            return self._create_http_client(endpoint)
         import logging
 
         logging.getLogger(__name__).debug("boto3 carries the requests: %s", endpoint.reason)
-        return self._make_boto3_wire()
+        return self._create_boto3_client()
 
     @abstractmethod
-    def _make_lean_wire(self, endpoint: Endpoint) -> Wire: ...
+    def _create_http_client(self, endpoint: Endpoint) -> Client: ...
 
     @abstractmethod
-    def _make_boto3_wire(self) -> Wire: ...
+    def _create_boto3_client(self) -> Client: ...
 
 
 class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
-    """A DynamoDB for threads."""
+    """DynamoDB for threads."""
 
     def prepare(self) -> None:
-        """Makes the wire, whose loading time is not the store's.
+        """Creates the client, before the deadline of the first call starts.
 
         Raises:
             ConfigurationError: The standard AWS configuration cannot be read.
+            RefusedError: The engine is closed.
         """
-        _ = self._wire
+        _ = self._client
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Carries out an operation and returns its result.
+        """Executes an operation and returns its result.
 
         Raises:
-            RefusedError: DynamoDB refuses.
-            UnavailableError: DynamoDB did not answer, or refused for load, after the retries.
-            ConflictError: Other transactions were in the way until the deadline.
+            RefusedError: DynamoDB refuses, or the engine is closed.
+            UnavailableError: DynamoDB did not answer, or throttled, after the retries.
+            ConflictError: The operation lost against other transactions until the deadline.
         """
-        perform = self._wire.perform
+        perform = self._client.perform
         return drive(self._protocol.carry_out(operation, deadline), perform)
 
     def ask(self, action: str, request: Request, table: str, deadline: Deadline) -> Response:
         """Sends one request that is no operation, and returns the response; raises what ``execute`` raises."""
-        perform = self._wire.perform
+        perform = self._client.perform
         return drive(self._protocol.ask(action, request, table, deadline), perform)
 
     def administration(self) -> Administration:
@@ -113,64 +130,79 @@ class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
         return DynamoDBAdministration(self)
 
     def close(self) -> None:
-        """Closes the connections that are idle; a later operation opens new ones."""
-        if self._made is not None:
-            self._made.close()
+        """Closes the engine: closes its connections, and every later call raises ``RefusedError``."""
+        self._is_closed = True
+        if self._created is not None:
+            self._created.close()
 
-    def _make_lean_wire(self, endpoint: Endpoint) -> HttpClient:
+    def _create_http_client(self, endpoint: Endpoint) -> HttpClient:
         from .http.client import HttpClient
 
         return HttpClient(self.config, endpoint, os.environ)
 
-    def _make_boto3_wire(self) -> Boto3Client:
+    def _create_boto3_client(self) -> Boto3Client:
         from .boto3_client import Boto3Client
 
         return Boto3Client(self.config)
 
 
 class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
-    """A DynamoDB for asyncio, in any loop of the process. Otherwise a ``DynamoDBEngine``."""
+    """The ``DynamoDBEngine`` for asyncio, in any event loop of the process."""
+
+    def after_fork(self) -> None:
+        """Drops the client and the thread that creates it."""
+        super().after_fork()
+        self._loading: SharedCall[Any] | None = None
 
     async def prepare(self) -> None:
-        """Makes the wire in a thread, because that reads files and loads libraries."""
-        if self._made is None:
-            import asyncio
+        """Creates the client in a thread, because that reads files and imports libraries.
 
-            await asyncio.get_running_loop().run_in_executor(None, lambda: self._wire)
+        Raises:
+            UnavailableError: It was not created in time.
+        """
+        self._check_open()
+        if self._created is not None:
+            return
+        if self._loading is None:
+            from .blocking_calls import BlockingCalls
+
+            self._loading = BlockingCalls(1).shared(lambda: self._client)
+        seconds = max(_LOADING_SECONDS, self.config.deadline)
+        try:
+            await self._loading.result(seconds)
+        except TimeoutError as error:
+            raise UnavailableError(f"the DynamoDB client was not created within {seconds:g} s") from error
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
-        """Carries out an operation and returns its result; raises what the blocking engine raises."""
-        perform = self._wire.perform
+        """Executes an operation and returns its result; raises what the blocking engine raises."""
+        perform = self._client.perform
         return drive_async(self._protocol.carry_out(operation, deadline), perform)
 
     async def aclose(self) -> None:
-        """Closes the connections of the running loop; a later operation opens new ones."""
-        if self._made is not None:
-            await self._made.aclose()
+        """Closes the engine for all event loops, as ``close`` does."""
+        self._is_closed = True
+        if self._created is not None:
+            await self._created.aclose()
 
-    def _make_lean_wire(self, endpoint: Endpoint) -> AsyncHttpClient:
+    def _create_http_client(self, endpoint: Endpoint) -> AsyncHttpClient:
         from .http.client import AsyncHttpClient
 
         return AsyncHttpClient(self.config, endpoint, os.environ)
 
-    def _make_boto3_wire(self) -> ThreadedBoto3Client:
+    def _create_boto3_client(self) -> ThreadedBoto3Client:
         from .boto3_client import ThreadedBoto3Client
 
         return ThreadedBoto3Client(self.config)
 
 
-def _draw_token() -> str:
-    return os.urandom(16).hex()
-
-
 _ENGINES: weakref.WeakSet[_Engine[Any]] = weakref.WeakSet()
 
 
-def _start_all_anew() -> None:
+def _after_fork() -> None:
     for engine in list(_ENGINES):
-        engine.start_anew()
+        engine.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    # A connection that two processes share mixes up their answers, and a lock may be held for ever.
-    os.register_at_fork(after_in_child=_start_all_anew)
+    # Two processes that share a connection would mix up their responses, and a lock may be held by a lost thread.
+    os.register_at_fork(after_in_child=_after_fork)

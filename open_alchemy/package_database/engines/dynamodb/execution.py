@@ -1,4 +1,4 @@
-"""From an operation to a conversation with DynamoDB: paging, batches, cancellations and retries, for every transport.
+"""From an operation to a conversation with DynamoDB: paging, transactions and retries, for every transport.
 
 An operation becomes a generator that yields what it wants done, and is sent the result: what a wire's attempts yield,
 and ``Sleep``. It does no I/O and reads no clock of its own.
@@ -12,13 +12,14 @@ from typing import Any, TypeAlias, assert_never
 from typing import Protocol as Typed
 
 from ...core.deadline import Deadline
-from ...core.operations import DeleteMany, Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
+from ...core.operations import Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from ...core.runner import Sleep
 from ...exceptions import BaseError, ConflictError, RefusedError, UnavailableError
 from ...record import record
 from . import requests
 from .attribute_codec import decode_item, decode_whole
-from .retry import Failure, Kind, Quota, Retries, conflict_delay
+from .limits import CONNECTIONS
+from .retry import Failure, Kind, Quota, Retries
 
 Response: TypeAlias = Mapping[str, Any]
 
@@ -27,7 +28,7 @@ class Attempts(Typed):
     """Makes attempts for a conversation: its part of what a wire does, without the I/O."""
 
     def __call__(
-        self, action: str, request: requests.Request, seconds: Callable[[], float]
+        self, action: str, request: requests.Request, deadline: Deadline
     ) -> Generator[Any, Any, Response | Failure]:
         """Returns the steps of sending a request once; each is the wire's to perform.
 
@@ -36,13 +37,16 @@ class Attempts(Typed):
         Args:
             action: DynamoDB's action.
             request: Its parameters.
-            seconds: Returns after how many seconds from now it must be given up, where the wire can.
+            deadline: The call's.
         """
 
 
 Conversation: TypeAlias = Generator[Any, Any, Result]
 """Yields the steps of the wire's attempts, and ``Sleep``."""
 
+_WRITE = "TransactWriteItems"
+_FAILED_CONDITION = "ConditionalCheckFailed"
+_USED_UP = "IdempotentParameterMismatchException"
 _CREDENTIALS_HINT = "the AWS credentials, or this machine's clock, are not right"
 _HINTS: Mapping[str, str] = {
     "AccessDeniedException": "the AWS credentials do not allow it",
@@ -65,13 +69,11 @@ class Protocol:
         attempts: Makes attempts, for the wire that performs them.
         quota: The retries that all calls share.
         random: Returns a random number from 0 to 1.
-        token: Draws the token of a transaction, at most 36 characters.
     """
 
     attempts: Attempts
     quota: Quota
     random: Callable[[], float]
-    token: Callable[[], str]
 
     def carry_out(self, operation: StoreOperation, deadline: Deadline) -> Conversation[Any]:
         """Returns the conversation that carries out an operation; its return value is the operation's result."""
@@ -84,8 +86,6 @@ class Protocol:
                 return self._scan(operation, deadline)
             case Transact():
                 return self._transact(operation, deadline)
-            case DeleteMany():
-                return self._delete_many(operation, deadline)
             case _:
                 assert_never(operation)
 
@@ -122,64 +122,82 @@ class Protocol:
         return Page(items, table.key_of(decode_item(last)) if last else None)
 
     def _transact(self, operation: Transact, deadline: Deadline) -> Conversation[Failures]:
-        action, request = requests.write(operation, self.token())
-        tables = ", ".join(sorted({action.table.name for action in operation.actions}))
-        answer = yield from self._attempts(action, request, tables, deadline)
+        failed: list[Failure] = []
+        request = requests.write(operation)
+        answer = yield from self._attempts(_WRITE, request, _tables(operation), deadline, failed)
         if not isinstance(answer, Failure):
             return {}
-        # A cancelled transaction gives its reasons in the order of its actions (AWS, TransactWriteItems).
-        return {
-            place: decode_item(reason["Item"]) if reason.get("Item") else None
-            for place, reason in enumerate(answer.reasons)
-            if reason.get("Code") == "ConditionalCheckFailed"
-        }
+        failures = _failures(operation, answer)
+        if operation.token and any(failure.kind is Kind.TRANSIENT for failure in failed):
+            yield from self._void(operation, deadline)
+        return failures
 
-    def _delete_many(self, operation: DeleteMany, deadline: Deadline) -> Conversation[None]:
-        name, left = operation.table.name, len(operation.keys)
-        for batch in requests.delete_batches(operation):
-            request, rounds = batch, 0
-            while True:
-                try:
-                    answer = yield from self.ask("BatchWriteItem", request, name, deadline)
-                except UnavailableError as error:
-                    raise UnavailableError(f"{error}; {left} of {len(operation.keys)} items are left") from error
-                unprocessed = answer.get("UnprocessedItems") or {}
-                done = len(request["RequestItems"][name]) - len(unprocessed.get(name, ()))
-                left -= done
-                if done:
-                    deadline.progress()
-                    rounds = 0
-                if not unprocessed:
-                    break
-                delay = conflict_delay(rounds, self.random)
-                rounds += 1
-                if not deadline.allows(delay):
-                    raise UnavailableError(
-                        f"BatchWriteItem on {name} left {left} of {len(operation.keys)} items unprocessed "
-                        f"after {deadline.elapsed():.1f} s"
-                    )
-                yield Sleep(delay)
-                request = {"RequestItems": unprocessed}
+    def _void(self, operation: Transact, deadline: Deadline) -> Conversation[None]:
+        """Uses up the token of a transaction whose conditions failed after an attempt without an answer.
 
-    def _attempts(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> Conversation[Any]:
-        """Sends a request until it is answered, or fails for good; returns a failed condition as it is."""
+        That attempt may still be in flight, and its conditions may hold again when it arrives.
+        """
+        try:
+            yield from self.ask(_WRITE, requests.void(operation), _tables(operation), deadline)
+        except RefusedError as error:
+            if error.code != _USED_UP:
+                raise
+
+    def _attempts(
+        self,
+        action: str,
+        request: requests.Request,
+        table: str,
+        deadline: Deadline,
+        failed: list[Failure] | None = None,
+    ) -> Conversation[Any]:
+        """Sends a request until it is answered or fails permanently; returns a failed condition as it is.
+
+        ``failed`` collects the attempts that were repeated.
+        """
         what = f"{action} on {table}"
         if not deadline.allows():
             raise UnavailableError(f"{what} was not begun: {deadline.elapsed():.1f} s were over")
         retries = Retries(self.quota, self.random)
         for attempt in count(1):
-            answer = yield from self.attempts(action, request, deadline.attempt_seconds)
+            answer = yield from self.attempts(action, request, deadline)
             if not isinstance(answer, Failure):
                 retries.succeeded()
                 return answer
             if answer.kind is Kind.CHECKED:
                 retries.succeeded()
                 return answer
+            if answer.kind is Kind.NOT_SENT:
+                retries.withdraw(0.0)
+                raise UnavailableError(
+                    f"{what} was not sent: it waited in the queue for one of the {CONNECTIONS} connections until the "
+                    f"deadline ({deadline.elapsed():.1f} s)"
+                ) from answer.cause
             delay = retries.delay(answer)
             if delay is None or not deadline.allows(delay):
                 retries.withdraw(delay)
                 raise _error(answer, what, attempt, deadline) from answer.cause
+            if failed is not None:
+                failed.append(answer)
             yield Sleep(delay)
+
+
+def _tables(operation: Transact) -> str:
+    return ", ".join(sorted({action.table.name for action in operation.actions}))
+
+
+def _failures(operation: Transact, cancelled: Failure) -> Failures:
+    """Returns the old items of failed conditions. Reasons are in the order of the actions (AWS, TransactWriteItems).
+
+    Raises:
+        RefusedError: A condition failed that the transaction does not have.
+    """
+    places = [place for place, reason in enumerate(cancelled.reasons) if reason.get("Code") == _FAILED_CONDITION]
+    actions = operation.actions
+    if any(place >= len(actions) or actions[place].condition is None for place in places):
+        raise _refusal(cancelled, f"{_WRITE} on {_tables(operation)}")
+    items = {place: cancelled.reasons[place].get("Item") for place in places}
+    return {place: decode_item(item) if item else None for place, item in items.items()}
 
 
 def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> BaseError:
@@ -190,12 +208,16 @@ def _error(failure: Failure, what: str, attempts: int, deadline: Deadline) -> Ba
         case Kind.REFUSED:
             return _refusal(failure, what)
         case _:
-            return UnavailableError(f"{what} did not succeed in {effort}: {_describe(failure)}")
+            detail = f": {failure.detail}" if failure.detail else ""
+            return UnavailableError(f"{what} did not succeed in {effort}: {_describe(failure)}{detail}")
 
 
 def _refusal(failure: Failure, what: str) -> RefusedError:
     hints = [hint for code in (failure.code, *_reasons(failure)) if (hint := _HINTS.get(code))]
-    hint = f": {hints[0]}" if hints else ""
+    if failure.code.isdecimal():
+        hints.append("the server answered with an HTTP error that is not DynamoDB's")
+    detail = failure.detail or next(iter(hints), "")
+    hint = f": {detail}" if detail else ""
     return RefusedError(f"{what} was refused with {_describe(failure)}{hint}", code=failure.code)
 
 

@@ -1,4 +1,4 @@
-"""How much a wire may take: connections, and time for one attempt."""
+"""Limits of a client: the number of connections, and the timeouts of one attempt."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ from typing import Final
 from ...record import record
 
 CONNECTIONS: Final = 50
-"""Connections that a wire keeps, for all threads or for one loop."""
-
-_CONNECT_SHARE: Final = 0.1
-_READ_SHARE: Final = 0.3
-_LONGEST_CONNECT: Final = 2.0
-_LONGEST_READ: Final = 6.0
+"""Connections of one client, for all threads or for one event loop."""
 
 
 @record
 class Timeouts:
-    """Seconds that connecting may take, and waiting for the answer after that.
+    """Timeouts of the phases of an attempt in seconds.
 
-    They are shares of a call's deadline: an attempt that gets no answer leaves time for another.
+    They are shares of a call's deadline, so that an attempt without a response leaves time for another. Name lookup
+    and waiting for a free connection have no timeout of their own: the deadline bounds them.
+
+    Attributes:
+        connect: For a TCP connection to any address of the host.
+        handshake: For the TLS handshake.
+        read: Without a byte sent or received; a response may take longer as long as it arrives.
     """
 
     connect: float
+    handshake: float
     read: float
 
     @classmethod
     def of(cls, deadline: float) -> Timeouts:
         """Returns the timeouts for a call's deadline in seconds."""
-        return cls(min(_LONGEST_CONNECT, deadline * _CONNECT_SHARE), min(_LONGEST_READ, deadline * _READ_SHARE))
+        return cls(connect=min(3.0, deadline * 0.2), handshake=min(3.0, deadline * 0.2), read=min(6.0, deadline * 0.3))
 
     @property
     def attempt(self) -> float:
-        """Seconds that a whole attempt may take."""
+        """The longest attempt of a client that has no deadline, on a connection without TLS."""
         return self.connect + self.read

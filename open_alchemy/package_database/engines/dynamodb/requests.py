@@ -1,15 +1,15 @@
-"""From an operation to DynamoDB's request. Pure: no token is drawn and nothing is sent here.
+"""Renders operations to DynamoDB's requests. Pure.
 
-Every attribute name in an expression goes through ``ExpressionAttributeNames``: ``sub`` and ``name`` are among
-DynamoDB's reserved words, which local servers do not mind but AWS does.
+Every attribute name in an expression is a placeholder of ``ExpressionAttributeNames``: ``sub`` and ``name`` are
+reserved words, which AWS refuses and local servers accept.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 from ...core.operations import (
     Action,
@@ -18,10 +18,8 @@ from ...core.operations import (
     Below,
     Condition,
     Delete,
-    DeleteMany,
     Equal,
     Get,
-    Key,
     Missing,
     Put,
     Query,
@@ -34,12 +32,9 @@ from .attribute_codec import encode, encode_item
 
 Request: TypeAlias = dict[str, Any]
 
-MAX_BATCH_KEYS: Final = 25
-"""Requests in one batch (AWS, BatchWriteItem)."""
-
 
 class _Expression:
-    """The names and values of an expression as it is written."""
+    """Collects the placeholders of an expression."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -75,7 +70,7 @@ class _Expression:
                 return f"({' OR '.join(map(self.condition, conditions))})"
 
     def attributes(self) -> Request:
-        """Returns the parameters that explain the expression's placeholders."""
+        """Returns the request parameters that define the placeholders."""
         request: Request = {"ExpressionAttributeNames": self.names}
         if self.values:
             request["ExpressionAttributeValues"] = self.values
@@ -106,7 +101,7 @@ def query(operation: Query) -> Request:
 
 
 def scan(operation: Scan) -> tuple[str, Request]:
-    """Returns the action and the request of a page: of Scan, or of Query where it is of one partition."""
+    """Returns the action and the request of a page: Scan, or Query for one partition."""
     request: Request = {"TableName": operation.table.name, "ConsistentRead": True, "Limit": operation.limit}
     if operation.after is not None:
         request["ExclusiveStartKey"] = encode_item(operation.after)
@@ -117,39 +112,31 @@ def scan(operation: Scan) -> tuple[str, Request]:
     return "Query", {**request, "KeyConditionExpression": partition, **expression.attributes()}
 
 
-def write(operation: Transact, token: str) -> tuple[str, Request]:
-    """Returns the action and the request that carry out a transaction.
+def write(operation: Transact) -> Request:
+    """Returns the request of TransactWriteItems.
 
-    One action without a condition may be repeated as it is, so it needs no transaction and no token.
-
-    Args:
-        operation: The transaction.
-        token: Tells this transaction from all others, so that DynamoDB gives it one effect however often it arrives
-            (within 10 minutes: AWS, TransactWriteItems, ClientRequestToken).
+    Single puts and deletes are transactions too: DynamoDB executes a transaction once per token, but PutItem,
+    DeleteItem and BatchWriteItem as often, and as late, as they are delivered.
     """
-    match operation.actions:
-        case (Put(table, item, None),):
-            return "PutItem", {"TableName": table.name, "Item": encode_item(item)}
-        case (Delete(table, key, None),):
-            return "DeleteItem", {"TableName": table.name, "Key": encode_item(key)}
-        case actions:
-            return "TransactWriteItems", {
-                "TransactItems": [_transact_item(action) for action in actions],
-                "ClientRequestToken": token,
-            }
+    request: Request = {"TransactItems": [_transact_item(action) for action in operation.actions]}
+    return request | {"ClientRequestToken": operation.token} if operation.token else request
 
 
-def delete_batch(table: Table, keys: Sequence[Key]) -> Request:
-    """Returns the request of BatchWriteItem that deletes at most ``MAX_BATCH_KEYS`` items."""
-    deletes = [{"DeleteRequest": {"Key": encode_item(key)}} for key in keys]
-    return {"RequestItems": {table.name: deletes}}
+def void(operation: Transact) -> Request:
+    """Returns a request of TransactWriteItems that changes nothing and uses up the token of another one.
 
-
-def delete_batches(operation: DeleteMany) -> list[Request]:
-    """Returns the requests of BatchWriteItem that delete all items."""
-    keys = operation.keys
-    starts = range(0, len(keys), MAX_BATCH_KEYS)
-    return [delete_batch(operation.table, keys[start : start + MAX_BATCH_KEYS]) for start in starts]
+    DynamoDB then refuses the other request, if it is delivered later, with IdempotentParameterMismatchException.
+    """
+    action = operation.actions[0]
+    table, key = action.table, action.table.key_of(action.item) if isinstance(action, Put) else action.key
+    name = "#" + table.partition_key
+    check = {
+        "TableName": table.name,
+        "Key": encode_item(key),
+        "ConditionExpression": f"attribute_exists({name}) OR attribute_not_exists({name})",
+        "ExpressionAttributeNames": {name: table.partition_key},
+    }
+    return {"TransactItems": [{"ConditionCheck": check}], "ClientRequestToken": operation.token}
 
 
 def _transact_item(action: Action) -> Request:

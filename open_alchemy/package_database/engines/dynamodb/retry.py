@@ -28,6 +28,10 @@ _RETRY_COST: Final = 14
 _THROTTLED_RETRY_COST: Final = 5
 _SUCCESS_INCREMENT: Final = 1
 
+POOL_TIMEOUT: Final = "PoolTimeoutError"
+"""The code of a request that waited for a connection until the deadline. The wait is no attempt and costs no quota."""
+CERTIFICATE_ERROR: Final = "SSLCertVerificationError"
+"""The code of a TLS handshake that failed because the server's certificate is not valid for the host."""
 _TRANSIENT_CODES: Final = frozenset({"RequestTimeout", "RequestTimeoutException", "InternalServerError"})
 _TRANSIENT_STATUSES: Final = frozenset({500, 502, 503, 504})
 _THROTTLING_CODES: Final = frozenset(
@@ -57,6 +61,7 @@ _TOO_MANY_REQUESTS: Final = 429
 class Kind(Enum):
     """What a failure means for the next attempt."""
 
+    NOT_SENT = "no connection was free until the deadline"
     TRANSIENT = "no usable answer"
     THROTTLED = "refused for load"
     CONFLICT = "another transaction was in the way"
@@ -76,6 +81,7 @@ class Failure:
         retry_after: How many seconds the answer asks to wait.
         answered: Whether DynamoDB or the client refused; else no usable answer came.
         is_skewed: Whether it was refused because this machine's clock is off, which the next attempt makes up for.
+        detail: What the code does not say, for the message.
         cause: The driver's exception.
     """
 
@@ -86,6 +92,7 @@ class Failure:
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
+    detail: str = ""
     cause: BaseException | None = hidden(default=None)
 
     @property
@@ -97,6 +104,8 @@ class Failure:
 
 
 def _classify(code: str, status: int | None, *, answered: bool = True) -> Kind:
+    if code == POOL_TIMEOUT:
+        return Kind.NOT_SENT
     if code in _THROTTLING_CODES or status == _TOO_MANY_REQUESTS:
         return Kind.THROTTLED
     if code in _CONFLICT_CODES:

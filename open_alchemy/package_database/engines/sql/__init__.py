@@ -1,1 +1,1 @@
-"""What SQL stores share: statements, conditions on old items and transactions as generators. No I/O."""
+"""What SQL stores share: statements and transactions, without I/O."""

@@ -1,4 +1,4 @@
-"""Whether a condition holds of the item that a transaction finds. Pure."""
+"""Evaluates a condition on the item that a transaction reads. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ...core.operations import AllOf, AnyOf, Below, Condition, Equal, Item, Miss
 
 
 def holds(condition: Condition, item: Item | None) -> bool:
-    """Returns whether a condition holds; of an item that is not there, every attribute is missing."""
+    """Returns whether a condition holds. A missing item lacks every attribute."""
     attributes = item or {}
     match condition:
         case Missing(attribute):

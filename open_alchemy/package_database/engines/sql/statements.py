@@ -1,265 +1,220 @@
-"""From an operation to SQL and its parameters, and from rows back to items. Pure: nothing is executed here.
+"""Renders operations on one table to SQL and parameters. Pure: nothing is executed here.
 
-A table of the schema is a SQL table with a column for each attribute, NULL where the item has none, and a secondary
-index is a SQL index. Text is compared by its bytes in UTF-8, as DynamoDB does: SQLite's BINARY collation is ``memcmp``.
+Each attribute is a column, NULL where an item lacks it, and each secondary index is a SQL index. Text is compared by
+its bytes in UTF-8, as in DynamoDB.
 
-https://www.sqlite.org/datatype3.html#collating_sequences
+Columns of a ``SELECT`` are qualified: SQLite reads a quoted name without such a column as a string literal
+(https://www.sqlite.org/quirks.html#double_quoted_string_literals_are_accepted).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from ...core.operations import (
-    Action,
-    Check,
-    Delete,
-    DeleteMany,
-    Get,
-    Item,
-    Key,
-    Put,
-    Query,
-    Scan,
-    StoreOperation,
-    Table,
-    Transact,
-)
+from ...core.operations import Index, Item, Key, Query, Scan, Table
 from ...core.secret import Secret
 from ...exceptions import RefusedError
+from .dialect import Dialect
 
-Parameters: TypeAlias = tuple[Any, ...]
-Row: TypeAlias = tuple[Any, ...]
-Statement: TypeAlias = tuple[str, Parameters]
+Row: TypeAlias = Sequence[Any]
+"""Has a repr without values, where the table has binary attributes."""
 
-BEGIN: Final = "BEGIN IMMEDIATE"
-COMMIT: Final = "COMMIT"
-ROLLBACK: Final = "ROLLBACK"
-
-_TYPES: Final[Mapping[str, str]] = {"S": "TEXT", "N": "INTEGER", "B": "BLOB"}
 _SURROGATES: Final = range(0xD800, 0xE000)
-_LAST_LETTER: Final = "\U0010ffff"
+_LAST_CHARACTER: Final = "\U0010ffff"
 
 
-@dataclass(frozen=True, slots=True)
-class _Texts:
-    """The statements of a table, rendered once: its hash is not cheap, and neither is rendering."""
+class Statement(NamedTuple):
+    """A SQL statement and its parameters."""
 
-    table: Table
-    names: tuple[str, ...]
-    attributes: frozenset[str]
-    decode: Callable[[Row], Item]
-    select: str
-    by_key: str
-    put: str
-    delete: str
-    queries: Mapping[str | None, tuple[str, str]]
-    """For each index, None for the table: without and with an upper bound of the sort key."""
+    text: str
+    parameters: tuple[Any, ...] = ()
 
 
-_TEXTS: dict[str, _Texts] = {}
+class TableStatements:
+    """The statements of one table, rendered once.
 
-
-def create_table(table: Table) -> tuple[str, ...]:
-    """Returns the statements that create a table with its indexes, where it is not there yet."""
-    key = f"{_quoted(table.partition_key)}, {_quoted(table.sort_key)}"
-    columns = ", ".join(f"{_quoted(attribute.name)} {_TYPES[attribute.type]}" for attribute in table.attributes)
-    # Items are found by their key alone, so they lie in its index (https://www.sqlite.org/withoutrowid.html).
-    create = f"CREATE TABLE IF NOT EXISTS {_quoted(table.name)} ({columns}, PRIMARY KEY ({key})) WITHOUT ROWID"
-    indexes = (
-        f"CREATE INDEX IF NOT EXISTS {_quoted(f'{table.name}.{index.name}')} ON {_quoted(table.name)} "
-        f"({', '.join(_quoted(name) for name in (index.partition_key, index.sort_key) if name)})"
-        for index in table.indexes
-    )
-    return create, *indexes
-
-
-def definitions(table: Table) -> Mapping[str, str]:
-    """Returns what SQLite notes of a table and of its indexes, by their names.
-
-    https://www.sqlite.org/schematab.html
+    Args:
+        table: The table.
+        dialect: The dialect.
+        schema: The SQL schema that contains the table; empty for the default one.
     """
-    names = (table.name, *(f"{table.name}.{index.name}" for index in table.indexes))
-    texts_ = (text.replace(" IF NOT EXISTS", "", 1) for text in create_table(table))
-    return dict(zip(names, texts_, strict=True))
+
+    def __init__(self, table: Table, dialect: Dialect, schema: str = "") -> None:
+        self.table = table
+        self.names = tuple(attribute.name for attribute in table.attributes)
+        self._has_binary = any(attribute.type == "B" for attribute in table.attributes)
+        self._dialect = dialect
+        self._schema = f"{_quoted(schema)}." if schema else ""
+        self._name = f"{self._schema}{_quoted(table.name)}"
+        columns = ", ".join(map(_column, self.names))
+        self._select = f"SELECT {columns} FROM {self._name} AS item"  # noqa: S608 (names of the schema)
+        self._columns = ", ".join(map(_quoted, self.names))
+        self._queries: Mapping[str | None, tuple[str, str]] = {
+            None: self._render_query(table),
+            **{index.name: self._render_query(index) for index in table.indexes},
+        }
+        mark, partition, sort = dialect.placeholder, _column(table.partition_key), _column(table.sort_key)
+        self._partition, self._sort = partition, sort
+        self._get = f"{self._select} WHERE {partition} = {mark} AND {sort} = {mark}"
+        self._put = self._render_put()
+        self._delete = f"DELETE FROM {self._name} AS item WHERE {partition} = {mark} AND {sort} = {mark}"  # noqa: S608 (names of the schema)
+
+    def definitions(self) -> dict[str, str]:
+        """Returns the statements that create the table and its indexes, by the name of what they create."""
+        table, types = self.table, self._dialect.types
+        columns = ", ".join(f"{_quoted(attribute.name)} {types[attribute.type]}" for attribute in table.attributes)
+        key = f"{_quoted(table.partition_key)}, {_quoted(table.sort_key)}"
+        return {
+            table.name: f"CREATE TABLE {self._name} ({columns}, PRIMARY KEY ({key})){self._dialect.table_options}",
+            **{f"{table.name}.{index.name}": self._render_index(index) for index in table.indexes},
+        }
+
+    def create(self) -> tuple[str, ...]:
+        """Returns the statements that create the table and its indexes where they are missing."""
+        return tuple(_if_not_exists(text) for text in self.definitions().values())
+
+    def drop(self) -> str:
+        """Returns the statement that drops the table and its indexes."""
+        return f"DROP TABLE IF EXISTS {self._name}"
+
+    def clear(self) -> str:
+        """Returns the statement that deletes every item."""
+        return f"DELETE FROM {self._name}"  # noqa: S608 (a name of the schema)
+
+    def count(self) -> str:
+        """Returns the statement that counts the items."""
+        return f"SELECT count(*) FROM {self._name}"  # noqa: S608 (a name of the schema)
+
+    def get(self, key: Key, *, for_update: bool = False) -> Statement:
+        """Returns the statement that reads an item, and locks it until the end of the transaction ``for_update``."""
+        return Statement(self._get + self._dialect.row_lock * for_update, self._key(key))
+
+    def query(self, operation: Query) -> Statement:
+        """Returns the statement that reads a partition by sort-key prefix, in key order.
+
+        A prefix is a range of the sort key: LIKE and GLOB give some characters a meaning.
+        """
+        index = operation.index
+        unbounded, bounded = self._queries[index.name if index else None]
+        if index is not None and index.sort_key is None:
+            return Statement(unbounded, (operation.partition,))
+        end = prefix_end(operation.prefix)
+        if end is None:
+            return Statement(unbounded, (operation.partition, operation.prefix))
+        return Statement(bounded, (operation.partition, operation.prefix, end))
+
+    def scan(self, operation: Scan) -> Statement:
+        """Returns the statement that reads a page of the table or of a partition, and one more item."""
+        mark, partition, sort = self._dialect.placeholder, self._partition, self._sort
+        bounds, parameters = "", ()  # type: tuple[str, tuple[str, ...]]
+        if operation.partition is not None:
+            bounds, parameters = f" WHERE {partition} = {mark}", (operation.partition,)
+            if operation.after is not None:
+                # A comparison of both keys would make SQLite read the partition from its start.
+                bounds, parameters = f"{bounds} AND {sort} > {mark}", self._key(operation.after)
+        elif operation.after is not None:
+            bounds, parameters = f" WHERE ({partition}, {sort}) > ({mark}, {mark})", self._key(operation.after)
+        text = f"{self._select}{bounds} ORDER BY {partition}, {sort} LIMIT {mark}"
+        return Statement(text, (*parameters, operation.limit + 1))
+
+    def put(self, item: Item) -> Statement:
+        """Returns the statement that stores an item, and replaces the one with its key.
+
+        Raises:
+            RefusedError: An attribute has no column, or a number does not fit into one.
+        """
+        if unknown := item.keys() - set(self.names):
+            raise self._refusal(item, f"has attributes without a column: {', '.join(map(repr, sorted(unknown)))}")
+        for name, value in item.items():
+            if isinstance(value, int) and value not in self._dialect.integers:
+                raise self._refusal(item, f"has a {name} that does not fit into 64 bits")
+        return Statement(self._put, tuple(map(item.get, self.names)))
+
+    def delete(self, key: Key) -> Statement:
+        """Returns the statement that deletes an item."""
+        return Statement(self._delete, self._key(key))
+
+    def item(self, row: Row) -> Item:
+        """Returns the item of a row, with its binary values as ``Secret``."""
+        if not self._has_binary:
+            return {
+                name: Secret(value) if type(value) is bytes else value
+                for name, value in zip(self.names, row, strict=True)
+                if value is not None
+            }
+        # No local variable refers to the plain bytes of a secret: a traceback could show them.
+        item: dict[str, Any] = {}
+        for place, name in enumerate(self.names):
+            if row[place] is not None:
+                item[name] = Secret(row[place]) if type(row[place]) is bytes else row[place]
+        return item
+
+    def key_of(self, item: Item) -> Key:
+        """Returns the primary key of a stored item.
+
+        Raises:
+            RefusedError: A key attribute is not text.
+        """
+        for name in (self.table.partition_key, self.table.sort_key):
+            if not isinstance(item.get(name), str):
+                raise RefusedError(f"an item of {self.table.name} is damaged: {name} must be text", code="DamagedItem")
+        return self.table.key_of(item)
+
+    def _key(self, key: Key) -> tuple[str, str]:
+        return key[self.table.partition_key], key[self.table.sort_key]
+
+    def _refusal(self, item: Item, problem: str) -> RefusedError:
+        key = ", ".join(f"{name} {value!r}" for name, value in self.table.key_of(item).items())
+        return RefusedError(f"the item of {self.table.name} with {key} {problem}")
+
+    def _render_query(self, keys: Table | Index) -> tuple[str, str]:
+        """Returns a query without and with an upper bound of the sort key."""
+        mark, table = self._dialect.placeholder, self.table
+        found = f"{self._select} WHERE {_column(keys.partition_key)} = {mark}"
+        # Items with the same sort key, or without one, are in the order of their primary key.
+        order = (keys.sort_key, table.partition_key, table.sort_key)
+        ordered = f" ORDER BY {', '.join(dict.fromkeys(_column(key) for key in order if key is not None))}"
+        if keys.sort_key is None:
+            return found + ordered, found + ordered
+        begins = f"{found} AND {_column(keys.sort_key)} >= {mark}"
+        return begins + ordered, f"{begins} AND {_column(keys.sort_key)} < {mark}{ordered}"
+
+    def _render_put(self) -> str:
+        # Not INSERT OR REPLACE of SQLite: it deletes other items that a unique index makes a conflict with.
+        key = (self.table.partition_key, self.table.sort_key)
+        updates = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in self.names if name not in key)
+        values = ", ".join([self._dialect.placeholder] * len(self.names))
+        return (
+            f"INSERT INTO {self._name} ({self._columns}) VALUES ({values}) "  # noqa: S608 (names of the schema)
+            f"ON CONFLICT ({', '.join(map(_quoted, key))}) DO UPDATE SET {updates}"
+        )
+
+    def _render_index(self, index: Index) -> str:
+        kind = "CREATE UNIQUE INDEX" if index.is_unique else "CREATE INDEX"
+        keys = ", ".join(_quoted(name) for name in (index.partition_key, index.sort_key) if name)
+        return f"{kind} {_quoted(f'{self.table.name}.{index.name}')} ON {self._name} ({keys})"
 
 
-def drop_table(table: Table) -> str:
-    """Returns the statement that drops a table with its indexes."""
-    return f"DROP TABLE IF EXISTS {_quoted(table.name)}"
+def prefix_end(prefix: str) -> str | None:
+    """Returns the first text, by bytes in UTF-8, after all texts with the prefix; None where there is none.
 
-
-def clear_table(table: Table) -> str:
-    """Returns the statement that deletes every item of a table."""
-    return f"DELETE FROM {_quoted(table.name)}"  # noqa: S608 (a name of the schema)
-
-
-def get(table: Table, key: Key) -> Statement:
-    """Returns the statement that reads an item by its key."""
-    return _texts(table).by_key, _key(table, key)
-
-
-def query(operation: Query) -> Statement:
-    """Returns the statement that reads a partition by sort-key prefix, in key order.
-
-    A prefix is a range of the sort key: LIKE and GLOB would take some of its letters for patterns.
+    The order of bytes in UTF-8 is the order of code points, which exclude surrogates.
     """
-    index = operation.index
-    unbounded, bounded = _texts(operation.table).queries[index.name if index else None]
-    if index is not None and index.sort_key is None:
-        return unbounded, (operation.partition,)
-    end = after(operation.prefix)
-    if end is None:
-        return unbounded, (operation.partition, operation.prefix)
-    return bounded, (operation.partition, operation.prefix, end)
-
-
-def scan(operation: Scan) -> Statement:
-    """Returns the statement that reads a page of a table, or of a partition of it, and one item more."""
-    table, after_key, partition = operation.table, operation.after, operation.partition
-    partition_key, sort_key = _quoted(table.partition_key), _quoted(table.sort_key)
-    bounds: str
-    parameters: Parameters
-    if partition is None:
-        bounds, parameters = "", ()
-        if after_key is not None:
-            bounds, parameters = f" WHERE ({partition_key}, {sort_key}) > (?, ?)", _key(table, after_key)
-    else:
-        bounds, parameters = f" WHERE {partition_key} = ?", (partition,)
-        if after_key is not None:
-            # Both keys in a row again would have SQLite read the partition from its beginning.
-            bounds, parameters = f"{bounds} AND {sort_key} > ?", (partition, after_key[table.sort_key])
-    text = f"{_texts(table).select}{bounds} ORDER BY {partition_key}, {sort_key} LIMIT ?"
-    return text, (*parameters, operation.limit + 1)
-
-
-def old_item(action: Action) -> Statement:
-    """Returns the statement that reads the item that an action is about, as it is before it."""
-    key = action.table.key_of(action.item) if isinstance(action, Put) else action.key
-    return get(action.table, key)
-
-
-def write(action: Put | Delete) -> Statement:
-    """Returns the statement that carries out an action whose condition holds.
-
-    Raises:
-        RefusedError: The item has an attribute that the schema does not know, for which there is no column.
-    """
-    if isinstance(action, Put):
-        texts_ = _texts(action.table)
-        if not texts_.attributes.issuperset(action.item):
-            raise _without_column(action, texts_.attributes)
-        return texts_.put, tuple(map(action.item.get, texts_.names))
-    return delete(action.table, action.key)
-
-
-def delete(table: Table, key: Key) -> Statement:
-    """Returns the statement that deletes an item by its key."""
-    return _texts(table).delete, _key(table, key)
-
-
-def after(prefix: str) -> str | None:
-    """Returns the first text, in the order of bytes in UTF-8, after all that begin with the prefix; None without end.
-
-    The order of the bytes in UTF-8 is that of the code points, among which there are no surrogates.
-    """
-    stem = prefix.rstrip(_LAST_LETTER)
+    stem = prefix.rstrip(_LAST_CHARACTER)
     if not stem:
         return None
     following = ord(stem[-1]) + 1
     return stem[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)
 
 
-def decoder(table: Table) -> Callable[[Row], Item]:
-    """Returns the function that makes an item of a row, its binary values as ``Secret``."""
-    return _texts(table).decode
+def _if_not_exists(definition: str) -> str:
+    kind = "INDEX" if definition.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "TABLE"
+    return definition.replace(f"{kind} ", f"{kind} IF NOT EXISTS ", 1)
 
 
-def texts(operation: StoreOperation) -> tuple[str, ...]:
-    """Returns the statements of an operation without their parameters, for people; where all conditions hold."""
-    match operation:
-        case Get(table, key):
-            return (get(table, key)[0],)
-        case Query():
-            return (query(operation)[0],)
-        case Scan():
-            return (scan(operation)[0],)
-        case Transact(actions):
-            reads = (old_item(action)[0] for action in actions if action.condition is not None)
-            writes = (write(action)[0] for action in actions if not isinstance(action, Check))
-            return BEGIN, *reads, *writes, COMMIT
-        case DeleteMany(table):
-            return BEGIN, _texts(table).delete, COMMIT
-
-
-def _without_column(put: Put, known: frozenset[str]) -> RefusedError:
-    key = ", ".join(f"{name} {value!r}" for name, value in put.table.key_of(put.item).items())
-    unknown = ", ".join(map(repr, sorted(put.item.keys() - known)))
-    return RefusedError(f"the item of {put.table.name} with {key} has attributes without a column: {unknown}")
-
-
-def _key(table: Table, key: Key) -> Parameters:
-    return key[table.partition_key], key[table.sort_key]
-
-
-def _texts(table: Table) -> _Texts:
-    known = _TEXTS.get(table.name)
-    if known is None or known.table is not table:
-        known = _TEXTS[table.name] = _render(table)
-    return known
-
-
-def _render(table: Table) -> _Texts:
-    name, names = _quoted(table.name), tuple(attribute.name for attribute in table.attributes)
-    columns = ", ".join(map(_quoted, names))
-    select = f"SELECT {columns} FROM {name}"  # noqa: S608 (names of the schema)
-    by_key = f"WHERE {_quoted(table.partition_key)} = ? AND {_quoted(table.sort_key)} = ?"
-    queries: dict[str | None, tuple[str, str]] = {}
-    for index in (None, *table.indexes):
-        keys: Any = index or table
-        found = f"{select} WHERE {_quoted(keys.partition_key)} = ?"
-        # Items with one sort key, or without, have the order of their own keys.
-        order = [key for key in (keys.sort_key, table.partition_key, table.sort_key) if key is not None]
-        ordered = f" ORDER BY {', '.join(map(_quoted, dict.fromkeys(order)))}"
-        if keys.sort_key is None:
-            queries[index.name if index else None] = (found + ordered, found + ordered)
-        else:
-            begins = f"{found} AND {_quoted(keys.sort_key)} >= ?"
-            queries[index.name if index else None] = (
-                begins + ordered,
-                f"{begins} AND {_quoted(keys.sort_key)} < ?{ordered}",
-            )
-    return _Texts(
-        table=table,
-        names=names,
-        attributes=frozenset(names),
-        decode=_decode_secrets(names) if "B" in {attribute.type for attribute in table.attributes} else _decode(names),
-        select=select,
-        by_key=f"{select} {by_key}",
-        put=f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({', '.join('?' * len(names))})",  # noqa: S608
-        delete=f"DELETE FROM {name} {by_key}",  # noqa: S608
-        queries=queries,
-    )
-
-
-def _decode(names: tuple[str, ...]) -> Callable[[Row], Item]:
-    def decode(row: Row) -> Item:
-        return {name: value for name, value in zip(names, row, strict=True) if value is not None}
-
-    return decode
-
-
-def _decode_secrets(names: tuple[str, ...]) -> Callable[[Row], Item]:
-    def decode(row: Row) -> Item:
-        return {
-            name: Secret(value) if type(value) is bytes else value
-            for name, value in zip(names, row, strict=True)
-            if value is not None
-        }
-
-    return decode
+def _column(name: str) -> str:
+    return f"item.{_quoted(name)}"
 
 
 def _quoted(name: str) -> str:

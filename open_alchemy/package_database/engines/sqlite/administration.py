@@ -1,16 +1,15 @@
-"""Creating, describing, emptying and deleting tables: for tests, development and operators."""
+"""Creates, describes, empties and deletes tables: for tests, development and operators."""
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from ...core.deadline import Deadline
 from ...core.operations import Table
 from ..port import KeyInfo, TableInfo
-from ..sql.statements import clear_table, create_table, definitions, drop_table
-from .database_file import transaction
+from .connection_pool import Result, Work
+from .database_file import create_tables, transaction
 from .engine import SQLiteEngine
 
 
@@ -21,20 +20,19 @@ class SQLiteAdministration:
         self._engine = engine
 
     def create(self, table: Table) -> None:
-        """Creates a table, and with the first one of a new file the others too; nothing happens where it is there."""
+        """Creates a table and its indexes where they are missing; in a new file, all tables."""
 
         def work(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                for statement in create_table(table):
-                    connection.execute(statement)
+                create_tables(connection, [table])
 
         self._run(work, f"creating {table.name}")
 
     def delete(self, table: Table) -> bool:
-        """Drops a table with all that is in it, and returns whether it was there."""
+        """Drops a table with its items, and returns whether it existed."""
         if self.describe(table) is None:
             return False
-        self._run(lambda connection: connection.execute(drop_table(table)), f"deleting {table.name}")
+        self._run(lambda connection: connection.execute(self._engine.sql.of(table).drop()), f"deleting {table.name}")
         return True
 
     def describe(self, table: Table) -> TableInfo | None:
@@ -42,9 +40,7 @@ class SQLiteAdministration:
         path = self._engine.config.path
         if path is not None and _is_missing(path):
             return None
-        found: tuple[int, int] | None = self._run(
-            lambda connection: _measure(connection, table), f"describing {table.name}"
-        )
+        found = self._run(lambda connection: self._measure(connection, table), f"describing {table.name}")
         if found is None:
             return None
         items, size = found
@@ -62,7 +58,7 @@ class SQLiteAdministration:
             return ["the table is missing"]
         found = self._run(lambda connection: _definitions(connection, table), f"describing {table.name}")
         differences: list[str] = []
-        for name, text in definitions(table).items():
+        for name, text in self._engine.sql.of(table).definitions().items():
             what = "the table" if name == table.name else f"the index {name.removeprefix(f'{table.name}.')}"
             if name not in found:
                 differences.append(f"{what} is missing")
@@ -72,9 +68,18 @@ class SQLiteAdministration:
 
     def clear(self, table: Table) -> None:
         """Deletes every item of a table."""
-        self._run(lambda connection: connection.execute(clear_table(table)), f"emptying {table.name}")
+        self._run(lambda connection: connection.execute(self._engine.sql.of(table).clear()), f"emptying {table.name}")
 
-    def _run(self, work: Any, what: str) -> Any:
+    def _measure(self, connection: sqlite3.Connection, table: Table) -> tuple[int, int] | None:
+        """Returns the number of items of a table and the size of the file in bytes, or None where there is no table."""
+        if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone() is None:
+            return None
+        (items,) = connection.execute(self._engine.sql.of(table).count()).fetchone()
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        return items, pages * size
+
+    def _run(self, work: Work[Result], what: str) -> Result:
         self._engine.prepare()
         return self._engine.run(work, what, Deadline(self._engine.config.deadline))
 
@@ -85,18 +90,8 @@ def _is_missing(path: Path) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        pass  # Opening it tells why, in SQLite's words.
+        pass  # SQLite's error for it is the better one.
     return False
-
-
-def _measure(connection: sqlite3.Connection, table: Table) -> tuple[int, int] | None:
-    """Returns how many items a table has, and how many bytes the whole file takes, or None where it is not there."""
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table.name,)).fetchone() is None:
-        return None
-    (items,) = connection.execute(f'SELECT count(*) FROM "{table.name}"').fetchone()  # noqa: S608 (of the schema)
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return items, pages * size
 
 
 def _definitions(connection: sqlite3.Connection, table: Table) -> dict[str, str]:

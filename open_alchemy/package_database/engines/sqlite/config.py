@@ -37,16 +37,14 @@ class SQLiteConfig(Config):
         """Returns an engine for threads."""
         from .engine import open_sqlite
 
-        del tables
-        return open_sqlite(self)
+        return open_sqlite(self, tables)
 
     def open_async_engine(self, tables: Sequence[Table]) -> AsyncEngine:
         """Returns an engine for asyncio."""
         from ..threaded import ThreadedEngine
         from .engine import open_sqlite
 
-        del tables
-        return ThreadedEngine(lambda: open_sqlite(self))
+        return ThreadedEngine(open_sqlite(self, tables))
 
 
 def read_url(rest: str, environment: Environment) -> SQLiteConfig:

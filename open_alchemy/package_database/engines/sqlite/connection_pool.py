@@ -1,8 +1,12 @@
-"""Who may use which connection: a pool for a file, one connection in turn for a store in memory; and what a fork does.
+"""Lends connections to calls: a pool for a file, one connection for a store in memory. Handles forks and interruptions.
 
-A connection is never carried over a fork: locks of files belong to a process, and SQLite's own book of them would be
-wrong in the child, also for a connection that it opens itself. So all are closed before a fork, and opened anew after.
-A call that does not end in time keeps its connection open: then the child refuses that store.
+*Interruptions.* An exception from a signal handler may end a call at any bytecode. What a call takes is released in a
+``finally`` by a single C call, which a signal cannot interrupt, or is found by a weak reference to have ended with the
+call's frame. Whatever needs a decision, such as an open transaction, is decided by the next call.
+
+*Forks.* No connection survives a fork: file locks belong to a process, and SQLite's own record of them would be wrong
+in the child. All connections are closed before a fork and opened again after it. If a call does not end in time, the
+child refuses its store.
 
 https://www.sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
 """
@@ -14,169 +18,156 @@ import sqlite3
 import threading
 import time
 import weakref
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from ...core.deadline import Deadline
+from ...core.operations import Table
 from ...exceptions import RefusedError, UnavailableError
 from .database_file import connect_to_file, connect_to_memory, prepare_file
+from .recovering_lock import Claim, RecoveringLock
 
-_MOST_IDLE: Final = 16
-_LONGEST_PAUSE: Final = 1.0
+_MAX_IDLE: Final = 16
+_MAX_FORK_WAIT: Final = 1.0
 """Seconds that a fork waits for calls to end, on all stores together."""
-_FORKED: Final = (
-    "the process forked in the middle of a call on {}, and this child cannot use what was open then: "
-    "start processes with spawn or forkserver, or fork while no call is at work"
-)
+_POLL: Final = 0.001
 
 Identity: TypeAlias = tuple[int, int]
-"""Which file it is: its device and its inode, by which SQLite too keeps its book of locks."""
+"""The device and the inode of a file, by which SQLite too records its locks."""
+Result = TypeVar("Result")
+Work: TypeAlias = Callable[[sqlite3.Connection], Result]
 
 
-class Connections(Protocol):
-    """Lends connections."""
+class ConnectionPool(Protocol):
+    """Lends connections to calls."""
 
-    def prepare(self) -> None:
-        """Opens the store, and makes its tables where it is new. May be called again when it has raised.
+    def prepare(self, deadline: Deadline) -> None:
+        """Opens the store, and creates its tables where it is new. May be called again after it raised.
 
         Raises:
-            ConfigurationError: The file is none of the package's.
-            sqlite3.Error: The store cannot be opened, or another connection is in the way.
+            ConfigurationError: The file does not belong to the package.
+            UnavailableError: Another thread was opening a file until the deadline.
+            sqlite3.Error: The store cannot be opened, or another connection has it locked.
         """
 
-    def borrow(self, deadline: Deadline) -> sqlite3.Connection:
-        """Lends a connection, which is the caller's alone until it is given back.
+    def use(self, work: Work[Result], deadline: Deadline) -> Result:
+        """Calls ``work`` with a connection that is its alone, and returns its result.
 
         Raises:
-            ConfigurationError: The file belongs to something else by now.
+            ConfigurationError: The file belongs to another program by now.
             RefusedError: The store was closed, or a new connection would be to another file.
-            UnavailableError: None was free until the deadline.
-            sqlite3.Error: None can be opened.
+            UnavailableError: No connection was free until the deadline.
+            sqlite3.Error: No connection can be opened.
         """
 
-    def give_back(self, connection: sqlite3.Connection) -> None:
-        """Takes a connection back."""
-
-    def check(self) -> None:
-        """Checks, before a write, that the store is still what was opened.
+    def check_identity(self) -> None:
+        """Checks, before a write, that the store is still the one that was opened.
 
         Raises:
             RefusedError: Its file was moved, replaced or deleted.
         """
 
     def close(self) -> None:
-        """Closes what can be opened again; what is lent is closed when it comes back."""
+        """Closes the connections; those in use are closed when their calls end."""
 
 
-class FileConnections:
-    """The connections to a file: as many as are in use at once, and some that wait to be."""
+class FilePool:
+    """The connections to a file: one for each call in progress, and some idle ones.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The path; a symbolic link is resolved when the file is opened.
+        tables: The tables that a new file gets.
+    """
+
+    def __init__(self, path: Path, tables: Sequence[Table]) -> None:
         self._path = os.fspath(path)
+        self._resolved = path
+        self._tables = tables
         self._file: Identity | None = None
         self._is_closed = False
         self._idle: list[sqlite3.Connection] = []
-        self._lent = 0
-        self._is_paused = False
-        self._unlock()
         weakref.finalize(self, _close_all, self._idle)
-        _add(self)
+        _register(self)
 
-    def _unlock(self) -> None:
-        # In C, and entered for every call; the condition is for a pause alone.
-        self._lock = threading.RLock()
-        self._changed = threading.Condition(self._lock)
-
-    def prepare(self) -> None:
-        """Opens or makes the file, and remembers which one it is."""
-        with self._lock:
-            self._begin()
+    def prepare(self, deadline: Deadline) -> None:
+        """Opens or creates the file, and stores its identity."""
+        lease = _Lease(self)
+        claim: Claim = weakref.ref(lease)
         try:
-            with _opening:
-                self._refuse_carried(self._identity())
-                prepare_file(Path(self._path))
+            _begin_call(claim)
+            try:
+                if not _opening.acquire(claim, deadline):
+                    raise UnavailableError(f"another thread was opening a file for {deadline.elapsed():.1f} s")
+                self._refuse_after_fork(self._identity())
+                self._resolved = Path(os.path.realpath(self._path))
+                prepare_file(self._resolved, self._tables)
                 self._file = self._identity()
+            finally:
+                _opening.release(claim, None)
         finally:
-            self.give_back(None)
+            _leases.pop(claim, None)
 
-    def borrow(self, deadline: Deadline) -> sqlite3.Connection:
+    def use(self, work: Work[Result], deadline: Deadline) -> Result:
         """Lends an idle connection, or a new one."""
         del deadline
-        with self._lock:
+        lease = _Lease(self)
+        claim: Claim = weakref.ref(lease)
+        try:
+            _begin_call(claim)
+            self._refuse_after_fork(self._file)
+            connection = self._acquire()
+            try:
+                return work(connection)
+            finally:
+                self._idle.append(connection)
+                if self._is_closed:
+                    self.close()
+        finally:
+            _leases.pop(claim, None)
+
+    def _acquire(self) -> sqlite3.Connection:
+        while True:
             if self._is_closed:
                 raise RefusedError("the database was closed", code="Closed")
-            self._begin()
-            connection = self._idle.pop() if self._idle else None
-        if connection is not None:
-            return connection
-        try:
-            self.check()
-            return connect_to_file(Path(self._path))
-        except BaseException:
-            self.give_back(None)
-            raise
+            if len(self._idle) > _MAX_IDLE:
+                self._idle.pop(0).close()
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                break
+            if not connection.in_transaction:
+                return connection
+            # Of a call that was interrupted before it could roll back.
+            connection.close()
+        self.check_identity()
+        return connect_to_file(self._resolved)
 
-    def _begin(self) -> None:
-        """Lets a fork wait for the caller from now on, until it gives something back; the lock is held."""
-        while self._is_paused:
-            self._changed.wait()
-        self._refuse_carried(self._file)
-        self._lent += 1
-
-    def _refuse_carried(self, file: Identity | None) -> None:
-        if file in _carried:
-            raise RefusedError(_FORKED.format(self._path), code="Forked")
-
-    def give_back(self, connection: sqlite3.Connection | None) -> None:
-        """Keeps a connection for the next, or closes it; None where it came to none."""
-        with self._lock:
-            if self._file in _carried:
-                # Of a call that a signal interrupted to fork: closing it here would undo what the parent relies on.
-                _carried[self._file].append(connection)
-                return
-            self._lent -= 1
-            if connection is not None:
-                # One that could not undo its transaction is of no use.
-                if self._is_closed or connection.in_transaction or len(self._idle) == _MOST_IDLE:
-                    connection.close()
-                else:
-                    self._idle.append(connection)
-            if self._is_paused:
-                self._changed.notify_all()
+    def _refuse_after_fork(self, file: Identity | None) -> None:
+        if file in _in_use_at_fork:
+            raise _forked(self._path)
 
     def close(self) -> None:
         """Closes the idle connections, and lends none again."""
-        with self._lock:
-            self._is_closed = True
+        self._is_closed = True
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Closes the idle connections."""
+        if self._file not in _in_use_at_fork:
             _close_all(self._idle)
 
-    def pause(self, end: float) -> None:
-        """Closes all connections before a fork, and lends none until it is over.
+    def refuse_calls(self) -> None:
+        """Refuses all later calls, in the child of a fork in the middle of a call.
 
-        Args:
-            end: When it stops to wait for calls, on the monotonic clock.
+        A connection of that call, which a signal handler interrupted to fork, stays open: closing it would release the
+        parent's locks.
         """
-        with self._lock:
-            self._is_paused = True
-            self._changed.wait_for(lambda: not self._lent, max(0.0, end - time.monotonic()))
-            _close_all(self._idle)
+        if file := self._file or self._identity():
+            self._idle = _in_use_at_fork.setdefault(file, [])
 
-    def resume(self) -> None:
-        """Lends again."""
-        with self._lock:
-            self._is_paused = False
-            self._changed.notify_all()
-
-    def start_anew(self) -> None:
-        """Lends again in the child of a fork; nothing that another thread of the parent had in use at that moment."""
-        if self._lent and (file := self._file or self._identity()):
-            _carried[file] = []
-        self._lent = 0
-        self._is_paused = False
-        self._unlock()
-
-    def check(self) -> None:
-        """Refuses another file than the one that was opened: a write to one that was deleted would be lost."""
+    def check_identity(self) -> None:
+        """Refuses another file than the one that was opened: a write to a deleted file would be lost."""
         if self._identity() != self._file:
             raise RefusedError(
                 f"{self._path} was moved, replaced or deleted while it was open: restart the process, or open it again",
@@ -191,110 +182,148 @@ class FileConnections:
         return found.st_dev, found.st_ino
 
 
-class MemoryConnections:
-    """The one connection to a store in memory, lent in turn. A child has a copy of the store, as of all memory."""
+class MemoryPool:
+    """The one connection to a store in memory, which calls use in turn. The child of a fork has a copy of the store.
 
-    def __init__(self) -> None:
-        self._connection = connect_to_memory()
-        self._turn = threading.Lock()
-        self._is_paused = False
-        self._is_carried = False
+    Args:
+        tables: The tables.
+    """
+
+    def __init__(self, tables: Sequence[Table]) -> None:
+        self._connection = connect_to_memory(tables)
+        self._lock = RecoveringLock()
+        self._is_refused = False
         weakref.finalize(self, self._connection.close)
-        _add(self)
+        _register(self)
 
-    def prepare(self) -> None:
-        """Nothing to open."""
+    def prepare(self, deadline: Deadline) -> None:
+        """The store is open already."""
 
-    def borrow(self, deadline: Deadline) -> sqlite3.Connection:
-        """Lends the connection when the others have given it back."""
-        if self._is_carried:
-            raise RefusedError(_FORKED.format("the store in memory"), code="Forked")
-        if not self._turn.acquire(timeout=max(0.0, deadline.remaining())):
-            raise UnavailableError(f"the store in memory was in use for {deadline.elapsed():.1f} s")
-        return self._connection
+    def use(self, work: Work[Result], deadline: Deadline) -> Result:
+        """Lends the connection after the calls that came earlier."""
+        lease = _Lease(self)
+        claim: Claim = weakref.ref(lease)
+        try:
+            _begin_call(claim)
+            if self._is_refused:
+                raise _forked("the store in memory")
+            try:
+                if not self._lock.acquire(claim, deadline):
+                    raise UnavailableError(f"the store in memory was in use for {deadline.elapsed():.1f} s")
+                if self._connection.in_transaction:
+                    # Of a call that was interrupted before it could.
+                    self._connection.execute("ROLLBACK")
+                return work(self._connection)
+            finally:
+                self._lock.release(claim, None)
+        finally:
+            _leases.pop(claim, None)
 
-    def give_back(self, connection: sqlite3.Connection) -> None:
-        """Lets the next one have it."""
-        del connection
-        self._turn.release()
-
-    def check(self) -> None:
-        """Nothing can come in its place."""
+    def check_identity(self) -> None:
+        """Nothing can replace the store."""
 
     def close(self) -> None:
-        """Leaves the store, for it lives as long as anything refers to it."""
+        """Keeps the store: it exists as long as anything refers to it."""
 
-    def pause(self, end: float) -> None:
-        """Waits until nobody uses the connection, before a fork.
+    def close_idle(self) -> None:
+        """Keeps the connection, which uses no file."""
 
-        Args:
-            end: When it stops to wait, on the monotonic clock.
-        """
-        self._is_paused = self._turn.acquire(timeout=max(0.0, end - time.monotonic()))
-
-    def resume(self) -> None:
-        """Lends again."""
-        if self._is_paused:
-            self._turn.release()
-        self._is_paused = False
-
-    def start_anew(self) -> None:
-        """Lends again in the child of a fork, unless a call was in the middle of something."""
-        self._is_carried = self._is_carried or not self._is_paused
-        self.resume()
+    def refuse_calls(self) -> None:
+        """Refuses all later calls, in the child of a fork in the middle of a call."""
+        self._is_refused = True
 
 
-_memory: dict[str, MemoryConnections] = {}
+_memory: dict[str, MemoryPool] = {}
 
 
-def process_memory(name: str) -> MemoryConnections:
-    """Returns the connection to the database in memory with this name, which exists once per process."""
-    with _adding:
-        if name not in _memory:
-            _memory[name] = MemoryConnections()
-        return _memory[name]
+def process_memory(name: str, tables: Sequence[Table]) -> MemoryPool:
+    """Returns the connection to the store in memory with this name, which exists once per process."""
+    # If two threads create it, both get the first one.
+    return _memory.get(name) or _memory.setdefault(name, MemoryPool(tables))
+
+
+class _Lease:
+    """A call in progress. Only the call's frame refers to it, so that it is gone when the frame is."""
+
+    __slots__ = ("__weakref__", "pool", "thread")
+
+    def __init__(self, pool: FilePool | MemoryPool) -> None:
+        self.pool = pool
+        self.thread = threading.get_ident()
+
+
+_leases: dict[Claim, None] = {}
+"""The calls in progress on all stores."""
+_pools: dict[weakref.ref[FilePool | MemoryPool], None] = {}
+_opening = RecoveringLock()
+"""Held to open a file for the first time: creating one closes it, which releases all locks of the process on it."""
+_forking: list[int] = []
+"""The thread that forks, while it does."""
+_in_use_at_fork: dict[Identity | None, list[sqlite3.Connection]] = {}
+"""The files that calls used when this process was forked, with the connections that these calls returned since."""
+
+
+def _register(pool: FilePool | MemoryPool) -> None:
+    _pools[weakref.ref(pool, _pools.pop)] = None
+
+
+def _begin_call(claim: Claim) -> None:
+    """Registers a call, so that a fork waits for it; waits first where a fork is in progress."""
+    _leases[claim] = None
+    while _forking and threading.get_ident() not in _forking:
+        _leases.pop(claim, None)
+        time.sleep(_POLL)
+        _leases[claim] = None
+
+
+def _calls() -> list[_Lease]:
+    """Returns the calls in progress, and forgets those whose frame ended without a release."""
+    found = []
+    for claim in tuple(_leases):
+        lease = claim()
+        if lease is None:
+            _leases.pop(claim, None)
+        else:
+            found.append(lease)
+    return found
 
 
 def _close_all(connections: list[sqlite3.Connection]) -> None:
     while connections:
-        connections.pop().close()
+        try:
+            connection = connections.pop()
+        except IndexError:
+            return  # Another thread took the last one.
+        connection.close()
 
 
-_all: weakref.WeakSet[FileConnections | MemoryConnections] = weakref.WeakSet()
-_adding = threading.RLock()
-"""Held to change or to copy ``_all``, and over a fork."""
-_opening = threading.Lock()
-"""Held by whoever makes or opens a file for the first time, so by nobody else in this process."""
-_paused: list[FileConnections | MemoryConnections] = []
-_carried: dict[Identity | None, list[sqlite3.Connection | None]] = {}
-"""The files that were in use when this process was forked, with what came back of their connections."""
+def _forked(store: str) -> RefusedError:
+    return RefusedError(
+        f"the process was forked in the middle of a call on {store}, so this child cannot use it: "
+        "start processes with spawn or forkserver, or fork while no call is in progress",
+        code="Forked",
+    )
 
 
-def _add(connections: FileConnections | MemoryConnections) -> None:
-    with _adding:
-        _all.add(connections)
+def _before_fork() -> None:
+    _forking.append(threading.get_ident())
+    end = time.monotonic() + _MAX_FORK_WAIT
+    # A call of this thread cannot end: a signal handler that it runs forks.
+    while any(call.thread != threading.get_ident() for call in _calls()) and time.monotonic() < end:
+        time.sleep(_POLL)
+    for reference in tuple(_pools):
+        if pool := reference():
+            pool.close_idle()
 
 
-def _pause_all() -> None:
-    _adding.acquire()
-    _paused[:] = _all
-    end = time.monotonic() + _LONGEST_PAUSE
-    for connections in _paused:
-        connections.pause(end)
-
-
-def _resume_all() -> None:
-    while _paused:
-        _paused.pop().resume()
-    _adding.release()
-
-
-def _start_all_anew() -> None:
-    global _adding, _opening
-    while _paused:
-        _paused.pop().start_anew()
-    _adding, _opening = threading.RLock(), threading.Lock()
+def _after_fork_in_child() -> None:
+    for call in _calls():
+        call.pool.refuse_calls()
+    _leases.clear()
+    _opening.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_pause_all, after_in_parent=_resume_all, after_in_child=_start_all_anew)
+    # The end of a fork is one C call: a signal handler cannot keep all later calls waiting.
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_parent=_forking.clear, after_in_child=_forking.clear)

@@ -1,10 +1,14 @@
-"""Opening a file: whose it is, making its tables, and connections to it.
+"""Opens and creates the file of a database.
 
-A file of the package carries its ``application_id`` and, as ``user_version``, the version of its schema. A file with
-others is refused untouched: it is looked at as ``immutable``, which takes no lock and makes no file beside it, before
-it is opened to write.
+The file contains the package's ``application_id``, and the version of its schema as ``user_version``. The id is written
+first, alone in one page, so that every later state of the file contains it, at whatever instant a process is killed or
+the disk is full. SQLite opens and recovers a file with the id. A file without the id is refused untouched, unless it is
+empty.
 
-https://www.sqlite.org/pragma.html#pragma_application_id
+The id is read with ``immutable=1``, which takes no lock and writes nothing. This ignores the write-ahead log, so the
+file may be shorter than its header says: ``writable_schema`` turns that check off.
+
+https://www.sqlite.org/fileformat2.html#the_database_header
 https://www.sqlite.org/uri.html#uriimmutable
 """
 
@@ -12,34 +16,31 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from ...core.operations import Table
 from ...exceptions import ConfigurationError
-from ...model.schema import TABLES
-from ..sql.statements import BEGIN, COMMIT, ROLLBACK, create_table
+from ..sql.execution import COMMIT, SQLExecution
+from .dialect import SQLITE
 from .errors import is_unreadable
 
 APPLICATION_ID: Final = 0x4F415044
 """The letters OAPD."""
 SCHEMA_VERSION: Final = 1
 
-_ID_BYTES: Final = slice(68, 72)
-_LOOKS: Final = 5
-_LOOK_AGAIN: Final = 0.05
 _CACHED_STATEMENTS: Final = 64
 
 
 class _Header(NamedTuple):
-    """What a file says of itself.
+    """The header of a file.
 
     Attributes:
-        application_id: Whose file it is; 0 where it does not say.
+        application_id: The program that the file belongs to; 0 where it does not say.
         version: The version of its schema.
-        is_empty: Whether it has no tables.
+        is_empty: Whether it has neither a version nor tables.
     """
 
     application_id: int
@@ -48,39 +49,34 @@ class _Header(NamedTuple):
 
     @property
     def is_new(self) -> bool:
-        """Whether the file's tables are still to be made; it may say already whose they will be."""
-        return self.is_empty and self.version == 0 and self.application_id in (0, APPLICATION_ID)
+        """Whether the tables of the package are still to be created."""
+        return self.is_empty and self.application_id in (0, APPLICATION_ID)
 
 
-def prepare_file(path: Path) -> None:
-    """Makes a file's tables where it is new, and sees to it that it is one of the package's, in WAL mode.
+def prepare_file(path: Path, tables: Sequence[Table]) -> None:
+    """Creates a file with its tables where it is missing or empty, and checks that it belongs to the package.
 
-    Any number of processes may do so at once, and one thread of each.
+    Any number of processes may do this at once, and one thread of each.
+
+    Args:
+        path: The path, without symbolic links: the journal and the log are next to it.
+        tables: The tables.
 
     Raises:
-        ConfigurationError: The file belongs to something else, or to a newer version of the package; it is untouched.
-        sqlite3.Error: The file cannot be opened, or another connection is in the way.
+        ConfigurationError: The file belongs to another program, or to a newer version of the package; it is untouched.
+        sqlite3.Error: The file cannot be opened, or another connection has it locked.
     """
-    if not _make(path):
-        has_log = _has_log(path)
-        header = _look_at(path)
-        # One of the package's has its header in the file itself before it has a log. To open another program's to see
-        # its log would be to close it again, and the last to close it takes its log in.
-        if header.is_new and has_log:
-            raise _foreign(path)
-        _check(header, path)
+    _check_owner(path)
+    _create_empty(path)
     with closing(_connect(path, "rw")) as connection:
-        # Only now for certain: a crash while it was made is undone by opening it.
+        # Opening has recovered the file: only now the header is final.
+        _claim(connection)
         if _header(connection).is_new:
-            # First whose it is, alone in one page: so it can be told after a crash in the middle of the rest.
             with transaction(connection):
                 if _header(connection).is_new:
-                    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            with transaction(connection):
-                if _header(connection).is_new:
-                    make_tables(connection)
+                    create_tables(connection, tables)
         _check(_header(connection), path)
-        # Left for last, so that the header of a file that has been made is never in its write-ahead log alone.
+        _make_indexes_unique(connection, tables)
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise ConfigurationError(
@@ -88,31 +84,17 @@ def prepare_file(path: Path) -> None:
             )
 
 
-def _make(path: Path) -> bool:
-    """Makes an empty file that its owner alone may read, and returns whether it was not there.
-
-    SQLite would give it the rights of any other file. It gives the files beside it those of this one.
-    """
-    try:
-        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return False
-    except OSError:
-        pass  # Opening it tells why, in SQLite's words.
-    return True
-
-
 def connect_to_file(path: Path) -> sqlite3.Connection:
     """Returns a connection to a file that is prepared; raises what ``prepare_file`` does.
 
     Every transaction that is committed is on the disk: in WAL mode, ``synchronous = FULL`` syncs the log at each commit
-    (https://www.sqlite.org/pragma.html#pragma_synchronous), and ``fullfsync`` sees to it that macOS does too.
+    (https://www.sqlite.org/pragma.html#pragma_synchronous), on macOS with ``fullfsync``.
     """
     connection = _connect(path, "rw")
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
-        # Where all were closed, another file may have got the inode of the one that was prepared.
+        # After all connections were closed, another file may have the inode of the one that was prepared.
         _check(_header(connection), path)
     except BaseException:
         connection.close()
@@ -120,38 +102,106 @@ def connect_to_file(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def connect_to_memory() -> sqlite3.Connection:
+def connect_to_memory(tables: Sequence[Table]) -> sqlite3.Connection:
     """Returns the connection to a new store in memory, with its tables."""
     connection = _open(":memory:")
-    make_tables(connection)
+    create_tables(connection, tables)
     return connection
 
 
-def make_tables(connection: sqlite3.Connection) -> None:
-    """Makes the tables, and says whose they are; inside a transaction where there is one."""
-    for table in TABLES:
-        for statement in create_table(table):
+def create_tables(connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
+    """Creates the tables that are missing, and sets the version of the schema."""
+    sql = SQLExecution(tables, SQLITE)
+    for table in tables:
+        for statement in sql.of(table).create():
             connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _check_owner(path: Path) -> None:
+    """Refuses a file of another program, without a lock and without a change; an empty or missing file is nobody's."""
+    # First, because the package creates the log after the header: a log that is there belongs to the file.
+    has_log = _size(f"{path}-wal") > 0
+    size = _size(path)
+    if size == 0:
+        if has_log:
+            raise ConfigurationError(
+                f"{path} is missing or empty, and {path}-wal is the log of another database: "
+                "restore that database, or move the log away"
+            )
+        return
+    # SQLite reads one byte as an empty file.
+    if size == 1:
+        raise _foreign(path)
+    header = _read_unlocked(path)
+    if not header.is_new:
+        _check(header, path)
+    elif header.application_id != APPLICATION_ID and (has_log or _size(f"{path}-journal") > 0):
+        raise _foreign(path)
+
+
+def _read_unlocked(path: Path) -> _Header:
+    try:
+        with closing(_connect(path, "ro&immutable=1")) as connection:
+            connection.execute("PRAGMA writable_schema = ON")
+            connection.execute("BEGIN")  # Reads everything at one moment.
+            return _header(connection)
+    except sqlite3.DatabaseError as error:
+        if not is_unreadable(error):
+            raise
+        raise ConfigurationError(f"{path} is not a database of this package: {error}") from error
+
+
+def _create_empty(path: Path) -> None:
+    """Creates an empty file that only its owner can read, where it is missing.
+
+    SQLite would use the permissions of any other file. It gives the files next to it those of this one.
+    """
+    # On failure it exists, or SQLite's error for it is the better one.
+    with suppress(OSError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _claim(connection: sqlite3.Connection) -> None:
+    """Writes the id into an empty file, in a transaction of its own, which writes one page."""
+    if _header(connection).is_new:
+        with transaction(connection):
+            if _header(connection).is_new:
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def _make_indexes_unique(connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
+    """Replaces indexes that were created before they were unique; one with duplicate keys stays as it is."""
+    sql = SQLExecution(tables, SQLITE)
+    for table in tables:
+        definitions = sql.of(table).definitions()
+        for index in table.indexes:
+            name = f"{table.name}.{index.name}"
+            plain = definitions[name].replace("CREATE UNIQUE INDEX", "CREATE INDEX")
+            found = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+            if index.is_unique and found == (plain,):
+                _replace_index(connection, name, definitions[name])
+
+
+def _replace_index(connection: sqlite3.Connection, name: str, definition: str) -> None:
+    try:
+        with transaction(connection):
+            connection.execute(f'DROP INDEX IF EXISTS "{name}"')
+            connection.execute(definition)
+    except sqlite3.IntegrityError:
+        pass  # Duplicates: `tables describe` reports the index.
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that holds the write lock from its start; undone where the block raises."""
-    connection.execute(BEGIN)
+    """A transaction that holds the write lock from its start; rolled back where the block raises."""
+    connection.execute(SQLITE.begin)
     try:
         yield
-        connection.execute(COMMIT)
-    except BaseException:
-        roll_back(connection)
-        raise
-
-
-def roll_back(connection: sqlite3.Connection) -> None:
-    """Undoes the transaction, if SQLite has not done so already."""
-    if connection.in_transaction:
-        connection.execute(ROLLBACK)
+        connection.execute(COMMIT.text)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -161,67 +211,40 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _open(uri: str) -> sqlite3.Connection:
     """Opens a connection that never waits for a lock: the engine does, until the call's deadline."""
     return sqlite3.connect(
-        uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=_CACHED_STATEMENTS
+        uri,
+        uri=True,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=_CACHED_STATEMENTS,
     )
-
-
-def _look_at(path: Path) -> _Header:
-    """Reads a file's header and leaves no trace.
-
-    Without a lock, a file that another process makes at this moment may look damaged: so it looks again.
-    """
-    failure: sqlite3.DatabaseError | None = None
-    for _ in range(_LOOKS):
-        try:
-            with closing(_open(f"{path.as_uri()}?immutable=1")) as connection:
-                return _header(connection)
-        except sqlite3.DatabaseError as error:
-            if not is_unreadable(error):
-                raise
-            failure = error
-        time.sleep(_LOOK_AGAIN)
-    if os.path.exists(f"{path}-journal") and _is_of_this_package(path):  # noqa: PTH110 (that of Path raises for a long name)
-        return _Header(APPLICATION_ID, 0, is_empty=True)
-    raise ConfigurationError(f"{path} is no database of this package: {failure}") from failure
-
-
-def _is_of_this_package(path: Path) -> bool:
-    """Returns whether a file whose making was cut short is one of the package's, from the bytes that say so.
-
-    Closing a file gives up all locks that the process has on it; a file in this state is open nowhere in this process.
-
-    https://www.sqlite.org/fileformat2.html#the_database_header
-    """
-    with path.open("rb") as opened:
-        return opened.read(_ID_BYTES.stop)[_ID_BYTES] == APPLICATION_ID.to_bytes(4, "big")
 
 
 def _header(connection: sqlite3.Connection) -> _Header:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return _Header(application_id, version, is_empty=objects == 0)
+    # With a version, the tables may be on pages that are only in the log.
+    is_empty = version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    return _Header(application_id, version, is_empty)
 
 
-def _has_log(path: Path) -> bool:
-    """Returns whether a file has a write-ahead log; SQLite deletes that of an empty file."""
+def _size(path: str | Path) -> int:
+    """Returns the size of a file in bytes; 0 where there is none, or it cannot be found out."""
     try:
-        return path.stat().st_size > 0 and Path(f"{path}-wal").stat().st_size > 0
+        return os.stat(path).st_size  # noqa: PTH116 (of a text)
     except OSError:
-        return False
+        return 0
 
 
 def _foreign(path: Path) -> ConfigurationError:
-    return ConfigurationError(f"{path} belongs to another program, and is left as it is: give the path of another file")
+    return ConfigurationError(f"{path} belongs to another program: give the path of another file")
 
 
 def _check(header: _Header, path: Path) -> None:
-    if header.is_new:
-        return
     if header.application_id != APPLICATION_ID:
         raise _foreign(path)
     if header.version != SCHEMA_VERSION:
         raise ConfigurationError(
-            f"{path} has version {header.version} of the schema, and this package knows version {SCHEMA_VERSION}: "
+            f"{path} has version {header.version} of the schema, and this package supports version {SCHEMA_VERSION}: "
             "upgrade the package, or give the path of another file"
         )

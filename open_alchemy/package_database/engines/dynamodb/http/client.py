@@ -1,4 +1,4 @@
-"""The lean wire: the core over the blocking transport, and over the awaiting one."""
+"""The package's HTTP client for DynamoDB, blocking and for asyncio: attempts over a transport."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ _AGENT: Final = "open-alchemy.package-database"
 
 
 class HttpClient:
-    """Carries requests over sockets of its own. To make one may take a while; it opens no connection.
+    """Sends requests over a pool of sockets. Creating one may read files and fetch credentials.
 
     Args:
         config: The configuration.
-        endpoint: Where DynamoDB is.
-        environment: The environment's variables.
+        endpoint: The DynamoDB endpoint.
+        environment: The environment variables.
 
     Raises:
         ConfigurationError: The AWS configuration cannot be read.
     """
 
     attempt_seconds = 0.0
-    """It gives an attempt up when its time is over."""
+    """An attempt ends at the deadline at the latest."""
 
     def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
         self._source = _find_source(config, environment)
-        self._core = Core(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
+        self._core = Core(endpoint, self._source, agent=_AGENT)
         self.attempts = self._core.attempts
-        self._transport = SyncTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
+        self._transport = SyncTransport(endpoint, _tls_context(endpoint), Timeouts.of(config.deadline))
 
     def close(self) -> None:
-        """Closes the idle connections; a later attempt opens new ones."""
+        """Closes the connections."""
         self._transport.close()
 
     def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
         match step:
-            case Exchange(data, seconds):
+            case Exchange(render, deadline):
                 try:
-                    return self._transport.exchange(data, seconds)
+                    return self._transport.exchange(render, deadline)
                 except ExchangeError as error:
                     return error.failure()
             case Read(answer, skew):
@@ -65,34 +65,44 @@ class HttpClient:
 
 
 class AsyncHttpClient:
-    """Carries requests over connections of the running loop. Otherwise a ``HttpClient``."""
+    """The ``HttpClient`` for asyncio, with connections of the running loop."""
 
     attempt_seconds = 0.0
 
     def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
+        from ..blocking_calls import IO_THREADS, BlockingCalls
         from .async_transport import AsyncTransport
 
         self._source = _find_source(config, environment)
-        self._core = Core(endpoint, self._source, agent=_AGENT, longest=Timeouts.of(config.deadline).attempt)
+        self._core = Core(endpoint, self._source, agent=_AGENT)
         self.attempts = self._core.attempts
-        self._transport = AsyncTransport(endpoint, _trust(endpoint), Timeouts.of(config.deadline).connect)
+        self._io, self._decoder = BlockingCalls(IO_THREADS), BlockingCalls(1)
+        self._transport = AsyncTransport(endpoint, _tls_context(endpoint), Timeouts.of(config.deadline), self._io)
 
     async def aclose(self) -> None:
-        """Closes the connections of the running loop; a later attempt opens new ones."""
+        """Closes the connections."""
         await self._transport.aclose()
+        self._io.close()
+        self._decoder.close()
 
     async def perform(self, step: Fetch | Exchange | Read) -> Answer | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
         match step:
-            case Exchange(data, seconds):
+            case Exchange(render, deadline):
                 try:
-                    return await self._transport.exchange(data, seconds)
+                    return await self._transport.exchange(render, deadline)
                 except ExchangeError as error:
                     return error.failure()
-            case Read(answer, skew):
-                return await self._transport.in_a_thread(self._core.read, answer, skew)
-            case Fetch():
-                return await self._transport.in_a_thread(_fetch, self._source)
+            case Read(answer, skew, deadline):
+                try:
+                    return await self._decoder.run(deadline, self._core.read, answer, skew)
+                except TimeoutError as error:
+                    return Failure("DecodeTimeoutError", answered=False, cause=error)
+            case Fetch(deadline):
+                try:
+                    return await self._io.run(deadline, _fetch, self._source)
+                except TimeoutError as error:
+                    return Failure("CredentialsTimeoutError", answered=False, cause=error)
 
 
 def _find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Source:
@@ -106,7 +116,7 @@ def _find_source(config: DynamoDBConfig, environment: Mapping[str, str]) -> Sour
     return source
 
 
-def _trust(endpoint: Endpoint) -> SSLContext | None:
+def _tls_context(endpoint: Endpoint) -> SSLContext | None:
     if not endpoint.is_encrypted:
         return None
     from .tls import make_context

@@ -13,9 +13,11 @@ import json
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Generator, Mapping
+from functools import partial
 from typing import Any, Final
 from zlib import crc32
 
+from ....core.deadline import Deadline
 from ....core.secret import Secret
 from ....record import record
 from ..config import Credentials
@@ -53,18 +55,21 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
 class Fetch:
     """Have the source fetch credentials. Result: ``Credentials``, or a ``Failure``."""
 
+    deadline: Deadline
+
 
 @record
 class Exchange:
-    """Send bytes and receive the answer. Result: the ``Answer``, or a ``Failure``.
+    """Send a request and receive the answer. Result: the ``Answer``, or a ``Failure``.
 
     Attributes:
-        data: A whole HTTP request.
-        seconds: After how many seconds to give up.
+        render: Returns the whole HTTP request. Called when a connection is free, so that requests that wait for one
+            are signed when they are sent.
+        deadline: The call's.
     """
 
-    data: Secret
-    seconds: float
+    render: Callable[[], Secret]
+    deadline: Deadline
 
 
 @record
@@ -73,6 +78,7 @@ class Read:
 
     answer: Answer
     skew: float
+    deadline: Deadline
 
 
 @record
@@ -94,39 +100,37 @@ class Core:
         endpoint: Where DynamoDB is.
         source: Whose signature requests get.
         agent: The value of the header ``User-Agent``.
-        longest: How many seconds an attempt may take at most.
         clock: Returns the seconds since the epoch.
     """
 
     def __init__(
-        self, endpoint: Endpoint, source: Source, *, agent: str, longest: float, clock: Callable[[], float] = time.time
+        self, endpoint: Endpoint, source: Source, *, agent: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._endpoint = endpoint
         self._source = source
         self._agent = agent
-        self._longest = longest
         self._clock = clock
         self._second: _Second | None = None
         self._skew = 0.0
 
     def attempts(
-        self, action: str, request: Request, seconds: Callable[[], float]
+        self, action: str, request: Request, deadline: Deadline
     ) -> Generator[Fetch | Exchange | Read, Any, Response | Failure]:
         """Returns the steps of an attempt; they return the response, its binary values as ``Secret``, or a failure."""
         credentials = self._source.at_hand()
         if credentials is None:
-            fetched: Credentials | Failure = yield Fetch()
+            fetched: Credentials | Failure = yield Fetch(deadline)
             if isinstance(fetched, Failure):
                 return fetched
             credentials = fetched
         # Others may correct the clock before this answer comes.
         skew = self._skew
-        data = self.render(action, request, credentials, skew)
-        answer: Answer | Failure = yield Exchange(data, min(seconds(), self._longest))
+        render = partial(self.render, action, request, credentials, skew)
+        answer: Answer | Failure = yield Exchange(render, deadline)
         if isinstance(answer, Failure):
             return answer
         if answer.size > _LARGE:
-            read: Response | Failure = yield Read(answer, skew)
+            read: Response | Failure = yield Read(answer, skew, deadline)
             return read
         return self.read(answer, skew)
 

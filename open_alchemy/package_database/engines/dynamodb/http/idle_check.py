@@ -1,4 +1,4 @@
-"""Whether a connection that was idle may be used again."""
+"""Decides whether an idle connection may be used again."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from typing import Final
 
 IDLE_SECONDS: Final = 60.0
-"""Seconds after which an idle connection is not trusted: what lies between may have forgotten it without a word."""
+"""Idle timeout in seconds: a load balancer or NAT may drop the state of an older connection without closing it."""
 
 
-class Freshness:
+class IdleCheck:
     """Watches one connection.
 
     Args:
-        fileno: The descriptor of its socket.
+        fileno: The file descriptor of its socket.
     """
 
     __slots__ = ("_fileno", "_poll", "_since")
@@ -26,14 +26,14 @@ class Freshness:
         if self._poll is not None:
             self._poll.register(fileno, select.POLLIN)
 
-    def begin(self) -> None:
-        """Notes that the connection is idle from now on."""
+    def start(self) -> None:
+        """Records that the connection is idle from now on."""
         self._since = time.monotonic()
 
-    def lasts(self) -> bool:
-        """Returns whether it was not idle for long, and nothing has come meanwhile.
+    def is_usable(self) -> bool:
+        """Returns whether the idle timeout is not over and nothing was received.
 
-        What comes may be its end, or bytes that would be taken for the next answer.
+        What was received is the end of the stream, or bytes that would be read as the next response.
         """
         if time.monotonic() - self._since > IDLE_SECONDS:
             return False

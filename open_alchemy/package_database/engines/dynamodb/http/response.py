@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from ....core.secret import Secret
 from .errors import ExchangeError
@@ -57,6 +57,9 @@ class Answer:
         self.is_begun = True
         try:
             self._parser.feed_data(data)
+        except HttpParserCallbackError as error:
+            # The callbacks below raise nothing of their own: a signal handler did.
+            raise (error.__context__ or error) from None
         except (HttpParserError, HttpParserUpgrade) as error:
             raise ExchangeError("ResponseParserError", f"no HTTP answer: {error}") from None
         return self.is_complete

@@ -1,19 +1,23 @@
-"""The blocking transport: a pool of sockets."""
+"""The blocking transport: a pool of sockets that threads share."""
 
 from __future__ import annotations
 
 import socket
-import threading
 import time
 import weakref
+from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ....core.deadline import Deadline
 from ....core.secret import Secret
-from ..limits import CONNECTIONS
+from ..limits import CONNECTIONS, Timeouts
 from .endpoint import Endpoint
-from .errors import ExchangeError, interrupted, not_connected
-from .idle_check import Freshness
+from .errors import ExchangeError, interrupted, not_connected, queue_timeout
+from .happy_eyeballs import connect, resolve
+from .idle_check import IdleCheck
 from .response import Answer
+from .semaphore import ThreadSemaphore, Ticket
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -22,99 +26,145 @@ _CHUNK: Final = 1 << 16
 
 
 class _Connection:
-    """One connection, encrypted or not."""
+    """A connected socket, with TLS or without.
 
-    def __init__(self, endpoint: Endpoint, context: SSLContext | None, end: float) -> None:
-        self._socket = _connect(endpoint, end)
-        try:
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if context is not None:
-                self._socket.settimeout(_left(end))
-                self._socket = context.wrap_socket(self._socket, server_hostname=endpoint.host)
-        except BaseException:
-            self.close()
-            raise
-        self.freshness = Freshness(self._socket.fileno())
+    Args:
+        connected: The socket.
+        seconds: How long it waits for a byte to be sent or received.
+    """
+
+    def __init__(self, connected: socket.socket, seconds: float) -> None:
+        self._socket = connected
+        self._seconds = seconds
+        self.idle_check = IdleCheck(connected.fileno())
 
     def exchange(self, data: Secret, answer: Answer, end: float) -> None:
         """Sends a request and receives the answer."""
         left = memoryview(data)
         while left:
-            # Not sendall, which in TLS gives each part of the data all of the time.
-            self._socket.settimeout(_left(end))
+            # Not sendall, whose timeout is for all of the data.
+            self._limit(end)
             left = left[self._socket.send(left) :]
+        self._limit(end)
         while not answer.feed(Secret(self._socket.recv(_CHUNK))):
-            self._socket.settimeout(_left(end))
-        self.freshness.begin()
+            self._limit(end)
+        self.idle_check.start()
 
     def close(self) -> None:
-        """Closes it."""
+        """Closes the socket."""
         self._socket.close()
+
+    def _limit(self, end: float) -> None:
+        self._socket.settimeout(min(self._seconds, _left(end)))
 
 
 class SyncTransport:
     """Connections to one endpoint, for many threads.
 
     Args:
-        endpoint: Where they go.
-        context: Whom they trust; None where they are not encrypted.
-        connect_seconds: How long connecting may take, the handshake included.
+        endpoint: The endpoint.
+        context: The TLS context; None without TLS.
+        timeouts: The timeouts of an attempt.
     """
 
-    def __init__(self, endpoint: Endpoint, context: SSLContext | None, connect_seconds: float) -> None:
+    def __init__(self, endpoint: Endpoint, context: SSLContext | None, timeouts: Timeouts) -> None:
         self._endpoint = endpoint
         self._context = context
-        self._connect_seconds = connect_seconds
-        self._room = threading.Semaphore(CONNECTIONS)
-        self._idle: list[_Connection] = []
-        # A facade is not closed by its users where it is shared by the whole process.
+        self._timeouts = timeouts
+        self._semaphore = ThreadSemaphore(CONNECTIONS)
+        self._idle: deque[_Connection] = deque()
+        self._is_closed = False
+        # A database that is shared by the whole process is not closed by its users.
         weakref.finalize(self, _close_all, self._idle)
 
-    def exchange(self, data: Secret, seconds: float) -> Answer:
-        """Sends a request and returns the complete answer.
+    def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> Answer:
+        """Sends a request when a connection is free, and returns the complete answer.
+
+        Args:
+            render: Returns the bytes of the request.
+            deadline: The call's.
 
         Raises:
-            ExchangeError: There was none within so many seconds.
+            ExchangeError: No usable answer was received.
         """
-        end = time.monotonic() + seconds
-        if not self._room.acquire(timeout=seconds):
-            raise ExchangeError("PoolTimeoutError", f"all {CONNECTIONS} connections are in use")
+        ticket = Ticket()
         try:
-            # The server may close an idle connection just when it is used again: that is no error of the store. A
-            # request may be sent twice, because it has one effect however often it arrives.
-            connection = self._take_idle()
-            if connection is not None:
-                answer = Answer()
-                try:
-                    return self._use(connection, data, answer, end)
-                except ExchangeError as error:
-                    if answer.is_begun or error.code != "ConnectionClosedError":
-                        raise
-            return self._use(self._open(end), data, Answer(), end)
+            try:
+                self._acquire(ticket, deadline)
+                return self._attempt(render(), time.monotonic() + deadline.attempt_seconds())
+            finally:
+                self._semaphore.release(ticket)
         finally:
-            self._room.release()
+            # A signal handler may have interrupted the other.
+            self._semaphore.release(ticket)
 
     def close(self) -> None:
-        """Closes the connections that are idle."""
+        """Closes the idle connections, and the others when their exchange ends."""
+        self._is_closed = True
         _close_all(self._idle)
 
+    def _acquire(self, ticket: Ticket, deadline: Deadline) -> None:
+        try:
+            self._semaphore.acquire(ticket, deadline.remaining())
+        except TimeoutError as error:
+            raise queue_timeout(CONNECTIONS) from error
+
+    def _attempt(self, data: Secret, end: float) -> Answer:
+        # The server may close an idle connection just when it is used again: that is no failure of the store. A
+        # request may be sent twice, because it has one effect however often it arrives.
+        connection = self._take_idle()
+        if connection is not None:
+            answer = Answer()
+            try:
+                return self._use(connection, data, answer, end)
+            except ExchangeError as error:
+                if answer.is_begun or error.code != "ConnectionClosedError":
+                    raise
+        return self._use(self._open(end), data, Answer(), end)
+
     def _take_idle(self) -> _Connection | None:
-        while True:
+        """Returns the connection that was used last, and closes those that cannot be used."""
+        while self._idle:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                return None
-            if connection.freshness.lasts():
+                # Another thread was faster.
+                break
+            if connection.idle_check.is_usable():
                 return connection
             connection.close()
+        return None
+
+    def _keep(self, connection: _Connection) -> None:
+        self._idle.append(connection)
+        if self._is_closed:
+            _close_all(self._idle)
+            return
+        # Connections at the other end would stay in CLOSE_WAIT as long as there is little to do.
+        try:
+            oldest = self._idle.popleft()
+        except IndexError:
+            return
+        if oldest is connection or oldest.idle_check.is_usable():
+            self._idle.appendleft(oldest)
+        else:
+            oldest.close()
 
     def _open(self, end: float) -> _Connection:
-        end = min(end, time.monotonic() + self._connect_seconds)
+        host, timeouts = self._endpoint.host, self._timeouts
         try:
-            return _Connection(self._endpoint, self._context, end)
+            addresses = resolve(host, self._endpoint.port)
+            connected = connect(addresses, min(timeouts.connect, _left(end)))
+            try:
+                if self._context is not None:
+                    connected.settimeout(min(timeouts.handshake, _left(end)))
+                    connected = self._context.wrap_socket(connected, server_hostname=host)
+            except BaseException:
+                connected.close()
+                raise
         except (OSError, UnicodeError) as error:
-            raise not_connected(error) from error
+            raise not_connected(error, host, self._endpoint.port) from error
+        return _Connection(connected, timeouts.read)
 
     def _use(self, connection: _Connection, data: Secret, answer: Answer, end: float) -> Answer:
         try:
@@ -125,33 +175,18 @@ class SyncTransport:
                 raise interrupted(error) from error
             raise
         if answer.keeps_connection:
-            self._idle.append(connection)
+            self._keep(connection)
         else:
             connection.close()
         return answer
 
 
-def _close_all(connections: list[_Connection]) -> None:
+def _close_all(connections: deque[_Connection]) -> None:
     while connections:
-        connections.pop().close()
-
-
-def _connect(endpoint: Endpoint, end: float) -> socket.socket:
-    """Connects to the first of the host's addresses that answers."""
-    refusal: OSError = OSError(f"{endpoint.host} has no address")
-    found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    for number, (family, kind, protocol, _, address) in enumerate(found):
-        opened = socket.socket(family, kind, protocol)
         try:
-            # One that does not answer leaves time for the next.
-            opened.settimeout(_left(end) / (len(found) - number))
-            opened.connect(address)
-        except OSError as error:
-            opened.close()
-            refusal = error
-        else:
-            return opened
-    raise refusal
+            connections.pop().close()
+        except IndexError:
+            return
 
 
 def _left(end: float) -> float:

@@ -1,4 +1,4 @@
-"""Whom the lean wire trusts."""
+"""Builds the TLS context of the HTTP client."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def make_context(ca_bundle: str | None) -> ssl.SSLContext:
     """Returns a TLS context that verifies the server's certificate and name.
 
     Args:
-        ca_bundle: The file or folder with the authorities to trust; None for those that botocore brings, so that both
-            wires trust the same.
+        ca_bundle: The file or folder with the trusted certificate authorities; None for those of botocore, so that
+            both clients trust the same.
 
     Raises:
-        ConfigurationError: The authorities cannot be read.
+        ConfigurationError: The certificate authorities cannot be read.
     """
-    bundle = Path(ca_bundle) if ca_bundle else _authorities()
+    bundle = Path(ca_bundle) if ca_bundle else _default_bundle()
     try:
         return ssl.create_default_context(
             cafile=None if bundle is None or bundle.is_dir() else bundle,
@@ -29,8 +29,8 @@ def make_context(ca_bundle: str | None) -> ssl.SSLContext:
         raise ConfigurationError(f"the CA bundle {bundle} cannot be read: {error}") from error
 
 
-def _authorities() -> Path | None:
-    """Returns the file that botocore trusts, without importing it; None, for the system's, where there is none."""
+def _default_bundle() -> Path | None:
+    """Returns the file that botocore trusts, without importing botocore; None, for the system's, without one."""
     for package, name in (("certifi", "cacert.pem"), ("botocore", "cacert.pem")):
         spec = find_spec(package)
         if spec is not None and spec.origin is not None and (file := Path(spec.origin).with_name(name)).is_file():

@@ -1,4 +1,4 @@
-"""Each wire, blocking and awaiting, against a server that misbehaves."""
+"""Each DynamoDB client, blocking and for asyncio, against a server that fails."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Client, find_region
@@ -34,7 +35,7 @@ Opener = Callable[..., TDatabase]
 
 @pytest.fixture(params=APIS)
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
-    """Opens databases over each wire."""
+    """Opens databases over each client."""
     with ExitStack() as stack:
         yield lambda url, *, deadline=5.0: stack.enter_context(
             open_api(request.param, config_of(url, deadline=deadline))
@@ -54,7 +55,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
     ],
     ids=["reset", "cut short", "wrong checksum", "500", "503", "not JSON", "empty"],
 )
-def test_a_passing_fault_is_not_seen(database: Opener, fault: Behaviour) -> None:
+def test_one_failed_attempt_is_retried(database: Opener, fault: Behaviour) -> None:
     with serve(fault, succeed(ITEM)) as server:
         assert database(server.url).get_latest_spec_version(sub="u1", name="a") == "1.0"
 
@@ -70,7 +71,9 @@ def test_a_passing_fault_is_not_seen(database: Opener, fault: Behaviour) -> None
     ],
     ids=["reset", "wrong checksum", "500"],
 )
-def test_a_lasting_fault_is_unavailable(database: Opener, fault: Behaviour, name: str) -> None:
+def test_a_permanent_fault_raises_unavailable_error_after_four_attempts(
+    database: Opener, fault: Behaviour, name: str
+) -> None:
     with serve(fault) as server:
         with pytest.raises(UnavailableError, match=f"GetItem on package.specs .* in 4 attempts .*{name}") as caught:
             database(server.url).get_spec(sub="u1", name="a")
@@ -80,7 +83,7 @@ def test_a_lasting_fault_is_unavailable(database: Opener, fault: Behaviour, name
         assert (caught.value.__cause__ is not None) or "request id" in name
 
 
-def test_a_server_that_never_answers_is_given_up_in_time(database: Opener) -> None:
+def test_a_server_that_never_responds_raises_at_the_deadline(database: Opener) -> None:
     with serve(stay_silent) as server:
         store = database(server.url, deadline=1.0)
         start = time.monotonic()
@@ -91,7 +94,7 @@ def test_a_server_that_never_answers_is_given_up_in_time(database: Opener) -> No
         assert len(server.requests) >= 2
 
 
-def test_a_host_that_is_not_there_is_unavailable(database: Opener) -> None:
+def test_a_closed_port_raises_unavailable_error(database: Opener) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -99,7 +102,7 @@ def test_a_host_that_is_not_there_is_unavailable(database: Opener) -> None:
             database(url).get_spec(sub="u1", name="a")
 
 
-def test_a_refusal_is_final(database: Opener) -> None:
+def test_a_refusal_is_not_retried(database: Opener) -> None:
     with serve(fail("AccessDeniedException")) as server:
         with pytest.raises(RefusedError, match="AccessDeniedException, request id REQUEST-ID") as caught:
             database(server.url).get_spec(sub="u1", name="a")
@@ -108,7 +111,7 @@ def test_a_refusal_is_final(database: Opener) -> None:
         assert len(server.requests) == 1
 
 
-def test_an_answer_that_is_no_json_is_told_by_its_status(database: Opener) -> None:
+def test_an_error_without_json_is_reported_by_its_status(database: Opener) -> None:
     with serve(lambda handler: handler.answer(403, b"<html>forbidden</html>")) as server:
         with pytest.raises(RefusedError, match="GetItem on package.specs was refused with 403, request id REQUEST-ID"):
             database(server.url).get_spec(sub="u1", name="a")
@@ -116,35 +119,35 @@ def test_an_answer_that_is_no_json_is_told_by_its_status(database: Opener) -> No
         assert len(server.requests) == 1
 
 
-def attempt(wire: HttpClient | Boto3Client, action: str, request: dict[str, Any]) -> Any:
-    return drive(wire.attempts(action, request, lambda: 1.0), wire.perform)
+def attempt(client: HttpClient | Boto3Client, action: str, request: dict[str, Any]) -> Any:
+    return drive(client.attempts(action, request, Deadline(1.0)), client.perform)
 
 
 @pytest.fixture(params=["lean", "boto3"])
-def make_wire(request: pytest.FixtureRequest) -> Callable[[str], HttpClient | Boto3Client]:
-    """Makes a wire to a URL."""
+def make_client(request: pytest.FixtureRequest) -> Callable[[str], HttpClient | Boto3Client]:
+    """Creates a client for a URL."""
 
     def make(url: str) -> HttpClient | Boto3Client:
         engine = DynamoDBEngine(replace(config_of(url), wire=request.param))
-        return engine._wire
+        return engine._client
 
     return make
 
 
-def test_the_time_that_the_answer_asks_to_wait_is_read(make_wire: Callable[[str], HttpClient | Boto3Client]) -> None:
+def test_the_retry_after_header_is_decoded(make_client: Callable[[str], HttpClient | Boto3Client]) -> None:
     with serve(fail("ThrottlingException", x_amz_retry_after="1500")) as server:
-        failure = attempt(make_wire(server.url), "GetItem", {"TableName": "t", "Key": {"id": {"S": "1"}}})
+        failure = attempt(make_client(server.url), "GetItem", {"TableName": "t", "Key": {"id": {"S": "1"}}})
 
     assert failure.retry_after == 1.5
     assert failure.status == 400
 
 
-def test_binary_values_do_not_show(make_wire: Callable[[str], HttpClient | Boto3Client]) -> None:
+def test_binary_values_are_secrets(make_client: Callable[[str], HttpClient | Boto3Client]) -> None:
     cancelled = {"CancellationReasons": [{"Code": "ConditionalCheckFailed", **ITEM}]}
     with serve(succeed(ITEM), fail("TransactionCanceledException", content=cancelled)) as server:
-        wire = make_wire(server.url)
-        found = attempt(wire, "GetItem", {"TableName": "t", "Key": {"id": {"S": "1"}}})
-        failure = attempt(wire, "TransactWriteItems", {"TransactItems": []})
+        client = make_client(server.url)
+        found = attempt(client, "GetItem", {"TableName": "t", "Key": {"id": {"S": "1"}}})
+        failure = attempt(client, "TransactWriteItems", {"TransactItems": []})
 
     assert found["Item"]["salt"]["B"] == b"canary"
     assert failure.reasons[0]["Item"]["salt"]["B"] == Secret(b"canary")
@@ -152,7 +155,7 @@ def test_binary_values_do_not_show(make_wire: Callable[[str], HttpClient | Boto3
 
 
 @pytest.mark.parametrize("face", APIS)
-def test_no_credentials_are_a_refusal(no_credentials: None, face: str) -> None:
+def test_missing_credentials_raise_refused_error(no_credentials: None, face: str) -> None:
     with (
         serve(succeed()) as server,
         open_api(face, DynamoDBConfig("PROD", "eu-west-1", endpoint_url=server.url)) as database,
@@ -164,7 +167,7 @@ def test_no_credentials_are_a_refusal(no_credentials: None, face: str) -> None:
 
 
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
-def test_a_profile_that_is_not_there_is_a_configuration_error(
+def test_a_missing_profile_raises_configuration_error(
     no_credentials: None, monkeypatch: pytest.MonkeyPatch, wire: Any
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
@@ -175,24 +178,24 @@ def test_a_profile_that_is_not_there_is_a_configuration_error(
         connect_to(DynamoDBConfig("PROD", "eu-west-1", wire=wire)).get_spec(sub="u1", name="a")
 
 
-def test_an_error_of_botocore_of_no_kind_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_error_of_botocore_raises_refused_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(succeed(ITEM)) as server:
         store = connect_to(replace(config_of(server.url), wire="boto3"))
 
         def refuse(**_: object) -> None:
             raise RuntimeError("the refreshed credentials are still expired")
 
-        monkeypatch.setattr(store.engine._wire.client, "get_item", refuse)  # type: ignore[attr-defined]
+        monkeypatch.setattr(store.engine._client.client, "get_item", refuse)  # type: ignore[attr-defined]
         with pytest.raises(RefusedError, match="refused with RuntimeError") as caught:
             store.get_spec(sub="u1", name="a")
 
     assert "still expired" in str(caught.value.__cause__)
 
 
-def test_one_wire_is_made_by_many_threads() -> None:
+def test_concurrent_first_calls_create_one_client() -> None:
     engine = DynamoDBEngine(config_of("http://127.0.0.1:1"))
     found: list[Any] = []
-    threads = [threading.Thread(target=lambda: found.append(engine._wire)) for _ in range(16)]
+    threads = [threading.Thread(target=lambda: found.append(engine._client)) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -203,14 +206,14 @@ def test_one_wire_is_made_by_many_threads() -> None:
 
 
 def test_the_timeouts_leave_time_for_a_second_attempt() -> None:
-    assert Timeouts.of(5.0).attempt == 2.0
-    assert Timeouts.of(60.0).attempt == 8.0
+    assert Timeouts.of(5.0).attempt == 2.5
+    assert Timeouts.of(60.0).attempt == 9.0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
-def test_a_fork_opens_connections_of_its_own(wire: Any) -> None:
+def test_a_forked_process_opens_its_own_connections(wire: Any) -> None:
     with serve(succeed(ITEM)) as server:
         database = connect_to(replace(config_of(server.url), wire=wire))
         assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"

@@ -1,0 +1,210 @@
+"""What counts towards which timeout, and what asyncio waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, TypeAlias
+
+import pytest
+
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb.blocking_calls import BlockingCalls
+from open_alchemy.package_database.engines.dynamodb.http import (
+    async_connect,
+    async_transport,
+    happy_eyeballs,
+    sync_transport,
+)
+from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
+from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
+from tests.apis import aconnect_to, config_of
+from tests.canned_server import CannedServer, Handler, serve, succeed
+from tests.faults.faults import black_hole
+
+REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
+
+Exchange: TypeAlias = Callable[[], bytes]
+Opener: TypeAlias = Callable[[CannedServer, Timeouts], Exchange]
+
+
+@pytest.fixture(params=["sync", "async"])
+def open_exchange(request: pytest.FixtureRequest) -> Iterator[Opener]:
+    """Opens a transport, and returns the function that makes an exchange over it."""
+    with ExitStack() as stack:
+
+        def open_transport(server: CannedServer, timeouts: Timeouts) -> Exchange:
+            endpoint = Endpoint("db.example", server.server_port, "us-east-1", is_encrypted=False, authority="h")
+            if request.param == "sync":
+                transport = sync_transport.SyncTransport(endpoint, None, timeouts)
+                stack.callback(transport.close)
+                return lambda: transport.exchange(lambda: REQUEST, Deadline(30)).body
+            threads = BlockingCalls(1)
+            stack.callback(threads.close)
+            runner = stack.enter_context(asyncio.Runner())
+            awaited = async_transport.AsyncTransport(endpoint, None, timeouts, threads)
+
+            async def exchange() -> bytes:
+                return (await awaited.exchange(lambda: REQUEST, Deadline(30))).body
+
+            return lambda: runner.run(exchange())
+
+        yield open_transport
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int], seconds: float = 0.0) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+    def getaddrinfo(*_: object, **__: object) -> list[Any]:
+        time.sleep(seconds)
+        return found
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+
+
+def test_name_lookup_does_not_count_as_connecting(open_exchange: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serve(succeed()) as server:
+        resolve_to(monkeypatch, ("127.0.0.1", server.server_port), seconds=0.7)
+
+        assert open_exchange(server, Timeouts(connect=0.5, handshake=0.5, read=30))() == b"{}"
+
+
+def test_a_response_may_take_longer_than_the_read_timeout(
+    open_exchange: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send_slowly(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "8")
+        handler.end_headers()
+        for _ in range(8):
+            time.sleep(0.2)
+            handler.wfile.write(b" ")
+
+    with serve(send_slowly) as server:
+        resolve_to(monkeypatch, ("127.0.0.1", server.server_port))
+
+        assert open_exchange(server, Timeouts(connect=30, handshake=30, read=1.0))() == b" " * 8
+
+
+def test_waiting_for_a_connection_does_not_count_as_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_transport, "CONNECTIONS", 1)
+
+    def answer_late(handler: Handler) -> None:
+        time.sleep(0.4)
+        succeed()(handler)
+
+    async def use(port: int) -> None:
+        endpoint = Endpoint("127.0.0.1", port, "us-east-1", is_encrypted=False, authority="h")
+        timeouts = Timeouts(connect=30, handshake=30, read=1.0)
+        transport = async_transport.AsyncTransport(endpoint, None, timeouts, BlockingCalls(1))
+        await asyncio.gather(*(transport.exchange(lambda: REQUEST, Deadline(30)) for _ in range(4)))
+
+    with serve(answer_late) as server:
+        asyncio.run(use(server.server_port))
+
+        assert server.connections == 1
+        assert len(server.requests) == 4
+
+
+def test_the_second_address_is_tried_while_the_first_does_not_answer() -> None:
+    with serve(succeed()) as server, black_hole() as hole:
+        port = int(hole.rpartition(":")[2])
+        addresses = [(socket.AF_INET, ("127.0.0.1", number)) for number in (port, server.server_port)]
+
+        with happy_eyeballs.connect(addresses, 30) as connected:
+            assert connected.getpeername() == addresses[1][1]
+        with asyncio.run(async_connect.connect(addresses, 30)) as connected:
+            assert connected.getpeername() == addresses[1][1]
+
+
+def test_connecting_ends_when_its_time_is_over() -> None:
+    with black_hole() as hole:
+        addresses = [(socket.AF_INET, ("127.0.0.1", int(hole.rpartition(":")[2])))]
+
+        with pytest.raises(TimeoutError):
+            happy_eyeballs.connect(addresses, 0.01)
+        with pytest.raises(TimeoutError):
+            asyncio.run(async_connect.connect(addresses, 0.01))
+
+
+def test_address_families_are_tried_in_turn() -> None:
+    v4, v6 = socket.AF_INET, socket.AF_INET6
+
+    assert happy_eyeballs.interleave([(v6, 1), (v6, 2), (v6, 3), (v4, 4)]) == [(v6, 1), (v4, 4), (v6, 2), (v6, 3)]
+
+
+class ClosedByServer:
+    """An idle connection that the server has closed."""
+
+    def __init__(self) -> None:
+        self.idle_check = self
+        self.is_closed = False
+
+    def is_usable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_idle_connections_that_the_server_closed_are_closed_on_use() -> None:
+    with serve(succeed()) as server:
+        endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
+        transport = sync_transport.SyncTransport(endpoint, None, Timeouts.of(30))
+        transport.exchange(lambda: REQUEST, Deadline(30))
+        idle: Any = transport._idle
+        closed = [ClosedByServer() for _ in range(3)]
+        idle.extendleft(closed)
+        for _ in range(3):
+            transport.exchange(lambda: REQUEST, Deadline(30))
+
+        assert [connection.is_closed for connection in closed] == [True] * 3
+        assert len(idle) == 1
+        assert server.connections == 1
+        transport.close()
+
+
+def test_an_idle_connection_that_the_server_closed_leaves_the_pool_of_its_loop() -> None:
+    def then_close(handler: Handler) -> None:
+        succeed()(handler)
+        handler.close_connection = True
+
+    async def use(port: int) -> None:
+        endpoint = Endpoint("127.0.0.1", port, "us-east-1", is_encrypted=False, authority="h")
+        transport = async_transport.AsyncTransport(endpoint, None, Timeouts.of(30), BlockingCalls(1))
+        await transport.exchange(lambda: REQUEST, Deadline(30))
+        (pool,) = transport._pools.values()
+        for connection in list(pool.open):
+            await connection.lost
+
+        assert (list(pool.idle), pool.open) == ([], set())
+
+    with serve(then_close) as server:
+        asyncio.run(use(server.server_port))
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_no_call_waits_for_the_default_executor(size: int) -> None:
+    is_over = threading.Event()
+
+    async def use(url: str) -> Any:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, is_over.wait)
+        try:
+            return await aconnect_to(config_of(url)).get_spec(sub="u1", name="a")
+        finally:
+            is_over.set()
+            await busy
+
+    item = {name: {"S": "1"} for name in ("sub", "id", "name", "updated_at", "version", "revision")}
+    item |= {"model_count": {"N": "1"}, "title": {"S": "x" * size}}
+    keys = {"updated_at_id": {"S": "latest#1"}, "id_updated_at": {"S": "1#latest"}}
+    with serve(succeed({"Item": item | keys, "Items": [item | keys], "Count": 1})) as server:
+        assert asyncio.run(use(server.url)) is not None

@@ -1,0 +1,140 @@
+"""Exceptions from signal handlers inside a call: the next call works, and no lock, connection or call is left."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.database import open_database
+from open_alchemy.package_database.engines.sqlite import connection_pool
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.engine import open_memory, open_sqlite
+from open_alchemy.package_database.model.schema import TABLES
+
+ENGINES = Path(connection_pool.__file__).parents[1]
+MAX_LINES = 5_000
+RANDOM_INTERRUPTIONS = 10_000
+
+
+class InterruptionError(BaseException):
+    """Raised in the middle of a call."""
+
+
+@pytest.fixture(params=["file", "memory"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TDatabase]:
+    path = tmp_path / "a.db"
+    is_memory = request.param == "memory"
+    engine = open_memory(SQLiteConfig(), TABLES) if is_memory else open_sqlite(SQLiteConfig(path), TABLES)
+    with open_database(engine) as opened:
+        publish(opened)
+        yield opened
+
+
+def publish(database: TDatabase) -> None:
+    database.create_update_spec(sub="u1", name="a", version="1.0", model_count=1)
+
+
+def read(database: TDatabase) -> None:
+    database.list_specs(sub="u1")
+
+
+def is_engine_code(frame: FrameType) -> bool:
+    return Path(frame.f_code.co_filename).is_relative_to(ENGINES)
+
+
+@contextmanager
+def interrupted_at(number: int) -> Iterator[None]:
+    """Raises at a line of the engine's code, by the number of lines executed."""
+    lines = 0
+
+    def trace_line(_: FrameType, event: str, __: Any) -> Any:
+        nonlocal lines
+        lines += event == "line"
+        if lines == number:
+            raise InterruptionError
+        return trace_line
+
+    def trace_call(frame: FrameType, *_: Any) -> Any:
+        return trace_line if is_engine_code(frame) else None
+
+    tracer = sys.gettrace()
+    sys.settrace(trace_call)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
+
+
+def call_interrupted(call: Callable[[], None], number: int) -> bool:
+    """Returns whether the call was interrupted."""
+    try:
+        with interrupted_at(number):
+            call()
+    except InterruptionError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("call", [publish, read])
+def test_the_next_call_works_after_an_interruption_at_any_line(
+    database: TDatabase, call: Callable[[TDatabase], None]
+) -> None:
+    for number in range(1, MAX_LINES):
+        if not call_interrupted(lambda: call(database), number):
+            break
+        assert connection_pool._calls() == [], f"line {number}"
+        publish(database)
+        assert [info["version"] for info in database.list_specs(sub="u1")] == ["1.0"]
+    assert number > 50
+
+
+def test_a_file_is_opened_after_an_interruption_at_any_line(tmp_path: Path) -> None:
+    for number in range(1, MAX_LINES):
+        path = tmp_path / f"{number}.db"
+        engine = open_sqlite(SQLiteConfig(path), TABLES)
+        with open_database(engine) as opened:
+            if not call_interrupted(engine.prepare, number):
+                break
+            assert connection_pool._calls() == []
+            publish(opened)
+    assert number > 50
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
+def test_the_next_call_works_after_random_signals(database: TDatabase) -> None:
+    draw = random.Random(1)  # noqa: S311 (a test)
+
+    def interrupt(*_: object) -> None:
+        raise InterruptionError
+
+    def call_repeatedly() -> None:
+        while True:
+            publish(database)
+            read(database)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(RANDOM_INTERRUPTIONS):
+            with pytest.raises(InterruptionError):
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-5, 2e-3))
+                call_repeatedly()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert connection_pool._calls() == []
+    thread = threading.Thread(target=publish, args=(database,))
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
