@@ -138,7 +138,9 @@ def _pytest(settings: Settings) -> Results:
 
 
 def _test_run(python: Path, engine: str) -> Measure:
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("AWS", "PYTEST", "PYTHON", "STAGE"))}
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS", "PYTEST", "PYTHON", "STAGE"))
+    }
     command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--package-database-engine={engine}"]
 
     def run(*options: str) -> float:
