@@ -1,11 +1,11 @@
-"""The canned server: gives each action an answer that is always the same, and right for what the peers ask."""
+"""The canned server: returns a constant, valid response for each action that the peers send."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from .loopback import http_answer, serve
+from .loopback import http_response, serve
 from .peers.examples import (
     CREDENTIALS,
     LISTED,
@@ -18,24 +18,24 @@ from .peers.examples import (
 )
 
 
-def _answer(content: Any) -> bytes:
-    return http_answer(json.dumps(content, separators=(",", ":")).encode())
+def _response(content: Any) -> bytes:
+    return http_response(json.dumps(content, separators=(",", ":")).encode())
 
 
 def _page(items: list[Any]) -> bytes:
-    return _answer({"Items": items, "Count": len(items), "ScannedCount": len(items)})
+    return _response({"Items": items, "Count": len(items), "ScannedCount": len(items)})
 
 
-_EMPTY = _answer({})
-_SPEC = _answer({"Item": spec_item(0)})
-_CREDENTIALS = _answer({"Item": credentials_item(PUBLIC_KEY, encoded_twice=False)})
+_EMPTY = _response({})
+_SPEC = _response({"Item": spec_item(0)})
+_CREDENTIALS = _response({"Item": credentials_item(PUBLIC_KEY, encoded_twice=False)})
 _USER = _page([credentials_item(PUBLIC_KEY, encoded_twice=False)])
 _VERSION_4_USER = _page([credentials_item(VERSION_4_PUBLIC_KEY, encoded_twice=True)])
 _LISTS = {f'"{sub}"'.encode(): [spec_item(number, sub=sub) for number in range(size)] for sub, size in LISTS.values()}
 _WHOLE = {sub: _page(items) for sub, items in _LISTS.items()}
 _LISTED = {sub: _page([{name: item[name] for name in LISTED} for item in items]) for sub, items in _LISTS.items()}
 _TABLES = {
-    name: _answer(
+    name: _response(
         {
             "Table": {
                 "TableName": name,
@@ -76,7 +76,7 @@ _TABLES = {
 
 
 def respond(action: bytes, body: bytes) -> bytes:
-    """Returns the answer to a request."""
+    """Returns the response to a request."""
     match action:
         case b"GetItem":
             return _CREDENTIALS if CREDENTIALS.encode() in body else _SPEC
@@ -91,7 +91,7 @@ def respond(action: bytes, body: bytes) -> bytes:
             return _EMPTY
         case _:
             unknown = {"__type": "com.amazon.coral.service#UnknownOperationException", "message": action.decode()}
-            return http_answer(json.dumps(unknown).encode(), "400 Bad Request")
+            return http_response(json.dumps(unknown).encode(), "400 Bad Request")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, made once and kept."""
+"""A virtual environment per peer, kept between runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from pathlib import Path
 from .loopback import CHECKOUT
 
 
+class PeerError(Exception):
+    """A peer cannot be installed or started; the message is the last line of its error output."""
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What is installed together.
-
-    Attributes:
-        name: The name of its folder.
-        requirements: What pip is asked for; the path of the checkout, with extras or none, is this package.
-    """
+    """What pip installs together. The path of the checkout stands for this package."""
 
     name: str
     requirements: tuple[str, ...]
@@ -28,30 +27,39 @@ class Environment:
 PACKAGE = Environment("package", (str(CHECKOUT),))
 PACKAGE_TEST = Environment("package-test", (f"{CHECKOUT}[test]",))
 BOTO3 = Environment("boto3", ("boto3",))
-VERSION_4 = Environment("version4", ("open-alchemy.package-database==4.0.1", "pynamodb<6"))
+# pynamodb 4 imports distutils, which setuptools provides since Python 3.12.
+VERSION_4 = Environment("version4", ("open-alchemy.package-database==4.0.1", "pynamodb<6", "setuptools<81"))
 AIODYNAMO = Environment("aiodynamo", ("aiodynamo", "aiohttp"))
 AIOBOTO3 = Environment("aioboto3", ("aioboto3",))
 
 
 def python_of(environment: Environment, folder: Path) -> Path:
-    """Returns the interpreter of an environment, which is made, or brought up to date, where that is needed."""
+    """Returns the interpreter of an environment, which is created or replaced if its requirements changed.
+
+    Raises:
+        PeerError: pip failed.
+    """
     home = folder / environment.name
     python = home / "bin" / "python"
-    stamp, wanted = home / "installed", _stamp(environment)
+    stamp, wanted = home / "installed", _fingerprint(environment)
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
         print(f"installing {environment.name}", file=sys.stderr, flush=True)
         venv.create(home, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *environment.requirements], check=True, stdout=sys.stderr)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *environment.requirements]
+        done = subprocess.run(pip, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise PeerError(last_line(done.stderr))
         stamp.write_text(wanted, encoding="utf-8")
     return python
 
 
-def _stamp(environment: Environment) -> str:
-    """Returns a text that changes when the environment must be made anew."""
-    digest = hashlib.sha256(sys.version.encode())
-    for requirement in environment.requirements:
-        digest.update(requirement.encode())
+def last_line(output: str) -> str:
+    """Returns the last line of an error output."""
+    return (output.strip().splitlines() or ["no output"])[-1]
+
+
+def _fingerprint(environment: Environment) -> str:
+    digest = hashlib.sha256("\n".join((sys.version, *environment.requirements)).encode())
     if any(requirement.startswith(str(CHECKOUT)) for requirement in environment.requirements):
         for path in (CHECKOUT / "pyproject.toml", *sorted((CHECKOUT / "open_alchemy").rglob("*.py"))):
             digest.update(str(path.relative_to(CHECKOUT)).encode() + path.read_bytes())

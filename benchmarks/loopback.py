@@ -1,6 +1,6 @@
-"""A server on loopback in a process of its own, fast enough not to be what is measured.
+"""An HTTP server on loopback in a separate process, much faster than the clients that are measured.
 
-It reads of a request what it must: the length of the body and the action. It ends when its standard input does.
+It parses only the action and the body of a request, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from zlib import crc32
 CHECKOUT = Path(__file__).parents[1]
 
 Respond: TypeAlias = Callable[[bytes, bytes], bytes]
-"""From an action, such as ``b"GetItem"``, and a body to a whole HTTP answer."""
+"""Maps an action, such as ``b"GetItem"``, and a body to an HTTP response."""
 
 
 @contextmanager
 def running(module: str) -> Iterator[str]:
-    """Runs a module that calls ``serve``, and gives its URL."""
+    """Runs a module that calls ``serve``, and yields its URL."""
     command = [sys.executable, "-m", module]
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
@@ -38,8 +38,8 @@ def serve(respond: Respond) -> None:
     asyncio.run(_serve(respond))
 
 
-def http_answer(body: bytes, status: str = "200 OK") -> bytes:
-    """Returns an answer with the headers that DynamoDB sends."""
+def http_response(body: bytes, status: str = "200 OK") -> bytes:
+    """Returns a response with DynamoDB's headers."""
     head = (
         f"HTTP/1.1 {status}\r\nServer: Server\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
         f"Content-Type: application/x-amz-json-1.0\r\nContent-Length: {len(body)}\r\nConnection: keep-alive\r\n"
@@ -49,7 +49,7 @@ def http_answer(body: bytes, status: str = "200 OK") -> bytes:
 
 
 def take_request(received: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """Returns the action and the body of the first request in what was received, and the rest; None while it lacks."""
+    """Returns action, body and remaining bytes of the first request; None if it is incomplete."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -59,7 +59,7 @@ def take_request(received: bytes) -> tuple[bytes, bytes, bytes] | None:
     if len(received) < begin + length:
         return None
     target = head.find(b"\r\nx-amz-target:")
-    # The action's case counts, and the length of what is in lower case is the same.
+    # The action is case-sensitive, so it is cut from the original bytes.
     action = received[target + 2 : end].partition(b"\r\n")[0].rpartition(b".")[2]
     return action, received[begin : begin + length], received[begin + length :]
 
@@ -90,5 +90,5 @@ async def _serve(respond: Respond) -> None:
     server = await loop.create_server(lambda: _Connection(respond), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
-        # In a thread, because a loop cannot wait for every kind of standard input.
+        # In a thread, because asyncio cannot wait for every kind of standard input.
         await loop.run_in_executor(None, sys.stdin.read)

@@ -1,4 +1,4 @@
-"""The machine that measures: what it is, and how quiet."""
+"""The machine that measures, and how much its speed varies."""
 
 from __future__ import annotations
 
@@ -7,32 +7,29 @@ import platform
 import time
 from collections.abc import Sequence
 
-from .report import Table, seconds_text, spread_text
-from .spread import Spread
+from .results import quartiles, seconds_text
 
-_SAMPLES = 20
+_ROUNDS = 20
 _STEPS = 50_000
 
 
 def calibrate() -> list[float]:
-    """Returns the seconds on the clock that the same work takes, again and again."""
-    return [_work() for _ in range(_SAMPLES)]
+    """Returns the wall time of the same loop, measured repeatedly."""
+    return [_loop() for _ in range(_ROUNDS)]
 
 
-def table(before: Sequence[float], after: Sequence[float]) -> Table:
-    """Returns what the machine is, and how its speed differed between the start and the end of a run."""
-    change = Spread.of(after).median / Spread.of(before).median - 1
-    rows = [
+def rows(before: Sequence[float], after: Sequence[float]) -> list[tuple[str, str]]:
+    """Returns what the machine is and the noise during the run, from loops before and after it."""
+    low, middle, high = quartiles([*before, *after])
+    return [
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
-        ("system", f"{platform.system()} {platform.machine()}"),
-        ("CPUs", str(os.cpu_count())),
-        ("a loop of pure Python at the start (quartiles)", spread_text(before, seconds_text)),
-        ("the same at the end (quartiles)", f"{spread_text(after, seconds_text)}, {change:+.0%}"),
+        ("system", f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"),
+        ("a loop of pure Python", f"{seconds_text(middle)} ({seconds_text(low)} - {seconds_text(high)})"),
+        ("the same after the run", f"{quartiles(after)[1] / quartiles(before)[1] - 1:+.0%}"),
     ]
-    return Table("machine", ("machine", "value"), rows)
 
 
-def _work() -> float:
+def _loop() -> float:
     begin = time.perf_counter()
     counts: dict[int, int] = {}
     for number in range(_STEPS):

@@ -1,36 +1,65 @@
-"""Puts what was measured into ``docs/``: tables between their markers, and the pictures."""
+"""Writes results into ``docs/performance.md``: tables between their markers, and pictures."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .loopback import CHECKOUT
-from .report import Table
+from .results import Results, Suite, quartiles
 
 PAGE = CHECKOUT / "docs" / "performance.md"
 PICTURES = CHECKOUT / "docs" / "performance"
 
 
-def with_tables(page: str, tables: Sequence[Table]) -> str:
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "".join(_line(cells, widths) for cells in (header, rule, *rows))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(cells, widths, strict=True)
+    return f"| {' | '.join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])} |\n"
+
+
+def with_tables(page: str, tables: Mapping[str, str]) -> str:
     """Returns a page with new tables between ``<!-- table: NAME -->`` and ``<!-- end -->``.
 
     Raises:
-        ValueError: The page has no place for a table.
+        ValueError: The page has no markers for a table.
     """
-    for table in tables:
-        place = re.compile(rf"(<!-- table: {re.escape(table.name)} -->\n).*?(<!-- end -->)", re.DOTALL)
-        found = place.search(page)
-        if found is None:
-            raise ValueError(f"the page has no place for the table {table.name}")
-        page = f"{page[: found.start()]}{found[1]}\n{table.markdown()}\n{found[2]}{page[found.end() :]}"
+    for name, table in tables.items():
+        before, marker, rest = page.partition(f"<!-- table: {name} -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not end:
+            raise ValueError(f"the page has no place for the table {name}")
+        page = f"{before}{marker}\n{table}\n{end}{after}"
     return page
 
 
-def write(tables: Sequence[Table], pictures: Mapping[str, str], page: Path = PAGE, folder: Path = PICTURES) -> None:
-    """Writes the tables into the page, and the pictures beside it."""
-    page.write_text(with_tables(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
-    folder.mkdir(exist_ok=True)
-    for name, picture in pictures.items():
-        (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
+def draw(suite: Suite, results: Results, folder: Path) -> None:
+    """Draws the medians of the suite's first column as bars, one panel per case."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    column = suite.columns[0]
+    medians: dict[str, dict[str, float]] = {}
+    for (case, peer), samples in results.items():
+        if not isinstance(samples, str):
+            medians.setdefault(case, {})[peer] = quartiles([column.value(sample) for sample in samples])[1]
+    heights = [len(peers) for peers in medians.values()]
+    mpl.rcParams.update({"svg.hashsalt": suite.name, "font.size": 9})
+    figure = Figure((8, 0.28 * sum(heights) + 0.5 * len(heights)), layout="constrained")
+    axes = figure.subplots(len(medians), squeeze=False, height_ratios=heights)[:, 0]
+    for panel, (case, peers) in zip(axes, medians.items(), strict=True):
+        bars = panel.barh(list(peers), list(peers.values()), color=["C0" if "this" in peer else "C7" for peer in peers])
+        panel.bar_label(bars, [column.text(value) for value in peers.values()], padding=3)
+        panel.set_title(f"{case}: {column.title}", loc="left")
+        panel.invert_yaxis()
+        panel.margins(x=0.15)
+        panel.set_xticks([])
+        panel.spines[:].set_visible(False)
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{suite.name}.svg", metadata={"Date": None})

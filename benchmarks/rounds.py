@@ -1,58 +1,57 @@
-"""Measures in turns: what disturbs the machine disturbs all, and each round compares what it measured itself."""
+"""Interleaved rounds: each round measures every job once, so that a disturbance of the machine affects all of them.
+
+pyperf measures one benchmark after the other, each in processes that it starts itself. A ratio of two peers then
+contains the drift of the machine between them. Here a ratio compares samples of the same round.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from random import Random
-from typing import TypeVar
 
-from .workers import Sample, Worker
+from .environments import PeerError
+from .results import Results, Sample
+from .workers import Worker
 
-Name = TypeVar("Name", bound=Hashable)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A case of a worker, with so many calls at once."""
-
-    worker: Worker
-    case: str
-    width: int = 1
+Measure = Callable[[], Sample]
 
 
-def interleave(jobs: Mapping[Name, Job], *, rounds: int, seconds: float) -> dict[Name, list[Sample]]:
-    """Runs every job once a round, in an order that changes, and returns each job's samples, one a round.
-
-    Args:
-        jobs: By the names of their results.
-        rounds: How many rounds.
-        seconds: About how long a job takes in a round.
-    """
-    calls = {name: _calibrate(job, seconds) for name, job in jobs.items()}
-    samples: dict[Name, list[Sample]] = {name: [] for name in jobs}
-    random = Random(0)  # noqa: S311 (an order, not a secret)
-    order = list(jobs)
+def interleave(jobs: Mapping[tuple[str, str], Measure | str], rounds: int) -> Results:
+    """Returns one sample per round of each job, measured in random order; a job that is a string is its own result."""
+    measures = {name: job for name, job in jobs.items() if not isinstance(job, str)}
+    samples: dict[tuple[str, str], list[Sample]] = {name: [] for name in measures}
+    order, random = list(measures), Random(0)  # noqa: S311 (an order, not a secret)
     for _ in range(rounds):
         random.shuffle(order)
         for name in order:
-            job = jobs[name]
-            samples[name].append(job.worker.run(job.case, calls[name], job.width))
-    return samples
+            samples[name].append(measures[name]())
+    return {name: samples.get(name) or str(job) for name, job in jobs.items()}
 
 
-def cpu(samples: Sequence[Sample]) -> list[float]:
-    """Returns the seconds of CPU time."""
-    return [sample.cpu for sample in samples]
+def calls_jobs(
+    workers: Mapping[str, Worker | str], cases: Mapping[str, tuple[str, int]], seconds: float
+) -> dict[tuple[str, str], Measure | str]:
+    """Returns jobs that make calls for about the given time per round.
+
+    Args:
+        workers: The processes of the peers by name, or the reason why a peer did not start.
+        cases: Titles, each with the name of a case and the number of concurrent calls.
+        seconds: The time per job and round.
+    """
+    return {
+        (title, peer): _job(worker, case, width, seconds)
+        for title, (case, width) in cases.items()
+        for peer, worker in workers.items()
+    }
 
 
-def wall(samples: Sequence[Sample]) -> list[float]:
-    """Returns the seconds on the clock."""
-    return [sample.wall for sample in samples]
-
-
-def _calibrate(job: Job, seconds: float) -> int:
-    """Returns how many calls take about so long; connections are open and code is warm then."""
-    job.worker.run(job.case, job.width, job.width)
-    few = 4 * job.width
-    return max(job.width, round(seconds / job.worker.run(job.case, few, job.width).wall))
+def _job(worker: Worker | str, case: str, width: int, seconds: float) -> Measure | str:
+    """Opens connections, warms up and finds the number of calls; returns the reason if the peer fails."""
+    if isinstance(worker, str):
+        return worker
+    try:
+        worker.run(case, width, width)
+        calls = max(width, round(seconds / worker.run(case, 4 * width, width).wall))
+    except PeerError as error:
+        return str(error)
+    return lambda: worker.run(case, calls, width)

@@ -1,4 +1,4 @@
-"""Peers at work: processes that make calls and say how long they took."""
+"""Peers and their processes, which make calls and report how long they took."""
 
 from __future__ import annotations
 
@@ -9,27 +9,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any
 
 from . import environments
-from .environments import Environment
+from .environments import Environment, PeerError, last_line
 from .loopback import CHECKOUT
 from .peers.examples import ACCESS_KEY, REGION
+from .results import Sample
 
 SCRIPTS = CHECKOUT / "benchmarks" / "peers"
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Something that is measured.
-
-    Attributes:
-        name: What the tables call it.
-        module: Its module in ``peers``.
-        environment: Where that runs.
-        variables: What it has in its process environment beside the usual.
-    """
+    """Something that is measured: a module of ``peers``, its virtual environment and its environment variables."""
 
     name: str
     module: str
@@ -44,54 +39,16 @@ BOTO3 = Peer("boto3", "boto3_client", environments.BOTO3)
 VERSION_4 = Peer("version 4.0.1", "version4", environments.VERSION_4)
 AIODYNAMO = Peer("aiodynamo", "aiodynamo_client", environments.AIODYNAMO)
 AIOBOTO3 = Peer("aioboto3", "aioboto3_client", environments.AIOBOTO3)
-RAW = Peer("raw socket", "raw_socket")
-RAW_ASYNCIO = Peer("raw asyncio", "raw_asyncio")
+FLOOR = Peer("imports of a bare client", "floor")
 BARE = Peer("bare interpreter", "bare")
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Seconds that a call took.
-
-    Attributes:
-        cpu: Of CPU time.
-        wall: On the clock.
-        parts: Of CPU time by stage, where the peer takes itself apart.
-    """
-
-    cpu: float
-    wall: float
-    parts: Mapping[str, float] = field(default_factory=dict)
-
-
-class Worker:
-    """A peer's process.
-
-    Attributes:
-        peer: The peer.
-        cases: The names of its cases.
-        versions: The versions of what is measured, by distribution.
-    """
-
-    def __init__(self, peer: Peer, lines: Lines) -> None:
-        hello = lines.receive()
-        self.peer = peer
-        self.cases: Sequence[str] = hello["cases"]
-        self.versions: Mapping[str, str] = hello["versions"]
-        self._lines = lines
-
-    def run(self, case: str, calls: int, width: int = 1) -> Sample:
-        """Makes so many calls, so many at once, and returns what one took."""
-        spent = self._lines.ask({"case": case, "calls": calls, "width": width})
-        parts = {stage: seconds / calls for stage, seconds in spent["parts"].items()}
-        return Sample(spent["cpu"] / calls, spent["wall"] / calls, parts)
-
-
 class Lines:
-    """A conversation in JSON lines with a process."""
+    """JSON lines exchanged with a process."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], errors: IO[bytes]) -> None:
         self._process = process
+        self._errors = errors
 
     def ask(self, message: object) -> Any:
         """Sends a message and returns the answer."""
@@ -104,21 +61,45 @@ class Lines:
         """Returns the next message.
 
         Raises:
-            RuntimeError: The process has ended instead; it has said why on standard error.
+            PeerError: The process has ended.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
+            self._process.wait()
+            self._errors.seek(0)
+            raise PeerError(last_line(self._errors.read().decode(errors="replace")))
         return json.loads(line)
+
+
+class Worker:
+    """A peer's process. ``versions`` are those of the distributions that are measured."""
+
+    def __init__(self, peer: Peer, lines: Lines) -> None:
+        self.peer = peer
+        self.versions: Mapping[str, str] = lines.receive()
+        self._lines = lines
+
+    def run(self, case: str, calls: int, width: int = 1) -> Sample:
+        """Makes calls, ``width`` of them concurrently, and returns the cost of one."""
+        try:
+            spent = self._lines.ask({"case": case, "calls": calls, "width": width})
+        except BrokenPipeError:
+            raise PeerError("its process has ended") from None
+        return Sample(spent["cpu"] / calls, spent["wall"] / calls)
 
 
 @contextmanager
 def conversation(command: Sequence[str | Path], variables: Mapping[str, str]) -> Iterator[Lines]:
-    """Runs a command that speaks JSON lines, with these environment variables alone, until all is said."""
-    with subprocess.Popen(command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    """Runs a command that exchanges JSON lines, in an environment of these variables only."""
+    with (
+        TemporaryFile() as errors,
+        subprocess.Popen(
+            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
         try:
-            yield Lines(process)
+            yield Lines(process, errors)
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -126,13 +107,17 @@ def conversation(command: Sequence[str | Path], variables: Mapping[str, str]) ->
 
 @contextmanager
 def working(peer: Peer, python: Path, url: str) -> Iterator[Worker]:
-    """Runs a peer's worker against the server at a URL."""
+    """Runs a peer's worker against the server at a URL.
+
+    Raises:
+        PeerError: The peer does not start.
+    """
     with conversation((python, SCRIPTS / "worker.py", peer.module, url), variables_of(peer, url)) as lines:
         yield Worker(peer, lines)
 
 
 def variables_of(peer: Peer, url: str) -> dict[str, str]:
-    """Returns a peer's environment variables: none of the caller's that changes what is measured."""
+    """Returns a peer's environment variables. The caller's are left out, because some change what is measured."""
     return {
         "PATH": os.environ.get("PATH", ""),
         "STAGE": "TEST",

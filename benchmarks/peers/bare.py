@@ -1,4 +1,4 @@
-"""An interpreter that does nothing: the floor of a cold start."""
+"""An interpreter that does nothing: the lower bound of a process."""
 
 from __future__ import annotations
 

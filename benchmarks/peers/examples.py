@@ -1,4 +1,4 @@
-"""The requests and items that all peers have in common."""
+"""Requests and items that all peers share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ CREDENTIALS: Final = "package.credentials"
 REGION: Final = "us-east-1"
 ACCESS_KEY: Final = "benchmark"
 POOL: Final = 50
-"""Connections at once: the package's number, given to each peer that has a setting for it."""
+"""Maximum number of connections: this package's, set for each peer that has the setting."""
 
 SUB: Final = "user"
 NAME: Final = "my-spec"
-LISTS: Final = {"list_20": ("user-20", 20), "list_1000": ("user-1000", 1000)}
+LISTS: Final = {"list_1000": ("user-1000", 1000)}
 LISTED: Final = ("id", "name", "updated_at", "version", "model_count", "title", "description")
-"""The attributes of a spec that a list tells."""
+"""The attributes of a spec in a list."""
 PUBLIC_KEY: Final = "key"
 VERSION_4_PUBLIC_KEY: Final = "key-4"
-"""Names credentials whose binary values version 4 wrote: the text of their base64."""
+"""Public key of credentials written by version 4, which stores binary values encoded twice."""
 VERSION: Final = {"name": NAME, "version": "2.0", "model_count": 3, "title": "A title"}
 
 GET_SPEC: Final[dict[str, Any]] = {
@@ -54,7 +54,7 @@ def query_latest(sub: str) -> dict[str, Any]:
 
 
 def spec_item(number: int, moment: str = "latest", sub: str = SUB) -> dict[str, Any]:
-    """Returns a spec's record as DynamoDB has it, about 300 bytes by its rules."""
+    """Returns a spec's record as DynamoDB stores it, about 300 bytes."""
     id_ = NAME if number == 0 else f"{NAME}-{number:06}"
     return {
         "sub": {"S": sub},
@@ -72,7 +72,7 @@ def spec_item(number: int, moment: str = "latest", sub: str = SUB) -> dict[str, 
 
 
 def credentials_item(public_key: str, *, encoded_twice: bool) -> dict[str, Any]:
-    """Returns credentials as DynamoDB has them."""
+    """Returns credentials as DynamoDB stores them."""
 
     def binary(value: bytes) -> dict[str, str]:
         return {"B": b64encode(b64encode(value) if encoded_twice else value).decode()}

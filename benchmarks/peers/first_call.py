@@ -1,4 +1,4 @@
-"""Makes one call in a new process, and says so by a byte: ``python benchmarks/peers/first_call.py PEER URL``."""
+"""Makes one call and writes a byte when it is answered: ``python benchmarks/peers/first_call.py PEER URL``."""
 
 import os
 import sys
@@ -6,10 +6,10 @@ import sys
 if __name__ == "__main__":
     sys.path[0] = sys.path[0].removesuffix(f"{os.sep}benchmarks{os.sep}peers")
     __import__("benchmarks")
-    # Without the rest of the checkout: another version of the package stands there.
+    # The checkout contains another version of the package.
     del sys.path[0]
     peer = getattr(__import__(f"benchmarks.peers.{sys.argv[1]}").peers, sys.argv[1])
-    if peer.open_cases.__code__.co_flags & 0x80:  # a coroutine function, told without importing inspect
+    if peer.open_cases.__code__.co_flags & 0x80:  # CO_COROUTINE; inspect would distort the measurement
         import asyncio
 
         async def call() -> None:

@@ -1,7 +1,7 @@
-"""Starts processes, and says how long each took to its first byte, and what it used: JSON lines over stdin and stdout.
+"""Starts processes and reports the time to their first byte of output and what they used: JSON lines over stdin/stdout.
 
-A process counts the memory of the one that started it in its own peak (Linux, getrusage(2) and the notes on execve(2)):
-so this is a process of its own that imports next to nothing.
+The peak memory of a process includes that of the process that forked it (Linux, getrusage(2)), so this process
+imports almost nothing.
 """
 
 import json

@@ -1,10 +1,9 @@
-"""Makes calls in the virtual environment of a peer, and says how long they took: JSON lines over stdin and stdout.
+"""Makes calls in the virtual environment of a peer and reports how long they took: JSON lines over stdin and stdout.
 
     python benchmarks/peers/worker.py PEER URL
 
-It says first which cases there are, and then answers each ``{"case": ..., "calls": ..., "width": ...}`` with the
-seconds of CPU time of its process, those on the clock, and the parts of the CPU time where the peer's ``take_parts``
-tells them. ``width`` calls are under way at once: in threads, or as tasks of the loop.
+The first line has the versions of the peer's distributions. Each ``{"case": ..., "calls": ..., "width": ...}`` is
+answered with the seconds of CPU time and of wall time. ``width`` calls are concurrent: in threads, or in tasks.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 
 
 def import_peer(name: str) -> Any:
-    """Imports a peer's module, without the rest of the checkout: another version of the package stands there."""
+    """Imports a peer's module without the checkout on the path, because it contains another version of the package."""
     sys.path[0] = sys.path[0].removesuffix(f"{os.sep}benchmarks{os.sep}peers")
     importlib.import_module("benchmarks")
     del sys.path[0]
@@ -31,17 +30,15 @@ def import_peer(name: str) -> Any:
 
 
 def serve(peer: Any, url: str) -> None:
-    """Answers requests until there are no more."""
+    """Answers requests until the end of the input."""
     is_async = asyncio.iscoroutinefunction(peer.open_cases)
-    take_parts: Callable[[], Mapping[str, float]] = getattr(peer, "take_parts", dict)
     with asyncio.Runner() as runner:
         cases: Mapping[str, Callable[[], Any]] = runner.run(peer.open_cases(url)) if is_async else peer.open_cases(url)
-        _say({"cases": list(cases), "versions": _versions(peer.DISTRIBUTIONS)})
+        _send(_versions(peer.DISTRIBUTIONS))
         for line in sys.stdin:
             order = json.loads(line)
             case, shares = cases[order["case"]], share_out(order["calls"], order["width"])
             gc.collect()
-            take_parts()
             cpu, wall = time.process_time(), time.perf_counter()
             if is_async:
                 runner.run(_await_all(case, shares))
@@ -50,13 +47,13 @@ def serve(peer: Any, url: str) -> None:
             else:
                 with ThreadPoolExecutor(len(shares)) as threads:
                     list(threads.map(partial(_repeat, case), shares))
-            _say({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "parts": take_parts()})
-    # Peers that want to be closed are not waited for.
+            _send({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall})
+    # Do not wait for peers that expect to be closed.
     os._exit(0)
 
 
 def share_out(calls: int, width: int) -> list[int]:
-    """Returns how many calls each of so many threads or tasks makes."""
+    """Returns the number of calls of each thread or task."""
     return [(calls + number) // width for number in range(width)]
 
 
@@ -83,7 +80,7 @@ def _versions(distributions: tuple[str, ...]) -> dict[str, str]:
     return {name: version(name) for name in distributions}
 
 
-def _say(message: object) -> None:
+def _send(message: object) -> None:
     sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 

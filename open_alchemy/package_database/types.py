@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NotRequired, Protocol, Self, TypeAlias, TypedDict
+
+from .record import hidden, record
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
@@ -38,13 +39,13 @@ class TCredentialsInfo(TypedDict):
 TCredentialsInfoList: TypeAlias = list[TCredentialsInfo]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CredentialsAuthInfo:
     """Whose credentials these are, and what is needed to check a secret key against them."""
 
     sub: str
-    secret_key_hash: bytes = field(repr=False)
-    salt: bytes = field(repr=False)
+    secret_key_hash: bytes = hidden()
+    salt: bytes = hidden()
 
 
 class TDatabase(Protocol):

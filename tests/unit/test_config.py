@@ -217,6 +217,18 @@ print(sorted(heavy & sys.modules.keys()))
     assert run(program) == "[]"
 
 
+def test_the_http_client_loads_no_slow_module() -> None:
+    program = """
+import sys
+before = {*sys.modules}
+from open_alchemy import package_database
+from open_alchemy.package_database.engines.dynamodb.http import client
+slow = {"asyncio", "ast", "dataclasses", "email", "inspect", "logging", "pathlib", "ssl"}
+print(sorted(slow & (sys.modules.keys() - before)))
+"""
+    assert run(program) == "[]"
+
+
 def test_get_loads_no_driver_and_reads_the_profile_only_for_a_region() -> None:
     program = """
 import sys

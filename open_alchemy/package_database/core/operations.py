@@ -6,8 +6,9 @@ Operations are immutable values in DynamoDB's terms. This module knows no patter
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from ..record import record
 
 Value: TypeAlias = str | int | bytes
 Item: TypeAlias = Mapping[str, Value]
@@ -19,7 +20,7 @@ MAX_TRANSACT_BYTES: Final = 4_000_000
 """Size of all items of one transaction in bytes (AWS, TransactWriteItems: 4 MB)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attribute:
     """An attribute of a table's items; ``type`` is DynamoDB's: S text, N number, B binary."""
 
@@ -29,7 +30,7 @@ class Attribute:
     is_optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index:
     """A secondary index that projects all attributes.
 
@@ -44,7 +45,7 @@ class Index:
     is_unique: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """A table: its keys, its secondary indexes and the attributes of its items."""
 
@@ -59,14 +60,14 @@ class Table:
         return {name: str(item[name]) for name in (self.partition_key, self.sort_key)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Missing:
     """The attribute, or the whole item, does not exist."""
 
     attribute: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Equal:
     """The attribute exists and has this value."""
 
@@ -74,7 +75,7 @@ class Equal:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Below:
     """The attribute, decimal digits without leading zeros, is a smaller number than ``digits``."""
 
@@ -82,14 +83,14 @@ class Below:
     digits: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AllOf:
     """All of the conditions hold."""
 
     conditions: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AnyOf:
     """At least one of the conditions holds."""
 
@@ -99,7 +100,7 @@ class AnyOf:
 Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Get:
     """Read one item by its primary key, strongly consistent. Result: the item, or None."""
 
@@ -107,7 +108,7 @@ class Get:
     key: Key
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Query:
     """Read one partition of a table or an index, by sort-key prefix. Result: the items of all pages, in key order.
 
@@ -126,7 +127,7 @@ class Query:
     attributes: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scan:
     """Read a page of a whole table, or of one partition of it. Result: ``Page``.
 
@@ -149,7 +150,7 @@ class Scan:
     partition: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Page:
     """A page of a table.
 
@@ -162,7 +163,7 @@ class Page:
     after: Key | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Put:
     """Store an item, replacing the one with its key, if the condition on the old item holds."""
 
@@ -171,7 +172,7 @@ class Put:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delete:
     """Delete the item with this key, if the condition on it holds. A missing item alone is not a failure."""
 
@@ -180,7 +181,7 @@ class Delete:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """Fail the transaction if the condition does not hold."""
 
@@ -194,7 +195,7 @@ Failures: TypeAlias = Mapping[int, Item | None]
 """The old item, or None, of each action whose condition did not hold, by the action's position."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Transact:
     """Execute all actions or none, on distinct items. Result: ``Failures``, empty if they were executed.
 
@@ -210,12 +211,12 @@ class Transact:
     token: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stamp:
     """Return the time and a new revision. Result: ``Stamped``."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stamped:
     """Whole seconds since the epoch, at least 0, and a unique text."""
 
@@ -223,7 +224,7 @@ class Stamped:
     revision: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Backoff:
     """Wait before the next attempt of a contended write, longer with each ``attempt`` (from 0). Result: None."""
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeAlias
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation, Table
 from ..exceptions import ConfigurationError
+from ..record import record
 
 Environment: TypeAlias = Mapping[str, str]
 
 DEFAULT_DEADLINE: Final = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Config(ABC):
     """The configuration of a store.
 
@@ -101,7 +102,7 @@ class AsyncEngine(Protocol):
         """Closes the connections of the running loop; every later call raises ``RefusedError``."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyInfo:
     """The keys of a table or an index.
 
@@ -116,7 +117,7 @@ class KeyInfo:
     sort_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TableInfo:
     """A table as it exists in a store.
 
@@ -135,7 +136,7 @@ class TableInfo:
     indexes: tuple[KeyInfo, ...]
     items: int
     size: int
-    identity: Mapping[str, str] = field(default_factory=dict)
+    identity: Mapping[str, str] = MappingProxyType({})
 
 
 class Administration(Protocol):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, ParamSpec, TypeVar
 
 from ..core.operations import Steps
+from ..record import record
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccessPattern(Generic[Parameters, Answer]):
     """One function of the database.
 

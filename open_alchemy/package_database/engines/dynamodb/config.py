@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
+from ...record import hidden, record
 from ..port import AsyncEngine, Config, Engine, Environment, read_deadline
 
 Stage: TypeAlias = Literal["TEST", "PROD"]
@@ -31,7 +31,7 @@ _LAST_PORT: Final = 65535
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Credentials:
     """AWS credentials.
 
@@ -40,8 +40,8 @@ class Credentials:
     """
 
     access_key_id: str
-    secret_access_key: str = field(repr=False)
-    session_token: str | None = field(default=None, repr=False)
+    secret_access_key: str = hidden()
+    session_token: str | None = hidden(default=None)
 
     def __post_init__(self) -> None:
         for name in ("access_key_id", "secret_access_key", "session_token"):
@@ -53,7 +53,7 @@ DUMMY_REGION: Final = "us-east-1"
 DUMMY_CREDENTIALS: Final = Credentials(_DUMMY, _DUMMY)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DynamoDBConfig(Config):
     """The configuration of a DynamoDB.
 

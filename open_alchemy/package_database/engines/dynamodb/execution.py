@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final, TypeAlias, assert_never
 from typing import Protocol as Interface
@@ -17,6 +16,7 @@ from ...core.deadline import Deadline
 from ...core.operations import Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
+from ...record import record
 from .. import telemetry
 from . import requests
 from .attribute_codec import decode_item, decode_whole
@@ -66,7 +66,7 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Executor:
     """Executes operations.
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from ...record import record
 
 CONNECTIONS: Final = 50
 """Connections of one client, for all threads or for one event loop."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timeouts:
     """Timeouts of the phases of an attempt in seconds.
 

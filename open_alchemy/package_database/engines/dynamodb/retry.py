@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
 from ...core.backoff import full_jitter
+from ...record import hidden, record
 
 MAX_ATTEMPTS: Final = 4
 """Attempts at one request, including the first."""
@@ -74,7 +74,7 @@ class Kind(Enum):
     REFUSED = "refused permanently"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Failure:
     """An attempt that failed.
 
@@ -93,12 +93,12 @@ class Failure:
     code: str
     status: int | None = None
     request_id: str | None = None
-    reasons: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    reasons: tuple[dict[str, Any], ...] = hidden(default=())
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
     detail: str = ""
-    cause: BaseException | None = field(default=None, repr=False)
+    cause: BaseException | None = hidden(default=None)
 
     @property
     def kind(self) -> Kind:

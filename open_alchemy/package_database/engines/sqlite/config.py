@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
+from ...record import record
 from ..port import AsyncEngine, Config, Engine, Environment, read_deadline
 
 URLS: Final = ("sqlite://", "sqlite:///RELATIVE/PATH", "sqlite:////ABSOLUTE/PATH")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SQLiteConfig(Config):
     """The configuration of a SQLite database.
 

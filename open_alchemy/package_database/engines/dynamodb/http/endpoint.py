@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from ....record import record
 from ..aws_profile import read_profile
 from ..config import DynamoDBConfig, ascii_host
 
@@ -27,7 +27,7 @@ _SETTINGS: Final = {
 _HARMLESS: Final = frozenset({"", "false", "preferred", "disabled"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Endpoint:
     """A DynamoDB endpoint.
 
@@ -52,7 +52,7 @@ class _DetourError(Exception):
     """A configuration needs boto3."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Detour:
     """The reason why a configuration needs boto3."""
 

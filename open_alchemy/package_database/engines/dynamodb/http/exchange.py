@@ -13,13 +13,13 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from zlib import crc32
 
 from ....core.deadline import Deadline
 from ....core.secret import Secret
+from ....record import record
 from ..config import Credentials
 from ..execution import Response
 from ..requests import Request
@@ -53,14 +53,14 @@ def _binary(value: object) -> str:
 _encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FetchCredentials:
     """Fetch credentials from their source. Result: ``Credentials``, or a ``Failure``."""
 
     deadline: Deadline
 
 
-@dataclass(slots=True)
+@record
 class Exchange:
     """Send a request and receive the response. Result: the ``HttpResponse``, or a ``Failure``.
 
@@ -74,7 +74,7 @@ class Exchange:
     deadline: Deadline
 
 
-@dataclass(slots=True)
+@record
 class Parse:
     """Parse a large response, which takes milliseconds. Result: what ``HttpAttempts.read`` returns."""
 
@@ -83,7 +83,7 @@ class Parse:
     deadline: Deadline
 
 
-@dataclass(slots=True)
+@record
 class _Second:
     """What all requests of one second and one set of credentials share."""
 

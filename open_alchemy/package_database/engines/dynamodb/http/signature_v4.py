@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import hmac
 import time
-from dataclasses import dataclass, field
 from hashlib import sha256
 
+from ....record import hidden, record
 from ..config import Credentials
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Moment:
     """A second in the two forms that a signature takes: 20150830T123600Z and 20150830."""
 
@@ -29,13 +29,13 @@ class Moment:
         return cls(timestamp, timestamp[:8])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """The key that signs one day's requests to one service in one region."""
 
     credentials: Credentials
     scope: str
-    secret: bytes = field(repr=False)
+    secret: bytes = hidden()
 
     @classmethod
     def of(cls, credentials: Credentials, date: str, region: str, service: str) -> Key:

@@ -1,0 +1,117 @@
+"""Results of a run: samples by case and peer, and how tables and goals present them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Final, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One round of one case: seconds of CPU time and of wall time per call, and peak memory in bytes."""
+
+    cpu: float
+    wall: float
+    memory: float = 0.0
+
+
+Results: TypeAlias = Mapping[tuple[str, str], Sequence[Sample] | str]
+"""By case and peer: one sample per round, or the reason why the peer did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A quantity of a sample."""
+
+    title: str
+    value: Callable[[Sample], float]
+    text: Callable[[float], str]
+
+    def cell(self, samples: Sequence[Sample]) -> str:
+        """Returns the median and the quartiles."""
+        low, middle, high = quartiles([self.value(sample) for sample in samples])
+        return f"{self.text(middle)} ({self.text(low)} - {self.text(high)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A limit on the ratio of two results of the same run.
+
+    Attributes:
+        text: What is compared.
+        column: The quantity.
+        ours: Case and peer of the numerator.
+        theirs: Case and peer of the denominator.
+        limit: The limit.
+        is_floor: Whether the ratio must be at least the limit; at most otherwise.
+    """
+
+    text: str
+    column: Column
+    ours: tuple[str, str]
+    theirs: tuple[str, str]
+    limit: float
+    is_floor: bool = False
+
+    def row(self, results: Results) -> tuple[str, str, str, str]:
+        """Returns goal, limit, ratio and verdict. The ratio is the median of the ratios of all rounds."""
+        limit = f"{'at least' if self.is_floor else 'at most'} {ratio_text(self.limit)}"
+        ours, theirs = results[self.ours], results[self.theirs]
+        if isinstance(ours, str) or isinstance(theirs, str):
+            return self.text, limit, "-", "not measured"
+        value = self.column.value
+        low, middle, high = quartiles([value(mine) / value(other) for mine, other in zip(ours, theirs, strict=True)])
+        is_met = middle >= self.limit if self.is_floor else middle <= self.limit
+        ratios = f"{ratio_text(middle)} ({ratio_text(low)} - {ratio_text(high)})"
+        return self.text, limit, ratios, "met" if is_met else "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Measurements that share a table and a picture.
+
+    Attributes:
+        name: Its name on the command line and in the page.
+        run: Measures; takes the settings of the run.
+        columns: The quantities in the table; the picture shows the first.
+        goals: The limits on its results.
+    """
+
+    name: str
+    run: Callable[..., Results]
+    columns: Sequence[Column]
+    goals: Sequence[Goal] = ()
+
+    def rows(self, results: Results) -> list[tuple[str, ...]]:
+        """Returns one row per case and peer, or the reason why a peer did not start."""
+        return [
+            (f"{case}: {peer}", f"did not start: {samples}", *("" for _ in self.columns[1:]))
+            if isinstance(samples, str)
+            else (f"{case}: {peer}", *(column.cell(samples) for column in self.columns))
+            for (case, peer), samples in results.items()
+        ]
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Returns the lower quartile, the median and the upper quartile."""
+    low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else (values[0],) * 3
+    return low, median(values), high
+
+
+def ratio_text(ratio: float) -> str:
+    """Returns a ratio as 1/6 or 4.1."""
+    return (f"{ratio:.1f}" if ratio >= 1 else f"1/{1 / ratio:.1f}").removesuffix(".0")
+
+
+def seconds_text(seconds: float) -> str:
+    """Returns a duration with three significant digits and its unit."""
+    size, unit = next((pair for pair in ((1.0, "s"), (1e-3, "ms")) if seconds >= pair[0]), (1e-6, "us"))
+    return f"{float(f'{seconds / size:.3g}'):g} {unit}"
+
+
+CPU: Final = Column("CPU time", lambda sample: sample.cpu, seconds_text)
+WALL: Final = Column("wall time", lambda sample: sample.wall, seconds_text)
+RATE: Final = Column("calls per second", lambda sample: 1 / sample.wall, lambda rate: f"{rate:,.0f}")
+MEMORY: Final = Column("peak memory", lambda sample: sample.memory, lambda size: f"{size / 1e6:.1f} MB")

@@ -1,0 +1,231 @@
+"""The suites: what is measured, on which peers, and the goals."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from .environments import PACKAGE_TEST, Environment, PeerError, last_line, python_of
+from .loopback import running
+from .results import CPU, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
+from .rounds import Measure, calls_jobs, interleave
+from .workers import (
+    AIOBOTO3,
+    AIODYNAMO,
+    BARE,
+    BOTO3,
+    FLOOR,
+    PACKAGE,
+    PACKAGE_ASYNC,
+    PACKAGE_BOTO3,
+    SCRIPTS,
+    VERSION_4,
+    Peer,
+    Worker,
+    conversation,
+    variables_of,
+    working,
+)
+
+_PEERS: Final = (PACKAGE, PACKAGE_ASYNC, BOTO3, VERSION_4, AIODYNAMO, AIOBOTO3)
+_LIST: Final = "list_specs, 1,000 specs"
+_CALLS: Final = {
+    "get_spec": ("get_spec", 1),
+    "create_update_spec": ("create_update_spec", 1),
+    _LIST: ("list_1000", 1),
+    "get_user": ("get_user", 1),
+}
+_CONCURRENT: Final = {f"get_spec, {width} concurrent": ("get_spec", width) for width in (1, 32, 256)}
+_COLD: Final = "first get_spec of a process"
+_SQLITE: Final = {
+    "get_spec": ("get_spec", 1),
+    "SELECT of one row": ("select", 1),
+    "create_update_spec, durable": ("create_update_spec", 1),
+    "transaction of the same rows": ("transaction", 1),
+    _LIST: ("list_1000", 1),
+    "SELECT of 1,000 rows": ("select_1000", 1),
+}
+_SQLITE_PEER: Final = Peer("this package on SQLite", "sqlite_store")
+_TESTS: Final = "200 tests with clean tables"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run: the folder of the virtual environments, and whether to measure only briefly."""
+
+    environments: Path
+    is_quick: bool = False
+
+    def python(self, environment: Environment) -> Path:
+        """Returns the interpreter of an environment."""
+        return python_of(environment, self.environments)
+
+
+def _calls(settings: Settings) -> Results:
+    rounds, seconds = (3, 0.02) if settings.is_quick else (25, 0.04)
+    with running("benchmarks.canned") as url, _started(_PEERS, settings, url) as workers:
+        return interleave(calls_jobs(workers, _CALLS, seconds), rounds)
+
+
+def _concurrent(settings: Settings) -> Results:
+    rounds, seconds = (3, 0.1) if settings.is_quick else (7, 0.12)
+    with running("benchmarks.canned") as url, _started(_PEERS, settings, url) as workers:
+        return interleave(calls_jobs(workers, _CONCURRENT, seconds), rounds)
+
+
+@contextmanager
+def _started(peers: Sequence[Peer], settings: Settings, url: str) -> Iterator[dict[str, Worker | str]]:
+    """Starts the workers of peers, and yields them by name, or the reason why one did not start."""
+    workers: dict[str, Worker | str] = {}
+    with ExitStack() as stack:
+        for peer in peers:
+            try:
+                python = settings.python(peer.environment)
+                workers[peer.name] = stack.enter_context(working(peer, python, url))
+            except PeerError as error:
+                workers[peer.name] = str(error)
+        yield workers
+
+
+def _cold(settings: Settings) -> Results:
+    peers = (PACKAGE, PACKAGE_ASYNC, PACKAGE_BOTO3, BOTO3, VERSION_4, FLOOR, BARE)
+    with running("benchmarks.canned") as url:
+        return interleave(
+            {(_COLD, peer.name): _launch(peer, settings, url) for peer in peers}, 2 if settings.is_quick else 21
+        )
+
+
+def _launch(peer: Peer, settings: Settings, url: str) -> Measure | str:
+    """Returns a function that starts a peer in a new process; starts it once, so that its files are cached."""
+    try:
+        python = settings.python(peer.environment)
+    except PeerError as error:
+        return str(error)
+    command = [str(python), str(SCRIPTS / "first_call.py"), peer.module, url]
+    variables = variables_of(peer, url)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return last_line(done.stderr)
+
+    def measure() -> Sample:
+        # The launcher is a process of its own: a child's peak memory includes that of its parent at the fork.
+        with conversation((python, "-I", "-S", SCRIPTS / "launcher.py"), variables) as lines:
+            return Sample(**lines.ask(command))
+
+    return measure
+
+
+def _sqlite(settings: Settings) -> Results:
+    rounds, seconds = (3, 0.02) if settings.is_quick else (25, 0.04)
+    with (
+        TemporaryDirectory() as folder,
+        _started((_SQLITE_PEER,), settings, f"sqlite:///{folder}/a.db") as workers,
+    ):
+        return interleave(calls_jobs(workers, _SQLITE, seconds), rounds)
+
+
+def _pytest(settings: Settings) -> Results:
+    python = settings.python(PACKAGE_TEST)
+    jobs = {(_TESTS, engine): _test_run(python, engine) for engine in ("sqlite", "dynamodb")}
+    return interleave(jobs, 1 if settings.is_quick else 3)
+
+
+def _test_run(python: Path, engine: str) -> Measure:
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("AWS", "PYTEST", "PYTHON", "STAGE"))
+    }
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--package-database-engine={engine}"]
+
+    def run(*options: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run([*command, *options], cwd=SCRIPTS / "service", env=variables, check=True, capture_output=True)
+        return time.perf_counter() - begin
+
+    def measure() -> Sample:
+        # The start of pytest and the collection are no cost of the engine.
+        start = run("--collect-only")
+        return Sample(0.0, run() - start)
+
+    return measure
+
+
+SUITES: Final = (
+    Suite(
+        "calls",
+        _calls,
+        (CPU, WALL),
+        (
+            Goal("CPU of get_spec / boto3", CPU, ("get_spec", PACKAGE.name), ("get_spec", BOTO3.name), 1 / 6),
+            Goal("CPU of get_spec / 4.0.1", CPU, ("get_spec", PACKAGE.name), ("get_spec", VERSION_4.name), 1 / 5),
+            Goal("CPU of a list of 1,000 specs / boto3", CPU, (_LIST, PACKAGE.name), (_LIST, BOTO3.name), 1 / 6),
+        ),
+    ),
+    Suite(
+        "concurrent",
+        _concurrent,
+        (RATE, CPU),
+        (
+            Goal(
+                "rate of 256 concurrent calls on asyncio / aiodynamo",
+                RATE,
+                ("get_spec, 256 concurrent", PACKAGE_ASYNC.name),
+                ("get_spec, 256 concurrent", AIODYNAMO.name),
+                3.5,
+                is_floor=True,
+            ),
+        ),
+    ),
+    Suite(
+        "cold",
+        _cold,
+        (WALL, CPU, MEMORY),
+        (
+            Goal("time of a cold start / boto3", WALL, (_COLD, PACKAGE.name), (_COLD, BOTO3.name), 1 / 4),
+            Goal("time of a cold start / 4.0.1", WALL, (_COLD, PACKAGE.name), (_COLD, VERSION_4.name), 1 / 5),
+            Goal("memory of a cold start / 4.0.1", MEMORY, (_COLD, PACKAGE.name), (_COLD, VERSION_4.name), 1 / 2),
+        ),
+    ),
+    Suite(
+        "sqlite",
+        _sqlite,
+        (CPU, WALL),
+        (
+            Goal(
+                "CPU of get_spec on SQLite / SELECT",
+                CPU,
+                ("get_spec", _SQLITE_PEER.name),
+                ("SELECT of one row", _SQLITE_PEER.name),
+                4.0,
+            ),
+            Goal(
+                "time of a durable create on SQLite / transaction",
+                WALL,
+                ("create_update_spec, durable", _SQLITE_PEER.name),
+                ("transaction of the same rows", _SQLITE_PEER.name),
+                2.0,
+            ),
+        ),
+    ),
+    Suite(
+        "pytest",
+        _pytest,
+        (WALL,),
+        (
+            Goal(
+                "time of 200 tests, dynamodb / sqlite",
+                WALL,
+                (_TESTS, "dynamodb"),
+                (_TESTS, "sqlite"),
+                20.0,
+                is_floor=True,
+            ),
+        ),
+    ),
+)
