@@ -22,7 +22,7 @@ def test_a_generated_file_is_current(path: object) -> None:
     [
         ("tables.md#x", "tables.md#x"),
         ("layers.svg", "layers.svg"),
-        ("../README.md#which-database", "index.md#which-database"),
+        ("../README.md#start", "index.md#start"),
         ("../CONTRIBUTING.md", "contributing.md"),
         ("../docs/export.md#import", "export.md#import"),
         ("../docs/layers.svg", "layers.svg"),
