@@ -76,7 +76,8 @@ class _Methods:
         return hash(_values(self))
 
     def __repr__(self: Any) -> str:
-        shown = [name for name in self.__match_args__ if name not in self.__record_hidden__]
+        # A traceback near the recursion limit shows a record whose fields are not set yet.
+        shown = [name for name in self.__match_args__ if name not in self.__record_hidden__ and hasattr(self, name)]
         return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     def __setattr__(self, name: str, _value: object) -> None:
@@ -102,10 +103,13 @@ class _DataclassFields:
     def __get__(self, instance: object, owner: Any) -> Any:
         from dataclasses import MISSING, field, make_dataclass
 
-        fields = [
-            (name, type_, field(default=getattr(owner, name, MISSING), repr=name not in owner.__record_hidden__))
-            for name, type_ in owner.__record_fields__.items()
-        ]
+        def described(name: str) -> Any:
+            default = getattr(owner, name, MISSING)
+            # `dataclasses` refuses defaults without a hash; a `mappingproxy` has none before Python 3.12.
+            given = {"default": default} if type(default).__hash__ else {"default_factory": lambda: default}
+            return field(**given, repr=name not in owner.__record_hidden__)
+
+        fields = [(name, type_, described(name)) for name, type_ in owner.__record_fields__.items()]
         model = vars(make_dataclass(owner.__name__, fields, kw_only=True, frozen=True))
         owner.__dataclass_params__, owner.__dataclass_fields__ = (
             model["__dataclass_params__"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import pickle
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import pytest
@@ -40,6 +42,12 @@ class Login(Base):
     def __post_init__(self) -> None:
         if not self.user:
             raise ValueError("no user")
+
+
+@record
+class Labelled:
+    name: str
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
 def test_fields_are_set_by_position_and_by_name() -> None:
@@ -93,6 +101,14 @@ def test_dataclasses_accept_a_record() -> None:
     }
     assert dataclasses.replace(login, user="v", seconds=1) == Login("v", "p", seconds=1)
     assert dataclasses.asdict(Point(1)) == {"x": 1, "y": 0}
+
+
+def test_dataclasses_accept_a_default_that_cannot_be_hashed() -> None:
+    assert dataclasses.replace(Labelled("a"), name="b") == Labelled("b")
+
+
+def test_a_record_whose_fields_are_not_set_yet_has_a_repr() -> None:
+    assert repr(Point.__new__(Point)) == "Point(y=0)"
 
 
 def test_a_dataclass_may_inherit_from_a_record() -> None:
