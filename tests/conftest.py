@@ -14,7 +14,7 @@ from open_alchemy.package_database.engines import registry
 pytest_plugins = ["pytester"]
 
 _PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=50)
-settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=400)
+settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=100)
 settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000)
 
 
