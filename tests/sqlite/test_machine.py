@@ -175,4 +175,4 @@ class SQLiteMachine(RuleBasedStateMachine):
 
 TestSQLiteMachine = SQLiteMachine.TestCase
 # A step is a drawn transaction and four queries.
-TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 25)
+TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 10)
