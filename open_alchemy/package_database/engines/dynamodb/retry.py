@@ -11,10 +11,9 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...core.backoff import full_jitter
-from ...record import hidden, record
 
 MAX_ATTEMPTS: Final = 4
 """Attempts at one request, including the first."""
@@ -74,8 +73,7 @@ class Kind(Enum):
     REFUSED = "refused permanently"
 
 
-@record
-class Failure:
+class Failure(NamedTuple):
     """An attempt that failed.
 
     Attributes:
@@ -93,12 +91,15 @@ class Failure:
     code: str
     status: int | None = None
     request_id: str | None = None
-    reasons: tuple[dict[str, Any], ...] = hidden(default=())
+    reasons: tuple[dict[str, Any], ...] = ()
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
     detail: str = ""
-    cause: BaseException | None = hidden(default=None)
+    cause: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"Failure(code={self.code!r}, status={self.status}, request_id={self.request_id!r})"
 
     @property
     def kind(self) -> Kind:
