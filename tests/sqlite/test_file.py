@@ -18,7 +18,8 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
+from open_alchemy.package_database.engines import fork
+from open_alchemy.package_database.engines.sqlite import database_file
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.database_file import APPLICATION_ID, SCHEMA_VERSION
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
@@ -223,8 +224,8 @@ def test_another_file_with_the_same_inode_is_not_written_to(path: Path, database
     other = path.with_name("b.db")
     make_foreign(other, "CREATE TABLE a (b)")
     # As a fork does: no connection is open that would keep the inode from being used again.
-    connection_pool._before_fork()
-    connection_pool._forking.clear()
+    fork._before()
+    fork._forks.clear()
     path.write_bytes(other.read_bytes())
 
     with pytest.raises(ConfigurationError, match="belongs to another program"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..exceptions import RefusedError, UnavailableError
+from . import fork
 from .port import Config, Engine
 
 if TYPE_CHECKING:
@@ -34,10 +34,17 @@ class ThreadedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._executor: ThreadPoolExecutor | None = None
-        self._process = 0
         self._is_prepared = False
         self._is_closed = False
+        self.after_fork_in_child()
+        fork.register(self)
+
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare: threads may run during a fork."""
+
+    def after_fork_in_child(self) -> None:
+        """Drops the executor, whose threads a child does not have."""
+        self._executor: ThreadPoolExecutor | None = None
 
     @property
     def config(self) -> Config:
@@ -108,11 +115,10 @@ class ThreadedEngine:
     def _submit(self, function: Callable[[], Result]) -> Future[Result]:
         if self._is_closed:
             raise RefusedError("the database was closed", code="Closed")
-        if self._executor is None or self._process != os.getpid():
-            # The threads of an executor do not survive a fork.
+        if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._executor, self._process = ThreadPoolExecutor(_THREADS, "package-database"), os.getpid()
+            self._executor = ThreadPoolExecutor(_THREADS, "package-database")
         try:
             return self._executor.submit(function)
         except RuntimeError as error:
