@@ -21,8 +21,9 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines import fork
 from open_alchemy.package_database.engines.sqlite import database_file
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.engines.sqlite.database_file import APPLICATION_ID, SCHEMA_VERSION
+from open_alchemy.package_database.engines.sqlite.database_file import APPLICATION_ID
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine
+from open_alchemy.package_database.engines.sqlite.schema import SCHEMA_VERSION
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.types import TConnectedDatabase
 from tests.canary import HASH, SALT, find
@@ -424,41 +425,6 @@ def test_a_table_that_was_dropped_is_named(path: Path, database: TDatabase) -> N
 
     with pytest.raises(RefusedError, match=r"no such table: package\.specs"):
         publish(database)
-
-
-DIFFERENT = {
-    "nothing": ([], []),
-    "an index is gone": (['DROP INDEX "package.specs.idUpdatedAt"'], ["the index idUpdatedAt is missing"]),
-    "an index has another key": (
-        [
-            'DROP INDEX "package.specs.idUpdatedAt"',
-            'CREATE INDEX "package.specs.idUpdatedAt" ON "package.specs" ("name")',
-        ],
-        [
-            (
-                'the index idUpdatedAt was created by another statement: CREATE INDEX "package.specs.idUpdatedAt" '
-                'ON "package.specs" ("name")'
-            ),
-        ],
-    ),
-    "the table has another key": (
-        ['DROP TABLE "package.specs"', 'CREATE TABLE "package.specs" (sub TEXT)'],
-        [
-            'the table was created by another statement: CREATE TABLE "package.specs" (sub TEXT)',
-            "the index idUpdatedAt is missing",
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize("kind", DIFFERENT)
-def test_what_differs_from_the_schema_is_named(path: Path, database: TDatabase, kind: str) -> None:
-    publish(database)
-    changes, expected = DIFFERENT[kind]
-    make_foreign(path, *changes)
-    administration = engine_of(database).administration()
-
-    assert administration.differences(SPECS) == expected
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")

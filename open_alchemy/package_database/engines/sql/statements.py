@@ -74,6 +74,11 @@ class TableStatements:
         """Returns the statements that create the table and its indexes where they are missing."""
         return tuple(_if_not_exists(text) for text in self.definitions().values())
 
+    def add_column(self, name: str) -> str:
+        """Returns the statement that adds the column of an attribute to a table that lacks it."""
+        (type_,) = (self._dialect.types[found.type] for found in self.table.attributes if found.name == name)
+        return f"ALTER TABLE {self._name} ADD COLUMN {_quoted(name)} {type_}"
+
     def drop(self) -> str:
         """Returns the statement that drops the table and its indexes."""
         return f"DROP TABLE IF EXISTS {self._name}"
