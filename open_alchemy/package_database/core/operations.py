@@ -18,6 +18,10 @@ MAX_TRANSACT_BYTES: Final = 4_000_000
 """Size of all items of one transaction in bytes (AWS, TransactWriteItems: 4 MB)."""
 
 
+DUPLICATE_KEY: Final = "DuplicateKey"
+"""The code of the ``ConflictError`` if another item has the same key of a unique index."""
+
+
 class Attribute(NamedTuple):
     """An attribute of a table's items; ``type`` is DynamoDB's: S text, N number, B binary."""
 
@@ -31,7 +35,7 @@ class Index(NamedTuple):
     """A secondary index that projects all attributes.
 
     A local index has the table's partition key and is read strongly consistent; a global index lags. ``is_unique``:
-    stores that can, refuse a second item with the same key.
+    stores that can, refuse a second item with the same key (``DUPLICATE_KEY``).
     """
 
     name: str

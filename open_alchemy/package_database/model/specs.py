@@ -279,7 +279,7 @@ def _to_info(item: Item, sub: str) -> TSpecInfo:
     info: TSpecInfo = {
         "id": checked["id"],
         "name": checked["name"],
-        "updated_at": _seconds(item),
+        "updated_at": seconds_of(SPECS, item, sub=sub),
         "version": checked["version"],
         "model_count": checked["model_count"],
     }
