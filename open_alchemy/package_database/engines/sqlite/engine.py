@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from ...core.operations import Get, Query, Scan, StoreOperation, Table, Transact
 from ...core.runner import drive
 from ...exceptions import RefusedError, UnavailableError
 from ..port import Administration
+from ..randomness import random
 from ..sql.execution import SQLExecution
 from ..sql.statements import Row, Statement
 from . import rows
@@ -141,7 +141,7 @@ def _retry(attempt: Callable[[], Result], what: str, deadline: Deadline) -> Resu
         except sqlite3.Error as error:
             if not is_transient(error):
                 raise translate(error, what) from error
-            delay = min(full_jitter(_FIRST_WAIT, tries, _MAX_WAIT, random.random), deadline.remaining())
+            delay = min(full_jitter(_FIRST_WAIT, tries, _MAX_WAIT, random), deadline.remaining())
             if delay <= 0:
                 raise UnavailableError(
                     f"{what} waited {deadline.elapsed():.1f} s for the lock of another writer"
