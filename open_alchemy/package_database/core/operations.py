@@ -3,8 +3,6 @@
 Operations are immutable values in DynamoDB's terms. This module knows no pattern and no engine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -82,13 +80,13 @@ class Below(NamedTuple):
 class AllOf(NamedTuple):
     """All of the conditions hold."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple["Condition", ...]
 
 
 class AnyOf(NamedTuple):
     """At least one of the conditions holds."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple["Condition", ...]
 
 
 Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf
