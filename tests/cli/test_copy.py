@@ -145,9 +145,7 @@ def test_credentials_whose_public_key_others_have_are_not_copied(first: str, sec
     result = run(first, second)
 
     assert result.exit_code == 1
-    assert (
-        "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
-    )
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
     assert find(result.output) == []
     with package_database.connect(second) as database:

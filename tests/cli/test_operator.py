@@ -142,9 +142,7 @@ def test_stored_items_are_kept_and_different_ones_are_listed(tmp_path: Path) -> 
     assert contents() == newer
     assert result.exit_code == 1
     assert "0 new, 5 there already, 1 kept" in result.stderr
-    assert (
-        "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
-    )
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
 
 

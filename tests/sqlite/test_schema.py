@@ -14,7 +14,7 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import ConflictError
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.core.operations import Item, Put, Table, Transact
+from open_alchemy.package_database.core.operations import DUPLICATE_KEY, Item, Put, Table, Transact
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.sqlite import schema
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -157,7 +157,7 @@ def test_the_unique_index_refuses_a_public_key_that_other_credentials_have(path:
         user = database.get_user(public_key="pk 1")
 
     assert str(caught.value) == "Transact on package.credentials: another item has the same public_key"
-    assert caught.value.code == "SQLITE_CONSTRAINT_UNIQUE"
+    assert (caught.value.code, caught.value.attempts) == (DUPLICATE_KEY, 1)
     assert find(f"{caught.value!r} {caught.value.__cause__!r}") == []
     assert user is not None
     assert user.sub == "u1"

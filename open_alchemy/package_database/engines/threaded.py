@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..core.deadline import Deadline
@@ -102,7 +103,8 @@ class ThreadedEngine:
                 # Progress of the operation may have restarted the deadline.
                 if deadline.attempt_seconds() <= 0:
                     state = "did not finish" if submitted.running() else "was not started: all threads were busy"
-                    raise UnavailableError(f"an operation {state} in {deadline.elapsed():.1f} s")
+                    seconds = deadline.elapsed()
+                    raise UnavailableError(f"an operation {state} in {seconds:.1f} s", seconds=seconds)
                 await asyncio.wait([work], timeout=max(_MIN_WAIT, deadline.attempt_seconds()))
             return work.result()
         finally:
@@ -120,7 +122,8 @@ class ThreadedEngine:
 
             self._executor = ThreadPoolExecutor(_THREADS, "package-database")
         try:
-            return self._executor.submit(function)
+            # With the context of the caller, whose span is the parent of the operation's.
+            return self._executor.submit(copy_context().run, function)
         except RuntimeError as error:
             if self._is_closed:
                 raise RefusedError("the database was closed", code="Closed") from error

@@ -96,7 +96,8 @@ class FilePool:
             self._calls.begin(claim)
             try:
                 if not _opening.acquire(claim, deadline):
-                    raise UnavailableError(f"another thread was opening a file for {deadline.elapsed():.1f} s")
+                    seconds = deadline.elapsed()
+                    raise UnavailableError(f"another thread was opening a file for {seconds:.1f} s", seconds=seconds)
                 self._refuse_after_fork(self._identity())
                 self._resolved = Path(os.path.realpath(self._path))
                 prepare_file(self._resolved, self._tables)
@@ -218,7 +219,8 @@ class MemoryPool:
                 raise _forked("the store in memory")
             try:
                 if not self._lock.acquire(claim, deadline):
-                    raise UnavailableError(f"the store in memory was in use for {deadline.elapsed():.1f} s")
+                    seconds = deadline.elapsed()
+                    raise UnavailableError(f"the store in memory was in use for {seconds:.1f} s", seconds=seconds)
                 if self._connection.in_transaction:
                     # Of a call that was interrupted before it could.
                     self._connection.execute("ROLLBACK")
