@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from docs import layers
 from open_alchemy.package_database import types
 from open_alchemy.package_database.cli.operation_text import explain
 from open_alchemy.package_database.core.operations import (
@@ -64,9 +65,11 @@ Written by ``python -m docs.generate`` from ``types.py``; do not edit it.
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
+if TYPE_CHECKING:
+    from .auth_info import CredentialsAuthInfo
+    from .types import BytesLike, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
 
 
 class AsyncTDatabase(Protocol):
@@ -179,12 +182,17 @@ def async_interface() -> str:
     return ASYNC_HEADER + body + ASYNC_FOOTER
 
 
-FILES: dict[Path, Callable[[], str]] = {PAGE: page, ASYNC_INTERFACE: async_interface}
+FILES: dict[Path, Callable[[], str]] = {
+    PAGE: page,
+    ASYNC_INTERFACE: async_interface,
+    layers.PAGE: layers.page,
+    layers.DIAGRAM: layers.svg,
+}
 
 
 def main(arguments: list[str]) -> int:
     """Writes or checks the files, and returns the exit code."""
-    stale = [path for path, text in FILES.items() if path.read_text(encoding="utf-8") != text()]
+    stale = [path for path, text in FILES.items() if not path.exists() or path.read_text(encoding="utf-8") != text()]
     if arguments != ["--check"]:
         for path in stale:
             path.write_text(FILES[path](), encoding="utf-8")

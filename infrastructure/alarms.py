@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from aws_cdk import Aws, CfnCondition, CfnParameter, Duration, Fn
@@ -38,6 +39,8 @@ def add_alarms(scope: Construct, table: Table, deployed: dynamodb.Table, action:
     operations = [*READS, *WRITES[table.name]]
     throttled = deployed.metric_throttled_requests_for_operations(operations=operations)
     failed = deployed.metric_system_errors_for_operations(operations=operations)
+    assert isinstance(throttled, cloudwatch.MathExpression)
+    assert isinstance(failed, cloudwatch.MathExpression)
     latencies: dict[str, cloudwatch.IMetric] = {
         operation.value.lower(): deployed.metric_successful_request_latency(
             dimensions_map={"TableName": deployed.table_name, "Operation": _api_name(operation)}, statistic="Average"
@@ -71,7 +74,7 @@ def _api_name(operation: dynamodb.Operation) -> str:
     return operation.value.title().replace("_", "")
 
 
-def _combined(function: str, metrics: dict[str, cloudwatch.IMetric]) -> cloudwatch.MathExpression:
+def _combined(function: str, metrics: Mapping[str, cloudwatch.IMetric]) -> cloudwatch.MathExpression:
     """Returns a function of metrics, where a metric without data counts as zero.
 
     DynamoDB reports nothing for an operation that was not called or did not fail, and an expression over a metric
@@ -79,5 +82,8 @@ def _combined(function: str, metrics: dict[str, cloudwatch.IMetric]) -> cloudwat
     """
     terms = ", ".join(f"FILL({name}, 0)" for name in metrics)
     return cloudwatch.MathExpression(
-        expression=f"{function}([{terms}])", using_metrics=metrics, period=Duration.minutes(5), label=function.lower()
+        expression=f"{function}([{terms}])",
+        using_metrics=dict(metrics),
+        period=Duration.minutes(5),
+        label=function.lower(),
     )

@@ -5,8 +5,7 @@ Names, keys and indexes come from ``model/schema.py``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypedDict
 
 from aws_cdk import CfnOutput, CfnParameter, IStackSynthesizer, RemovalPolicy, Stack, Tags
 from aws_cdk import aws_dynamodb as dynamodb
@@ -28,6 +27,13 @@ _QUOTA: Final = 40_000
 """Request units a second that AWS allows a table by default."""
 
 
+class Ceilings(TypedDict):
+    """The limits of a table or a global index, in request units a second."""
+
+    max_read_request_units: float
+    max_write_request_units: float
+
+
 class DatabaseStack(Stack):
     """The tables of ``STAGE=PROD`` in one region of one account.
 
@@ -46,10 +52,10 @@ class DatabaseStack(Stack):
             termination_protection=True,
         )
         Tags.of(self).add("project", "open-alchemy.package-database")
-        ceilings = {
-            "max_read_request_units": self._ceiling("MaxReadRequestUnits"),
-            "max_write_request_units": self._ceiling("MaxWriteRequestUnits"),
-        }
+        ceilings = Ceilings(
+            max_read_request_units=self._ceiling("MaxReadRequestUnits"),
+            max_write_request_units=self._ceiling("MaxWriteRequestUnits"),
+        )
         tables = {table: self._table(table, ceilings) for table in TABLES}
         for table, deployed in tables.items():
             self._output(f"{logical_name(table)}TableName", deployed.table_name, f"The name of {table.name}")
@@ -60,7 +66,7 @@ class DatabaseStack(Stack):
         for table, deployed in tables.items():
             add_alarms(self, table, deployed, action)
 
-    def _table(self, table: Table, ceilings: Mapping[str, float]) -> dynamodb.Table:
+    def _table(self, table: Table, ceilings: Ceilings) -> dynamodb.Table:
         """Adds a table, which CloudFormation never deletes, with its indexes."""
         keys = {
             attribute.name: dynamodb.Attribute(name=attribute.name, type=_TYPES[attribute.type])

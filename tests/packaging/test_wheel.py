@@ -1,12 +1,11 @@
-"""What is built and installed: alone, and beside the distributions that share the namespace.
+"""The wheel is installed alone, and beside the distributions that share the namespace.
 
-The other distributions lie in ``.venv/neighbours``, where ``scripts/install`` puts them: tests use no network.
+``scripts/install`` downloads the other distributions into ``.venv/neighbours``, so the tests use no network.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import venv
 import zipfile
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.packaging.commands import run
+
 NEIGHBOURS = Path(os.environ.get("NEIGHBOURS", Path(sys.prefix) / "neighbours"))
 
 USE = """
@@ -25,32 +25,10 @@ print(type(package_database.get()).__name__)
 """
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTHON"))}
-    finished = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**environment, "STAGE": "TEST", "AWS_DEFAULT_REGION": "eu-west-1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
-    return finished.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
-    (built,) = folder.glob("*.whl")
-    return built
-
-
 def install(folder: Path, *options: str | Path) -> Path:
-    """Makes a virtual environment without network, and returns its Python."""
+    """Creates a virtual environment without network, and returns its Python."""
     if not NEIGHBOURS.is_dir():
-        pytest.skip(f"the distributions to install beside are not in {NEIGHBOURS}: run scripts/install")
+        pytest.skip(f"no distributions in {NEIGHBOURS}: run scripts/install")
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     run(python, "-m", "pip", "install", "--no-index", f"--find-links={NEIGHBOURS}", *options, cwd=folder)

@@ -1,6 +1,6 @@
-"""For tests against deployed tables; with ``STAGE=PROD`` only.
+"""Tests against deployed tables, collected only with ``STAGE=PROD``.
 
-The folder stands alone: a copy of it runs wherever pytest and the package are installed, as after a release.
+The folder is self-contained: a copy of it runs wherever pytest and the package are installed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from open_alchemy.package_database.engines.registry import from_environment
 
 
 def _obstacle() -> str | None:
-    """Returns why ``get()`` would not open the deployed tables, if it would not."""
+    """Returns the reason why ``get()`` would not open the deployed tables; None if it would."""
     if os.environ.get("STAGE") != "PROD":
         return "STAGE is not PROD"
-    # The package's plugin lets it count for nothing; where that is not loaded, it is what would be tested.
+    # The package's plugin ignores it; without the plugin, the other store would be tested.
     return "PACKAGE_DATABASE_URL is set: it names another store" if os.environ.get("PACKAGE_DATABASE_URL") else None
 
 
@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _subject() -> str:
-    """Returns which version of the package is tested, from which folder, and against which DynamoDB."""
+    """Returns the version and the folder of the tested package, and the endpoint."""
     if _OBSTACLE is not None:
         return f"nothing is tested, because {_OBSTACLE}"
     version = metadata.version("open-alchemy.package-database")
@@ -57,14 +57,14 @@ def _subject() -> str:
 @pytest.fixture
 def database() -> TDatabase:
     if _OBSTACLE is not None:
-        # A file that is named on the command line is not left out.
+        # collect_ignore_glob does not apply to a file that is named on the command line.
         pytest.fail(_subject(), pytrace=False)
     return package_database.get()
 
 
 @pytest.fixture
 def sub(database: TDatabase) -> Iterator[str]:
-    """A user that nobody else has, and of whom nothing is left after the test."""
+    """A unique user id; the items of the user are deleted after the test."""
     fresh = f"test.{uuid.uuid4()}"
     yield fresh
     database.delete_all(sub=fresh)

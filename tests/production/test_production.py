@@ -1,4 +1,4 @@
-"""Every function, in the life of a spec and of credentials, on deployed tables."""
+"""Every function, on deployed tables. All ids and public keys begin with ``test.``, as the policy requires."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import uuid
 from open_alchemy.package_database import CredentialsAuthInfo, TDatabase
 
 _INDEX_SECONDS = 60
-"""How long the index behind ``get_user`` may lag: mostly it is a fraction of a second."""
+"""The longest accepted lag of the index of ``get_user``, which usually is a fraction of a second."""
 
 
-def test_the_life_of_a_spec(database: TDatabase, sub: str) -> None:
+def test_specs_are_written_read_and_deleted(database: TDatabase, sub: str) -> None:
     before = int(time.time())
     database.create_update_spec(sub=sub, name="My.Spec", version="1.0", model_count=2)
     database.create_update_spec(
@@ -48,7 +48,7 @@ def test_the_life_of_a_spec(database: TDatabase, sub: str) -> None:
     assert database.list_specs(sub=sub) == []
 
 
-def test_the_life_of_credentials(database: TDatabase, sub: str) -> None:
+def test_credentials_are_written_read_and_deleted(database: TDatabase, sub: str) -> None:
     public_key, other_key = f"test.{uuid.uuid4()}", f"test.{uuid.uuid4()}"
     database.create_update_credentials(
         sub=sub, id_="laptop", public_key=public_key, secret_key_hash=b"hash\x00\xff", salt=b"salt\x00\xff"
@@ -74,7 +74,7 @@ def test_the_life_of_credentials(database: TDatabase, sub: str) -> None:
     assert database.get_user(public_key=other_key) is None
 
 
-def test_all_of_a_user_is_deleted(database: TDatabase, sub: str) -> None:
+def test_all_items_of_a_user_are_deleted(database: TDatabase, sub: str) -> None:
     database.create_update_spec(sub=sub, name="My.Spec", version="1.0", model_count=2)
     database.create_update_credentials(
         sub=sub, id_="laptop", public_key=f"test.{uuid.uuid4()}", secret_key_hash=b"h", salt=b"s"
@@ -87,7 +87,7 @@ def test_all_of_a_user_is_deleted(database: TDatabase, sub: str) -> None:
 
 
 def _find_user(database: TDatabase, public_key: str) -> CredentialsAuthInfo | None:
-    """Asks for the user of a new public key until the index has it."""
+    """Calls ``get_user`` until the index has a new public key."""
     until = time.monotonic() + _INDEX_SECONDS
     while (user := database.get_user(public_key=public_key)) is None and time.monotonic() < until:
         time.sleep(0.5)

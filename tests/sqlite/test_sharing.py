@@ -94,9 +94,12 @@ def test_readers_do_not_wait_for_a_writer(path: Path, database: TDatabase) -> No
 
 def test_opening_waits_no_longer_than_the_deadline(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", str(DEADLINE))
-    with locked(path, "BEGIN EXCLUSIVE"), package_database.connect(f"sqlite:///{path}") as database:
-        with pytest.raises(UnavailableError, match=r"opening .*a\.db waited") as caught:
-            publish(database, "1.0")
+    with (
+        locked(path, "BEGIN EXCLUSIVE"),
+        package_database.connect(f"sqlite:///{path}") as database,
+        pytest.raises(UnavailableError, match=r"opening .*a\.db waited") as caught,
+    ):
+        publish(database, "1.0")
 
     assert caught.value.seconds >= DEADLINE
 

@@ -42,7 +42,7 @@ def run(port: int = 0, *, module: str = __name__) -> Iterator[str]:
     Raises:
         LocalServerError: moto is not installed, the port is taken, or the server does not start.
     """
-    if find_spec("moto") is None or find_spec("flask") is None:
+    if find_spec("moto") is None:
         raise LocalServerError("the local DynamoDB needs moto: pip install 'open-alchemy.package-database[test]'")
     command = [sys.executable, "-m", module, str(port)]
     with TemporaryFile() as errors:
@@ -126,13 +126,29 @@ def serve(port: int, application: Application) -> None:
 
 def dynamodb() -> Application:
     """Returns moto's DynamoDB, with its memory and time per request bounded in this process."""
-    from moto.moto_server.werkzeug_app import create_backend_app
+    from moto.dynamodb.responses import DynamoHandler
+    from werkzeug.wrappers import Response
 
     from . import moto_limits
 
     moto_limits.apply()
-    application: Application = create_backend_app("dynamodb")
+
+    # moto's own application needs Flask, of which no version both works and installs beside OpenAlchemy 2.2.0.
+    def respond(request: Any) -> Response:
+        status, headers, body = DynamoHandler.dispatch(request, request.url, request.headers)
+        return Response(body, status, headers)
+
+    application: Application = _request_class().application(respond)
     return application
+
+
+def _request_class() -> Any:
+    """Returns the class of the requests that this version of moto expects from a server."""
+    try:
+        from moto.core.request import Request
+    except ImportError:
+        from werkzeug.wrappers import Request  # type: ignore[assignment]
+    return type("ServerRequest", (Request,), {"from_wsgi_server": True})
 
 
 if __name__ == "__main__":

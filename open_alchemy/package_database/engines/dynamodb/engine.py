@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
@@ -15,6 +14,7 @@ from ...core.runner import drive, drive_async
 from ...exceptions import RefusedError, UnavailableError
 from .. import fork, telemetry
 from ..port import Administration
+from ..randomness import random
 from .config import DynamoDBConfig
 
 # What a client needs is imported when it is created: by asyncio, in a thread.
@@ -72,7 +72,7 @@ class _Engine(ABC, Generic[Client]):
                     from .retry import Quota
 
                     client = self._create_client()
-                    self._executor = Executor(client.attempts, Quota(), random.random)
+                    self._executor = Executor(client.attempts, Quota(), random)
                     self._created = client
             # Another thread may have closed the engine meanwhile.
             self._check_open()

@@ -104,7 +104,7 @@ class TableStatements:
 
         A prefix is a range of the sort key: LIKE and GLOB give some characters a meaning.
         """
-        queries, index = self._queries_of(operation), operation.index
+        queries, index = self._queries_of(operation), operation.secondary_index
         if index is not None and index.sort_key is None:
             return Statement(queries.unbounded, (operation.partition,))
         end = prefix_end(operation.prefix)
@@ -190,7 +190,7 @@ class TableStatements:
 
     def _queries_of(self, operation: Query) -> _Queries:
         """Returns the statements for a query. They are kept: access patterns have few combinations of attributes."""
-        index, attributes = operation.index, operation.attributes
+        index, attributes = operation.secondary_index, operation.attributes
         key = None if index is None else index.name, attributes
         if key not in self._queries:
             names = self.names if attributes is None else tuple(name for name in self.names if name in attributes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from ...core.runner import drive
 from ...exceptions import RefusedError, UnavailableError
 from .. import telemetry
 from ..port import Administration
+from ..randomness import random
 from ..sql.execution import SQLExecution
 from ..sql.statements import Row, Statement
 from . import rows
@@ -200,7 +200,7 @@ def _delay(error: sqlite3.Error, attempts: int, deadline: Deadline) -> float:
     """Returns the seconds until the next attempt; 0 if there is none."""
     if not is_transient(error):
         return 0
-    return max(0, min(full_jitter(_FIRST_WAIT, attempts - 1, _MAX_WAIT, random.random), deadline.remaining()))
+    return max(0, min(full_jitter(_FIRST_WAIT, attempts - 1, _MAX_WAIT, random), deadline.remaining()))
 
 
 def _request(operation: StoreOperation, attributes: Mapping[str, str]) -> telemetry.Request:

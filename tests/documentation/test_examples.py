@@ -1,0 +1,120 @@
+"""Every Python example of the documentation runs, in the order of its page, on an empty SQLite database."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+# Restores items of DynamoDB with boto3; test_the_restore_copies_the_items_of_a_user runs it.
+ON_DYNAMODB = {"operating.md"}
+
+# A block with a test is a test module. Others run as one program, which may use `await` outside of a function.
+RUN = """
+import ast, asyncio, inspect, sys
+code = compile(sys.stdin.read(), "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+result = eval(code, {"__name__": "example"})
+if inspect.iscoroutine(result):
+    asyncio.run(result)
+"""
+
+
+def blocks(page: Path) -> list[str]:
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+PROGRAMS = {
+    page.name: "\n".join(block for block in blocks(page) if "def test_" not in block)
+    for page in PAGES
+    if page.name not in ON_DYNAMODB
+}
+TESTS = {
+    f"{page.name}, {number}": block
+    for page in PAGES
+    for number, block in enumerate(blocks(page), start=1)
+    if "def test_" in block
+}
+
+
+def run(folder: Path, *arguments: str, text: str = "") -> None:
+    names = ("STAGE", "AWS_", "PYTEST_", "PACKAGE_DATABASE_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env={**environment, "PACKAGE_DATABASE_URL": "sqlite:///examples.db", "PYTHONPATH": str(ROOT)},
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+@pytest.mark.parametrize("page", [name for name, program in PROGRAMS.items() if program])
+def test_the_examples_of_a_page_run(page: str, tmp_path: Path) -> None:
+    run(tmp_path, "-c", RUN, text=PROGRAMS[page])
+
+
+@pytest.mark.parametrize("block", TESTS.values(), ids=TESTS)
+def test_an_example_of_a_test_passes(block: str, tmp_path: Path) -> None:
+    (tmp_path / "test_example.py").write_text(block, encoding="utf-8")
+
+    run(tmp_path, "-m", "pytest", "-p", "no:randomly", "--package-database-engine=sqlite", "test_example.py")
+
+
+@pytest.mark.parametrize("name", ["service"])
+def test_a_page_shows_the_whole_example(name: str) -> None:
+    """Docstrings of the example are not shown."""
+    source = (ROOT / "docs" / "examples" / f"{name}.py").read_text(encoding="utf-8")
+    without_docstrings = re.sub(r'^ *""".*?"""\n+', "", source, flags=re.DOTALL | re.MULTILINE)
+
+    assert without_docstrings.strip() in [block.strip() for block in blocks(ROOT / "docs" / "services.md")]
+
+
+def test_the_restore_copies_the_items_of_a_user(_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+
+    if not _database.startswith("http"):
+        pytest.skip("needs a DynamoDB")
+    for name, value in {
+        "AWS_ENDPOINT_URL_DYNAMODB": _database,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "restore",
+        "AWS_SECRET_ACCESS_KEY": "restore",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("dynamodb")
+    for table in ("package.specs.restored", "restored.target"):
+        client.create_table(
+            TableName=table,
+            KeySchema=[
+                {"AttributeName": "sub", "KeyType": "HASH"},
+                {"AttributeName": "updated_at_id", "KeyType": "RANGE"},
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": "sub", "AttributeType": "S"},
+                {"AttributeName": "updated_at_id", "AttributeType": "S"},
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    for sub in ("USER", "other"):
+        client.put_item(
+            TableName="package.specs.restored", Item={"sub": {"S": sub}, "updated_at_id": {"S": "latest#a"}}
+        )
+    (block,) = blocks(ROOT / "docs" / "operating.md")
+
+    exec(compile(block.replace('"package.specs"', '"restored.target"'), "operating.md", "exec"), {})  # noqa: S102
+
+    restored = client.scan(TableName="restored.target")["Items"]
+    for table in ("package.specs.restored", "restored.target"):
+        client.delete_table(TableName=table)
+    assert [item["sub"]["S"] for item in restored] == ["USER"]
