@@ -7,7 +7,6 @@ a call finishes on the engine on which it started. It knows no key and no store.
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
@@ -18,6 +17,7 @@ from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
+from .engines.randomness import random
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
 from .model.validation import check
@@ -29,7 +29,7 @@ SYSTEM: Final = Sources(
     monotonic=time.monotonic,
     sleep=time.sleep,
     revision=lambda: os.urandom(16).hex(),
-    random=random.random,
+    random=random,
 )
 
 

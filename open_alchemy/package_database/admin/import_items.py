@@ -48,7 +48,7 @@ class Outcome(Enum):
     SAME = "already stored"
     """An equal item is stored; only the revision may differ."""
     KEPT = "kept"
-    """A different item is stored under its key, and was not changed."""
+    """A different item has its key or its public key, and was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
