@@ -7,7 +7,7 @@ import random
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ...core.deadline import Deadline
@@ -174,6 +174,10 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
             await self._loading.result(seconds)
         except TimeoutError as error:
             raise UnavailableError(f"the DynamoDB client was not created within {seconds:g} s") from error
+
+    def queue(self) -> Awaitable[None] | None:
+        """Returns None if a call can start now, otherwise what it awaits; that raises ``TimeoutError`` in time."""
+        return None if self._created is None else self._created.queue(self.config.deadline)
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
         """Executes an operation and returns its result; raises what the blocking engine raises."""
