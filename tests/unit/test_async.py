@@ -343,7 +343,7 @@ def test_calls_over_boto3_that_wait_for_a_thread_fail_at_the_deadline_and_cost_n
         await database.engine.prepare()
         errors = await asyncio.gather(*(version(database) for _ in range(20)), return_exceptions=True)
         engine: Any = database.engine
-        return errors, engine._executor.quota._left
+        return errors, engine._executor.quota.left
 
     with serve(stay_silent) as server:
         database = aconnect_to(replace(config_of(server.url, deadline=0.5), wire="boto3"))

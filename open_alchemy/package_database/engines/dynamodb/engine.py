@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
-import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Coroutine
@@ -16,6 +16,7 @@ from ...core.runner import drive, drive_async
 from ...exceptions import RefusedError, UnavailableError
 from .. import telemetry
 from ..port import Administration
+from ..recovering_lock import RecoveringLock
 from .config import DynamoDBConfig
 
 # What a client needs is imported when it is created: by asyncio, in a thread.
@@ -33,6 +34,12 @@ _LOADING_SECONDS: Final = 10.0
 Client = TypeVar("Client", "HttpClient | Boto3Client", "AsyncHttpClient | ThreadedBoto3Client")
 
 
+class _Call:
+    """A call that creates the client."""
+
+    __slots__ = ("__weakref__",)
+
+
 class _Engine(ABC, Generic[Client]):
     """DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
 
@@ -44,7 +51,7 @@ class _Engine(ABC, Generic[Client]):
 
     def after_fork(self) -> None:
         """Drops the client, whose connections belong to the parent process."""
-        self._lock = threading.Lock()
+        self._lock = RecoveringLock()
         self._created: Client | None = None
 
     @property
@@ -62,9 +69,18 @@ class _Engine(ABC, Generic[Client]):
         """
         self._check_open()
         if self._created is None:
-            # A with statement on a lock is safe from signals: CPython handles none between the call that acquires or
-            # releases the lock and the block.
-            with self._lock:
+            self._create()
+            # Another thread may have closed the engine meanwhile.
+            self._check_open()
+        return self._created  # type: ignore[return-value] # It is not None any more.
+
+    def _create(self) -> None:
+        """Creates the client, unless another thread has, which may take a while."""
+        call = _Call()
+        claim = weakref.ref(call)
+        try:
+            try:
+                self._lock.acquire(claim, Deadline(math.inf))
                 if self._created is None:
                     from .execution import Executor
                     from .retry import Quota
@@ -72,9 +88,11 @@ class _Engine(ABC, Generic[Client]):
                     client = self._create_client()
                     self._executor = Executor(client.attempts, Quota(), random.random)
                     self._created = client
-            # Another thread may have closed the engine meanwhile.
-            self._check_open()
-        return self._created
+            finally:
+                self._lock.release(claim, None)
+        finally:
+            # A signal handler may have interrupted the other.
+            self._lock.release(claim, None)
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -25,8 +25,8 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 from ...core.deadline import Deadline
 from ...core.operations import Table
 from ...exceptions import RefusedError, UnavailableError
+from ..recovering_lock import Claim, RecoveringLock
 from .database_file import connect_to_file, connect_to_memory, prepare_file
-from .recovering_lock import Claim, RecoveringLock
 
 _MAX_IDLE: Final = 16
 _MAX_FORK_WAIT: Final = 1.0

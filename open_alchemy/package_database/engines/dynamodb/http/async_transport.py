@@ -128,13 +128,15 @@ class AsyncTransport:
         try:
             try:
                 await _acquire(pool, ticket, deadline)
-                return await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
+                # A return here would add an instruction that neither block covers.
+                answer = await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
             finally:
                 pool.semaphore.release(ticket)
         finally:
             # A signal handler may have interrupted the other.
             pool.semaphore.release(ticket)
             pool.admission.admit(min(1, pool.semaphore.free))
+        return answer
 
     async def aclose(self) -> None:
         """Closes all connections; those of other event loops when their loop runs next."""
