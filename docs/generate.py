@@ -65,9 +65,11 @@ Written by ``python -m docs.generate`` from ``types.py``; do not edit it.
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
+if TYPE_CHECKING:
+    from .auth_info import CredentialsAuthInfo
+    from .types import BytesLike, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
 
 
 class AsyncTDatabase(Protocol):

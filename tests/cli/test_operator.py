@@ -12,7 +12,6 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -616,7 +615,7 @@ def test_an_export_is_not_resumed_with_a_table_that_was_created_again(
         monkeypatch.setattr(
             DynamoDBAdministration,
             "describe",
-            lambda self, table: replace(cast("Any", describe(self, table)), identity={"TableId": table_id}),
+            lambda self, table: cast("Any", describe(self, table))._replace(identity={"TableId": table_id}),
         )
 
     describe_as("old")

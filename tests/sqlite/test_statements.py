@@ -54,7 +54,7 @@ def test_an_item_is_read_by_its_key() -> None:
 
 
 def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
-    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT))
+    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT))
 
     assert text.endswith(
         'FROM "package.specs" AS item WHERE item."sub" = ? AND item."id_updated_at" >= ? AND item."id_updated_at" < ? '
@@ -71,7 +71,7 @@ def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
 
 
 def test_a_query_of_an_index_without_a_sort_key_has_the_order_of_the_table() -> None:
-    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY))
+    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY))
 
     assert text.endswith('WHERE item."public_key" = ? ORDER BY item."sub", item."id"')
     assert parameters == ("pk",)
@@ -200,9 +200,9 @@ QUERIES: list[StoreOperation] = [
     Get(CREDENTIALS, KEY),
     Query(SPECS, "u1"),
     Query(SPECS, "u1", prefix="latest#"),
-    Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT),
+    Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
     Query(CREDENTIALS, "u1"),
-    Query(CREDENTIALS, "pk", index=PUBLIC_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
     Scan(SPECS, 10, SPEC_KEY),
     Scan(CREDENTIALS, 10, KEY),
     Scan(SPECS, 10, partition="u1"),
@@ -233,8 +233,11 @@ def test_every_read_is_a_search_in_an_index_without_a_sort(operation: StoreOpera
     [
         (Scan(SPECS, 10, SPEC_KEY), "PRIMARY KEY ((sub,updated_at_id)>(?,?))"),
         (Scan(SPECS, 10, SPEC_KEY, partition="u1"), "PRIMARY KEY (sub=? AND updated_at_id>?)"),
-        (Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT), "(sub=? AND id_updated_at>? AND id_updated_at<?)"),
-        (Query(CREDENTIALS, "pk", index=PUBLIC_KEY), "(public_key=?)"),
+        (
+            Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
+            "(sub=? AND id_updated_at>? AND id_updated_at<?)",
+        ),
+        (Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY), "(public_key=?)"),
     ],
 )
 def test_a_read_is_bounded_by_its_keys(operation: StoreOperation, found_by: str) -> None:

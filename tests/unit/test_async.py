@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -346,7 +345,7 @@ def test_calls_over_boto3_that_wait_for_a_thread_fail_at_the_deadline_and_cost_n
         return errors, engine._executor.quota.left
 
     with serve(stay_silent) as server:
-        database = aconnect_to(replace(config_of(server.url, deadline=0.5), wire="boto3"))
+        database = aconnect_to(config_of(server.url, deadline=0.5)._replace(wire="boto3"))
         errors, quota = asyncio.run(use(database))
 
     codes = [error.code for error in errors]

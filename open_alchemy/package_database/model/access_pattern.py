@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, NamedTuple, ParamSpec, TypeVar
 
 from ..core.operations import Steps
-from ..record import record
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
 
 
-@record
-class AccessPattern(Generic[Parameters, Answer]):
+class AccessPattern(NamedTuple, Generic[Parameters, Answer]):
     """One function of the database.
 
     Attributes:

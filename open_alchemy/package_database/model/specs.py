@@ -170,7 +170,7 @@ def _latest_records(sub: str, projection: Projection) -> Query:
 
 def _all_records(sub: str, id_: str) -> Steps[list[Item]]:
     """Reads a spec's version records, oldest first, and then its latest record."""
-    items = yield Query(SPECS, sub, prefix=f"{id_}#", index=ID_UPDATED_AT)
+    items = yield Query(SPECS, sub, prefix=f"{id_}#", secondary_index=ID_UPDATED_AT)
     # Spec "a#b" has records with the prefix "a#" too.
     return [item for item in items if _RECORD.check(item, sub=sub)["id"] == id_]
 

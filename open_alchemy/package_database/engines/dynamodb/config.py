@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, TypeAlias, TypeVar, get_args
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
-from ...record import hidden, record
-from ..port import AsyncEngine, Config, Engine, Environment, read_deadline
+from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
 
 Stage: TypeAlias = Literal["TEST", "PROD"]
 Wire: TypeAlias = Literal["lean", "boto3"]
@@ -31,30 +30,33 @@ _LAST_PORT: Final = 65535
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
-@record
-class Credentials:
-    """AWS credentials.
-
-    Raises:
-        ConfigurationError: They have a character that no header of a request may have; the message shows none.
-    """
+class Credentials(NamedTuple):
+    """AWS credentials."""
 
     access_key_id: str
-    secret_access_key: str = hidden()
-    session_token: str | None = hidden(default=None)
+    secret_access_key: str
+    session_token: str | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("access_key_id", "secret_access_key", "session_token"):
+    def __repr__(self) -> str:
+        return f"Credentials(access_key_id={self.access_key_id!r})"
+
+    def checked(self) -> Credentials:
+        """Returns these credentials if a header can contain them.
+
+        Raises:
+            ConfigurationError: They contain other characters than visible ASCII. The message contains none of them.
+        """
+        for name in self._fields:
             if not _GRAPHIC.fullmatch(getattr(self, name) or ""):
                 raise ConfigurationError(f"the AWS {name} has other characters than visible ones of ASCII")
+        return self
 
 
 DUMMY_REGION: Final = "us-east-1"
 DUMMY_CREDENTIALS: Final = Credentials(_DUMMY, _DUMMY)
 
 
-@record
-class DynamoDBConfig(Config):
+class DynamoDBConfig(NamedTuple):
     """The configuration of a DynamoDB.
 
     Attributes:
@@ -63,6 +65,7 @@ class DynamoDBConfig(Config):
         endpoint_url: The endpoint; None for AWS's own endpoint of the region.
         credentials: None for the standard AWS credential chain.
         wire: The HTTP client: the package's own (``lean``) or boto3.
+        deadline: The deadline of a call in seconds.
     """
 
     stage: Stage
@@ -70,6 +73,7 @@ class DynamoDBConfig(Config):
     endpoint_url: str | None = None
     credentials: Credentials | None = None
     wire: Wire = "lean"
+    deadline: float = DEFAULT_DEADLINE
 
     @property
     def location(self) -> str:
@@ -165,7 +169,7 @@ def environment_credentials(environment: Environment) -> Credentials | None:
     if not access_key_id or not secret_access_key:
         return None
     token = environment.get("AWS_SECURITY_TOKEN") or environment.get("AWS_SESSION_TOKEN")
-    return Credentials(access_key_id, secret_access_key, token or None)
+    return Credentials(access_key_id, secret_access_key, token or None).checked()
 
 
 def _choose(environment: Environment, variable: str, choices: tuple[Choice, ...], *, default: Choice | None) -> Choice:

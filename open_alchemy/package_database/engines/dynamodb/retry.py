@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
 from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...core.backoff import full_jitter
-from ...record import hidden, record
 
 MAX_ATTEMPTS: Final = 4
 """Attempts at one request, including the first."""
@@ -75,8 +74,7 @@ class Kind(Enum):
     REFUSED = "refused permanently"
 
 
-@record
-class Failure:
+class Failure(NamedTuple):
     """An attempt that failed.
 
     Attributes:
@@ -94,12 +92,15 @@ class Failure:
     code: str
     status: int | None = None
     request_id: str | None = None
-    reasons: tuple[dict[str, Any], ...] = hidden(default=())
+    reasons: tuple[dict[str, Any], ...] = ()
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
     detail: str = ""
-    cause: BaseException | None = hidden(default=None)
+    cause: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"Failure(code={self.code!r}, status={self.status}, request_id={self.request_id!r})"
 
     @property
     def kind(self) -> Kind:
@@ -203,13 +204,12 @@ class Quota:
 
     def acquire(self, cost: int) -> bool:
         """Subtracts ``cost`` and returns True, or returns False if less is left."""
-        taken = 0
-        try:
-            for taken in range(cost):
+        for taken in range(cost):
+            try:
                 self._tokens.pop()
-        except IndexError:
-            self.release(taken)
-            return False
+            except IndexError:
+                self.release(taken)
+                return False
         return True
 
     def release(self, amount: int) -> None:

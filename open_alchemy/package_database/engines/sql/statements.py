@@ -95,7 +95,7 @@ class TableStatements:
 
         A prefix is a range of the sort key: LIKE and GLOB give some characters a meaning.
         """
-        index = operation.index
+        index = operation.secondary_index
         unbounded, bounded = self._queries[index.name if index else None]
         if index is not None and index.sort_key is None:
             return Statement(unbounded, (operation.partition,))

@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from ....record import record
 from ..aws_profile import read_profile
 from ..config import DynamoDBConfig, ascii_host
 
@@ -27,8 +26,7 @@ _SETTINGS: Final = {
 _HARMLESS: Final = frozenset({"", "false", "preferred", "disabled"})
 
 
-@record
-class Endpoint:
+class Endpoint(NamedTuple):
     """A DynamoDB endpoint.
 
     Attributes:
@@ -52,8 +50,7 @@ class _DetourError(Exception):
     """A configuration needs boto3."""
 
 
-@record
-class Detour:
+class Detour(NamedTuple):
     """The reason why a configuration needs boto3."""
 
     reason: str
