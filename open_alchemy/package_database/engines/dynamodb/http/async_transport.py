@@ -192,6 +192,8 @@ class AsyncTransport:
                 lambda: connection, sock=connected, ssl=self._context, server_hostname=name
             )
         except BaseException:
+            # A call may be interrupted when the loop has the transport already, which must leave the selector first.
+            connection.close()
             connected.close()
             raise
         return connection
