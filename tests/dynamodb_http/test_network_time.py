@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -268,7 +269,7 @@ def exchange_over(link: Link, monkeypatch: pytest.MonkeyPatch) -> int:
     context: Any = link
     monkeypatch.setattr(sync_transport, "resolve", lambda *_: [])
     monkeypatch.setattr(sync_transport, "connect", link.connect)
-    monkeypatch.setattr(sync_transport.time, "monotonic", link.clock)
+    monkeypatch.setattr(sync_transport, "time", SimpleNamespace(monotonic=link.clock))
     endpoint = Endpoint("db.example", 443, "us-east-1", is_encrypted=True, authority="h")
     transport = sync_transport.SyncTransport(endpoint, context, Timeouts.of(5.0))
     try:

@@ -73,7 +73,7 @@ def _decode(typed: AttributeValue) -> Any:
     return binary if isinstance(binary, Secret) else typed
 
 
-def check_whole(table: Table, item: Item) -> Item:
+def check_whole(table: Table, item: Mapping[str, Any]) -> Item:
     """Returns a decoded item if all its attributes are.
 
     Raises:

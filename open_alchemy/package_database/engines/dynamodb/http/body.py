@@ -75,7 +75,7 @@ def _page_decoder() -> Callable[[bytes], dict[str, Any] | None] | None:
     except ImportError:
         return None
     unset = msgspec.UNSET
-    text = msgspec.defstruct(
+    text: Any = msgspec.defstruct(
         "Text", [(type_, str | msgspec.UnsetType, unset) for type_ in ("S", "N")], forbid_unknown_fields=True, gc=False
     )
     key = dict[str, dict[str, Any]]
