@@ -139,7 +139,7 @@ def _pattern(pattern: AccessPattern[..., Any]) -> str:
     lines += ["| operation | table or index | asks |", "|---|---|---|"]
     for operation in _asked(pattern, arguments):
         explained = explain(operation)
-        asked = "<br>".join(line.replace("|", "\\|") for line in explained.asked)
+        asked = "<br>".join(line.replace("|", "\\|") for line in explained.parameters)
         lines.append(f"| {explained.operation} | {explained.target} | {asked} |")
     return "\n".join(lines) + "\n"
 

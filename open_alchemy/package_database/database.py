@@ -7,7 +7,6 @@ a call finishes on the engine on which it started. It knows no key and no store.
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
@@ -18,6 +17,7 @@ from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
+from .engines.randomness import random
 from .exceptions import UnavailableError
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
@@ -30,7 +30,7 @@ SYSTEM: Final = Sources(
     monotonic=time.monotonic,
     sleep=time.sleep,
     revision=lambda: os.urandom(16).hex(),
-    random=random.random,
+    random=random,
 )
 
 
@@ -40,11 +40,15 @@ class Database(TConnectedDatabase):
     Args:
         resolve: Returns the engine; called once per call.
         sources: Where calls get time and randomness.
+        close: Closes the connections; None closes the engine, which is final.
     """
 
-    def __init__(self, resolve: Callable[[], Engine], sources: Sources = SYSTEM) -> None:
+    def __init__(
+        self, resolve: Callable[[], Engine], sources: Sources = SYSTEM, close: Callable[[], None] | None = None
+    ) -> None:
         self._resolve = resolve
         self._sources = sources
+        self._close = close
 
     @property
     def engine(self) -> Engine:
@@ -52,8 +56,11 @@ class Database(TConnectedDatabase):
         return self._resolve()
 
     def close(self) -> None:
-        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
-        self.engine.close()
+        """Closes the connections to the store. May be called again.
+
+        Every later call raises ``RefusedError``, except on the object of ``get()``: it opens new connections.
+        """
+        (self._close or self.engine.close)()
 
     def __enter__(self) -> Self:
         return self
@@ -68,11 +75,18 @@ class AsyncDatabase(AsyncTDatabase):
     Args:
         resolve: Returns the engine; called once per call.
         sources: Where calls get time and randomness.
+        close: Closes the connections; None closes the engine, which is final.
     """
 
-    def __init__(self, resolve: Callable[[], AsyncEngine], sources: Sources = SYSTEM) -> None:
+    def __init__(
+        self,
+        resolve: Callable[[], AsyncEngine],
+        sources: Sources = SYSTEM,
+        close: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         self._resolve = resolve
         self._sources = sources
+        self._close = close
 
     @property
     def engine(self) -> AsyncEngine:
@@ -80,8 +94,11 @@ class AsyncDatabase(AsyncTDatabase):
         return self._resolve()
 
     async def aclose(self) -> None:
-        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
-        await self.engine.aclose()
+        """Closes the connections to the store. May be called again.
+
+        Every later call raises ``RefusedError``, except on the object of ``get_async()``: it opens new connections.
+        """
+        await (self._close or self.engine.aclose)()
 
     async def __aenter__(self) -> Self:
         return self

@@ -77,6 +77,25 @@ def test_a_query_of_an_index_without_a_sort_key_has_the_order_of_the_table() -> 
     assert parameters == ("pk",)
 
 
+def test_a_query_of_some_attributes_reads_no_other_columns() -> None:
+    query = Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("id", "sub"))
+
+    text, parameters = STATEMENTS.query(query)
+
+    assert text == (
+        'SELECT item."sub", item."id" FROM "package.credentials" AS item WHERE item."public_key" = ? '
+        'ORDER BY item."sub", item."id"'
+    )
+    assert parameters == ("pk",)
+    assert STATEMENTS.items(query, [("u1", "1")]) == [KEY]
+
+
+def test_statements_are_rendered_once_for_each_combination_of_attributes() -> None:
+    texts = [STATEMENTS.query(Query(CREDENTIALS, partition, attributes=("sub",))).text for partition in ("a", "b")]
+
+    assert texts[0] is texts[1]
+
+
 SPEC_KEY = {"sub": "u1", "updated_at_id": "latest#a"}
 
 
@@ -203,6 +222,7 @@ QUERIES: list[StoreOperation] = [
     Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
     Query(CREDENTIALS, "u1"),
     Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("sub", "id")),
     Scan(SPECS, 10, SPEC_KEY),
     Scan(CREDENTIALS, 10, KEY),
     Scan(SPECS, 10, partition="u1"),

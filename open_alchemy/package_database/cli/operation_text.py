@@ -33,12 +33,12 @@ class Explanation:
     Attributes:
         operation: The name of the operation.
         target: The table or the index.
-        asked: The keys, prefixes, actions and conditions, one per line.
+        parameters: The keys, prefixes, actions and conditions, one per line.
     """
 
     operation: str
     target: str
-    asked: tuple[str, ...]
+    parameters: tuple[str, ...]
 
 
 def explain(operation: StoreOperation) -> Explanation:
@@ -53,12 +53,12 @@ def explain(operation: StoreOperation) -> Explanation:
             only = f", of which {', '.join(attributes)}" if attributes is not None else ""
             return Explanation("Query", target, (f"{keys.partition_key} = {partition}{begins}{only}",))
         case Scan(table, limit, after, partition):
-            asked = [f"at most {limit} items"]
+            parameters = [f"at most {limit} items"]
             if partition is not None:
-                asked.append(f"{table.partition_key} = {partition}")
+                parameters.append(f"{table.partition_key} = {partition}")
             if after is not None:
-                asked.append(f"after {_key(after)}")
-            return Explanation("Scan", table.name, tuple(asked))
+                parameters.append(f"after {_key(after)}")
+            return Explanation("Scan", table.name, tuple(parameters))
         case Transact(actions):
             tables = ", ".join(dict.fromkeys(action.table.name for action in actions))
             return Explanation("Transact", tables, tuple(map(_action, actions)))

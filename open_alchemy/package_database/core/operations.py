@@ -3,8 +3,6 @@
 Operations are immutable values in DynamoDB's terms. This module knows no pattern and no engine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
@@ -16,6 +14,10 @@ MAX_TRANSACT_ACTIONS: Final = 100
 """Actions in one transaction (AWS, TransactWriteItems)."""
 MAX_TRANSACT_BYTES: Final = 4_000_000
 """Size of all items of one transaction in bytes (AWS, TransactWriteItems: 4 MB)."""
+
+
+DUPLICATE_KEY: Final = "DuplicateKey"
+"""The code of the ``ConflictError`` if another item has the same key of a unique index."""
 
 
 class Attribute(NamedTuple):
@@ -31,7 +33,7 @@ class Index(NamedTuple):
     """A secondary index that projects all attributes.
 
     A local index has the table's partition key and is read strongly consistent; a global index lags. ``is_unique``:
-    stores that can, refuse a second item with the same key.
+    stores that can, refuse a second item with the same key (``DUPLICATE_KEY``).
     """
 
     name: str
@@ -78,13 +80,13 @@ class Below(NamedTuple):
 class AllOf(NamedTuple):
     """All of the conditions hold."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple["Condition", ...]
 
 
 class AnyOf(NamedTuple):
     """At least one of the conditions holds."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple["Condition", ...]
 
 
 Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
-from urllib.parse import urlsplit
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
 from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
+from .endpoint_url import LAST_PORT, split_url
 
 Stage: TypeAlias = Literal["TEST", "PROD"]
 Wire: TypeAlias = Literal["lean", "boto3"]
@@ -22,12 +22,10 @@ DEFAULT_TEST_ENDPOINT: Final = "http://localhost:8000"
 Choice = TypeVar("Choice", bound=str)
 
 _DUMMY: Final = "package-database-test"
-_GRAPHIC: Final = re.compile(r"[!-~]*")
-_REGION_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-_REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
-_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
-_LAST_PORT: Final = 65535
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_GRAPHIC: Final = r"[!-~]*"
+_REGION_NAME: Final = r"[A-Za-z0-9-]+"
+_REGION: Final = r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+"
+_ADDRESS: Final = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
 
 
 class Credentials(NamedTuple):
@@ -47,7 +45,7 @@ class Credentials(NamedTuple):
             ConfigurationError: They contain other characters than visible ASCII. The message contains none of them.
         """
         for name in self._fields:
-            if not _GRAPHIC.fullmatch(getattr(self, name) or ""):
+            if not re.fullmatch(_GRAPHIC, getattr(self, name) or ""):
                 raise ConfigurationError(f"the AWS {name} has other characters than visible ones of ASCII")
         return self
 
@@ -132,17 +130,12 @@ def read_url(rest: str, environment: Environment, *, find_region: RegionFinder |
             contain a password.
     """
     place = rest.removesuffix("/")
-    if not place or _REGION.fullmatch(place):
+    if not place or re.fullmatch(_REGION, place):
         return _on_aws(environment, place or None, find_region)
-    address = _ADDRESS.fullmatch(place)
-    if address is None or not 1 <= int(address[1]) <= _LAST_PORT:
+    address = re.fullmatch(_ADDRESS, place)
+    if address is None or not 1 <= int(address[1]) <= LAST_PORT:
         raise ConfigurationError(f"expected {', '.join(URLS[:-1])} or {URLS[-1]}")
     return _local(environment, f"http://{place}")
-
-
-def ascii_host(host: str) -> str:
-    """Returns a host name as a header and DNS need it; raises ``UnicodeError`` if there is no such form (IDNA)."""
-    return host if host.isascii() else host.encode("idna").decode()
 
 
 def check_url(url: str, *, source: str) -> None:
@@ -152,13 +145,7 @@ def check_url(url: str, *, source: str) -> None:
         ConfigurationError: It is not. The message names the URL's source and contains no part of the URL, which may
             contain a password.
     """
-    try:
-        parts = urlsplit(url)
-        host = ascii_host(parts.hostname or "")
-        is_valid = parts.scheme in ("http", "https") and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        is_valid, host = False, ""
-    if not is_valid or not _HOST.fullmatch(host):
+    if split_url(url) is None:
         raise ConfigurationError(f"{source} must be a URL such as {DEFAULT_TEST_ENDPOINT}, without credentials")
 
 
@@ -211,7 +198,7 @@ def _region(environment: Environment) -> str | None:
 
 
 def _checked_region(region: str) -> str:
-    if not _REGION_NAME.fullmatch(region):
+    if not re.fullmatch(_REGION_NAME, region):
         raise ConfigurationError(f"the AWS region must be letters, digits and hyphens, not {region!r}")
     return region
 
