@@ -18,9 +18,10 @@ from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
 from .engines.randomness import random
+from .exceptions import UnavailableError
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
-from .model.validation import check
+from .model.validation import check, wrap_secrets
 from .types import TConnectedDatabase
 
 SYSTEM: Final = Sources(
@@ -153,19 +154,22 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Coroutine[Any
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
         try:
-            check(arguments)
+            wrap_secrets(arguments)
         except RecursionError:
-            # The secrets among them may not be wrapped yet.
+            # They may not be wrapped yet.
             arguments.clear()
             raise
-        engine, steps = self._resolve(), pattern.steps(**arguments)
-        first = next(steps)
-        await engine.prepare()
-        deadline = _deadline(engine, self._sources, is_unbounded=pattern.unbounded)
-        return await drive_async(
-            execute_steps(steps, first, pattern.name, deadline, self._sources),
-            lambda operation: engine.execute(operation, deadline),
-        )
+        engine, start = self._resolve(), None
+        if (waiting := engine.queue()) is not None:
+            start = self._sources.monotonic()
+            try:  # noqa: SIM105 (each waiting call would hold the context manager)
+                await waiting
+            except TimeoutError:
+                pass
+            seconds = self._sources.monotonic() - start
+            if seconds >= engine.config.deadline:
+                raise _not_started(pattern.name, seconds)
+        return await _drive_async(pattern, arguments, engine, self._sources, start)
 
     return method
 
@@ -181,9 +185,42 @@ def _drive(
     )
 
 
-def _deadline(engine: Engine | AsyncEngine, sources: Sources, *, is_unbounded: bool) -> Deadline:
+async def _drive_async(
+    pattern: AccessPattern[..., Any],
+    arguments: dict[str, Any],
+    engine: AsyncEngine,
+    sources: Sources,
+    start: float | None,
+) -> Any:
+    """Runs an admitted call. Apart from ``method``, because the variables of a closure are objects that a call has."""
+    check(arguments)
+    steps = pattern.steps(**arguments)
+    first = next(steps)
+    await engine.prepare()
+    deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
+    return await drive_async(
+        execute_steps(steps, first, pattern.name, deadline, sources),
+        lambda operation: engine.execute(operation, deadline),
+    )
+
+
+def _deadline(
+    engine: Engine | AsyncEngine, sources: Sources, *, is_unbounded: bool, start: float | None = None
+) -> Deadline:
     return Deadline(
-        engine.config.deadline, renewable=is_unbounded, attempt=engine.attempt_seconds, clock=sources.monotonic
+        engine.config.deadline,
+        renewable=is_unbounded,
+        attempt=engine.attempt_seconds,
+        clock=sources.monotonic,
+        start=start,
+    )
+
+
+def _not_started(name: str, seconds: float) -> UnavailableError:
+    return UnavailableError(
+        f"{name} was not started: it waited in the queue for a connection until the deadline ({seconds:.1f} s)",
+        code="PoolTimeoutError",
+        seconds=seconds,
     )
 
 

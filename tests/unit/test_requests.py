@@ -291,7 +291,12 @@ def test_values_come_and_go() -> None:
 def test_a_whole_item_has_all_its_attributes() -> None:
     item: Any = {"sub": {"S": "u1"}, "id": {"S": "1"}, "number": {"N": "-7"}, "binary": {"B": Secret(b"\x00")}}
 
-    assert attribute_codec.decode_whole(CREDENTIALS, item) == {"sub": "u1", "id": "1", "number": -7, "binary": b"\x00"}
+    assert attribute_codec.check_whole(CREDENTIALS, attribute_codec.decode_item(item)) == {
+        "sub": "u1",
+        "id": "1",
+        "number": -7,
+        "binary": b"\x00",
+    }
 
 
 @pytest.mark.parametrize("lost", [{"BOOL": True}, {"M": {}}, {"N": "1.5"}, {"N": "1E+2"}, {"SS": ["a"]}])
@@ -299,7 +304,7 @@ def test_an_attribute_that_would_be_lost_is_refused_by_name(lost: Any) -> None:
     item = {"sub": {"S": "u1"}, "id": {"S": "1"}, "odd": lost}
 
     with pytest.raises(RefusedError, match=r"package\.credentials with sub 'u1', id '1' .* its attributes odd are"):
-        attribute_codec.decode_whole(CREDENTIALS, item)
+        attribute_codec.check_whole(CREDENTIALS, attribute_codec.decode_item(item))
 
 
 @pytest.mark.parametrize("table", TABLES)

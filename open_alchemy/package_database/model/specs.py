@@ -120,14 +120,14 @@ def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
 def list_specs(*, sub: str) -> Steps[TSpecInfoList]:
     """Queries the latest records."""
     items = yield _latest_records(sub, _INFO)
-    return [_to_info(item, sub) for item in items]
+    return [_to_info(item, sub) for item in _INFO.check_all(items, sub=sub)]
 
 
 @access_pattern("What is known of a spec?")
 def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
     """Gets the latest record."""
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
-    return None if item is None else _to_info(item, sub)
+    return None if item is None else _to_info(_INFO.check(item, sub=sub), sub)
 
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
@@ -145,7 +145,7 @@ def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
         *versions, latest = records
         older = [record for record in versions if _seconds(record) < _seconds(latest)]
         if not reads_left or len(older) < len(versions) or "revision" not in latest:
-            return [_to_info(record, sub) for record in (*older, latest)]
+            return [_to_info(record, sub) for record in _INFO.check_all((*older, latest), sub=sub)]
     raise _not_found(name)
 
 
@@ -274,12 +274,11 @@ def unchanged_since(latest: Item | None) -> Condition:
     return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
 
 
-def _to_info(item: Item, sub: str) -> TSpecInfo:
-    checked: Mapping[str, Any] = _INFO.check(item, sub=sub)
+def _to_info(checked: Mapping[str, Any], sub: str) -> TSpecInfo:
     info: TSpecInfo = {
         "id": checked["id"],
         "name": checked["name"],
-        "updated_at": seconds_of(SPECS, item, sub=sub),
+        "updated_at": seconds_of(SPECS, checked, sub=sub),
         "version": checked["version"],
         "model_count": checked["model_count"],
     }

@@ -105,18 +105,21 @@ class _Withheld:
         return f"a value of type {self._type}"
 
 
-def check(arguments: dict[str, Any]) -> None:
-    """Checks the arguments of a call by name, and puts each in its plain type in place.
+def wrap_secrets(arguments: dict[str, Any]) -> None:
+    """Wraps the secrets among arguments in place, so that no frame of a traceback below the caller's own shows one."""
+    for name in _SECRETS:
+        if name in arguments and not isinstance(arguments[name], Secret | _Withheld):
+            is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
+            arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
 
-    Secrets are wrapped first, so that no frame of a traceback below the caller's own shows one.
+
+def check(arguments: dict[str, Any]) -> None:
+    """Checks the arguments of a call by name, and puts each in its plain type in place; wraps secrets first.
 
     Raises:
         ValidationError: An argument breaks its rule; the message names the argument, the rule and what was given.
     """
-    for name in _SECRETS:
-        if name in arguments:
-            is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
-            arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
+    wrap_secrets(arguments)
     for name, value in arguments.items():
         # An argument that the function does not take is refused when it is called.
         if (rule := RULES.get(name)) is not None:

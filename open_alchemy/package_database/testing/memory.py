@@ -217,6 +217,9 @@ class AsyncMemoryEngine:
     async def prepare(self) -> None:
         """Nothing to load."""
 
+    def queue(self) -> None:
+        """Calls never wait."""
+
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation; other tasks may run between its steps."""
         del deadline

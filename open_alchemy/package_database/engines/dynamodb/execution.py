@@ -18,7 +18,7 @@ from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
 from .. import telemetry
 from . import requests
-from .attribute_codec import decode_item, decode_whole
+from .attribute_codec import check_whole, decode_item, decode_items
 from .limits import CONNECTIONS
 from .retry import POOL_TIMEOUT, Failure, Kind, Quota, Retries
 from .traceback_redaction import without_frames
@@ -114,7 +114,7 @@ class Executor:
         while True:
             response = yield from self.request("Query", request, name, deadline)
             with decoding(f"Query on {name}", deadline):
-                page = [*map(decode_item, _list(response["Items"]))]
+                page = decode_items(response["Items"])
                 last = next_page_key(response, starts)
             items += page
             # A page may be empty and not be the last (AWS, Query, Paginating); only items are progress.
@@ -129,7 +129,7 @@ class Executor:
         action, request = requests.scan(operation)
         response = yield from self.request(action, request, table.name, deadline)
         with decoding(f"{action} on {table.name}", deadline):
-            items = tuple(decode_whole(table, item) for item in _list(response["Items"]))
+            items = tuple(check_whole(table, item) for item in decode_items(response["Items"]))
             last = next_page_key(response, {_hashable(request.get("ExclusiveStartKey") or {})})
             after = None if last is None else table.key_of(decode_item(last))
         if items:
@@ -224,12 +224,6 @@ def next_page_key(response: Response, starts: set[object]) -> Response | None:
 
 def _hashable(key: Response) -> object:
     return tuple(sorted(decode_item(key).items()))
-
-
-def _list(items: Any) -> list[Any]:
-    if isinstance(items, list):
-        return items
-    raise TypeError("Items is not a list")
 
 
 def _request_id(response: Response) -> str | None:
