@@ -1,4 +1,8 @@
-"""What an access pattern is: a question, and the steps that answer it."""
+"""An access pattern: the only definition of a function of the database.
+
+Its parameters, result and docstring become those of the function in both APIs, except for the errors that every
+function raises (``docs/protocols.py``).
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,9 @@ class AccessPattern(Generic[Parameters, Answer]):
     """One function of the database.
 
     Attributes:
-        question: What it answers or does, in a user's words.
-        steps: Its steps: a generator function that takes checked keyword arguments.
-        unbounded: Whether it moves any number of items, so that its deadline bounds standing still.
+        question: The question it answers, or what it does, in a user's words.
+        steps: The generator function. It takes validated keyword arguments.
+        unbounded: Whether it reads or writes any number of items: each page and transaction restarts its deadline.
     """
 
     question: str
@@ -35,7 +39,7 @@ class AccessPattern(Generic[Parameters, Answer]):
 def access_pattern(
     question: str, *, unbounded: bool = False
 ) -> Callable[[Callable[Parameters, Steps[Answer]]], AccessPattern[Parameters, Answer]]:
-    """Makes an access pattern of a generator function."""
+    """Returns a decorator that makes a generator function an access pattern."""
 
     def decorate(steps: Callable[Parameters, Steps[Answer]]) -> AccessPattern[Parameters, Answer]:
         return AccessPattern(question, steps, unbounded)

@@ -56,7 +56,11 @@ _ANY_SECONDS = 10**10
 
 @access_pattern("How many models does a user have?", unbounded=True)
 def count_customer_models(*, sub: str) -> Steps[int]:
-    """Sums over the latest records."""
+    """Returns how many models the user has: the sum over the newest versions of all specs.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+    """
     items = yield _latest_records(sub, _MODEL_COUNT)
     return sum(_MODEL_COUNT.check(item, sub=sub)["model_count"] for item in items)
 
@@ -71,11 +75,30 @@ def create_update_spec(
     title: str | None = None,
     description: str | None = None,
 ) -> Steps[None]:
-    """Puts the version record and the latest record in one transaction.
+    """Publishes a version of a spec.
 
-    The first attempt takes the time from the clock. If it is not after the newest record, the transaction fails and
-    returns that record, from which the next attempt derives its time.
+    The version becomes the newest one: its ``updated_at`` is greater than that of every other version of the spec,
+    also within one second and if the clock is slow. All other versions stay, also those with the same version text,
+    with one exception: if the newest version has this text and the clock is not past its ``updated_at``, it is
+    replaced.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+        version: The version, any text.
+        model_count: The number of models of this version, 0 to 2^63 - 1.
+        title: The title of the spec, if it has one.
+        description: The description of the spec, if it has one. A version with its keys and all of these values may
+            have at most 204,800 bytes (DynamoDB's 400 KB for an item and its copy in the local index).
+
+    Raises:
+        ConflictError: The call lost against other writers of this spec until the deadline.
     """
+    # Puts the version record and the latest record in one transaction.
+    #
+    # The first attempt takes the time from the clock. If it is not after the newest record, the transaction fails and
+    # returns that record, from which the next attempt derives its time.
     attributes: dict[str, Value] = {
         "sub": sub,
         "id": spec_id(name),
@@ -108,7 +131,16 @@ def create_update_spec(
 
 @access_pattern("What is the newest version of a spec?")
 def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
-    """Gets the latest record."""
+    """Returns the newest version of a spec, the one with the greatest ``updated_at``.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+
+    Raises:
+        NotFoundError: The user has no such spec.
+    """
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
     if item is None:
         raise _not_found(name)
@@ -118,26 +150,46 @@ def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
 
 @access_pattern("Which specs does a user have?", unbounded=True)
 def list_specs(*, sub: str) -> Steps[TSpecInfoList]:
-    """Queries the latest records."""
+    """Returns the newest version of each of the user's specs, in the order of their ids.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+    """
     items = yield _latest_records(sub, _INFO)
     return [_to_info(item, sub) for item in items]
 
 
 @access_pattern("What is known of a spec?")
 def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
-    """Gets the latest record."""
+    """Returns the newest version of a spec, or None if the user has no such spec.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+    """
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
     return None if item is None else _to_info(item, sub)
 
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
 def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
-    """Queries the records of the spec: the versions in the order of time, then the latest record.
+    """Returns every version of a spec, oldest first: in the order of ``updated_at``, which increases strictly.
 
-    Without a latest record, the spec does not exist. If the latest record is newer than the versions, it was written
-    during the query, and the query is repeated. A latest record without a revision is version 4's, which may have left
-    it without its version record: it is the newest version.
+    The last one is the newest, which ``get_latest_spec_version`` and ``get_spec`` return. A version text that was
+    published several times is in the list once for each time.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+
+    Raises:
+        NotFoundError: The user has no such spec.
     """
+    # Without a latest record, the spec does not exist. If the latest record is newer than the versions, it was written
+    # during the query, and the query is repeated. A latest record without a revision is version 4's, which may have
+    # left it without its version record: it is the newest version.
     for reads_left in reversed(range(_MAX_READS)):
         records = yield from _all_records(sub, spec_id(name))
         if not records or not _is_latest(records[-1]):
@@ -151,13 +203,31 @@ def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
 
 @access_pattern("Delete a spec with all its versions.", unbounded=True)
 def delete_spec(*, sub: str, name: str) -> Steps[None]:
-    """Deletes the oldest versions first, and the newest together with the latest record."""
+    """Deletes a spec with all its versions. Does nothing if the user has no such spec.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+
+    Raises:
+        ConflictError: The call lost against other writers of this spec until the deadline.
+    """
+    # Deletes the oldest versions first, and the newest together with the latest record.
     yield from _delete_spec(sub, spec_id(name))
 
 
 @access_pattern("Delete all of a user's specs.", unbounded=True)
 def delete_all_specs(*, sub: str) -> Steps[None]:
-    """Deletes the specs one by one, and then those of which version 4 left only version records."""
+    """Deletes all of the user's specs with all their versions.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+
+    Raises:
+        ConflictError: The call lost against other writers of one of the specs until the deadline.
+    """
+    # Deletes the specs one by one, and then those of which version 4 left only version records.
     for query in (_latest_records(sub, _ID), Query(SPECS, sub, attributes=_ID.names)):
         items = yield query
         for id_ in sorted({_ID.check(item, sub=sub)["id"] for item in items}):
