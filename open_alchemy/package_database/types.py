@@ -92,7 +92,7 @@ class TDatabase(Protocol):
             sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
             name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
                 bytes in UTF-8 when canonicalized.
-            version: The version, any text.
+            version: The version, any text of 1 to 204,800 bytes in UTF-8.
             model_count: The number of models of this version, 0 to 2^63 - 1.
             title: The title of the spec, if it has one.
             description: The description of the spec, if it has one. A version with its keys and all of these values may

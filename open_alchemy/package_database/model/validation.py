@@ -21,6 +21,8 @@ MAX_SORT_KEY_BYTES: Final = 1024
 MAX_SPEC_ID_BYTES: Final = MAX_SORT_KEY_BYTES - SECONDS_DIGITS - len("#")
 MAX_MODEL_COUNT: Final = 2**63 - 1
 MAX_ITEM_BYTES: Final = 400 * 1024
+MAX_RECORD_BYTES: Final = MAX_ITEM_BYTES // 2
+"""A record of a spec and its copy in the local index share one limit (AWS, Local Secondary Indexes)."""
 _NUMBER_BYTES: Final = 21
 """The most that a number of up to 38 digits takes."""
 _SHOWN: Final = 80
@@ -49,7 +51,7 @@ def _optional_text(value: object) -> str | None:
     return None if value is None else _text(value)
 
 
-def _key(limit: int) -> Rule:
+def _bytes(limit: int) -> Rule:
     def rule(value: object) -> str:
         plain = _text(value)
         if not 1 <= len(plain.encode()) <= limit:
@@ -81,14 +83,14 @@ def _secret(value: object) -> Secret:
 
 
 RULES: Final[Mapping[str, Rule]] = {
-    "sub": _key(MAX_PARTITION_KEY_BYTES),
+    "sub": _bytes(MAX_PARTITION_KEY_BYTES),
     "name": _spec_name,
-    "version": _text,
+    "version": _bytes(MAX_RECORD_BYTES),
     "model_count": _model_count,
     "title": _optional_text,
     "description": _optional_text,
-    "id_": _key(MAX_SORT_KEY_BYTES),
-    "public_key": _key(MAX_PARTITION_KEY_BYTES),
+    "id_": _bytes(MAX_SORT_KEY_BYTES),
+    "public_key": _bytes(MAX_PARTITION_KEY_BYTES),
     "secret_key_hash": _secret,
     "salt": _secret,
 }
