@@ -52,6 +52,7 @@ Written by ``python -m docs.generate`` from the access patterns of ``model/``; d
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Protocol, Self
 
 from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
@@ -102,7 +103,10 @@ def render_function(pattern: AccessPattern[..., Any], *, is_async: bool = False)
     signature = inspect.signature(pattern.steps)
     parameters = ", ".join(["self", "*", *map(_parameter, signature.parameters.values())])
     result = str(signature.return_annotation).removeprefix("Steps[").removesuffix("]")
-    definition = f"{'async ' * is_async}def {pattern.name}({parameters}) -> {result}:"
+    if pattern.is_stream:
+        result = result.replace("StreamPage", "AsyncGenerator" if is_async else "Generator")
+    is_coroutine = is_async and not pattern.is_stream
+    definition = f"{'async ' * is_coroutine}def {pattern.name}({parameters}) -> {result}:"
     docstring = indent(f'"""{_document(pattern)}\n"""', " " * 4)
     return "\n" + indent(f"{definition}\n{docstring}\n", " " * 4)
 

@@ -5,6 +5,7 @@ Written by ``python -m docs.generate`` from the access patterns of ``model/``; d
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Protocol, Self
 
 from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
@@ -81,11 +82,33 @@ class AsyncTDatabase(Protocol):
             UnavailableError: The store did not answer before the deadline.
         """
 
-    async def list_specs(self, *, sub: str) -> TSpecInfoList:
-        """Returns the newest version of each of the user's specs, in the order of their ids.
+    async def list_specs(self, *, sub: str, limit: int | None = None, after: str | None = None) -> TSpecInfoList:
+        """Returns the newest version of each of the user's specs, in the order of their ids (of the bytes in UTF-8).
+
+        With ``limit``, it returns one page; a page with fewer specs than ``limit`` is the last one. Whatever is written
+        between two pages, no spec is on both, and every spec that exists throughout is on one page.
 
         Args:
             sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            limit: The maximum number of specs, 1 to 1,000; None for all.
+            after: The page token: the ``id`` of the last spec of the previous page, 1 to 1,003 bytes in UTF-8; None for
+                the first page. The spec may have been deleted.
+
+        Raises:
+            ValidationError: An argument is invalid; raised before any I/O.
+            ConfigurationError: The configuration of the store cannot be read; raised by the first call.
+            RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
+            UnavailableError: The store did not answer before the deadline.
+        """
+
+    def iter_specs(self, *, sub: str, after: str | None = None) -> AsyncGenerator[TSpecInfo]:
+        """Yields the newest version of each of the user's specs, in the order of ``list_specs``.
+
+        It reads a page of at most 200 specs when the previous one was consumed. Each page has a deadline of its own.
+
+        Args:
+            sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            after: Only the specs after this ``id``, 1 to 1,003 bytes in UTF-8; None for all.
 
         Raises:
             ValidationError: An argument is invalid; raised before any I/O.
@@ -125,16 +148,24 @@ class AsyncTDatabase(Protocol):
             UnavailableError: The store did not answer before the deadline.
         """
 
-    async def list_spec_versions(self, *, sub: str, name: str) -> TSpecInfoList:
+    async def list_spec_versions(
+        self, *, sub: str, name: str, limit: int | None = None, after: int | None = None
+    ) -> TSpecInfoList:
         """Returns every version of a spec, oldest first: in the order of ``updated_at``, which increases strictly.
 
         The last one is the newest, which ``get_latest_spec_version`` and ``get_spec`` return. A version text that was
         published several times is in the list once for each time.
 
+        With ``limit``, it returns one page; a page with fewer versions than ``limit`` is the last one. Whatever is
+        written between two pages, no version is on both, and every version that exists throughout is on one page.
+
         Args:
             sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
             name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
                 bytes in UTF-8 when canonicalized.
+            limit: The maximum number of versions, 1 to 1,000; None for all.
+            after: The page token: the ``updated_at`` of the last version of the previous page, in seconds, 0 to
+                10^19 - 1; None for the first page.
 
         Raises:
             NotFoundError: The user has no such spec.

@@ -166,7 +166,7 @@ def test_the_tour_runs_on_a_file(url: str) -> None:
 
     printed = succeed("tour", "--url", url)
 
-    assert "Every answer was right: 15 functions were called." in printed
+    assert "Every answer was right: 16 functions were called." in printed
     assert "  2 requests, " in printed
     assert "Transact" not in printed
     assert "hash of the secret key" not in printed

@@ -143,6 +143,7 @@ def _calls(documents: list[openapi.Document], sub: str) -> Iterator[Call]:
     models = sum(document.model_count for document in newest.values())
     yield Call("count_customer_models", user, lambda answer: answer == models)
     yield Call("list_specs", user, lambda answer: [info["name"] for info in answer] == titles)
+    yield Call("iter_specs", user, lambda answer: [info["name"] for info in answer] == titles)
     yield Call("get_spec", spec, lambda answer: answer["description"] == newest["Library"].description)
     yield Call("get_latest_spec_version", spec, lambda answer: answer == newest["Library"].version)
     versions = [document.version for document in library]
@@ -183,6 +184,7 @@ def _make(call: Call, database: Database, engine: RecordingEngine, console: Cons
     engine.requests.clear()
     try:
         answer: object = getattr(database, call.function)(**call.arguments)
+        answer = list(answer) if isinstance(answer, Iterator) else answer
         right = call.error is None and _is_right(call, answer)
     except BaseError as error:
         answer, right = error, call.error is not None and isinstance(error, call.error)

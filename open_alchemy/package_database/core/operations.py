@@ -110,7 +110,7 @@ class Get:
 
 @record
 class Query:
-    """Read one partition of a table or an index, by sort-key prefix. Result: the items of all pages, in key order.
+    """Read one partition of a table or an index, by sort-key prefix. Result: the items, in key order.
 
     Attributes:
         table: The table.
@@ -118,6 +118,9 @@ class Query:
         prefix: The prefix of the sort keys.
         index: The index; None for the table itself.
         attributes: The attributes to return; a store may return more. None for all.
+        limit: The maximum number of items, at least 1; None for all. Fewer are returned only if there are no more.
+        after: Only the items after this position: the keys of the table, and those of the index. There need not be an
+            item with these keys. The sort key has the prefix.
     """
 
     table: Table
@@ -125,6 +128,8 @@ class Query:
     prefix: str = ""
     index: Index | None = None
     attributes: tuple[str, ...] | None = None
+    limit: int | None = None
+    after: Key | None = None
 
 
 @record

@@ -7,13 +7,25 @@ function raises (``docs/protocols.py``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, NamedTuple, ParamSpec, TypeVar
 
 from ..core.operations import Steps
 from ..record import record
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
+
+
+class StreamPage(NamedTuple, Generic[Answer]):
+    """A page of a stream.
+
+    Attributes:
+        items: The items.
+        after: The argument ``after`` of the next page; None if this is the last.
+    """
+
+    items: list[Answer]
+    after: str | None
 
 
 @record
@@ -24,11 +36,13 @@ class AccessPattern(Generic[Parameters, Answer]):
         question: The question it answers, or what it does, in a user's words.
         steps: The generator function. It takes validated keyword arguments.
         unbounded: Whether it reads or writes any number of items: each page and transaction restarts its deadline.
+        is_stream: Whether the function yields the items of pages. The steps then return one ``StreamPage``.
     """
 
     question: str
     steps: Callable[Parameters, Steps[Answer]]
     unbounded: bool
+    is_stream: bool = False
 
     @property
     def name(self) -> str:
@@ -37,11 +51,11 @@ class AccessPattern(Generic[Parameters, Answer]):
 
 
 def access_pattern(
-    question: str, *, unbounded: bool = False
+    question: str, *, unbounded: bool = False, is_stream: bool = False
 ) -> Callable[[Callable[Parameters, Steps[Answer]]], AccessPattern[Parameters, Answer]]:
     """Returns a decorator that makes a generator function an access pattern."""
 
     def decorate(steps: Callable[Parameters, Steps[Answer]]) -> AccessPattern[Parameters, Answer]:
-        return AccessPattern(question, steps, unbounded)
+        return AccessPattern(question, steps, unbounded, is_stream)
 
     return decorate

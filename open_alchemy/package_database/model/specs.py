@@ -34,12 +34,12 @@ from ..core.operations import (
 )
 from ..exceptions import NotFoundError
 from ..types import TSpecInfo, TSpecInfoList
-from .access_pattern import access_pattern
+from .access_pattern import StreamPage, access_pattern
 from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
 from .projection import Projection, seconds_of
 from .schema import ID_UPDATED_AT, SPECS
 from .transactions import split
-from .validation import check_item_size
+from .validation import AFTER_ID, AFTER_UPDATED_AT, check_argument, check_item_size
 
 _MAX_READS = 4
 """Reads of the versions of a spec while others write to it."""
@@ -50,6 +50,8 @@ _VERSION = Projection(SPECS, "version")
 _ID = Projection(SPECS, "id")
 _NEWEST = Projection(SPECS, "updated_at", "version")
 _RECORD = Projection(SPECS, "sub", "id", "updated_at", "updated_at_id", "revision")
+_STREAM_PAGE = 200
+"""Specs on a page of a stream: at most 40 MB."""
 _ANY_SECONDS = 10**10
 """Has as many digits as the time, for the size of an item before the time is known."""
 
@@ -149,14 +151,34 @@ def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
 
 
 @access_pattern("Which specs does a user have?", unbounded=True)
-def list_specs(*, sub: str) -> Steps[TSpecInfoList]:
-    """Returns the newest version of each of the user's specs, in the order of their ids.
+def list_specs(*, sub: str, limit: int | None = None, after: str | None = None) -> Steps[TSpecInfoList]:
+    """Returns the newest version of each of the user's specs, in the order of their ids (of the bytes in UTF-8).
+
+    With ``limit``, it returns one page; a page with fewer specs than ``limit`` is the last one. Whatever is written
+    between two pages, no spec is on both, and every spec that exists throughout is on one page.
 
     Args:
         sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        limit: The maximum number of specs, 1 to 1,000; None for all.
+        after: The page token: the ``id`` of the last spec of the previous page, 1 to 1,003 bytes in UTF-8; None for
+            the first page. The spec may have been deleted.
     """
-    items = yield _latest_records(sub, _INFO)
+    items = yield _latest_records(sub, _INFO, limit, check_argument("after", after, AFTER_ID))
     return [_to_info(item, sub) for item in items]
+
+
+@access_pattern("Which specs does a user have, page by page?", unbounded=True, is_stream=True)
+def iter_specs(*, sub: str, after: str | None = None) -> Steps[StreamPage[TSpecInfo]]:
+    """Yields the newest version of each of the user's specs, in the order of ``list_specs``.
+
+    It reads a page of at most 200 specs when the previous one was consumed. Each page has a deadline of its own.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        after: Only the specs after this ``id``, 1 to 1,003 bytes in UTF-8; None for all.
+    """
+    page = yield from list_specs.steps(sub=sub, limit=_STREAM_PAGE, after=after)
+    return StreamPage(page, page[-1]["id"] if len(page) == _STREAM_PAGE else None)
 
 
 @access_pattern("What is known of a spec?")
@@ -173,16 +195,24 @@ def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
 
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
-def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
+def list_spec_versions(
+    *, sub: str, name: str, limit: int | None = None, after: int | None = None
+) -> Steps[TSpecInfoList]:
     """Returns every version of a spec, oldest first: in the order of ``updated_at``, which increases strictly.
 
     The last one is the newest, which ``get_latest_spec_version`` and ``get_spec`` return. A version text that was
     published several times is in the list once for each time.
 
+    With ``limit``, it returns one page; a page with fewer versions than ``limit`` is the last one. Whatever is
+    written between two pages, no version is on both, and every version that exists throughout is on one page.
+
     Args:
         sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
         name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
             bytes in UTF-8 when canonicalized.
+        limit: The maximum number of versions, 1 to 1,000; None for all.
+        after: The page token: the ``updated_at`` of the last version of the previous page, in seconds, 0 to
+            10^19 - 1; None for the first page.
 
     Raises:
         NotFoundError: The user has no such spec.
@@ -190,12 +220,14 @@ def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
     # Without a latest record, the spec does not exist. If the latest record is newer than the versions, it was written
     # during the query, and the query is repeated. A latest record without a revision is version 4's, which may have
     # left it without its version record: it is the newest version.
+    after = check_argument("after", after, AFTER_UPDATED_AT)
     for reads_left in reversed(range(_MAX_READS)):
-        records = yield from _all_records(sub, spec_id(name))
-        if not records or not _is_latest(records[-1]):
+        versions, latest = yield from _read_versions(sub, spec_id(name), limit, after)
+        if latest is None:
             break
-        *versions, latest = records
         older = [record for record in versions if _seconds(record) < _seconds(latest)]
+        if len(older) == limit or (after is not None and _seconds(latest) <= after):
+            return [_to_info(record, sub) for record in older]
         if not reads_left or len(older) < len(versions) or "revision" not in latest:
             return [_to_info(record, sub) for record in (*older, latest)]
     raise _not_found(name)
@@ -234,13 +266,38 @@ def delete_all_specs(*, sub: str) -> Steps[None]:
             yield from _delete_spec(sub, id_)
 
 
-def _latest_records(sub: str, projection: Projection) -> Query:
-    return Query(SPECS, sub, prefix=f"{LATEST}#", attributes=projection.names)
+def _latest_records(sub: str, projection: Projection, limit: int | None = None, after: str | None = None) -> Query:
+    position = None if after is None else latest_key(sub, after)
+    return Query(SPECS, sub, prefix=f"{LATEST}#", attributes=projection.names, limit=limit, after=position)
+
+
+def _read_versions(
+    sub: str, id_: str, limit: int | None, after: int | None
+) -> Steps[tuple[Sequence[Item], Item | None]]:
+    """Reads version records of a spec, oldest first, and then its latest record."""
+    if limit is None and after is None:
+        records = yield from _all_records(sub, id_)
+        return (records[:-1], records[-1]) if records and _is_latest(records[-1]) else (records, None)
+    position = None if after is None else {"sub": sub, **record_keys(padded(after), id_)}
+    versions: list[Item] = []
+    while True:
+        # Padded seconds begin with a zero. The latest record is after the records of spec "a#b".
+        items = yield Query(SPECS, sub, prefix=f"{id_}#0", index=ID_UPDATED_AT, limit=limit, after=position)
+        versions += _of_spec(items, sub, id_)
+        if limit is None or len(items) < limit or len(versions) >= limit:
+            break
+        position = {name: items[-1][name] for name in ("sub", "updated_at_id", "id_updated_at")}
+    latest = yield Get(SPECS, latest_key(sub, id_))
+    return versions[:limit], None if latest is None else _RECORD.check(latest, sub=sub)
 
 
 def _all_records(sub: str, id_: str) -> Steps[list[Item]]:
     """Reads a spec's version records, oldest first, and then its latest record."""
     items = yield Query(SPECS, sub, prefix=f"{id_}#", index=ID_UPDATED_AT)
+    return _of_spec(items, sub, id_)
+
+
+def _of_spec(items: Iterable[Item], sub: str, id_: str) -> list[Item]:
     # Spec "a#b" has records with the prefix "a#" too.
     return [item for item in items if _RECORD.check(item, sub=sub)["id"] == id_]
 

@@ -9,7 +9,7 @@ Columns of a ``SELECT`` are qualified: SQLite reads a quoted name without such a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...core.operations import Index, Item, Key, Query, Scan, Table
@@ -50,10 +50,6 @@ class TableStatements:
         columns = ", ".join(map(_column, self.names))
         self._select = f"SELECT {columns} FROM {self._name} AS item"  # noqa: S608 (names of the schema)
         self._columns = ", ".join(map(_quoted, self.names))
-        self._queries: Mapping[str | None, tuple[str, str]] = {
-            None: self._render_query(table),
-            **{index.name: self._render_query(index) for index in table.indexes},
-        }
         mark, partition, sort = dialect.placeholder, _column(table.partition_key), _column(table.sort_key)
         self._partition, self._sort = partition, sort
         self._get = f"{self._select} WHERE {partition} = {mark} AND {sort} = {mark}"
@@ -95,14 +91,25 @@ class TableStatements:
 
         A prefix is a range of the sort key: LIKE and GLOB give some characters a meaning.
         """
-        index = operation.index
-        unbounded, bounded = self._queries[index.name if index else None]
-        if index is not None and index.sort_key is None:
-            return Statement(unbounded, (operation.partition,))
-        end = prefix_end(operation.prefix)
-        if end is None:
-            return Statement(unbounded, (operation.partition, operation.prefix))
-        return Statement(bounded, (operation.partition, operation.prefix, end))
+        table, mark, after = self.table, self._dialect.placeholder, operation.after
+        keys: Table | Index = operation.index or table
+        # Items with the same sort key, or without one, are in the order of their primary key.
+        order = dict.fromkeys(key for key in (keys.sort_key, table.partition_key, table.sort_key) if key is not None)
+        conditions, parameters = [f"{_column(keys.partition_key)} = {mark}"], [operation.partition]
+        if after is not None:
+            position = [key for key in order if key != keys.partition_key]
+            conditions.append(f"({', '.join(map(_column, position))}) > ({', '.join([mark] * len(position))})")
+            parameters += [after[key] for key in position]
+        elif keys.sort_key is not None:
+            conditions.append(f"{_column(keys.sort_key)} >= {mark}")
+            parameters.append(operation.prefix)
+        if keys.sort_key is not None and (end := prefix_end(operation.prefix)) is not None:
+            conditions.append(f"{_column(keys.sort_key)} < {mark}")
+            parameters.append(end)
+        text = f"{self._select} WHERE {' AND '.join(conditions)} ORDER BY {', '.join(map(_column, order))}"
+        if operation.limit is None:
+            return Statement(text, tuple(parameters))
+        return Statement(f"{text} LIMIT {mark}", (*parameters, operation.limit))
 
     def scan(self, operation: Scan) -> Statement:
         """Returns the statement that reads a page of the table or of a partition, and one more item."""
@@ -167,18 +174,6 @@ class TableStatements:
     def _refusal(self, item: Item, problem: str) -> RefusedError:
         key = ", ".join(f"{name} {value!r}" for name, value in self.table.key_of(item).items())
         return RefusedError(f"the item of {self.table.name} with {key} {problem}")
-
-    def _render_query(self, keys: Table | Index) -> tuple[str, str]:
-        """Returns a query without and with an upper bound of the sort key."""
-        mark, table = self._dialect.placeholder, self.table
-        found = f"{self._select} WHERE {_column(keys.partition_key)} = {mark}"
-        # Items with the same sort key, or without one, are in the order of their primary key.
-        order = (keys.sort_key, table.partition_key, table.sort_key)
-        ordered = f" ORDER BY {', '.join(dict.fromkeys(_column(key) for key in order if key is not None))}"
-        if keys.sort_key is None:
-            return found + ordered, found + ordered
-        begins = f"{found} AND {_column(keys.sort_key)} >= {mark}"
-        return begins + ordered, f"{begins} AND {_column(keys.sort_key)} < {mark}{ordered}"
 
     def _render_put(self) -> str:
         # Not INSERT OR REPLACE of SQLite: it deletes other items that a unique index makes a conflict with.
