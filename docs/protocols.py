@@ -53,9 +53,11 @@ Written by ``python -m docs.generate`` from the access patterns of ``model/``; d
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
+if TYPE_CHECKING:
+    from .auth_info import CredentialsAuthInfo
+    from .types import BytesLike, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
 
 
 class AsyncTDatabase(Protocol):

@@ -7,7 +7,6 @@ a call finishes on the engine on which it started. It knows no key and no store.
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from functools import update_wrapper
@@ -18,6 +17,7 @@ from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
+from .engines.randomness import random
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
 from .model.validation import check
@@ -32,7 +32,7 @@ SYSTEM: Final = Sources(
     monotonic=time.monotonic,
     sleep=time.sleep,
     revision=lambda: os.urandom(16).hex(),
-    random=random.random,
+    random=random,
 )
 
 
@@ -120,14 +120,15 @@ def _bind(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
     # Without *args: a secret that is passed by position is refused in the caller's frame and is in none of ours.
     def method(self: Database, /, **arguments: Any) -> Any:
         try:
-            started = _start(pattern, arguments)
+            check(arguments)
         except RecursionError:
             # The secrets among them may not be wrapped yet.
             arguments.clear()
             raise
-        return _run(pattern, started, self._resolve(), self._sources)
+        return _run(pattern, _start(pattern, arguments), self._resolve(), self._sources)
 
     def stream(self: Database, /, **arguments: Any) -> Generator[Any]:
+        check(arguments)
         return _stream(pattern, arguments, _start(pattern, arguments), self._resolve(), self._sources)
 
     return stream if pattern.is_stream else method
@@ -138,24 +139,23 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
         try:
-            started = _start(pattern, arguments)
+            check(arguments)
         except RecursionError:
             # The secrets among them may not be wrapped yet.
             arguments.clear()
             raise
-        return await _run_async(pattern, started, self._resolve(), self._sources)
+        return await _run_async(pattern, _start(pattern, arguments), self._resolve(), self._sources)
 
     def stream(self: AsyncDatabase, /, **arguments: Any) -> AsyncGenerator[Any]:
+        check(arguments)
         return _stream_async(pattern, arguments, _start(pattern, arguments), self._resolve(), self._sources)
 
     return stream if pattern.is_stream else method
 
 
 def _start(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> _Started:
-    """Validates the arguments, before any I/O, and starts the steps."""
-    check(arguments)
+    """Returns the steps and their first operation. The first step validates the arguments as a whole."""
     steps = pattern.steps(**arguments)
-    # The first step validates the arguments as a whole.
     return steps, next(steps)
 
 

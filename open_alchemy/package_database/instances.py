@@ -200,9 +200,6 @@ class _Process:
     def before_fork(self, end: float) -> None:
         """Nothing to prepare: the child replaces the lock."""
 
-    def after_fork_in_parent(self) -> None:
-        """Nothing to resume."""
-
     def after_fork_in_child(self) -> None:
         """Replaces the lock, which another thread of the parent may have held."""
         # Reentrant: a signal handler may interrupt a holder and call get().

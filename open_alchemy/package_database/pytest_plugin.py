@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -181,7 +181,7 @@ def _sqlite_configuration() -> Config:
 def _endpoint_configuration(url: str) -> DynamoDBConfig:
     config = _configuration()
     assert isinstance(config, DynamoDBConfig), "STAGE selects DynamoDB"
-    return replace(config, endpoint_url=url)
+    return config._replace(endpoint_url=url)
 
 
 def _table(store: _Store, table: Table) -> Iterator[None]:

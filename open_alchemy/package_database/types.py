@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import NotRequired, Protocol, Self, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, NotRequired, Protocol, Self, TypeAlias, TypedDict
 
-from .record import hidden, record
+if TYPE_CHECKING:
+    from .auth_info import CredentialsAuthInfo
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
@@ -38,15 +39,6 @@ class TCredentialsInfo(TypedDict):
 
 
 TCredentialsInfoList: TypeAlias = list[TCredentialsInfo]
-
-
-@record
-class CredentialsAuthInfo:
-    """Whose credentials these are, and what is needed to check a secret key against them."""
-
-    sub: str
-    secret_key_hash: bytes = hidden()
-    salt: bytes = hidden()
 
 
 # From here on written by `python -m docs.generate` from the access patterns of model/; do not edit it.

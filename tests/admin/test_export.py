@@ -273,7 +273,7 @@ def test_an_item_that_could_not_be_imported_is_named_at_once(tmp_path: Path) -> 
     put(store, item)
 
     with pytest.raises(
-        RefusedError, match=r"package\.credentials with sub 'odd', id '1' is not .* public_key is missing"
+        RefusedError, match=r"package\.credentials with sub 'odd', id '1' is invalid: public_key is missing"
     ):
         export(store, tmp_path / "all.jsonl")
 

@@ -127,13 +127,29 @@ def test_what_differs_is_kept_and_named(first: str, second: str, tmp_path: Path)
     result = run(first, second)
 
     assert result.exit_code == 1
-    assert "kept the stored item of package.credentials with sub 'u1', id 'laptop'" in result.stderr
-    assert f"it differs from {tmp_path / 'first.db'}" in result.stderr
+    item = "the item of package.credentials with sub 'u1', id 'laptop'"
+    assert f"not imported from {tmp_path / 'first.db'}: {item}: the stored item" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
     with package_database.connect(second) as database:
         user = database.get_user(public_key="pk-u1")
     assert user is not None
     assert user.secret_key_hash == b"newer"
+
+
+def test_credentials_whose_public_key_others_have_are_not_copied(first: str, second: str) -> None:
+    with package_database.connect(second) as database:
+        database.create_update_credentials(
+            sub="other", id_="1", public_key="pk-u1", secret_key_hash=b"others", salt=b"others"
+        )
+
+    result = run(first, second)
+
+    assert result.exit_code == 1
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
+    assert "Error: 1 item not imported" in result.stderr
+    assert find(result.output) == []
+    with package_database.connect(second) as database:
+        assert [database.get_user(public_key=f"pk-u{number}").sub for number in range(3)] == ["u0", "other", "u2"]  # type: ignore[union-attr]
 
 
 def test_a_target_with_more_items_is_different(first: str, second: str) -> None:

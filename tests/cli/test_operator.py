@@ -12,7 +12,6 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -142,7 +141,7 @@ def test_stored_items_are_kept_and_different_ones_are_listed(tmp_path: Path) -> 
     assert contents() == newer
     assert result.exit_code == 1
     assert "0 new, 5 there already, 1 kept" in result.stderr
-    assert "kept the stored item of package.credentials with sub 'u1', id 'laptop'" in result.stderr
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
 
 
@@ -616,7 +615,7 @@ def test_an_export_is_not_resumed_with_a_table_that_was_created_again(
         monkeypatch.setattr(
             DynamoDBAdministration,
             "describe",
-            lambda self, table: replace(cast("Any", describe(self, table)), identity={"TableId": table_id}),
+            lambda self, table: cast("Any", describe(self, table))._replace(identity={"TableId": table_id}),
         )
 
     describe_as("old")

@@ -52,6 +52,11 @@ def is_engine_code(frame: FrameType) -> bool:
     return Path(frame.f_code.co_filename).is_relative_to(ENGINES)
 
 
+def calls_of(database: Any) -> list[Any]:
+    found: list[Any] = database.engine._pool._calls.in_progress()
+    return found
+
+
 @contextmanager
 def interrupted_at(number: int) -> Iterator[None]:
     """Raises at a line of the engine's code, by the number of lines executed."""
@@ -92,7 +97,7 @@ def test_the_next_call_works_after_an_interruption_at_any_line(
     for number in range(1, MAX_LINES):
         if not call_interrupted(lambda: call(database), number):
             break
-        assert connection_pool._calls() == [], f"line {number}"
+        assert calls_of(database) == [], f"line {number}"
         publish(database)
         assert [info["version"] for info in database.list_specs(sub="u1")] == ["1.0"]
     assert number > 50
@@ -105,7 +110,7 @@ def test_a_file_is_opened_after_an_interruption_at_any_line(tmp_path: Path) -> N
         with open_database(engine) as opened:
             if not call_interrupted(engine.prepare, number):
                 break
-            assert connection_pool._calls() == []
+            assert calls_of(opened) == []
             publish(opened)
     assert number > 50
 
@@ -133,7 +138,7 @@ def test_the_next_call_works_after_random_signals(database: TDatabase) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
-    assert connection_pool._calls() == []
+    assert calls_of(database) == []
     thread = threading.Thread(target=publish, args=(database,))
     thread.start()
     thread.join(10)

@@ -5,7 +5,6 @@ Every public key belongs to one item: the model has no unique index.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -157,7 +156,7 @@ class SQLiteMachine(RuleBasedStateMachine):
 
     @rule(scan=scans())
     def scan(self, scan: Scan) -> None:
-        one_more: Page = self.model.execute(replace(scan, limit=scan.limit + 1), Deadline(60))
+        one_more: Page = self.model.execute(scan._replace(limit=scan.limit + 1), Deadline(60))
         items = one_more.items[: scan.limit]
         after = scan.table.key_of(items[-1]) if one_more.items[scan.limit :] else None
         assert self.engine.execute(scan, Deadline(60)) == Page(items, after)

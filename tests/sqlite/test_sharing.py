@@ -19,6 +19,7 @@ from open_alchemy.package_database import BaseError, RefusedError, TDatabase, Un
 from open_alchemy.package_database.core.deadline import GRACE, Deadline
 from open_alchemy.package_database.core.operations import Delete, Get, Transact
 from open_alchemy.package_database.database import open_database
+from open_alchemy.package_database.engines import fork
 from open_alchemy.package_database.engines.sqlite import connection_pool
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.connection_pool import FilePool, MemoryPool
@@ -122,6 +123,11 @@ def engine_of(database: Any) -> SQLiteEngine:
     engine = database.engine
     assert isinstance(engine, SQLiteEngine)
     return engine
+
+
+def calls_of(engine: Any) -> list[Any]:
+    found: list[Any] = engine._pool._calls.in_progress()
+    return found
 
 
 def test_the_store_in_memory_is_waited_for_no_longer_than_the_deadline() -> None:
@@ -262,18 +268,14 @@ print(versions())
     assert finished.stdout == "['of the parent', 'of the child']\n['of the parent']\n", finished.stderr
 
 
-def end_fork() -> None:
-    connection_pool._forking.clear()
-
-
 def test_no_connection_is_open_when_the_process_forks(path: Path, database: TDatabase) -> None:
     pool: Any = engine_of(database)._pool
     assert len(pool._idle) == 1
 
-    connection_pool._before_fork()
+    fork._before()
     idle = len(pool._idle)
     files = [found.name for found in path.parent.iterdir()]
-    end_fork()
+    fork._forks.clear()
 
     assert idle == 0
     assert files == ["a.db"]
@@ -297,12 +299,12 @@ def test_a_fork_waits_for_calls_in_other_threads_and_later_calls_wait_for_it(pat
     thread.start()
     assert started.wait(5)
     threading.Timer(0.01, forking.set).start()
-    connection_pool._before_fork()
+    fork._before()
     order.append("fork")
     late.start()
     late.join(0.02)
     order.append("end of the fork")
-    end_fork()
+    fork._forks.clear()
     thread.join()
     late.join()
 
@@ -317,8 +319,8 @@ def test_a_child_of_a_fork_in_the_middle_of_a_call_refuses_the_store(path: Path,
 import os, signal, sys, threading
 from open_alchemy import package_database
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.engines.sqlite import connection_pool
-connection_pool._MAX_FORK_WAIT = 0.1
+from open_alchemy.package_database.engines import fork as fork_registry
+fork_registry._WAIT_SECONDS = 0.1
 url, where = sys.argv[1:]
 database = package_database.connect(url)
 def publish(version):
@@ -388,7 +390,7 @@ def test_preparing_again_uses_no_idle_connection(path: Path) -> None:
 
 
 def test_a_fork_waits_for_all_busy_stores_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_pool, "_MAX_FORK_WAIT", 0.05)
+    monkeypatch.setattr(fork, "_WAIT_SECONDS", 0.05)
     engines = [open_memory(SQLiteConfig(), TABLES) for _ in range(5)]
     is_over = threading.Event()
     started = threading.Barrier(6)
@@ -402,15 +404,15 @@ def test_a_fork_waits_for_all_busy_stores_together(tmp_path: Path, monkeypatch: 
         thread.start()
     started.wait(5)
 
-    connection_pool._before_fork()
-    waiting = len(connection_pool._calls())
-    end_fork()
+    fork._before()
+    waiting = [len(calls_of(engine)) for engine in engines]
+    fork._forks.clear()
     is_over.set()
     for thread in threads:
         thread.join()
 
-    assert waiting == 5
-    assert connection_pool._calls() == []
+    assert waiting == [1] * 5
+    assert not any(map(calls_of, engines))
 
 
 def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Path) -> None:
@@ -425,13 +427,13 @@ def test_a_database_is_opened_in_another_thread_while_the_process_forks(path: Pa
     thread.start()
     try:
         for _ in range(100):
-            connection_pool._before_fork()
-            end_fork()
+            fork._before()
+            fork._forks.clear()
     finally:
         is_over.set()
         thread.join()
 
-    assert all(any(reference() is pool for reference in connection_pool._pools) for pool in kept)
+    assert set(kept) <= set(fork._targets())
 
 
 def test_threads_share_a_database(path: Path) -> None:

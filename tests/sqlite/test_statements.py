@@ -54,7 +54,7 @@ def test_an_item_is_read_by_its_key() -> None:
 
 
 def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
-    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT))
+    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT))
 
     assert text.endswith(
         'FROM "package.specs" AS item WHERE item."sub" = ? AND item."id_updated_at" >= ? AND item."id_updated_at" < ? '
@@ -71,10 +71,23 @@ def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
 
 
 def test_a_query_of_an_index_without_a_sort_key_has_the_order_of_the_table() -> None:
-    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY))
+    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY))
 
     assert text.endswith('WHERE item."public_key" = ? ORDER BY item."sub", item."id"')
     assert parameters == ("pk",)
+
+
+def test_a_query_of_some_attributes_reads_no_other_columns() -> None:
+    query = Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("id", "sub"))
+
+    text, parameters = STATEMENTS.query(query)
+
+    assert text == (
+        'SELECT item."sub", item."id" FROM "package.credentials" AS item WHERE item."public_key" = ? '
+        'ORDER BY item."sub", item."id"'
+    )
+    assert parameters == ("pk",)
+    assert STATEMENTS.items(query, [("u1", "1")]) == [KEY]
 
 
 SPEC_KEY = {"sub": "u1", "updated_at_id": "latest#a"}
@@ -92,7 +105,9 @@ def test_a_page_of_a_query_begins_after_the_keys_and_has_a_limit() -> None:
 
 
 def test_a_page_of_an_index_begins_after_the_keys_of_both() -> None:
-    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT, after=INDEX_KEY))
+    text, parameters = SPEC_STATEMENTS.query(
+        Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after=INDEX_KEY)
+    )
 
     assert text.endswith(
         'WHERE item."sub" = ? AND (item."id_updated_at", item."updated_at_id") > (?, ?) AND item."id_updated_at" < ? '
@@ -102,7 +117,7 @@ def test_a_page_of_an_index_begins_after_the_keys_of_both() -> None:
 
 
 def test_a_page_of_an_index_without_a_sort_key_begins_after_the_keys_of_the_table() -> None:
-    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY, limit=1, after=KEY))
+    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, limit=1, after=KEY))
 
     assert text.endswith(
         'WHERE item."public_key" = ? AND (item."sub", item."id") > (?, ?) ORDER BY item."sub", item."id" LIMIT ?'
@@ -230,11 +245,13 @@ QUERIES: list[StoreOperation] = [
     Get(CREDENTIALS, KEY),
     Query(SPECS, "u1"),
     Query(SPECS, "u1", prefix="latest#"),
-    Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT),
+    Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
     Query(CREDENTIALS, "u1"),
     Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY),
-    Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
-    Query(CREDENTIALS, "pk", index=PUBLIC_KEY),
+    Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("sub", "id")),
     Scan(SPECS, 10, SPEC_KEY),
     Scan(CREDENTIALS, 10, KEY),
     Scan(SPECS, 10, partition="u1"),
@@ -265,16 +282,19 @@ def test_every_read_is_a_search_in_an_index_without_a_sort(operation: StoreOpera
     [
         (Scan(SPECS, 10, SPEC_KEY), "PRIMARY KEY ((sub,updated_at_id)>(?,?))"),
         (Scan(SPECS, 10, SPEC_KEY, partition="u1"), "PRIMARY KEY (sub=? AND updated_at_id>?)"),
-        (Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT), "(sub=? AND id_updated_at>? AND id_updated_at<?)"),
         (
-            Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
+            Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
+            "(sub=? AND id_updated_at>? AND id_updated_at<?)",
+        ),
+        (
+            Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
             "(sub=? AND (id_updated_at,updated_at_id)>(?,?) AND id_updated_at<?)",
         ),
         (
             Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY),
             "PRIMARY KEY (sub=? AND updated_at_id>? AND updated_at_id<?)",
         ),
-        (Query(CREDENTIALS, "pk", index=PUBLIC_KEY), "(public_key=?)"),
+        (Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY), "(public_key=?)"),
     ],
 )
 def test_a_read_is_bounded_by_its_keys(operation: StoreOperation, found_by: str) -> None:

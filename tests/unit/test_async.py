@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +280,7 @@ def test_calls_over_boto3_end_at_their_deadline(monkeypatch: pytest.MonkeyPatch)
         return time.monotonic() - start
 
     with serve(stay_silent) as server:
-        database = aconnect_to(replace(config_of(server.url, deadline=0.5), wire="boto3"))
+        database = aconnect_to(config_of(server.url, deadline=0.5)._replace(wire="boto3"))
 
         assert asyncio.run(use(database)) < 0.5 + 0.5 + 0.3
 

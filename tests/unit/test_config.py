@@ -90,7 +90,15 @@ def test_the_region_may_come_from_a_profile() -> None:
         ({"STAGE": "PROD"}, "no AWS region: set AWS_REGION or AWS_DEFAULT_REGION"),
         *[
             ({"STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": url}, "AWS_ENDPOINT_URL_DYNAMODB must be a URL")
-            for url in ("localhost:8000", "ftp://localhost", "http://", "http://localhost:x", "http://[::1")
+            for url in (
+                "localhost:8000",
+                "ftp://localhost",
+                "http://",
+                "http://localhost:x",
+                "http://localhost:65536",
+                "http\u017f://localhost",
+                "http://[::1",
+            )
         ],
         *[
             ({"STAGE": "TEST", "PACKAGE_DATABASE_DEADLINE": seconds}, "PACKAGE_DATABASE_DEADLINE must be a number")
@@ -222,8 +230,9 @@ def test_the_http_client_loads_no_slow_module() -> None:
 import sys
 before = {*sys.modules}
 from open_alchemy import package_database
+from open_alchemy.package_database import database
 from open_alchemy.package_database.engines.dynamodb.http import client
-slow = {"asyncio", "ast", "dataclasses", "email", "inspect", "logging", "pathlib", "ssl"}
+slow = {"ast", "asyncio", "dataclasses", "email", "inspect", "ipaddress", "logging", "pathlib", "random", "ssl"}
 print(sorted(slow & (sys.modules.keys() - before)))
 """
     assert run(program) == "[]"

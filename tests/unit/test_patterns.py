@@ -192,7 +192,7 @@ def test_a_delete_keeps_to_the_size_of_a_transaction() -> None:
 def test_versions_are_looked_for_in_the_index() -> None:
     operation = specs.list_spec_versions.steps(sub="u1", name="A").send(None)
 
-    assert operation == Query(SPECS, "u1", prefix="a#", index=SPECS.indexes[0])
+    assert operation == Query(SPECS, "u1", prefix="a#", secondary_index=SPECS.indexes[0])
 
 
 def test_versions_that_others_write_to_are_read_again_until_the_newest_is_seen() -> None:
@@ -243,7 +243,7 @@ def test_a_page_of_versions_is_a_query_and_a_read_of_the_latest_record() -> None
 
     position = {"sub": "u1", "updated_at_id": f"{padded(1)}#a", "id_updated_at": f"a#{padded(1)}"}
     assert operations == [
-        Query(SPECS, "u1", prefix="a#0", index=SPECS.indexes[0], limit=2, after=position),
+        Query(SPECS, "u1", prefix="a#0", secondary_index=SPECS.indexes[0], limit=2, after=position),
         Get(SPECS, latest_key("u1", "a")),
     ]
     assert [info["updated_at"] for info in stop.value.value] == [2, 3]
@@ -299,7 +299,7 @@ def test_credentials_are_stored_unless_others_have_their_public_key(held: Item |
     while isinstance(asked, Get):
         asked = steps.send(held)
 
-    assert query == Query(CREDENTIALS, "pk", index=PUBLIC_KEY, attributes=("sub", "id"))
+    assert query == Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("sub", "id"))
     assert asked == Transact((Put(CREDENTIALS, CREDENTIALS_ITEM),))
 
 

@@ -75,7 +75,7 @@ def test_a_query_asks_only_for_the_attributes_that_are_needed() -> None:
 
 
 def test_query_the_local_index_is_strongly_consistent() -> None:
-    assert requests.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT)) == {
+    assert requests.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT)) == {
         "TableName": "package.specs",
         "IndexName": "idUpdatedAt",
         "KeyConditionExpression": "#sub = :0 AND begins_with(#id_updated_at, :1)",
@@ -86,7 +86,7 @@ def test_query_the_local_index_is_strongly_consistent() -> None:
 
 
 def test_query_the_global_index_cannot_be_consistent() -> None:
-    assert requests.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY)) == {
+    assert requests.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY)) == {
         "TableName": "package.credentials",
         "IndexName": "publicKey",
         "KeyConditionExpression": "#public_key = :0",
@@ -106,10 +106,10 @@ def test_query_a_page() -> None:
 
 
 def test_query_a_page_of_an_index() -> None:
-    query = Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT, after={**KEY, "id_updated_at": "a#latest"})
+    query = Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after={**KEY, "id_updated_at": "a#latest"})
 
     assert requests.query(query) == {
-        **requests.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT)),
+        **requests.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT)),
         "ExclusiveStartKey": {**TYPED_KEY, "id_updated_at": {"S": "a#latest"}},
     }
 

@@ -48,7 +48,7 @@ class Outcome(Enum):
     SAME = "there already"
     """The same was there, but perhaps for its revision."""
     KEPT = "kept"
-    """Something else was there under its key, and stays."""
+    """A different item has its key, or its public key, and stays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,8 @@ def report(imported: Imported, summary: str, source: str) -> None:
     )
     for entry in imported.kept:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-        say(f"kept the stored item of {entry.table.name} with {key}: it differs from {source}")
+        item = f"the item of {entry.table.name} with {key}"
+        say(f"not imported from {source}: {item}: the stored item with its key or public key differs")
     kept = imported.counts[Outcome.KEPT]
     if kept:
         raise click.ClickException(f"{count_of(kept, 'item')} not imported: the store has different items")

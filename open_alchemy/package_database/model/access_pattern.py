@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple, ParamSpec, TypeVar
 
 from ..core.operations import Steps
-from ..record import record
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")
@@ -28,8 +27,7 @@ class StreamPage(NamedTuple, Generic[Answer]):
     after: str | None
 
 
-@record
-class AccessPattern(Generic[Parameters, Answer]):
+class AccessPattern(NamedTuple, Generic[Parameters, Answer]):
     """One function of the database.
 
     Attributes:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..core.operations import Delete, Get, Item, Key, Put, Query, Steps, Transact
 from ..core.secret import Secret
 from ..exceptions import ConflictError
-from ..types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList
+from ..types import BytesLike, TCredentialsInfo, TCredentialsInfoList
 from .access_pattern import access_pattern
 from .projection import Projection
 from .schema import CREDENTIALS, PUBLIC_KEY, RAW
 from .transactions import split
 from .validation import check_item_size
+
+if TYPE_CHECKING:
+    from ..auth_info import CredentialsAuthInfo
 
 _KEY = Projection(CREDENTIALS, "sub", "id")
 _INFO = Projection(CREDENTIALS, "id", "public_key", "salt")
@@ -133,7 +138,7 @@ def _holders(public_key: str) -> Steps[list[Item]]:
 
     The index lags on DynamoDB, and a revoked key must not authenticate anybody.
     """
-    indexed = yield Query(CREDENTIALS, public_key, index=PUBLIC_KEY, attributes=_KEY.names)
+    indexed = yield Query(CREDENTIALS, public_key, secondary_index=PUBLIC_KEY, attributes=_KEY.names)
     holders: list[Item] = []
     for found in indexed:
         item = yield Get(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(found)))
@@ -152,6 +157,8 @@ def _to_info(item: Item, sub: str) -> TCredentialsInfo:
 
 
 def _to_auth_info(item: Item) -> CredentialsAuthInfo:
+    from ..auth_info import CredentialsAuthInfo
+
     checked = _AUTH_INFO.check(item)
     return CredentialsAuthInfo(
         sub=checked["sub"],

@@ -69,7 +69,7 @@ class Projection:
         return item
 
 
-def seconds_of(table: Table, item: Mapping[str, Any]) -> int:
+def seconds_of(table: Table, item: Mapping[str, Any], *, sub: str | None = None) -> int:
     """Returns ``updated_at`` of a checked item as seconds since the epoch.
 
     Raises:
@@ -77,7 +77,7 @@ def seconds_of(table: Table, item: Mapping[str, Any]) -> int:
     """
     text: str = item["updated_at"]
     if not (text.isdecimal() and text.isascii() and len(text) <= SECONDS_DIGITS):
-        raise damaged(table, item, "updated_at must be whole seconds")
+        raise damaged(table, item, "updated_at must be whole seconds", sub=sub)
     return int(text)
 
 

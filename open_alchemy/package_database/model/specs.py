@@ -282,7 +282,7 @@ def _read_versions(
     versions: list[Item] = []
     while True:
         # Padded seconds begin with a zero. The latest record is after the records of spec "a#b".
-        items = yield Query(SPECS, sub, prefix=f"{id_}#0", index=ID_UPDATED_AT, limit=limit, after=position)
+        items = yield Query(SPECS, sub, prefix=f"{id_}#0", secondary_index=ID_UPDATED_AT, limit=limit, after=position)
         versions += _of_spec(items, sub, id_)
         if limit is None or len(items) < limit or len(versions) >= limit:
             break
@@ -293,7 +293,7 @@ def _read_versions(
 
 def _all_records(sub: str, id_: str) -> Steps[list[Item]]:
     """Reads a spec's version records, oldest first, and then its latest record."""
-    items = yield Query(SPECS, sub, prefix=f"{id_}#", index=ID_UPDATED_AT)
+    items = yield Query(SPECS, sub, prefix=f"{id_}#", secondary_index=ID_UPDATED_AT)
     return _of_spec(items, sub, id_)
 
 
@@ -406,7 +406,7 @@ def _to_info(item: Item, sub: str) -> TSpecInfo:
     info: TSpecInfo = {
         "id": checked["id"],
         "name": checked["name"],
-        "updated_at": _seconds(item),
+        "updated_at": seconds_of(SPECS, item, sub=sub),
         "version": checked["version"],
         "model_count": checked["model_count"],
     }

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..core.deadline import Deadline
 from ..core.operations import (
@@ -37,7 +36,7 @@ from ..core.operations import (
     Transact,
 )
 from ..core.runner import drive, drive_async
-from ..engines.port import DEFAULT_DEADLINE, Administration, Config
+from ..engines.port import DEFAULT_DEADLINE, Administration
 
 Place: TypeAlias = tuple[str, bytes, bytes]
 """A table's name and the two keys: text sorts by its bytes in UTF-8."""
@@ -120,12 +119,12 @@ class MemoryStore:
 
     def _partition(self, query: Query) -> list[tuple[tuple[bytes, ...], Item]]:
         """Returns the items of a query, each with its position, in key order."""
-        keys = query.index or query.table
+        keys = query.secondary_index or query.table
         prefix = query.prefix.encode()
         return sorted(
             (
                 (_position(query, item), item)
-                for place, item in self._view(query.index).items()
+                for place, item in self._view(query.secondary_index).items()
                 if place[0] == query.table.name
                 and item[keys.partition_key] == query.partition
                 and _text(item, keys.sort_key).startswith(prefix)
@@ -162,9 +161,10 @@ class MemoryStore:
                 pass
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryConfig(Config):
+class MemoryConfig(NamedTuple):
     """The configuration of an in-memory model; every engine that it opens has a store of its own."""
+
+    deadline: float = DEFAULT_DEADLINE
 
     @property
     def location(self) -> str:
@@ -261,7 +261,7 @@ def _place(table: Table, key: Key) -> Place:
 
 def _position(query: Query, keys: Item) -> tuple[bytes, ...]:
     """Returns the position of an item in a query, from its keys."""
-    table, index = query.table, query.index
+    table, index = query.table, query.secondary_index
     sort_key = index.sort_key if index else table.sort_key
     return _text(keys, sort_key), _text(keys, table.partition_key), _text(keys, table.sort_key)
 

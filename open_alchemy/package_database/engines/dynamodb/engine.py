@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -14,8 +12,9 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive, drive_async
 from ...exceptions import RefusedError, UnavailableError
-from .. import telemetry
+from .. import fork, telemetry
 from ..port import Administration
+from ..randomness import random
 from .config import DynamoDBConfig
 
 # What a client needs is imported when it is created: by asyncio, in a thread.
@@ -39,11 +38,14 @@ class _Engine(ABC, Generic[Client]):
     def __init__(self, config: DynamoDBConfig) -> None:
         self.config = config
         self._is_closed = False
-        self.after_fork()
-        _ENGINES.add(self)
+        self.after_fork_in_child()
+        fork.register(self)
 
-    def after_fork(self) -> None:
-        """Drops the client, whose connections belong to the parent process."""
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare: connections may be open during a fork."""
+
+    def after_fork_in_child(self) -> None:
+        """Drops the client, whose connections belong to the parent, and the lock, which a lost thread may hold."""
         self._lock = threading.Lock()
         self._created: Client | None = None
 
@@ -70,7 +72,7 @@ class _Engine(ABC, Generic[Client]):
                     from .retry import Quota
 
                     client = self._create_client()
-                    self._executor = Executor(client.attempts, Quota(), random.random)
+                    self._executor = Executor(client.attempts, Quota(), random)
                     self._created = client
             # Another thread may have closed the engine meanwhile.
             self._check_open()
@@ -151,9 +153,9 @@ class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
 class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
     """The ``DynamoDBEngine`` for asyncio, in any event loop of the process."""
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Drops the client and the thread that creates it."""
-        super().after_fork()
+        super().after_fork_in_child()
         self._loading: SharedCall[Any] | None = None
 
     async def prepare(self) -> None:
@@ -195,16 +197,3 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
         from .boto3_client import ThreadedBoto3Client
 
         return ThreadedBoto3Client(self.config)
-
-
-_ENGINES: weakref.WeakSet[_Engine[Any]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for engine in list(_ENGINES):
-        engine.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    # Two processes that share a connection would mix up their responses, and a lock may be held by a lost thread.
-    os.register_at_fork(after_in_child=_after_fork)

@@ -16,7 +16,6 @@ from ...core.deadline import Deadline
 from ...core.operations import Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
-from ...record import record
 from .. import telemetry
 from . import requests
 from .attribute_codec import decode_item, decode_whole
@@ -66,19 +65,19 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 
 
-@record
 class Executor:
     """Executes operations.
 
-    Attributes:
+    Args:
         attempts: Returns the steps of one attempt.
         quota: The retry quota of all calls.
         random: Returns a random number from 0 to 1.
     """
 
-    attempts: Attempts
-    quota: Quota
-    random: Callable[[], float]
+    def __init__(self, attempts: Attempts, quota: Quota, random: Callable[[], float]) -> None:
+        self._attempt = attempts
+        self._quota = quota
+        self._random = random
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> RequestSteps[Any]:
         """Returns the steps of an operation; they return its result."""
@@ -179,11 +178,11 @@ class Executor:
             raise UnavailableError(
                 f"{what}: deadline exceeded before the request was sent ({seconds:.1f} s)", seconds=seconds
             )
-        retries = Retries(self.quota, self.random)
+        retries = Retries(self._quota, self._random)
         with telemetry.Request("aws.dynamodb", action, table, aws_service="DynamoDB") as record:
             for attempt in count(1):
                 start = deadline.elapsed()
-                result = yield from self.attempts(action, request, deadline)
+                result = yield from self._attempt(action, request, deadline)
                 seconds = deadline.elapsed() - start
                 if not isinstance(result, Failure):
                     retries.succeeded()

@@ -11,10 +11,9 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...core.backoff import full_jitter
-from ...record import hidden, record
 
 MAX_ATTEMPTS: Final = 4
 """Attempts at one request, including the first."""
@@ -59,7 +58,7 @@ _CONFLICT_CODES: Final = frozenset({"TransactionConflict", "TransactionConflictE
 _TOO_MANY_REQUESTS: Final = 429
 
 
-_CODE: Final = re.compile(r"[\w.#:-]{1,200}", re.ASCII)
+_CODE: Final = r"(?a)[\w.#:-]{1,200}"
 _LONGEST_MILLISECONDS: Final = 9
 
 
@@ -74,8 +73,7 @@ class Kind(Enum):
     REFUSED = "refused permanently"
 
 
-@record
-class Failure:
+class Failure(NamedTuple):
     """An attempt that failed.
 
     Attributes:
@@ -93,12 +91,15 @@ class Failure:
     code: str
     status: int | None = None
     request_id: str | None = None
-    reasons: tuple[dict[str, Any], ...] = hidden(default=())
+    reasons: tuple[dict[str, Any], ...] = ()
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
     detail: str = ""
-    cause: BaseException | None = hidden(default=None)
+    cause: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"Failure(code={self.code!r}, status={self.status}, request_id={self.request_id!r})"
 
     @property
     def kind(self) -> Kind:
@@ -136,7 +137,7 @@ def refusal(
     return Failure(
         code=error_code(error, status),
         status=status,
-        request_id=request_id if _CODE.fullmatch(request_id) else None,
+        request_id=request_id if re.fullmatch(_CODE, request_id) else None,
         reasons=_cancellation_reasons(reasons),
         retry_after=int(milliseconds) / 1000 if is_number else None,
         is_skewed=is_skewed,
@@ -146,7 +147,7 @@ def refusal(
 
 def error_code(error: object, status: int) -> str:
     """Returns the error code of a response without its namespace; the status if there is none."""
-    is_code = isinstance(error, str) and _CODE.fullmatch(error)
+    is_code = isinstance(error, str) and re.fullmatch(_CODE, error)
     return (str(error).rpartition("#")[2] if is_code else "") or str(status)
 
 
@@ -156,7 +157,7 @@ def _cancellation_reasons(reasons: object) -> tuple[dict[str, Any], ...]:
     found: list[dict[str, Any]] = []
     for reason in reasons:
         code = reason.get("Code", "None") if isinstance(reason, dict) else None
-        if not isinstance(code, str) or not _CODE.fullmatch(code):
+        if not isinstance(code, str) or not re.fullmatch(_CODE, code):
             return ()
         found.append({**reason, "Code": code})
     return tuple(found)
