@@ -101,7 +101,7 @@ def _pattern(pattern: AccessPattern[..., Any]) -> str:
     lines += ["| operation | table or index | request |", "|---|---|---|"]
     for operation in _operations(pattern, arguments):
         explained = explain(operation)
-        request = "<br>".join(line.replace("|", "\\|") for line in explained.asked)
+        request = "<br>".join(line.replace("|", "\\|") for line in explained.parameters)
         lines.append(f"| {explained.operation} | {explained.target} | {request} |")
     return "\n".join(lines) + "\n"
 

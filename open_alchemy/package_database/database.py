@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import update_wrapper
 from typing import Any, Final, Self, TypeAlias
 
@@ -42,11 +42,15 @@ class Database(TConnectedDatabase):
     Args:
         resolve: Returns the engine; called once per call.
         sources: Where calls get time and randomness.
+        close: Closes the connections; None closes the engine, which is final.
     """
 
-    def __init__(self, resolve: Callable[[], Engine], sources: Sources = SYSTEM) -> None:
+    def __init__(
+        self, resolve: Callable[[], Engine], sources: Sources = SYSTEM, close: Callable[[], None] | None = None
+    ) -> None:
         self._resolve = resolve
         self._sources = sources
+        self._close = close
 
     @property
     def engine(self) -> Engine:
@@ -54,8 +58,11 @@ class Database(TConnectedDatabase):
         return self._resolve()
 
     def close(self) -> None:
-        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
-        self.engine.close()
+        """Closes the connections to the store. May be called again.
+
+        Every later call raises ``RefusedError``, except on the object of ``get()``: it opens new connections.
+        """
+        (self._close or self.engine.close)()
 
     def __enter__(self) -> Self:
         return self
@@ -70,11 +77,18 @@ class AsyncDatabase(AsyncTDatabase):
     Args:
         resolve: Returns the engine; called once per call.
         sources: Where calls get time and randomness.
+        close: Closes the connections; None closes the engine, which is final.
     """
 
-    def __init__(self, resolve: Callable[[], AsyncEngine], sources: Sources = SYSTEM) -> None:
+    def __init__(
+        self,
+        resolve: Callable[[], AsyncEngine],
+        sources: Sources = SYSTEM,
+        close: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         self._resolve = resolve
         self._sources = sources
+        self._close = close
 
     @property
     def engine(self) -> AsyncEngine:
@@ -82,8 +96,11 @@ class AsyncDatabase(AsyncTDatabase):
         return self._resolve()
 
     async def aclose(self) -> None:
-        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
-        await self.engine.aclose()
+        """Closes the connections to the store. May be called again.
+
+        Every later call raises ``RefusedError``, except on the object of ``get_async()``: it opens new connections.
+        """
+        await (self._close or self.engine.aclose)()
 
     async def __aenter__(self) -> Self:
         return self

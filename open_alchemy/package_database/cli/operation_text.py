@@ -33,12 +33,12 @@ class Explanation:
     Attributes:
         operation: The name of the operation.
         target: The table or the index.
-        asked: The keys, prefixes, actions and conditions, one per line.
+        parameters: The keys, prefixes, actions and conditions, one per line.
     """
 
     operation: str
     target: str
-    asked: tuple[str, ...]
+    parameters: tuple[str, ...]
 
 
 def explain(operation: StoreOperation) -> Explanation:
