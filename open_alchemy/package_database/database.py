@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import update_wrapper
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from .async_types import AsyncTDatabase
 from .core.deadline import Deadline
@@ -23,6 +23,9 @@ from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
 from .model.validation import check, wrap_secrets
 from .types import TConnectedDatabase
+
+_Started: TypeAlias = tuple[Steps[Any], Operation]
+"""Steps, and their first operation."""
 
 SYSTEM: Final = Sources(
     # Looked up at the time of the call: tests replace time.time.
@@ -140,16 +143,16 @@ def _bind(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
             # The secrets among them may not be wrapped yet.
             arguments.clear()
             raise
-        engine, steps = self._resolve(), pattern.steps(**arguments)
-        # The first step validates the arguments as a whole, before any I/O.
-        first = next(steps)
-        engine.prepare()
-        return _drive(steps, first, pattern.name, engine, self._sources, is_unbounded=pattern.unbounded)
+        return _run(pattern, _start(pattern, arguments), self._resolve(), self._sources)
 
-    return method
+    def stream(self: Database, /, **arguments: Any) -> Generator[Any]:
+        check(arguments)
+        return _stream(pattern, arguments, _start(pattern, arguments), self._resolve(), self._sources)
+
+    return stream if pattern.is_stream else method
 
 
-def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
     """Returns the method of the async API that runs an access pattern."""
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
@@ -169,9 +172,66 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Coroutine[Any
             seconds = self._sources.monotonic() - start
             if seconds >= engine.config.deadline:
                 raise _not_started(pattern.name, seconds)
-        return await _drive_async(pattern, arguments, engine, self._sources, start)
+        return await _call_async(pattern, arguments, engine, self._sources, start)
 
-    return method
+    def stream(self: AsyncDatabase, /, **arguments: Any) -> AsyncGenerator[Any]:
+        check(arguments)
+        return _stream_async(pattern, arguments, _start(pattern, arguments), self._resolve(), self._sources)
+
+    return stream if pattern.is_stream else method
+
+
+def _start(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> _Started:
+    """Returns the steps and their first operation. The first step validates the arguments as a whole."""
+    steps = pattern.steps(**arguments)
+    return steps, next(steps)
+
+
+def _run(pattern: AccessPattern[..., Any], started: _Started, engine: Engine, sources: Sources) -> Any:
+    engine.prepare()
+    return _drive(*started, pattern.name, engine, sources, is_unbounded=pattern.unbounded)
+
+
+async def _run_async(
+    pattern: AccessPattern[..., Any],
+    started: _Started,
+    engine: AsyncEngine,
+    sources: Sources,
+    start: float | None = None,
+) -> Any:
+    await engine.prepare()
+    deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
+    return await drive_async(
+        execute_steps(*started, pattern.name, deadline, sources),
+        lambda operation: engine.execute(operation, deadline),
+    )
+
+
+def _stream(
+    pattern: AccessPattern[..., Any], arguments: dict[str, Any], started: _Started, engine: Engine, sources: Sources
+) -> Generator[Any]:
+    while True:
+        items, after = _run(pattern, started, engine, sources)
+        yield from items
+        if after is None:
+            return
+        started = _start(pattern, {**arguments, "after": after})
+
+
+async def _stream_async(
+    pattern: AccessPattern[..., Any],
+    arguments: dict[str, Any],
+    started: _Started,
+    engine: AsyncEngine,
+    sources: Sources,
+) -> AsyncGenerator[Any]:
+    while True:
+        items, after = await _run_async(pattern, started, engine, sources)
+        for item in items:
+            yield item
+        if after is None:
+            return
+        started = _start(pattern, {**arguments, "after": after})
 
 
 def _drive(
@@ -185,23 +245,16 @@ def _drive(
     )
 
 
-async def _drive_async(
+async def _call_async(
     pattern: AccessPattern[..., Any],
     arguments: dict[str, Any],
     engine: AsyncEngine,
     sources: Sources,
     start: float | None,
 ) -> Any:
-    """Runs an admitted call. Apart from ``method``, because the variables of a closure are objects that a call has."""
+    """Runs an admitted call. It is separate from the method: each waiting call would hold the variables of a closure."""
     check(arguments)
-    steps = pattern.steps(**arguments)
-    first = next(steps)
-    await engine.prepare()
-    deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
-    return await drive_async(
-        execute_steps(steps, first, pattern.name, deadline, sources),
-        lambda operation: engine.execute(operation, deadline),
-    )
+    return await _run_async(pattern, _start(pattern, arguments), engine, sources, start)
 
 
 def _deadline(

@@ -360,7 +360,7 @@ def test_the_tour_shows_every_function_with_every_answer_right() -> None:
     result = run("tour", "--verbose")
 
     assert result.exit_code == 0, result.output
-    assert "All results are correct: 15 functions were called." in result.output
+    assert "All results are correct: 16 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
     for operation in ("Get", "Query", "Transact"):

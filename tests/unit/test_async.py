@@ -47,11 +47,13 @@ def functions(face: type) -> dict[str, Any]:
 def test_both_apis_have_the_same_functions() -> None:
     blocking, awaiting = functions(TDatabase), functions(AsyncTDatabase)
 
-    assert len(blocking) == 15
+    assert len(blocking) == 16
     assert awaiting.keys() - blocking.keys() == {"aclose"}
     for name, function in blocking.items():
-        assert inspect.signature(awaiting[name]) == inspect.signature(function)
+        assert inspect.signature(awaiting[name]).parameters == inspect.signature(function).parameters
         assert getattr(AsyncDatabase, name).__doc__ == function.__doc__
+    for name in blocking.keys() - {"iter_specs"}:
+        assert inspect.signature(awaiting[name]) == inspect.signature(blocking[name])
         assert inspect.iscoroutinefunction(
             inspect.unwrap(getattr(AsyncDatabase, name), stop=inspect.iscoroutinefunction)
         )

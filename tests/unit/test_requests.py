@@ -95,6 +95,25 @@ def test_query_the_global_index_cannot_be_consistent() -> None:
     }
 
 
+def test_query_a_page() -> None:
+    query = Query(SPECS, "u1", prefix="latest#", limit=7, after=KEY)
+
+    assert requests.query(query) == {
+        **requests.query(Query(SPECS, "u1", prefix="latest#")),
+        "Limit": 7,
+        "ExclusiveStartKey": TYPED_KEY,
+    }
+
+
+def test_query_a_page_of_an_index() -> None:
+    query = Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after={**KEY, "id_updated_at": "a#latest"})
+
+    assert requests.query(query) == {
+        **requests.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT)),
+        "ExclusiveStartKey": {**TYPED_KEY, "id_updated_at": {"S": "a#latest"}},
+    }
+
+
 def test_scan_a_table() -> None:
     assert requests.scan(Scan(CREDENTIALS, limit=7)) == (
         "Scan",

@@ -107,10 +107,10 @@ class Executor:
             return decode_item(response["Item"]) if "Item" in response else None
 
     def _query(self, operation: Query, deadline: Deadline) -> RequestSteps[list[Item]]:
-        name = operation.table.name
+        name, limit = operation.table.name, operation.limit
         items: list[Item] = []
         request = requests.query(operation)
-        starts: set[object] = set()
+        starts: set[object] = {_hashable(request.get("ExclusiveStartKey") or {})}
         while True:
             response = yield from self.request("Query", request, name, deadline)
             with decoding(f"Query on {name}", deadline):
@@ -120,9 +120,11 @@ class Executor:
             # A page may be empty and not be the last (AWS, Query, Paginating); only items are progress.
             if page:
                 deadline.progress()
-            if last is None:
-                return items
+            if last is None or (limit is not None and len(items) >= limit):
+                return items[:limit]
             request = {**request, "ExclusiveStartKey": last}
+            if limit is not None:
+                request["Limit"] = limit - len(items)
 
     def _scan(self, operation: Scan, deadline: Deadline) -> RequestSteps[Page]:
         table = operation.table
