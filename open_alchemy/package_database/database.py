@@ -252,7 +252,7 @@ async def _call_async(
     sources: Sources,
     start: float | None,
 ) -> Any:
-    """Runs an admitted call. It is separate from the method: each waiting call would hold the variables of a closure."""
+    """Runs an admitted call. Not part of the method: every waiting call would hold the variables of its closure."""
     check(arguments)
     return await _run_async(pattern, _start(pattern, arguments), engine, sources, start)
 
