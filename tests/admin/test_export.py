@@ -19,7 +19,7 @@ from open_alchemy.package_database import RefusedError, ValidationError
 from open_alchemy.package_database.admin.export_reader import open_export
 from open_alchemy.package_database.admin.export_writer import open_part, pages
 from open_alchemy.package_database.admin.import_export import import_entries
-from open_alchemy.package_database.admin.import_items import MAX_TOGETHER, Outcome
+from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES, Outcome
 from open_alchemy.package_database.core.operations import Item, Operation, Page, Scan, Stamp, Stamped
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.model.schema import SPECS
@@ -355,8 +355,8 @@ def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
         ({"schema_version": True}, "it has the schema version True, and this package reads 5"),
         ({"sub": 7}, "its header is damaged"),
         ({"items": "many"}, "its header is damaged"),
-        ({"items": 2}, "has 1 items and its header says 2: it is truncated or damaged"),
-        ({"items": 0}, "has 1 items and its header says 0"),
+        ({"items": 2}, "has 1 items, but its header states 2: it is truncated or damaged"),
+        ({"items": 0}, "has 1 items, but its header states 0"),
         ({"sha256": "0" * 64}, "does not match the checksum of its header: it was changed or damaged"),
         ({"sub": "u2"}, "line 2: its sub is not that of the header"),
     ],
@@ -415,7 +415,7 @@ def test_a_missing_line_is_refused(tmp_path: Path) -> None:
     whole = lines(tmp_path / "all.jsonl")
     write(tmp_path / "all.jsonl", whole[:4] + whole[5:])
 
-    with pytest.raises(ValidationError, match="has 11 items and its header says 12: it is truncated or damaged"):
+    with pytest.raises(ValidationError, match="has 11 items, but its header states 12: it is truncated or damaged"):
         items_of(tmp_path / "all.jsonl")
 
 
@@ -478,7 +478,7 @@ def test_a_latest_record_alone_brings_its_version(tmp_path: Path) -> None:
     assert again.counts[Outcome.NEW] == 0
 
 
-@pytest.mark.parametrize("count", [MAX_TOGETHER - 1, MAX_TOGETHER, MAX_TOGETHER + 1, 5 * MAX_TOGETHER])
+@pytest.mark.parametrize("count", [BATCH_ENTRIES - 1, BATCH_ENTRIES, BATCH_ENTRIES + 1, 5 * BATCH_ENTRIES])
 def test_any_number_of_items_is_imported(tmp_path: Path, count: int) -> None:
     store, other = MemoryStore(), MemoryStore()
     for number in range(count):
@@ -488,7 +488,7 @@ def test_any_number_of_items_is_imported(tmp_path: Path, count: int) -> None:
     import_(tmp_path / "all.jsonl", other)
 
     assert other.items == store.items
-    assert other.writes == -(-count // MAX_TOGETHER)
+    assert other.writes == -(-count // BATCH_ENTRIES)
 
 
 def many(scan: Scan, count: int) -> Page:

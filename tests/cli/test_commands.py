@@ -84,7 +84,7 @@ def test_specs_are_aligned_columns_on_a_terminal_and_not_shortened(
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    output.show([{"id": "a" * 100, "n": 1}, {"id": "宽", "n": None}], ("id", "n"), as_json=False)
+    output.print_rows([{"id": "a" * 100, "n": 1}, {"id": "宽", "n": None}], ("id", "n"), as_json=False)
 
     assert capsys.readouterr().out.splitlines() == [f"id{' ' * 98}  n", f"{'a' * 100}  1", "宽"]
 
@@ -112,7 +112,7 @@ def test_no_rows_print_nothing_in_a_pipe() -> None:
 def test_no_rows_are_none_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    output.show([], ("id",), as_json=False)
+    output.print_rows([], ("id",), as_json=False)
 
     assert capsys.readouterr().out == "none\n"
 
@@ -360,7 +360,7 @@ def test_the_tour_shows_every_function_with_every_answer_right() -> None:
     result = run("tour", "--verbose")
 
     assert result.exit_code == 0, result.output
-    assert "Every answer was right: 15 functions were called." in result.output
+    assert "All results are correct: 16 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
     for operation in ("Get", "Query", "Transact"):
@@ -374,10 +374,10 @@ def test_a_wrong_answer_fails_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Database, "count_customer_models", lambda self, *, sub: -1)
     console = Console(file=io.StringIO(), record=True)
 
-    assert tour.take_tour(console) == 1
+    assert tour.run_tour(console) == 1
     printed = console.export_text()
     assert "WRONG How many models does a user have?" in printed
-    assert "2 answers were wrong." in printed
+    assert "2 results not as expected." in printed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")

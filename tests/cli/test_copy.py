@@ -97,7 +97,7 @@ def test_a_copy_again_changes_nothing(first: str, second: str, tmp_path: Path) -
     again = succeed(first, second)
 
     assert f"copied from {tmp_path / 'first.db'} to {tmp_path / 'second.db'}" in again.stderr
-    assert f"0 new, {3 * USERS} there already, 0 kept" in again.stderr
+    assert f"0 new, {3 * USERS} already stored, 0 kept" in again.stderr
 
 
 def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +114,9 @@ def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: 
     goes_on = succeed(first, second)
 
     assert interrupted.exit_code == 130
-    assert interrupted.stderr == "interrupted: the same command copies the rest\n"
-    assert "there already" in goes_on.stderr
-    assert ", 0 there already" not in goes_on.stderr
+    assert interrupted.stderr == "interrupted: run the same command to copy the rest\n"
+    assert "already stored" in goes_on.stderr
+    assert ", 0 already stored" not in goes_on.stderr
     assert contents_at(second) == contents_at(first)
 
 
@@ -127,13 +127,29 @@ def test_what_differs_is_kept_and_named(first: str, second: str, tmp_path: Path)
     result = run(first, second)
 
     assert result.exit_code == 1
-    assert "kept the stored item of package.credentials with sub 'u1', id 'laptop'" in result.stderr
-    assert f"it differs from {tmp_path / 'first.db'}" in result.stderr
+    item = "the item of package.credentials with sub 'u1', id 'laptop'"
+    assert f"not imported from {tmp_path / 'first.db'}: {item}: the stored item" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
     with package_database.connect(second) as database:
         user = database.get_user(public_key="pk-u1")
     assert user is not None
     assert user.secret_key_hash == b"newer"
+
+
+def test_credentials_whose_public_key_others_have_are_not_copied(first: str, second: str) -> None:
+    with package_database.connect(second) as database:
+        database.create_update_credentials(
+            sub="other", id_="1", public_key="pk-u1", secret_key_hash=b"others", salt=b"others"
+        )
+
+    result = run(first, second)
+
+    assert result.exit_code == 1
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
+    assert "Error: 1 item not imported" in result.stderr
+    assert find(result.output) == []
+    with package_database.connect(second) as database:
+        assert [database.get_user(public_key=f"pk-u{number}").sub for number in range(3)] == ["u0", "other", "u2"]  # type: ignore[union-attr]
 
 
 def test_a_target_with_more_items_is_different(first: str, second: str) -> None:
@@ -166,7 +182,7 @@ def test_an_attribute_without_a_column_is_refused_and_not_dropped(second: str, s
 
     assert result.exit_code == 1
     assert "credentials with sub 'u1', id '1' has attributes without a column: 'color'" in result.stderr
-    assert "interrupted: the same command copies the rest" in result.stderr
+    assert "interrupted: run the same command to copy the rest" in result.stderr
     assert find(result.output) == []
 
 
@@ -189,12 +205,12 @@ def test_a_store_is_not_copied_to_itself(first: str, tmp_path: Path, other: Call
     result = run(first, f"sqlite:///{other(tmp_path / 'first.db')}")
 
     assert result.exit_code == 2
-    assert f"FROM_URL and TO_URL are one store: {tmp_path / 'first.db'}" in result.stderr
+    assert f"FROM_URL and TO_URL are the same store: {tmp_path / 'first.db'}" in result.stderr
 
 
 def test_two_servers_are_two_stores_and_one_is_one() -> None:
-    assert "are one store" in run("dynamodb://localhost:1", "dynamodb://localhost:1").stderr
-    assert "are one store" not in run("sqlite://", "dynamodb://localhost:1").stderr
+    assert "are the same store" in run("dynamodb://localhost:1", "dynamodb://localhost:1").stderr
+    assert "are the same store" not in run("sqlite://", "dynamodb://localhost:1").stderr
 
 
 def test_a_source_that_does_not_exist_is_not_created(first: str, second: str, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from open_alchemy import package_database
 from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.admin import export_writer as export_module
 from open_alchemy.package_database.admin.client import AdminClient
-from open_alchemy.package_database.admin.import_items import MAX_TOGETHER
+from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
 from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration, create_table
@@ -95,10 +94,10 @@ def test_what_was_exported_is_there_after_an_import(tmp_path: Path, name: str) -
 
     assert contents() == before
     assert exported.stdout == imported.stdout == ""
-    assert f"exported 8 items of all users from {AdminClient.configured().place}" in exported.stderr
+    assert f"exported 8 items of all users from {AdminClient.configured().location}" in exported.stderr
     assert f"warning: {path} contains secret key hashes and salts" in exported.stderr
     assert "imported 8 items" in imported.stderr
-    assert "6 new, 0 there already, 0 kept" in imported.stderr
+    assert "6 new, 0 already stored, 0 kept" in imported.stderr
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 or sys.platform == "win32"
     assert find(exported.output + imported.output) == []
 
@@ -112,7 +111,7 @@ def test_an_import_again_changes_nothing(tmp_path: Path) -> None:
     again = succeed("import", path)
 
     assert contents() == before
-    assert "0 new, 6 there already, 0 kept" in again.stderr
+    assert "0 new, 6 already stored, 0 kept" in again.stderr
 
 
 @stored
@@ -141,8 +140,8 @@ def test_stored_items_are_kept_and_different_ones_are_listed(tmp_path: Path) -> 
 
     assert contents() == newer
     assert result.exit_code == 1
-    assert "0 new, 5 there already, 1 kept" in result.stderr
-    assert "kept the stored item of package.credentials with sub 'u1', id 'laptop'" in result.stderr
+    assert "0 new, 5 already stored, 1 kept" in result.stderr
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
 
 
@@ -342,7 +341,7 @@ def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
     damages = {
         "is truncated or damaged": good.read_bytes()[:-20],
         "has the schema version 6, and this package reads 5: use a newer package": text.replace(b":5,", b":6,", 1),
-        "has 3 items and its header says 4: it is truncated or damaged": b"".join(lines[:-1]),
+        "has 3 items, but its header states 4: it is truncated or damaged": b"".join(lines[:-1]),
         "does not match the checksum of its header": text.replace(b'"2.0"', b'"2.1"'),
         "header: it is not an export of the package database": b"hello\n",
     }
@@ -359,10 +358,10 @@ def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
 @stored
 def test_nothing_of_a_long_file_is_imported_where_its_end_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "all.jsonl"
-    for number in range(MAX_TOGETHER + 2):
+    for number in range(BATCH_ENTRIES + 2):
         store_credentials(f"u{number}")
     succeed("export", "--all", str(path))
-    empty(MAX_TOGETHER + 2)
+    empty(BATCH_ENTRIES + 2)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
 
     assert run("import", str(path)).exit_code == 2
@@ -450,7 +449,7 @@ def test_an_export_is_resumed_after_ctrl_c(tmp_path: Path, monkeypatch: pytest.M
     [
         (["specs", "u0"], "interrupted\n"),
         (["tables", "delete"], "interrupted\n"),
-        (["import", "FILE"], "interrupted: the same command imports the rest\n"),
+        (["import", "FILE"], "interrupted: run the same command to import the rest\n"),
     ],
 )
 def test_ctrl_c_is_one_line_and_exit_code_130(
@@ -489,7 +488,7 @@ def test_without_describe_table_an_export_starts_again(tmp_path: Path, monkeypat
     interrupted = interrupt(monkeypatch, "--all", str(path))
     again = succeed("export", "--all", str(path))
 
-    assert "DescribeTable is refused: the tables cannot be identified" in interrupted.stderr
+    assert "DescribeTable is refused: tables cannot be identified" in interrupted.stderr
     assert f"{path}.part has 2 items; the same command starts again" in interrupted.stderr
     assert "resuming" not in again.stderr
     assert "exported 8 items" in again.stderr
@@ -522,10 +521,10 @@ def test_the_secrets_of_version_4_are_decoded() -> None:
     assert "3 credentials: base64 text of version 4\n" in dry.stderr
     assert "nothing was changed; --write upgrades 3 credentials" in dry.stderr
     assert {user.secret_key_hash for user in untouched if user} == {b64encode(HASH)}  # type: ignore[attr-defined]
-    assert "upgraded: 3; changed by others meanwhile: 0" in written.stderr
+    assert "upgraded: 3; changed during the upgrade: 0" in written.stderr
     assert {(user.secret_key_hash, user.salt) for user in users} == {(HASH, SALT)}  # type: ignore[attr-defined]
     assert "3 credentials: current\n" in again.stderr
-    assert "there is nothing to upgrade" in again.stderr
+    assert "all credentials are current" in again.stderr
     assert find(dry.output + written.output + again.output) == []
 
 
@@ -616,7 +615,7 @@ def test_an_export_is_not_resumed_with_a_table_that_was_created_again(
         monkeypatch.setattr(
             DynamoDBAdministration,
             "describe",
-            lambda self, table: replace(cast("Any", describe(self, table)), identity={"TableId": table_id}),
+            lambda self, table: cast("Any", describe(self, table))._replace(identity={"TableId": table_id}),
         )
 
     describe_as("old")

@@ -166,8 +166,8 @@ def test_the_tour_runs_on_a_file(url: str) -> None:
 
     printed = succeed("tour", "--url", url)
 
-    assert "Every answer was right: 15 functions were called." in printed
-    assert "  2 requests, " in printed
+    assert "All results are correct: 16 functions were called." in printed
+    assert "  2 operations, " in printed
     assert "Transact" not in printed
     assert "hash of the secret key" not in printed
     with package_database.connect(url) as database:
@@ -177,7 +177,7 @@ def test_the_tour_runs_on_a_file(url: str) -> None:
 def test_the_tour_leaves_nothing_behind(path: Path) -> None:
     config = SQLiteConfig(path)
 
-    assert tour.take_tour(Console(file=io.StringIO()), config) == 0
+    assert tour.run_tour(Console(file=io.StringIO()), config) == 0
 
     rows = json.loads(succeed("tables", "describe", "--json", "--url", f"sqlite:///{path}"))
     assert [row["items"] for row in rows] == [0, 0]
@@ -192,7 +192,7 @@ def test_a_store_that_refuses_fails_the_tour_to_its_end(url: str, path: Path) ->
 
     assert result.exit_code == 1
     assert "RefusedError" in result.output
-    assert "answers were wrong" in result.output
+    assert "not as expected" in result.output
 
 
 @pytest.mark.parametrize("function", ["create_update_spec", "create_update_credentials"])
@@ -203,7 +203,7 @@ def test_an_answer_of_another_kind_is_wrong(url: str, monkeypatch: pytest.Monkey
     result = run("tour", "--url", url)
 
     assert result.exit_code == 1
-    assert "answers were wrong" in result.output
+    assert "not as expected" in result.output
 
 
 def test_a_store_that_cannot_be_opened_is_one_line(url: str, path: Path) -> None:
@@ -230,4 +230,4 @@ def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch:
 
 
 def test_the_tour_runs_on_the_store_in_memory() -> None:
-    assert "Every answer was right" in succeed("tour", "--url", "sqlite://")
+    assert "All results are correct" in succeed("tour", "--url", "sqlite://")

@@ -115,7 +115,7 @@ def run_writers(url: str, sub: str, *, versions: int, deletes: int = 0) -> list[
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         reports = [process.communicate("go\n")[0] for process in start_together(processes)]
-    return [error for report in reports for error in json.loads(report)[0]]
+    return [error for report in reports for error in json.loads(report)]
 
 
 def start_together(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:

@@ -30,8 +30,8 @@ functions, with each of the two HTTP clients: its timeouts, and the delays betwe
 A transient fault meets the first request of a call. The caller does not notice it: the call takes effect exactly
 once. A permanent fault meets every request. The caller gets an error of the given class, and the call
 takes effect as a whole or not at all; a call that deletes an unbounded number of items may delete a part of them.
-A late delivery meets the first write of a call: the same request arrives again after the call and after a later write of
-the same items, which it must not undo.
+A late delivery meets the first write of a call: the request arrives again after the call and after a later write of the
+same items, which it must not undo.
 
 `tests/faults/test_virtual_time.py` checks every fault with every function and API, sync and async, also for faults that
 meet the first write of a call. `tests/faults/test_sockets.py` checks them over real sockets: in the ordinary test run a

@@ -8,7 +8,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +181,7 @@ def test_a_traceback_near_the_recursion_limit_contains_no_secret(call: Callable[
     raised = []
     with serve(succeed({"Item": ITEM, "Items": [ITEM]})) as server:
         credentials = Credentials("id", "canary-of-the-key", TOKEN)
-        config = replace(config_of(server.url, deadline=0.5), credentials=credentials)
+        config = config_of(server.url, deadline=0.5)._replace(credentials=credentials)
         with open_api("lean", config) as database:
             call(database)
             for left in range(10, 60):

@@ -1,4 +1,4 @@
-"""Upgrades what version 4 stored. Each write is conditional: the upgrade can be interrupted, repeated and run twice."""
+"""Upgrades credentials of version 4. Each write is conditional, so runs may be interrupted, repeated or concurrent."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class State(Enum):
     UNMARKED = "bytes without the attribute encoding"
     CURRENT = "current"
     UPGRADED = "upgraded"
-    CHANGED = "changed by others meanwhile"
+    CHANGED = "changed during the upgrade"
 
 
 def state(item: Item) -> State:
-    """Returns the encoding of credentials as they are stored."""
+    """Returns the encoding of stored credentials."""
     if "encoding" in item:
         return State.CURRENT
     return State.ENCODED if version_4.is_encoded(item) else State.UNMARKED
@@ -56,7 +56,7 @@ def upgrade(
         read: Reads a page.
         transact: Executes a transaction.
         sub: The user whose credentials are upgraded; None for all users.
-        advance: Receives the number of credentials that are done.
+        advance: Called with the number of processed credentials.
     """
     found: Counter[State] = Counter()
     for items in _pages(read, sub):

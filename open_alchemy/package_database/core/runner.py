@@ -71,7 +71,7 @@ def execute_steps(
                 if deadline.is_contended and not deadline.allows():
                     raise _conflict(name, deadline)
                 if isinstance(operation, Transact):
-                    result = yield Transact(operation.actions, sources.revision())
+                    result = yield operation._replace(token=sources.revision())
                     if result:
                         deadline.conflict()
                     else:
