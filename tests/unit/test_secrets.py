@@ -184,7 +184,7 @@ def test_a_traceback_near_the_recursion_limit_contains_no_secret(call: Callable[
         config = config_of(server.url, deadline=0.5)._replace(credentials=credentials)
         with open_api("lean", config) as database:
             call(database)
-            for left in range(10, 60):
+            for left in range(9, 60):
                 error = near_the_recursion_limit(left, lambda: call(database))
                 if error is not None:
                     raised.append((left, error))
