@@ -118,7 +118,7 @@ def test_the_stack_is_protected_against_termination(synthesis: Synthesis) -> Non
 
 
 def test_the_assembly_is_one_that_the_workflow_deploys(synthesis: Synthesis) -> None:
-    assert list(assembly.faults(synthesis.file.parent)) == []
+    assert list(assembly.problems(synthesis.file.parent)) == []
 
 
 @each_table
