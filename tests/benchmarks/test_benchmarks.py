@@ -1,4 +1,4 @@
-"""The benchmark harness, run briefly on this package alone."""
+"""The benchmark harness, run briefly and only on this package."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_the_page_describes_a_complete_run(option: list[str], capsys: pytest.Cap
 
 
 class Pip:
-    """Records what would be installed."""
+    """Records the requirements instead of installing them."""
 
     def __init__(self) -> None:
         self.requirements: list[str] = []
@@ -210,7 +210,7 @@ def test_an_environment_that_pip_cannot_install_has_a_reason(tmp_path: Path, pip
         Settings(tmp_path).python(Environment("peer", ("one",)))
 
 
-def test_every_table_and_picture_has_a_place_in_the_page() -> None:
+def test_the_page_has_markers_for_every_table_and_links_every_picture() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
 
     assert all(text.count(f"<!-- table: {name} -->") == 1 for name in ("goals", "machine", *(s.name for s in SUITES)))

@@ -1,4 +1,4 @@
-"""The documentation says what the code does."""
+"""The generated documentation matches the code."""
 
 from __future__ import annotations
 
