@@ -119,7 +119,7 @@ def test_tables_replace_the_text_between_their_markers() -> None:
 
     assert once == "a\n<!-- table: x -->\n\nnew\n<!-- end -->\nb\n"
     assert page.with_tables(once, {"x": "new"}) == once
-    with pytest.raises(ValueError, match="no place for the table y"):
+    with pytest.raises(ValueError, match="no markers for the table y"):
         page.with_tables(text, {"y": "new"})
 
 

@@ -37,8 +37,8 @@ async def version(database: AsyncTDatabase) -> str:
     return await database.get_latest_spec_version(sub="u1", name="a")
 
 
-def functions(face: type) -> dict[str, Any]:
-    return {name: value for name, value in vars(face).items() if inspect.isfunction(value) and name[0] != "_"}
+def functions(api: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(api).items() if inspect.isfunction(value) and name[0] != "_"}
 
 
 def test_both_apis_have_the_same_functions() -> None:

@@ -63,13 +63,13 @@ def create_too_large(database: TDatabase) -> None:
     )
 
 
-def create_by_place(database: TDatabase) -> None:
+def create_with_positional_arguments(database: TDatabase) -> None:
     call: Any = database.create_update_credentials
     with pytest.raises(TypeError, match="positional") as caught:
         call("u1", "1", "pk", HASH, SALT)
     frames = traceback.walk_tb(caught.value.__traceback__)
-    told = [str(frame.f_locals) for frame, _ in frames if frame.f_code.co_filename.startswith(PACKAGE)]
-    assert find(" ".join(told)) == []
+    printed = [str(frame.f_locals) for frame, _ in frames if frame.f_code.co_filename.startswith(PACKAGE)]
+    assert find(" ".join(printed)) == []
 
 
 def get_user(database: TDatabase) -> object:
@@ -106,7 +106,7 @@ CALLS = [
     create_with_a_wrong_hash,
     create_with_a_wrong_id,
     create_too_large,
-    create_by_place,
+    create_with_positional_arguments,
     get_user,
     get_credentials,
     list_credentials,
@@ -115,22 +115,22 @@ CALLS = [
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("face", APIS)
+@pytest.mark.parametrize("api", APIS)
 def test_no_path_discloses_a_secret(
-    face: str,
+    api: str,
     answer: str,
     call: Callable[[TDatabase], object],
     logged: Callable[[], str],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with serve(ANSWERS[answer]) as server, open_api(face, config_of(server.url, deadline=0.3)) as database:
+    with serve(ANSWERS[answer]) as server, open_api(api, config_of(server.url, deadline=0.3)) as database:
         try:
-            told = repr(call(database))
+            printed = repr(call(database))
         except BaseError as error:
-            told = frames_below(error)
+            printed = frames_below(error)
 
     printed = capfd.readouterr()
-    assert find(told) == []
+    assert find(printed) == []
     assert find(logged() + printed.out + printed.err) == []
 
 
