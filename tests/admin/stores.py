@@ -8,7 +8,7 @@ from typing import Any
 
 from open_alchemy.package_database.admin.export_reader import open_export
 from open_alchemy.package_database.admin.export_writer import open_part, pages
-from open_alchemy.package_database.admin.import_export import Imported, import_entries
+from open_alchemy.package_database.admin.import_batches import Imported, import_entries
 from open_alchemy.package_database.core.operations import Item, Page, Scan, Steps
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import run

@@ -9,7 +9,7 @@ import pytest
 
 from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.admin.checksums import ItemsChecksum, StoreChecksum, compute, differences, entries
-from open_alchemy.package_database.admin.import_export import Imported, import_entries
+from open_alchemy.package_database.admin.import_batches import Imported, import_entries
 from open_alchemy.package_database.admin.import_items import Outcome
 from open_alchemy.package_database.core.operations import Item
 from open_alchemy.package_database.core.secret import Secret

@@ -18,7 +18,7 @@ import pytest
 from open_alchemy.package_database import RefusedError, ValidationError
 from open_alchemy.package_database.admin.export_reader import open_export
 from open_alchemy.package_database.admin.export_writer import open_part, pages
-from open_alchemy.package_database.admin.import_export import import_entries
+from open_alchemy.package_database.admin.import_batches import import_entries
 from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES, Outcome
 from open_alchemy.package_database.core.operations import Item, Operation, Page, Scan, Stamp, Stamped
 from open_alchemy.package_database.core.runner import drive

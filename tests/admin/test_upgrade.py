@@ -11,7 +11,7 @@ import pytest
 
 from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.admin.upgrade import State, survey, upgrade
-from open_alchemy.package_database.admin.version_4 import is_encoded, upgraded
+from open_alchemy.package_database.admin.version_4_secrets import is_encoded, upgraded
 from open_alchemy.package_database.core.operations import Failures, Item, Steps, Transact
 from open_alchemy.package_database.database import run
 from open_alchemy.package_database.model.credentials import create_update_credentials

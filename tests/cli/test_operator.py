@@ -458,7 +458,7 @@ def test_ctrl_c_prints_one_line_and_exits_with_130(
     path = str(tmp_path / "all.jsonl")
     succeed("export", "--all", path)
     monkeypatch.setattr(package_database.get(), "list_specs", raise_keyboard_interrupt)
-    monkeypatch.setattr("open_alchemy.package_database.cli.export.import_entries", raise_keyboard_interrupt)
+    monkeypatch.setattr("open_alchemy.package_database.cli.export_import.import_entries", raise_keyboard_interrupt)
     monkeypatch.setattr("click.confirm", abort)
 
     result = run(*(path if argument == "FILE" else argument for argument in command))
