@@ -111,4 +111,6 @@ def _call(name: str, engine: MemoryEngine, **changed: Any) -> None:
     (pattern,) = (pattern for pattern in ACCESS_PATTERNS if pattern.name == name)
     parameters = inspect.signature(pattern.steps).parameters.values()
     arguments = {each.name: _ARGUMENTS[each.name] for each in parameters if each.default is each.empty}
-    getattr(open_database(engine), name)(**{**arguments, **changed})
+    result = getattr(open_database(engine), name)(**{**arguments, **changed})
+    if pattern.is_stream:
+        list(result)

@@ -36,6 +36,7 @@ def test_specs_are_written_read_and_deleted(database: TDatabase, sub: str) -> No
     assert [version["version"] for version in versions] == ["1.0", "1.1"]
     assert versions[0]["updated_at"] < versions[1]["updated_at"]
     assert database.list_specs(sub=sub) == [newest, database.get_spec(sub=sub, name="other")]
+    assert list(database.iter_specs(sub=sub)) == database.list_specs(sub=sub)
     assert database.count_customer_models(sub=sub) == 7
 
     database.delete_spec(sub=sub, name="My.Spec")

@@ -15,7 +15,7 @@ from open_alchemy.package_database.engines.port import KeyInfo
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from open_alchemy.package_database.testing import local_server
 from tests.apis import config_of, connect_to
-from tests.canned_server import fail, serve, succeed
+from tests.canned_server import fail, reset, serve, succeed
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,19 @@ def test_creating_a_table_waits_until_it_is_active(monkeypatch: pytest.MonkeyPat
         DynamoDBAdministration(DynamoDBEngine(config_of(server.url))).create(SPECS)
 
         assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "code"), [("create", "ResourceInUseException"), ("delete", "ResourceNotFoundException")]
+)
+def test_a_repeated_request_that_took_effect_before_is_a_success(method: str, code: str) -> None:
+    active = succeed({"Table": {"TableStatus": "ACTIVE"}})
+    first = [active] if method == "delete" else []
+    last = active if method == "create" else fail("ResourceNotFoundException")
+    with serve(*first, reset, fail(code), last) as server:
+        getattr(DynamoDBAdministration(DynamoDBEngine(config_of(server.url))), method)(SPECS)
+
+        assert len(server.requests) == len(first) + 3
 
 
 def test_waiting_for_an_inactive_table_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -11,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, instances
+from open_alchemy.package_database import ConfigurationError, RefusedError, instances
+from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.dynamodb.config import (
     DUMMY_CREDENTIALS,
     Credentials,
@@ -180,6 +182,33 @@ def test_a_call_finishes_on_the_engine_on_which_it_started() -> None:
 
     assert len(started) > 1
     assert len(set(map(id, started))) == 1
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_the_shared_database_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
+    config = SQLiteConfig(tmp_path / "a.db")
+    instances.set_default(lambda: config)
+    database: Any = package_database.get()
+    database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+    engine = database.engine
+
+    database.close()
+
+    assert database.get_latest_spec_version(sub="u1", name="a") == "1"
+    with pytest.raises(RefusedError, match="the database was closed"):
+        open_database(engine).get_spec(sub="u1", name="a")
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_the_shared_async_database_serves_a_program_that_starts_twice(tmp_path: Path) -> None:
+    instances.set_default(lambda: SQLiteConfig(tmp_path / "a.db"))
+
+    async def main() -> list[str]:
+        async with package_database.get_async() as database:
+            await database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+            return [spec["id"] for spec in await database.list_specs(sub="u1")]
+
+    assert asyncio.run(main()) == asyncio.run(main()) == ["a"]
 
 
 def test_an_instance_that_is_selected_is_used_in_its_context_only(tmp_path: Path) -> None:

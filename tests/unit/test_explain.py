@@ -15,7 +15,7 @@ KEY = {"sub": "u1", "id": "1"}
     ("scan", "asked"),
     [
         (Scan(CREDENTIALS, 7), ("at most 7 items",)),
-        (Scan(CREDENTIALS, 7, partition="u1"), ("at most 7 items", "sub = u1")),
+        (Scan(CREDENTIALS, 7, partition="u1"), ("sub = u1", "at most 7 items")),
         (Scan(CREDENTIALS, 7, KEY), ("at most 7 items", "after sub = u1, id = 1")),
     ],
 )

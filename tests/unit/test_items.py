@@ -41,6 +41,7 @@ def test_an_entry_has_the_key_of_its_item() -> None:
         (SPECS, {**RECORD, "updated_at": "0", **record_keys(padded(0), "my-spec")}),
         (SPECS, {**RECORD, "updated_at": "9" * 19, **record_keys(padded("9" * 19), "my-spec")}),
         (SPECS, {**RECORD, "of another version": 7}),
+        (SPECS, {**RECORD, "version": ""}),
         (CREDENTIALS, KEY),
         (CREDENTIALS, {**KEY, "secret_key_hash": b"", "salt": b""}),
     ],

@@ -56,7 +56,7 @@ def test_the_api_has_one_function_for_every_access_pattern() -> None:
 
     assert [pattern.name for pattern in ACCESS_PATTERNS if not hasattr(Database, pattern.name)] == []
     assert {pattern.name for pattern in ACCESS_PATTERNS} == promised
-    assert len(ACCESS_PATTERNS) == 15
+    assert len(ACCESS_PATTERNS) == 16
 
 
 def test_the_two_records_of_a_version() -> None:
@@ -226,6 +226,51 @@ def test_a_latest_record_that_version_4_left_without_its_version_record_is_the_n
     with pytest.raises(StopIteration) as stop:
         steps.send([record(1), latest])
     assert [info["updated_at"] for info in stop.value.value] == [1, 2]
+
+
+def test_a_page_of_specs_is_a_query_after_the_latest_record_of_an_id() -> None:
+    operation: Any = specs.list_specs.steps(sub="u1", limit=7, after="a").send(None)
+
+    assert (operation.prefix, operation.limit, operation.after) == ("latest#", 7, latest_key("u1", "a"))
+
+
+def test_a_page_of_versions_is_a_query_and_a_read_of_the_latest_record() -> None:
+    steps = specs.list_spec_versions.steps(sub="u1", name="A", limit=2, after=1)
+
+    operations: list[Any] = [steps.send(None), steps.send([record(2), record(3)])]
+    with pytest.raises(StopIteration) as stop:
+        steps.send({**record(9), **latest_key("u1", "a"), "revision": "r"})
+
+    position = {"sub": "u1", "updated_at_id": f"{padded(1)}#a", "id_updated_at": f"a#{padded(1)}"}
+    assert operations == [
+        Query(SPECS, "u1", prefix="a#0", secondary_index=SPECS.indexes[0], limit=2, after=position),
+        Get(SPECS, latest_key("u1", "a")),
+    ]
+    assert [info["updated_at"] for info in stop.value.value] == [2, 3]
+
+
+def test_a_page_that_has_only_records_of_another_spec_is_followed_by_the_next() -> None:
+    other = {**record(1), "id": "a#0", "updated_at_id": f"{padded(1)}#a#0", "id_updated_at": f"a#0#{padded(1)}"}
+    steps = specs.list_spec_versions.steps(sub="u1", name="a", limit=1)
+    steps.send(None)
+
+    following: Any = steps.send([other])
+
+    position = {name: other[name] for name in ("sub", "updated_at_id", "id_updated_at")}
+    assert (following.limit, following.after) == (1, position)
+
+
+def test_a_last_page_is_read_again_while_the_latest_record_is_newer() -> None:
+    latest = {**record(3), **latest_key("u1", "a"), "revision": "r"}
+    steps = specs.list_spec_versions.steps(sub="u1", name="a", limit=9, after=1)
+    query = steps.send(None)
+    steps.send([record(2)])
+
+    assert steps.send(latest) == query
+    steps.send([record(2), record(3)])
+    with pytest.raises(StopIteration) as stop:
+        steps.send(latest)
+    assert [info["updated_at"] for info in stop.value.value] == [2, 3]
 
 
 CREDENTIALS_ITEM: Item = {

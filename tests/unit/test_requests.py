@@ -95,6 +95,25 @@ def test_query_the_global_index_cannot_be_consistent() -> None:
     }
 
 
+def test_query_a_page() -> None:
+    query = Query(SPECS, "u1", prefix="latest#", limit=7, after=KEY)
+
+    assert requests.query(query) == {
+        **requests.query(Query(SPECS, "u1", prefix="latest#")),
+        "Limit": 7,
+        "ExclusiveStartKey": TYPED_KEY,
+    }
+
+
+def test_query_a_page_of_an_index() -> None:
+    query = Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after={**KEY, "id_updated_at": "a#latest"})
+
+    assert requests.query(query) == {
+        **requests.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT)),
+        "ExclusiveStartKey": {**TYPED_KEY, "id_updated_at": {"S": "a#latest"}},
+    }
+
+
 def test_scan_a_table() -> None:
     assert requests.scan(Scan(CREDENTIALS, limit=7)) == (
         "Scan",
@@ -291,7 +310,12 @@ def test_values_are_encoded_and_decoded() -> None:
 def test_an_item_is_decoded_with_all_its_attributes() -> None:
     item: Any = {"sub": {"S": "u1"}, "id": {"S": "1"}, "number": {"N": "-7"}, "binary": {"B": Secret(b"\x00")}}
 
-    assert attribute_codec.decode_whole(CREDENTIALS, item) == {"sub": "u1", "id": "1", "number": -7, "binary": b"\x00"}
+    assert attribute_codec.check_whole(CREDENTIALS, attribute_codec.decode_item(item)) == {
+        "sub": "u1",
+        "id": "1",
+        "number": -7,
+        "binary": b"\x00",
+    }
 
 
 @pytest.mark.parametrize("lost", [{"BOOL": True}, {"M": {}}, {"N": "1.5"}, {"N": "1E+2"}, {"SS": ["a"]}])
@@ -299,7 +323,7 @@ def test_an_unsupported_attribute_is_refused_by_name(lost: Any) -> None:
     item = {"sub": {"S": "u1"}, "id": {"S": "1"}, "odd": lost}
 
     with pytest.raises(RefusedError, match=r"package\.credentials with sub 'u1', id '1' .* its attributes odd are"):
-        attribute_codec.decode_whole(CREDENTIALS, item)
+        attribute_codec.check_whole(CREDENTIALS, attribute_codec.decode_item(item))
 
 
 @pytest.mark.parametrize("table", TABLES)

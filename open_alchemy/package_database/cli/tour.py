@@ -145,6 +145,7 @@ def _calls(documents: list[openapi.Document], sub: str) -> Iterator[Call]:
     models = sum(document.model_count for document in newest.values())
     yield Call("count_customer_models", user, lambda answer: answer == models)
     yield Call("list_specs", user, lambda answer: [info["name"] for info in answer] == titles)
+    yield Call("iter_specs", user, lambda answer: [info["name"] for info in answer] == titles)
     yield Call("get_spec", spec, lambda answer: answer["description"] == newest["Library"].description)
     yield Call("get_latest_spec_version", spec, lambda answer: answer == newest["Library"].version)
     versions = [document.version for document in library]
@@ -185,6 +186,7 @@ def _run_call(call: Call, database: Database, engine: RecordingEngine, console: 
     engine.executions.clear()
     try:
         result: object = getattr(database, call.function)(**call.arguments)
+        result = list(result) if isinstance(result, Iterator) else result
         correct = call.error is None and _is_correct(call, result)
     except BaseError as error:
         result, correct = error, call.error is not None and isinstance(error, call.error)
