@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, instances
+from open_alchemy.package_database import ConfigurationError, RefusedError, instances, types
 from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.dynamodb.config import (
     DUMMY_CREDENTIALS,
@@ -294,6 +294,13 @@ except package_database.ConfigurationError as error:
 def test_every_public_name_can_be_imported() -> None:
     assert [name for name in package_database.__all__ if not hasattr(package_database, name)] == []
     assert len(set(package_database.__all__)) == len(package_database.__all__) == 19
+
+
+def test_the_type_of_get_user_is_the_same_in_both_modules() -> None:
+
+    assert types.CredentialsAuthInfo is package_database.CredentialsAuthInfo
+    with pytest.raises(AttributeError, match="has no attribute 'other'"):
+        _ = types.other  # type: ignore[attr-defined]
 
 
 def test_every_error_derives_from_the_base() -> None:

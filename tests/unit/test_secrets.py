@@ -125,12 +125,12 @@ def test_no_path_discloses_a_secret(
 ) -> None:
     with serve(ANSWERS[answer]) as server, open_api(api, config_of(server.url, deadline=0.3)) as database:
         try:
-            printed = repr(call(database))
+            shown = repr(call(database))
         except BaseError as error:
-            printed = frames_below(error)
+            shown = frames_below(error)
 
     printed = capfd.readouterr()
-    assert find(printed) == []
+    assert find(shown) == []
     assert find(logged() + printed.out + printed.err) == []
 
 
