@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, NotRequired, Protocol, Self, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
-    from .auth_info import CredentialsAuthInfo as CredentialsAuthInfo
+    from .auth_info import CredentialsAuthInfo as CredentialsAuthInfo  # noqa: PLC0414 (a re-export)
 else:
 
     def __getattr__(name: str) -> object:
