@@ -140,8 +140,9 @@ def _bind(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
         try:
             check(arguments)
         except RecursionError:
-            # The secrets among them may not be wrapped yet.
-            arguments.clear()
+            # The secrets among them may not be wrapped yet. A call of clear() might exceed the limit again.
+            for name in (*arguments,):
+                del arguments[name]
             raise
         return _run(pattern, _start(pattern, arguments), self._resolve(), self._sources)
 
@@ -160,7 +161,8 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
             wrap_secrets(arguments)
         except RecursionError:
             # They may not be wrapped yet.
-            arguments.clear()
+            for name in (*arguments,):
+                del arguments[name]
             raise
         engine, start = self._resolve(), None
         if (waiting := engine.queue()) is not None:

@@ -6,7 +6,17 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, NotRequired, Protocol, Self, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
-    from .auth_info import CredentialsAuthInfo
+    from .auth_info import CredentialsAuthInfo as CredentialsAuthInfo  # noqa: PLC0414 (a re-export)
+else:
+
+    def __getattr__(name: str) -> object:
+        """Imports ``CredentialsAuthInfo`` on first use; see its module."""
+        if name == "CredentialsAuthInfo":
+            from .auth_info import CredentialsAuthInfo
+
+            return CredentialsAuthInfo
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 

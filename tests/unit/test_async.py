@@ -1,4 +1,4 @@
-"""The face for await: loops, cancellation, closing, and a loop that goes on meanwhile."""
+"""The async API: event loops, cancellation and closing; calls do not block the loop."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ async def version(database: AsyncTDatabase) -> str:
     return await database.get_latest_spec_version(sub="u1", name="a")
 
 
-def functions(face: type) -> dict[str, Any]:
-    return {name: value for name, value in vars(face).items() if inspect.isfunction(value) and name[0] != "_"}
+def functions(api: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(api).items() if inspect.isfunction(value) and name[0] != "_"}
 
 
 def test_both_apis_have_the_same_functions() -> None:
@@ -113,7 +113,7 @@ def test_one_database_works_in_several_loops_at_the_same_time() -> None:
 
 
 def await_close(closed: queue.SimpleQueue[bool]) -> Callable[[Handler], None]:
-    """Returns a behaviour that answers, and reports whether the client closes the connection."""
+    """Responds, and records when the client closes the connection."""
 
     def answer(handler: Handler) -> None:
         succeed(ITEM)(handler)
@@ -223,7 +223,7 @@ def test_a_cancelled_call_closes_its_connection() -> None:
 
 
 async def fill_the_pool(database: AsyncDatabase, server: CannedServer) -> list[asyncio.Task[str]]:
-    """Has as many calls under way as there are connections, and one that waits for one."""
+    """Starts one call per connection, and one more call that waits for a connection."""
     calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 1)]
     await asyncio.to_thread(server.wait_for_requests, CONNECTIONS)
     return calls
@@ -231,7 +231,7 @@ async def fill_the_pool(database: AsyncDatabase, server: CannedServer) -> list[a
 
 @pytest.mark.parametrize("turns", range(6))
 def test_a_call_can_be_cancelled_while_it_waits_for_a_connection(turns: int) -> None:
-    """Between the turn of the loop in which a connection becomes free, and the one in which the call has it."""
+    """Cancels the call after a connection was released, and before the call has acquired it."""
 
     async def use(database: AsyncDatabase) -> bool:
         *busy, waiting = await fill_the_pool(database, server)
@@ -359,7 +359,7 @@ def test_calls_over_boto3_that_wait_for_a_thread_fail_at_the_deadline_and_cost_n
     assert quota == QUOTA
 
 
-def test_a_caller_may_set_a_shorter_timeout() -> None:
+def test_the_timeout_of_the_caller_may_be_shorter_than_the_deadline() -> None:
     async def use(database: AsyncDatabase) -> None:
         async with asyncio.timeout(0.05):
             await version(database)
@@ -369,7 +369,7 @@ def test_a_caller_may_set_a_shorter_timeout() -> None:
 
 
 class Interrupted(AsyncMemoryEngine):
-    """Cancels the call at its nth step on the store."""
+    """Cancels the call at its nth operation."""
 
     def __init__(self, store: MemoryStore, steps: int) -> None:
         super().__init__(store)
@@ -444,7 +444,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
 def test_the_first_call_does_not_block_the_loop(wire: str) -> None:
-    """Counts the loop's own CPU time, which a machine under load does not stretch."""
+    """Measures the CPU time of the loop, which does not depend on the load of the machine."""
     with serve(succeed(ITEM)) as server:
         environment = {"STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": server.url, "PACKAGE_DATABASE_WIRE": wire}
         finished = subprocess.run(

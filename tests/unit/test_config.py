@@ -1,4 +1,4 @@
-"""From the environment to the configuration, and the one facade of a process."""
+"""The configuration from the environment, and the database that ``get()`` shares in a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, instances
+from open_alchemy.package_database import ConfigurationError, RefusedError, instances, types
 from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.dynamodb.config import (
     DUMMY_CREDENTIALS,
@@ -28,13 +28,13 @@ def configure(**environment: str) -> DynamoDBConfig:
     return read_stage(environment, find_region=lambda: None)
 
 
-def test_the_test_stage_needs_nothing_else() -> None:
+def test_the_test_stage_needs_no_other_variable() -> None:
     assert configure(STAGE="TEST") == DynamoDBConfig(
         "TEST", "us-east-1", "http://localhost:8000", DUMMY_CREDENTIALS, deadline=5.0
     )
 
 
-def test_the_test_stage_takes_what_is_set() -> None:
+def test_the_test_stage_uses_the_variables_that_are_set() -> None:
     found = configure(
         STAGE="TEST",
         AWS_ENDPOINT_URL_DYNAMODB="https://127.0.0.1:9000",
@@ -51,13 +51,13 @@ def test_the_test_stage_takes_what_is_set() -> None:
     assert "canary" not in repr(found)
 
 
-def test_half_of_the_credentials_is_none() -> None:
+def test_incomplete_credentials_are_ignored() -> None:
     assert configure(STAGE="TEST", AWS_ACCESS_KEY_ID="id").credentials == DUMMY_CREDENTIALS
 
 
 @pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
 @pytest.mark.parametrize("broken", ["canary\n", "canary\r\nX-Evil: 1", "canary\udcff", "canäry", "can ary"])
-def test_credentials_that_no_header_may_hold_are_not_shown(variable: str, broken: str) -> None:
+def test_credentials_with_characters_that_headers_forbid_are_not_shown(variable: str, broken: str) -> None:
     environment = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "canary", variable: broken}
 
     with pytest.raises(ConfigurationError, match=f"the AWS {variable.removeprefix('AWS_').lower()} has") as caught:
@@ -67,7 +67,7 @@ def test_credentials_that_no_header_may_hold_are_not_shown(variable: str, broken
     assert "can\u00e4ry" not in str(caught.value)
 
 
-def test_a_region_that_no_header_may_hold_is_refused() -> None:
+def test_a_region_with_characters_that_headers_forbid_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="the AWS region must be"):
         configure(STAGE="TEST", AWS_REGION="eu-west-1\r\nX-Evil: 1")
 
@@ -108,7 +108,7 @@ def test_the_region_may_come_from_a_profile() -> None:
         ],
     ],
 )
-def test_what_is_missing_or_wrong_is_named(environment: dict[str, str], message: str) -> None:
+def test_a_missing_or_invalid_variable_is_named(environment: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         configure(**environment)
 
@@ -133,7 +133,7 @@ def test_get_returns_the_same_object_to_every_thread() -> None:
 
 
 @pytest.mark.usefixtures("fresh_process")
-def test_get_raises_until_the_environment_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_raises_until_the_environment_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STAGE")
     with pytest.raises(
         ConfigurationError,
@@ -291,9 +291,16 @@ except package_database.ConfigurationError as error:
     assert "AWS_DEFAULT_REGION" in printed
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_can_be_imported() -> None:
     assert [name for name in package_database.__all__ if not hasattr(package_database, name)] == []
     assert len(set(package_database.__all__)) == len(package_database.__all__) == 19
+
+
+def test_the_type_of_get_user_is_the_same_in_both_modules() -> None:
+
+    assert types.CredentialsAuthInfo is package_database.CredentialsAuthInfo
+    with pytest.raises(AttributeError, match="has no attribute 'other'"):
+        _ = types.other  # type: ignore[attr-defined]
 
 
 def test_every_error_derives_from_the_base() -> None:

@@ -1,4 +1,4 @@
-"""The generated files are up to date, and an access pattern is the only definition of a function."""
+"""The generated files are current, and an access pattern is the only definition of a function."""
 
 from __future__ import annotations
 

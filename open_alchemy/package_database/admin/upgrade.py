@@ -9,7 +9,7 @@ from enum import Enum
 from ..core.operations import Failures, Item, Key, Page, Scan, Transact
 from ..model.schema import CREDENTIALS
 from ..model.stored_items import Entry, check_stored
-from . import version_4
+from . import version_4_secrets
 
 _PAGE_ITEMS = 100
 
@@ -28,7 +28,7 @@ def state(item: Item) -> State:
     """Returns the encoding of stored credentials."""
     if "encoding" in item:
         return State.CURRENT
-    return State.ENCODED if version_4.is_encoded(item) else State.UNMARKED
+    return State.ENCODED if version_4_secrets.is_encoded(item) else State.UNMARKED
 
 
 def survey(read: Callable[[Scan], Page], sub: str | None, advance: Callable[[int], None]) -> Counter[State]:
@@ -64,7 +64,7 @@ def upgrade(
             if state(item) is State.CURRENT:
                 found[State.CURRENT] += 1
             else:
-                found[State.CHANGED if transact(version_4.upgrade(item)) else State.UPGRADED] += 1
+                found[State.CHANGED if transact(version_4_secrets.upgrade(item)) else State.UPGRADED] += 1
             advance(1)
     return found
 

@@ -18,7 +18,7 @@ from ..testing import local_server
 from . import openapi
 from .command_group import Commands, ReadingCommand
 from .copy import copy_command
-from .export import export_command, import_command
+from .export_import import export_command, import_command
 from .output import count_of, json_option, print_json, print_message, print_rows, printable
 from .tables import tables
 from .tour import run_tour

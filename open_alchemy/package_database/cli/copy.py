@@ -8,7 +8,7 @@ import click
 
 from ..admin.checksums import StoreChecksum, compute, differences, entries
 from ..admin.client import AdminClient
-from ..admin.import_export import import_entries
+from ..admin.import_batches import import_entries
 from ..database import open_database
 from ..engines import registry
 from ..engines.port import Config
@@ -16,7 +16,7 @@ from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ValidationError
 from ..model.schema import TABLES
 from .command_group import InterruptedCommandError
-from .export import report
+from .export_import import report
 from .output import print_message, progress
 
 _INTERRUPTED = "interrupted: run the same command to copy the rest"
