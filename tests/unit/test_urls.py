@@ -147,6 +147,8 @@ def test_an_empty_url_in_the_environment_is_none() -> None:
 def test_the_variable_that_is_wrong_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_URL is not a database URL"):
         from_environment({"PACKAGE_DATABASE_URL": "a.db"})
+    with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_DEADLINE must be a number of seconds .* 'abc'$"):
+        from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "PACKAGE_DATABASE_DEADLINE": "abc"})
     with pytest.raises(ConfigurationError, match="PACKAGE_DATABASE_DEADLINE must be a number"):
         from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "PACKAGE_DATABASE_DEADLINE": "0"})
 
