@@ -96,8 +96,8 @@ def test_a_copy_again_changes_nothing(first: str, second: str, tmp_path: Path) -
 
     again = succeed(first, second)
 
-    assert f"copied from {tmp_path / 'first.db'} to {tmp_path / 'second.db'}" in again.stderr
-    assert f"0 new, {3 * USERS} there already, 0 kept" in again.stderr
+    counts = f"{3 * USERS} versions and credentials: 0 added, {3 * USERS} already stored, 0 different (not changed)"
+    assert f"{tmp_path / 'second.db'}: {counts}\n" in again.stderr
 
 
 def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +115,8 @@ def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: 
 
     assert interrupted.exit_code == 130
     assert interrupted.stderr == "interrupted: the same command copies the rest\n"
-    assert "there already" in goes_on.stderr
-    assert ", 0 there already" not in goes_on.stderr
+    assert "already stored" in goes_on.stderr
+    assert ", 0 already stored" not in goes_on.stderr
     assert contents_at(second) == contents_at(first)
 
 
@@ -211,6 +211,13 @@ def test_a_store_is_not_copied_to_itself(first: str, tmp_path: Path, other: Call
 def test_two_servers_are_two_stores_and_one_is_one() -> None:
     assert "are one store" in run("dynamodb://localhost:1", "dynamodb://localhost:1").stderr
     assert "are one store" not in run("sqlite://", "dynamodb://localhost:1").stderr
+
+
+def test_a_copy_to_memory_is_refused(first: str) -> None:
+    result = run(first, "sqlite://")
+
+    assert result.exit_code == 2
+    assert "Error: TO_URL is sqlite://, which is in memory and ends with this command\n" in result.stderr
 
 
 def test_a_source_that_does_not_exist_is_not_created(first: str, second: str, tmp_path: Path) -> None:

@@ -43,11 +43,11 @@ Place: TypeAlias = tuple[str, str, str]
 class Outcome(Enum):
     """What became of an entry."""
 
-    NEW = "new"
+    NEW = "added"
     """It was not there, and was written."""
-    SAME = "there already"
+    SAME = "already stored"
     """The same was there, but perhaps for its revision."""
-    KEPT = "kept"
+    KEPT = "different (not changed)"
     """A different item has its key, or its public key, and stays."""
 
 
