@@ -1,4 +1,4 @@
-"""Prints the dependencies of the package and of extras, one in a line, for pip.
+"""Prints the dependencies of the package and of extras, one per line, for pip.
 
 python -m delivery.dependencies cli test  of the package and these extras
 python -m delivery.dependencies --lowest  of the package and all extras, in the lowest allowed versions

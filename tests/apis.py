@@ -47,7 +47,8 @@ class BlockingAdapter:
         method = getattr(self._database, name)
 
         async def call(**arguments: Any) -> Any:
-            return await method(**arguments)
+            result = method(**arguments)
+            return iter([item async for item in result]) if hasattr(result, "__aiter__") else await result
 
         return lambda **arguments: self._runner.run(call(**arguments))
 

@@ -32,7 +32,7 @@ def test_a_generated_file_is_current(path: object) -> None:
         ("examples", f"{REPOSITORY}/tree/main/docs/examples"),
     ],
 )
-def test_a_link_leads_to_a_page_or_into_the_repository(link: str, target: str) -> None:
+def test_a_link_targets_a_page_or_a_file_of_the_repository(link: str, target: str) -> None:
     assert site_link(link, REPOSITORY) == target
 
 

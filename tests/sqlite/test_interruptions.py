@@ -23,6 +23,8 @@ from open_alchemy.package_database.model.schema import TABLES
 
 ENGINES = Path(connection_pool.__file__).parents[1]
 MAX_LINES = 5_000
+OPENING_STEP = 29
+"""Lines from one interruption to the next, where each requires a new file. A prime, which no loop's length divides."""
 RANDOM_INTERRUPTIONS = 10_000
 
 
@@ -103,8 +105,9 @@ def test_the_next_call_works_after_an_interruption_at_any_line(
     assert number > 50
 
 
-def test_a_file_is_opened_after_an_interruption_at_any_line(tmp_path: Path) -> None:
-    for number in range(1, MAX_LINES):
+@pytest.mark.parametrize("step", [OPENING_STEP, pytest.param(1, marks=pytest.mark.long)])
+def test_a_file_is_opened_after_an_interruption_at_any_line(tmp_path: Path, step: int) -> None:
+    for number in range(1, MAX_LINES, step):
         path = tmp_path / f"{number}.db"
         engine = open_sqlite(SQLiteConfig(path), TABLES)
         with open_database(engine) as opened:

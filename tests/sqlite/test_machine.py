@@ -121,7 +121,9 @@ def queries(draw: st.DrawFn) -> Query:
     has_sort_key = index is None or index.sort_key is not None
     prefix = draw(st.just("") | keys | st.just("a")) if has_sort_key else ""
     partition = draw(items(table))[(index or table).partition_key]
-    return Query(table, str(partition), prefix, index)
+    names = [attribute.name for attribute in table.attributes]
+    attributes = draw(st.none() | st.lists(st.sampled_from(names), min_size=1, unique=True).map(tuple))
+    return Query(table, str(partition), prefix, index, attributes)
 
 
 @st.composite
@@ -173,5 +175,5 @@ class SQLiteMachine(RuleBasedStateMachine):
 
 
 TestSQLiteMachine = SQLiteMachine.TestCase
-# A step is a drawn transaction and four queries.
-TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 25)
+# A step is a drawn operation and four queries.
+TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 100, stateful_step_count=20)

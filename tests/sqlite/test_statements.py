@@ -90,13 +90,39 @@ def test_a_query_of_some_attributes_reads_no_other_columns() -> None:
     assert STATEMENTS.items(query, [("u1", "1")]) == [KEY]
 
 
-def test_statements_are_rendered_once_for_each_combination_of_attributes() -> None:
-    texts = [STATEMENTS.query(Query(CREDENTIALS, partition, attributes=("sub",))).text for partition in ("a", "b")]
-
-    assert texts[0] is texts[1]
-
-
 SPEC_KEY = {"sub": "u1", "updated_at_id": "latest#a"}
+INDEX_KEY = {"sub": "u1", "updated_at_id": "1#a", "id_updated_at": "a#1"}
+
+
+def test_a_page_of_a_query_begins_after_the_keys_and_has_a_limit() -> None:
+    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY))
+
+    assert text.endswith(
+        'WHERE item."sub" = ? AND (item."updated_at_id") > (?) AND item."updated_at_id" < ? '
+        'ORDER BY item."updated_at_id", item."sub" LIMIT ?'
+    )
+    assert parameters == ("u1", "latest#a", "latest$", 7)
+
+
+def test_a_page_of_an_index_begins_after_the_keys_of_both() -> None:
+    text, parameters = SPEC_STATEMENTS.query(
+        Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after=INDEX_KEY)
+    )
+
+    assert text.endswith(
+        'WHERE item."sub" = ? AND (item."id_updated_at", item."updated_at_id") > (?, ?) AND item."id_updated_at" < ? '
+        'ORDER BY item."id_updated_at", item."sub", item."updated_at_id"'
+    )
+    assert parameters == ("u1", "a#1", "1#a", "a$")
+
+
+def test_a_page_of_an_index_without_a_sort_key_begins_after_the_keys_of_the_table() -> None:
+    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, limit=1, after=KEY))
+
+    assert text.endswith(
+        'WHERE item."public_key" = ? AND (item."sub", item."id") > (?, ?) ORDER BY item."sub", item."id" LIMIT ?'
+    )
+    assert parameters == ("pk", "u1", "1", 1)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +247,9 @@ QUERIES: list[StoreOperation] = [
     Query(SPECS, "u1", prefix="latest#"),
     Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
     Query(CREDENTIALS, "u1"),
+    Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY),
+    Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
     Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
     Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("sub", "id")),
     Scan(SPECS, 10, SPEC_KEY),
@@ -256,6 +285,14 @@ def test_every_read_is_a_search_in_an_index_without_a_sort(operation: StoreOpera
         (
             Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
             "(sub=? AND id_updated_at>? AND id_updated_at<?)",
+        ),
+        (
+            Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
+            "(sub=? AND (id_updated_at,updated_at_id)>(?,?) AND id_updated_at<?)",
+        ),
+        (
+            Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY),
+            "PRIMARY KEY (sub=? AND updated_at_id>? AND updated_at_id<?)",
         ),
         (Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY), "(public_key=?)"),
     ],

@@ -1,4 +1,4 @@
-"""Each DynamoDB client, blocking and for asyncio, against a server that fails."""
+"""Each DynamoDB client, sync and async, with a server that fails."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_permanent_fault_raises_unavailable_error_after_four_attempts(
             database(server.url).get_spec(sub="u1", name="a")
 
         assert len(server.requests) == 4
-        # Where DynamoDB answered, there may be no exception to name.
+        # After a response of DynamoDB there may be no exception as the cause.
         assert (caught.value.__cause__ is not None) or "request id" in name
 
 

@@ -1,4 +1,4 @@
-"""The registry of the objects that act when the process forks."""
+"""The registry of objects with fork hooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples of README, the command line and the upgrade run as they stand."""
+"""The examples of README.md, docs/command-line.md and docs/upgrading.md run unchanged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(program: str, folder: Path) -> str:
     return finished.stdout
 
 
-def test_the_first_example_runs_as_it_stands_and_its_data_is_found_after_a_restart(tmp_path: Path) -> None:
+def test_the_first_example_runs_unchanged_and_its_data_persists(tmp_path: Path) -> None:
     read = """
 from open_alchemy import package_database
 print(package_database.get().get_latest_spec_version(sub="user 1", name="my-spec"))

@@ -100,7 +100,7 @@ class Get(NamedTuple):
 
 
 class Query(NamedTuple):
-    """Read one partition of a table or an index, by sort-key prefix. Result: the items of all pages, in key order.
+    """Read one partition of a table or an index, by sort-key prefix. Result: the items, in key order.
 
     Attributes:
         table: The table.
@@ -108,6 +108,9 @@ class Query(NamedTuple):
         prefix: The prefix of the sort keys.
         secondary_index: The index; None for the table itself.
         attributes: The attributes to return; a store may return more. None for all.
+        limit: The maximum number of items, at least 1; None for all. Fewer are returned only if there are no more.
+        after: Only the items after this position: the keys of the table, and those of the index. There need not be an
+            item with these keys. The sort key has the prefix.
     """
 
     table: Table
@@ -115,6 +118,8 @@ class Query(NamedTuple):
     prefix: str = ""
     secondary_index: Index | None = None
     attributes: tuple[str, ...] | None = None
+    limit: int | None = None
+    after: Key | None = None
 
 
 class Scan(NamedTuple):

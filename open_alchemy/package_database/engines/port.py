@@ -7,7 +7,7 @@ the ``Config`` that ``read_url`` returns.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
@@ -90,6 +90,15 @@ class AsyncEngine(Protocol):
 
     async def prepare(self) -> None:
         """See ``Engine.prepare``."""
+
+    def queue(self) -> Awaitable[None] | None:
+        """Returns None if a call can start now, otherwise what it must await before it starts.
+
+        A call that waits allocates nothing else, so that ten thousand of them do not stall the event loop.
+
+        Raises:
+            TimeoutError: When awaited: the call could not start before its deadline.
+        """
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """See ``Engine.execute``."""

@@ -129,6 +129,11 @@ def debug(message: str, *arguments: object) -> None:
         logger().debug(message, *arguments)
 
 
+def is_active() -> bool:
+    """Returns whether requests that succeed are logged or traced."""
+    return is_traced() or is_debug()
+
+
 def is_traced() -> bool:
     """Returns whether the application has imported OpenTelemetry."""
     return "opentelemetry.trace" in sys.modules

@@ -67,6 +67,9 @@ class ThreadedEngine:
             await self._call(self._engine.prepare, Deadline(self._engine.config.deadline))
             self._is_prepared = True
 
+    def queue(self) -> None:
+        """Calls wait when they execute an operation."""
+
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; raises what the engine raises.
 

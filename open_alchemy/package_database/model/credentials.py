@@ -24,7 +24,11 @@ _AUTH_INFO = Projection(CREDENTIALS, "sub", "id", "public_key", "secret_key_hash
 
 @access_pattern("Which credentials does a user have?", unbounded=True)
 def list_credentials(*, sub: str) -> Steps[TCredentialsInfoList]:
-    """Queries the user's partition."""
+    """Returns the user's credentials, in the order of their ids, without the hashes of the secret keys.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+    """
     items = yield Query(CREDENTIALS, sub)
     return [_to_info(item, sub) for item in items]
 
@@ -33,10 +37,21 @@ def list_credentials(*, sub: str) -> Steps[TCredentialsInfoList]:
 def create_update_credentials(
     *, sub: str, id_: str, public_key: str, secret_key_hash: BytesLike, salt: BytesLike
 ) -> Steps[None]:
-    """Puts the item, unless other credentials have its public key.
+    """Stores credentials, and replaces those of the user that have this id.
 
-    The index lags on DynamoDB: credentials that were stored within the last second or so may be overlooked.
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        id_: The id of the credentials, unique for the user, 1 to 1,024 bytes in UTF-8.
+        public_key: The public key, 1 to 2,048 bytes in UTF-8. ``get_user`` may find it only after a moment, because
+            DynamoDB's index lags.
+        secret_key_hash: The hash of the secret key.
+        salt: The salt of the hash. All of these values may have at most 409,600 bytes.
+
+    Raises:
+        ConflictError: Other credentials have this public key; or other transactions on these credentials prevented
+            the call until the deadline.
     """
+    # The index lags on DynamoDB: credentials that were stored within the last second or so may be overlooked.
     item: Item = {
         "sub": sub,
         "id": id_,
@@ -54,16 +69,28 @@ def create_update_credentials(
 
 @access_pattern("What is known of credentials?")
 def get_credentials(*, sub: str, id_: str) -> Steps[TCredentialsInfo | None]:
-    """Gets the item."""
+    """Returns the credentials with this id, or None if the user has no such credentials.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        id_: The id of the credentials, unique for the user, 1 to 1,024 bytes in UTF-8.
+    """
     item = yield Get(CREDENTIALS, _key(sub, id_))
     return None if item is None else _to_info(item, sub)
 
 
 @access_pattern("Whose is a public key, and how is its secret key checked?")
 def get_user(*, public_key: str) -> Steps[CredentialsAuthInfo | None]:
-    """Looks the credentials up in the index, then reads them from the table.
+    """Returns whose credentials have this public key, or None if there are none.
 
-    Raises ``ConflictError`` if several credentials have the key: they may belong to different users.
+    Once a call that deleted credentials or replaced their public key has returned, that key finds nothing. A new
+    public key may be found only after a moment, because DynamoDB's index lags.
+
+    Args:
+        public_key: The public key, 1 to 2,048 bytes in UTF-8.
+
+    Raises:
+        ConflictError: Two credentials have this public key, which may belong to different users.
     """
     holders = yield from _holders(public_key)
     if len(holders) > 1:
@@ -78,13 +105,29 @@ def get_user(*, public_key: str) -> Steps[CredentialsAuthInfo | None]:
 
 @access_pattern("Delete credentials.")
 def delete_credentials(*, sub: str, id_: str) -> Steps[None]:
-    """Deletes the item."""
+    """Deletes the credentials with this id. Does nothing if the user has no such credentials.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        id_: The id of the credentials, unique for the user, 1 to 1,024 bytes in UTF-8.
+
+    Raises:
+        ConflictError: Other transactions on these credentials prevented the call until the deadline.
+    """
     yield Transact((Delete(CREDENTIALS, _key(sub, id_)),))
 
 
 @access_pattern("Delete all of a user's credentials.", unbounded=True)
 def delete_all_credentials(*, sub: str) -> Steps[None]:
-    """Deletes the items of the user's partition, in as few transactions as possible."""
+    """Deletes all of the user's credentials.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+
+    Raises:
+        ConflictError: Other transactions on these credentials prevented the call until the deadline.
+    """
+    # Deletes the items of the user's partition, in as few transactions as possible.
     items = yield Query(CREDENTIALS, sub)
     for group in split(items):
         yield Transact(tuple(Delete(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(item, sub=sub))) for item in group))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
-import threading
+import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ...core.deadline import Deadline
@@ -15,6 +16,7 @@ from ...exceptions import RefusedError, UnavailableError
 from .. import fork, telemetry
 from ..port import Administration
 from ..randomness import random
+from ..recovering_lock import RecoveringLock
 from .config import DynamoDBConfig
 
 # What a client needs is imported when it is created: by asyncio, in a thread.
@@ -32,6 +34,12 @@ _LOADING_SECONDS: Final = 10.0
 Client = TypeVar("Client", "HttpClient | Boto3Client", "AsyncHttpClient | ThreadedBoto3Client")
 
 
+class _Call:
+    """A call that creates the client."""
+
+    __slots__ = ("__weakref__",)
+
+
 class _Engine(ABC, Generic[Client]):
     """DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
 
@@ -45,8 +53,8 @@ class _Engine(ABC, Generic[Client]):
         """Nothing to prepare: connections may be open during a fork."""
 
     def after_fork_in_child(self) -> None:
-        """Drops the client, whose connections belong to the parent, and the lock, which a lost thread may hold."""
-        self._lock = threading.Lock()
+        """Drops the client, whose connections belong to the parent, and claims of lost threads."""
+        self._lock = RecoveringLock()
         self._created: Client | None = None
 
     @property
@@ -64,9 +72,18 @@ class _Engine(ABC, Generic[Client]):
         """
         self._check_open()
         if self._created is None:
-            # A with statement on a lock is safe from signals: CPython handles none between the call that acquires or
-            # releases the lock and the block.
-            with self._lock:
+            self._create()
+            # Another thread may have closed the engine meanwhile.
+            self._check_open()
+        return self._created  # type: ignore[return-value] # It is not None any more.
+
+    def _create(self) -> None:
+        """Creates the client, unless another thread has, which may take a while."""
+        call = _Call()
+        claim = weakref.ref(call)
+        try:
+            try:
+                self._lock.acquire(claim, Deadline(math.inf))
                 if self._created is None:
                     from .execution import Executor
                     from .retry import Quota
@@ -74,9 +91,11 @@ class _Engine(ABC, Generic[Client]):
                     client = self._create_client()
                     self._executor = Executor(client.attempts, Quota(), random)
                     self._created = client
-            # Another thread may have closed the engine meanwhile.
-            self._check_open()
-        return self._created
+            finally:
+                self._lock.release(claim, None)
+        finally:
+            # A signal handler may have interrupted the other.
+            self._lock.release(claim, None)
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -176,6 +195,10 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
             await self._loading.result(seconds)
         except TimeoutError as error:
             raise UnavailableError(f"the DynamoDB client was not created within {seconds:g} s") from error
+
+    def queue(self) -> Awaitable[None] | None:
+        """Returns None if a call can start now, otherwise what it awaits; that raises ``TimeoutError`` in time."""
+        return None if self._created is None else self._created.queue(self.config.deadline)
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
         """Executes an operation and returns its result; raises what the blocking engine raises."""

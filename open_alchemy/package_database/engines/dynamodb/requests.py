@@ -97,6 +97,10 @@ def query(operation: Query) -> Request:
         request["ConsistentRead"] = True
     if operation.attributes is not None:
         request["ProjectionExpression"] = ", ".join(map(expression.name, operation.attributes))
+    if operation.limit is not None:
+        request["Limit"] = operation.limit
+    if operation.after is not None:
+        request["ExclusiveStartKey"] = encode_item(operation.after)
     return request | expression.attributes()
 
 

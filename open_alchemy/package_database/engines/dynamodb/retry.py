@@ -8,9 +8,10 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 from __future__ import annotations
 
 import re
-import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
+from itertools import repeat
 from typing import Any, Final, NamedTuple
 
 from ...core.backoff import full_jitter
@@ -187,24 +188,33 @@ def _cancelled(codes: tuple[str, ...]) -> Kind:
 
 
 class Quota:
-    """The retry quota that all calls of an engine share: a token bucket, so that retries do not overload a store."""
+    """The retry quota that all calls of an engine share: a token bucket, so that retries do not overload a store.
+
+    There is no lock that an exception of a signal handler could leave locked: each change is one operation of a deque,
+    which other threads cannot interrupt. An interrupted ``acquire`` loses a few tokens, which successes restore.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left = QUOTA
+        self._tokens = deque(repeat(None, QUOTA), QUOTA)
+
+    @property
+    def left(self) -> int:
+        """How much is left."""
+        return len(self._tokens)
 
     def acquire(self, cost: int) -> bool:
         """Subtracts ``cost`` and returns True, or returns False if less is left."""
-        with self._lock:
-            if self._left < cost:
+        for taken in range(cost):
+            try:
+                self._tokens.pop()
+            except IndexError:
+                self.release(taken)
                 return False
-            self._left -= cost
-            return True
+        return True
 
     def release(self, amount: int) -> None:
         """Adds ``amount``."""
-        with self._lock:
-            self._left = min(QUOTA, self._left + amount)
+        self._tokens.extend(repeat(None, amount))
 
 
 class Retries:

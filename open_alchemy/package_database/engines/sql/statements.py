@@ -31,16 +31,8 @@ class Statement(NamedTuple):
     parameters: tuple[Any, ...] = ()
 
 
-class _Queries(NamedTuple):
-    """The statements for a query of some attributes, without and with an upper bound of the sort key."""
-
-    names: tuple[str, ...]
-    unbounded: str
-    bounded: str
-
-
 class TableStatements:
-    """The statements of one table, rendered once.
+    """The statements of one table.
 
     Args:
         table: The table.
@@ -57,7 +49,6 @@ class TableStatements:
         self._name = f"{self._schema}{_quoted(table.name)}"
         self._select = self._render_select(self.names)
         self._columns = ", ".join(map(_quoted, self.names))
-        self._queries: dict[tuple[str | None, tuple[str, ...] | None], _Queries] = {}
         mark, partition, sort = dialect.placeholder, _column(table.partition_key), _column(table.sort_key)
         self._partition, self._sort = partition, sort
         self._get = f"{self._select} WHERE {partition} = {mark} AND {sort} = {mark}"
@@ -104,17 +95,30 @@ class TableStatements:
 
         A prefix is a range of the sort key: LIKE and GLOB give some characters a meaning.
         """
-        queries, index = self._queries_of(operation), operation.secondary_index
-        if index is not None and index.sort_key is None:
-            return Statement(queries.unbounded, (operation.partition,))
-        end = prefix_end(operation.prefix)
-        if end is None:
-            return Statement(queries.unbounded, (operation.partition, operation.prefix))
-        return Statement(queries.bounded, (operation.partition, operation.prefix, end))
+        table, mark, after = self.table, self._dialect.placeholder, operation.after
+        keys: Table | Index = operation.secondary_index or table
+        # Items with the same sort key, or without one, are in the order of their primary key.
+        order = dict.fromkeys(key for key in (keys.sort_key, table.partition_key, table.sort_key) if key is not None)
+        conditions, parameters = [f"{_column(keys.partition_key)} = {mark}"], [operation.partition]
+        if after is not None:
+            position = [key for key in order if key != keys.partition_key]
+            conditions.append(f"({', '.join(map(_column, position))}) > ({', '.join([mark] * len(position))})")
+            parameters += [after[key] for key in position]
+        elif keys.sort_key is not None:
+            conditions.append(f"{_column(keys.sort_key)} >= {mark}")
+            parameters.append(operation.prefix)
+        if keys.sort_key is not None and (end := prefix_end(operation.prefix)) is not None:
+            conditions.append(f"{_column(keys.sort_key)} < {mark}")
+            parameters.append(end)
+        where, ordered = " AND ".join(conditions), ", ".join(map(_column, order))
+        text = f"{self._render_select(self._names_of(operation))} WHERE {where} ORDER BY {ordered}"
+        if operation.limit is None:
+            return Statement(text, tuple(parameters))
+        return Statement(f"{text} LIMIT {mark}", (*parameters, operation.limit))
 
     def items(self, operation: Query, rows: Sequence[Row]) -> list[Item]:
         """Returns the items of the rows of a query."""
-        names = self._queries_of(operation).names
+        names = self._names_of(operation)
         return [self.item(row, names) for row in rows]
 
     def scan(self, operation: Scan) -> Statement:
@@ -188,29 +192,13 @@ class TableStatements:
         key = ", ".join(f"{name} {value!r}" for name, value in self.table.key_of(item).items())
         return RefusedError(f"the item of {self.table.name} with {key} {problem}")
 
-    def _queries_of(self, operation: Query) -> _Queries:
-        """Returns the statements for a query. They are kept: access patterns have few combinations of attributes."""
-        index, attributes = operation.secondary_index, operation.attributes
-        key = None if index is None else index.name, attributes
-        if key not in self._queries:
-            names = self.names if attributes is None else tuple(name for name in self.names if name in attributes)
-            self._queries[key] = _Queries(names, *self._render_query(index or self.table, names))
-        return self._queries[key]
+    def _names_of(self, operation: Query) -> tuple[str, ...]:
+        """Returns the columns that a query reads."""
+        attributes = operation.attributes
+        return self.names if attributes is None else tuple(name for name in self.names if name in attributes)
 
     def _render_select(self, names: Sequence[str]) -> str:
         return f"SELECT {', '.join(map(_column, names))} FROM {self._name} AS item"  # noqa: S608 (names of the schema)
-
-    def _render_query(self, keys: Table | Index, names: Sequence[str]) -> tuple[str, str]:
-        """Returns a query without and with an upper bound of the sort key."""
-        mark, table = self._dialect.placeholder, self.table
-        found = f"{self._render_select(names)} WHERE {_column(keys.partition_key)} = {mark}"
-        # Items with the same sort key, or without one, are in the order of their primary key.
-        order = (keys.sort_key, table.partition_key, table.sort_key)
-        ordered = f" ORDER BY {', '.join(dict.fromkeys(_column(key) for key in order if key is not None))}"
-        if keys.sort_key is None:
-            return found + ordered, found + ordered
-        begins = f"{found} AND {_column(keys.sort_key)} >= {mark}"
-        return begins + ordered, f"{begins} AND {_column(keys.sort_key)} < {mark}{ordered}"
 
     def _render_put(self) -> str:
         # Not INSERT OR REPLACE of SQLite: it deletes other items that a unique index makes a conflict with.

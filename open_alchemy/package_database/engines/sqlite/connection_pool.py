@@ -24,9 +24,9 @@ from ...core.deadline import Deadline
 from ...core.operations import Table
 from ...exceptions import RefusedError, UnavailableError
 from .. import fork
+from ..recovering_lock import Claim, RecoveringLock
 from .calls import Call, Calls
 from .database_file import connect_to_file, connect_to_memory, prepare_file
-from .recovering_lock import Claim, RecoveringLock
 
 _MAX_IDLE: Final = 16
 

@@ -76,15 +76,19 @@ class SQLiteEngine:
             ConflictError: Another item has the same key of a unique index.
             UnavailableError: Other connections held the lock until the deadline.
         """
-        action, table = _describe(operation)
-        attributes = self._query_text(operation) if telemetry.is_traced() else None
         progress = deadline.progress if isinstance(operation, Query) else _ignore
         work = partial(self._perform, operation=operation, progress=progress)
-        with telemetry.Request("sqlite", action, table, attributes=attributes) as request:
-            return self.run(work, f"{action} on {table}", deadline, request)
+        if not telemetry.is_active():
+            return self.run(work, operation, deadline)
+        with self._request(operation) as request:
+            return self.run(work, operation, deadline, request)
 
     def run(
-        self, work: Work[Result], what: str, deadline: Deadline, request: telemetry.Request | None = None
+        self,
+        work: Work[Result],
+        what: StoreOperation | str,
+        deadline: Deadline,
+        request: telemetry.Request | None = None,
     ) -> Result:
         """Calls ``work`` with a connection, again where another connection is in the way; raises what ``execute`` does.
 
@@ -97,7 +101,9 @@ class SQLiteEngine:
         self._check_open()
         if deadline.remaining() <= 0:
             seconds = deadline.elapsed()
-            raise UnavailableError(f"{what}: deadline exceeded before it started ({seconds:.1f} s)", seconds=seconds)
+            raise UnavailableError(
+                f"{_name(what)}: deadline exceeded before it started ({seconds:.1f} s)", seconds=seconds
+            )
         return _retry(lambda: self._pool.use(work, deadline), what, deadline, request)
 
     def administration(self) -> Administration:
@@ -115,9 +121,11 @@ class SQLiteEngine:
         if self._is_closed:
             raise RefusedError("the database was closed", code="Closed")
 
-    def _query_text(self, operation: StoreOperation) -> Mapping[str, str] | None:
-        """Returns the text of a read for a span. It contains no value; a transaction has no single text."""
-        return None if isinstance(operation, Transact) else {"db.query.text": next(self.sql.steps(operation)).text}
+    def _request(self, operation: StoreOperation) -> telemetry.Request:
+        # The text contains no value; a transaction has no single text.
+        is_read = not isinstance(operation, Transact)
+        text = next(self.sql.steps(operation)).text if is_read and telemetry.is_traced() else ""
+        return _request(operation, {"db.query.text": text} if text else {})
 
     def _perform(
         self, connection: sqlite3.Connection, operation: StoreOperation, progress: Callable[[], None] = _ignore
@@ -147,26 +155,45 @@ def open_memory(config: SQLiteConfig, tables: Sequence[Table]) -> SQLiteEngine:
 
 
 def _retry(
-    attempt: Callable[[], Result], what: str, deadline: Deadline, request: telemetry.Request | None = None
+    attempt: Callable[[], Result],
+    what: StoreOperation | str,
+    deadline: Deadline,
+    request: telemetry.Request | None = None,
 ) -> Result:
     """Calls ``attempt`` until no other connection is in the way; raises the package's errors."""
+    start = deadline.elapsed()
     for number in count(1):
-        start = deadline.elapsed()
         try:
             result = attempt()
         except sqlite3.Error as error:
             delay = _delay(error, number, deadline)
-            if request is not None:
-                is_problem = delay <= 0 and not is_conflict(error)
-                request.attempt(number, deadline.elapsed() - start, code=code_of(error), is_problem=is_problem)
+            _log_failure(error, what, request, number, deadline.elapsed() - start, is_last=delay <= 0)
             if delay <= 0:
-                raise translate(error, what, attempts=number, seconds=deadline.elapsed()) from error
+                raise translate(error, _name(what), attempts=number, seconds=deadline.elapsed()) from error
         else:
             if request is not None:
                 request.attempt(number, deadline.elapsed() - start)
             return result
         time.sleep(delay)
+        start = deadline.elapsed()
     raise AssertionError("count() has no end")
+
+
+def _log_failure(
+    error: sqlite3.Error,
+    what: StoreOperation | str,
+    request: telemetry.Request | None,
+    number: int,
+    seconds: float,
+    *,
+    is_last: bool,
+) -> None:
+    """Logs a failed attempt. Waiting for a lock is a problem only if it was in vain; a duplicate key is none."""
+    is_problem = is_last and not is_conflict(error)
+    if request is None and is_problem and not isinstance(what, str):
+        request = _request(what, {})
+    if request is not None:
+        request.attempt(number, seconds, code=code_of(error), is_problem=is_problem)
 
 
 def _delay(error: sqlite3.Error, attempts: int, deadline: Deadline) -> float:
@@ -174,6 +201,15 @@ def _delay(error: sqlite3.Error, attempts: int, deadline: Deadline) -> float:
     if not is_transient(error):
         return 0
     return max(0, min(full_jitter(_FIRST_WAIT, attempts - 1, _MAX_WAIT, random), deadline.remaining()))
+
+
+def _request(operation: StoreOperation, attributes: Mapping[str, str]) -> telemetry.Request:
+    action, tables = _describe(operation)
+    return telemetry.Request("sqlite", action, tables, attributes=attributes)
+
+
+def _name(what: StoreOperation | str) -> str:
+    return what if isinstance(what, str) else " on ".join(_describe(what))
 
 
 def _describe(operation: StoreOperation) -> tuple[str, str]:

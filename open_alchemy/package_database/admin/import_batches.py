@@ -11,7 +11,7 @@ from ..core.operations import DUPLICATE_KEY, Steps
 from ..exceptions import ConflictError
 from ..model.keys import LATEST
 from ..model.stored_items import Entry
-from .import_items import MAX_TOGETHER, Outcome, import_items
+from .import_items import BATCH_ENTRIES, Outcome, import_items
 
 _SHOWN: Final = 20
 
@@ -22,7 +22,7 @@ class Imported:
 
     Attributes:
         counts: The number of versions and credentials by outcome.
-        kept: The first entries that were not imported, because a different item has their key, or their public key.
+        kept: The first entries that were not imported, because a different item has their key or public key.
     """
 
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
@@ -43,7 +43,7 @@ def import_entries(
     """Adds checked entries, in bounded memory; calls ``advance`` with the size of each batch."""
     imported = Imported()
     rest = iter(entries)
-    while batch := list(islice(rest, MAX_TOGETHER)):
+    while batch := list(islice(rest, BATCH_ENTRIES)):
         for entry, outcome in zip(batch, _import_batch(batch, run), strict=True):
             imported.add(entry, outcome)
         advance(len(batch))

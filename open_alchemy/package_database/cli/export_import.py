@@ -1,4 +1,4 @@
-"""The commands export and import."""
+"""The commands ``export`` and ``import``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .. import instances
 from ..admin.client import AdminClient
 from ..admin.export_reader import ExportFile, open_export, open_export_stream
 from ..admin.export_writer import ExportBody, Part, open_body, open_part, pages
-from ..admin.import_export import Imported, import_entries
+from ..admin.import_batches import Imported, import_entries
 from ..admin.import_items import Outcome
 from ..model.schema import TABLES
 from ..model.validation import check
 from .command_group import InterruptedCommandError, ReadingCommand, UrlCommand, require_persistent
 from .openapi import STDIN
-from .output import count_of, format_time, printable, progress, report_write_errors, say
+from .output import count_of, format_time, print_message, printable, progress, report_write_errors
 
 STDOUT = STDIN
 
@@ -31,8 +31,8 @@ _NOT_IDENTIFIED = "DescribeTable is refused, so the tables cannot be identified"
 def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
     """Write the items of the user SUB, or of all users, to FILE; - is standard output.
 
-    The format is JSON Lines, compressed with gzip if FILE ends in .gz. FILE contains secret key hashes and salts if
-    there are credentials; only its owner may read it. The same command resumes an interrupted export.
+    The format is JSON Lines, compressed with gzip if FILE ends in .gz. Secret key hashes and salts are exported
+    too; only the owner of FILE may read it. Run the same command again to resume an interrupted export.
     """
     if len(what) != (1 if is_all else 2):
         raise click.UsageError("expected SUB FILE, or --all FILE")
@@ -48,15 +48,16 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
     else:
         body = _export_file(client, file, sub, force=force)
         if body.has_secrets:
-            say(f"warning: {file} contains secret key hashes and salts; store it securely")
-    say(f"exported {count_of(body.items, 'item')} of {'all users' if is_all else sub} from {client.place}")
+            print_message(f"warning: {file} contains secret key hashes and salts; store it securely")
+    print_message(f"exported {count_of(body.items, 'item')} of {'all users' if is_all else sub} from {client.location}")
 
 
 def _export_file(client: AdminClient, file: Path, sub: str | None, *, force: bool) -> Part:
     identity = client.identity(TABLES, "TableArn", "TableId")
     with report_write_errors(file), open_part(file, sub, identity, replace=force) as part:
         if part.items:
-            say(f"resuming after {count_of(part.items, 'item')} in {file}.part of {format_time(part.written)}")
+            items = count_of(part.items, "item")
+            print_message(f"resuming after {items} in {file}.part of {format_time(part.written)}")
         try:
             _read_items(part, client, sub)
             part.finish(file)
@@ -67,7 +68,7 @@ def _export_file(client: AdminClient, file: Path, sub: str | None, *, force: boo
             message = f"interrupted: {file}.part has {count_of(part.items, 'item')}; the same command {continuation}"
             if isinstance(error, KeyboardInterrupt):
                 raise InterruptedCommandError(printable(message)) from None
-            say(message)
+            print_message(message)
             raise
     return part
 
@@ -102,12 +103,12 @@ def _import(export: ExportFile, client: AdminClient) -> None:
         with progress("importing", header.items) as advance:
             imported = import_entries(export.entries(), lambda steps: client.run(steps, name="an import"), advance)
     except KeyboardInterrupt:
-        raise InterruptedCommandError("interrupted: the same command imports the rest") from None
-    report(imported, client.place, "the file")
+        raise InterruptedCommandError("interrupted: run the same command to import the rest") from None
+    report(imported, client.location, "the file")
 
 
 def report(imported: Imported, target: str, source: str) -> None:
-    """Prints what was added and what was not.
+    """Prints the outcomes of an import.
 
     Args:
         imported: The outcomes.
@@ -115,14 +116,14 @@ def report(imported: Imported, target: str, source: str) -> None:
         source: The origin of the items, for messages.
 
     Raises:
-        ClickException: A different item was stored under the key of an item.
+        ClickException: A different item is stored under the key of an item.
     """
     outcomes = ", ".join(f"{number} {outcome.value}" for outcome, number in imported.counts.items())
-    say(f"{target}: {sum(imported.counts.values())} versions and credentials: {outcomes}")
+    print_message(f"{target}: {sum(imported.counts.values())} versions and credentials: {outcomes}")
     for entry in imported.kept:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
         item = f"the item of {entry.table.name} with {key}"
-        say(f"not imported from {source}: {item}: the stored item with its key or public key differs")
+        print_message(f"not imported from {source}: {item}: the stored item with its key or public key differs")
     kept = imported.counts[Outcome.KEPT]
     if kept:
         raise click.ClickException(f"{count_of(kept, 'item')} not imported: the store has different items")
