@@ -12,6 +12,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError
+from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.dynamodb import config as dynamodb
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
 from open_alchemy.package_database.engines.registry import from_environment, from_url
@@ -132,6 +133,15 @@ def test_a_relative_path_without_a_current_folder_is_an_error(tmp_path: Path, mo
 def test_a_url_must_be_a_string(url: Any) -> None:
     with pytest.raises(ConfigurationError, match="the URL is not a database URL: no scheme"):
         package_database.connect(url)
+
+
+def test_a_database_shows_its_location() -> None:
+    def fail() -> Any:
+        raise ConfigurationError("no store")
+
+    assert repr(package_database.connect("dynamodb://localhost:8000")) == "<Database: http://localhost:8000>"
+    assert repr(package_database.aconnect("sqlite://")) == "<AsyncDatabase: sqlite://, in memory>"
+    assert repr(Database(fail)) == "<Database: not configured>"  # type: ignore[abstract]
 
 
 def test_the_url_of_the_environment_needs_no_stage() -> None:
