@@ -18,7 +18,7 @@ from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
 from .engines.randomness import random
-from .exceptions import UnavailableError
+from .exceptions import ConfigurationError, UnavailableError
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
 from .model.validation import check, wrap_secrets
@@ -52,6 +52,9 @@ class Database(TConnectedDatabase):
         self._resolve = resolve
         self._sources = sources
         self._close = close
+
+    def __repr__(self) -> str:
+        return _describe(self)
 
     @property
     def engine(self) -> Engine:
@@ -91,6 +94,9 @@ class AsyncDatabase(AsyncTDatabase):
         self._sources = sources
         self._close = close
 
+    def __repr__(self) -> str:
+        return _describe(self)
+
     @property
     def engine(self) -> AsyncEngine:
         """The engine that a call would use now."""
@@ -108,6 +114,14 @@ class AsyncDatabase(AsyncTDatabase):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _describe(database: Database | AsyncDatabase) -> str:
+    try:
+        location = database.engine.config.location
+    except ConfigurationError:
+        location = "not configured"
+    return f"<{type(database).__name__}: {location}>"
 
 
 def open_database(engine: Engine, sources: Sources = SYSTEM) -> Database:

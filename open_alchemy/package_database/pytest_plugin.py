@@ -7,11 +7,11 @@ The plugin reads ``STAGE`` once, when pytest starts (default: ``TEST``); later c
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,6 +33,8 @@ _DYNAMODB = "dynamodb"
 _SQLITE = "sqlite"
 _ENDPOINT = "package_database_endpoint"
 _ALLOW_REMOTE = "package_database_allow_remote"
+# pytest --fixtures lists no name that starts with an underscore.
+_FIXTURES = ("_database", "_specs_table", "_clean_specs_table", "_credentials_table", "_clean_credentials_table")
 _WORKER_STAGE = "package_database_stage"
 
 _stage = os.environ.get("STAGE") or "TEST"
@@ -40,7 +42,7 @@ _stage = os.environ.get("STAGE") or "TEST"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the options and ini values."""
-    group = parser.getgroup("package-database", "OpenAlchemy's package database")
+    group = parser.getgroup("package-database", f"OpenAlchemy's package database (fixtures: {', '.join(_FIXTURES)})")
     endpoint_help = "use a running DynamoDB at this URL instead of starting one"
     remote_help = "allow package_database_endpoint on another machine: the fixtures create, empty and delete tables"
     engine_help = "the store of the fixtures: dynamodb (a local server, the default) or sqlite (in memory, no server)"
@@ -83,12 +85,38 @@ def pytest_configure_node(node: Any) -> None:
 def _settle_stage(stage: str) -> None:
     global _stage
     _stage = stage
-    instances.set_default(_configuration)
+    instances.set_default(_configuration_without_fixtures)
 
 
 def _configuration() -> Config:
     """Returns the configuration of the stage, without ``PACKAGE_DATABASE_URL``: it may name a database in use."""
     return registry.from_environment({**os.environ, "STAGE": _stage, registry.URL_VARIABLE: ""})
+
+
+def _configuration_without_fixtures() -> Config:
+    """Returns the configuration of the stage; no store for ``STAGE=TEST`` without an endpoint."""
+    config = _configuration()
+    # The server at the default port may be another program's.
+    is_configured = _stage != "TEST" or os.environ.get("AWS_ENDPOINT_URL_DYNAMODB")
+    return config if is_configured else _NoStore(config.deadline)
+
+
+@dataclass(frozen=True, slots=True)
+class _NoStore:
+    """The configuration of a test run in which no fixture was used: every call fails."""
+
+    deadline: float
+    location: str = "no store"
+
+    def open_engine(self, tables: Sequence[Table]) -> NoReturn:
+        """Raises the reason."""
+        del tables
+        raise ConfigurationError(
+            "no store is selected in this test run: use a fixture of the pytest plugin, such as _clean_specs_table, "
+            "or set AWS_ENDPOINT_URL_DYNAMODB"
+        )
+
+    open_async_engine = open_engine
 
 
 @dataclass(frozen=True, slots=True)

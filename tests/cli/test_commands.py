@@ -360,6 +360,7 @@ def test_the_tour_calls_every_function_and_all_results_are_correct() -> None:
     result = run("tour", "--verbose")
 
     assert result.exit_code == 0, result.output
+    assert "checks each result. The user alice and the specs are example data.\n" in result.output
     assert "All results are correct: 16 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
@@ -390,7 +391,8 @@ def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(number
         try:
             assert server.stdout is not None
             lines = [server.stdout.readline() for _ in range(3)]
-            environment = {**os.environ, "STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": f"http://localhost:{free}"}
+            name, _, value = lines[1].split()[-1].partition("=")
+            environment = {**os.environ, name: value}
             specs = subprocess.run(
                 [*command, "specs", "u1", "--json"], env=environment, capture_output=True, text=True, check=False
             )
@@ -400,9 +402,43 @@ def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(number
             server.kill()
 
     assert lines[0] == f"DynamoDB with package.specs and package.credentials at http://localhost:{free}\n"
-    assert "AWS_ENDPOINT_URL_DYNAMODB" in lines[1]
+    assert lines[1] == f"Connect services with PACKAGE_DATABASE_URL=dynamodb://localhost:{free}\n"
     assert (specs.returncode, specs.stdout) == (0, "[]\n")
     assert exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("publish", str(EXAMPLES / "library-2.0.yaml"), "--sub", "u1"), ("import", "-"), ("tables", "create")],
+)
+def test_a_command_that_writes_refuses_a_store_in_memory(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments, "--url", "sqlite://")
+
+    assert result.exit_code == 2
+    assert result.stderr == "Error: --url is sqlite://, which is in memory and ends with this command\n"
+
+
+def test_ctrl_c_during_the_imports_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'click':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n",
+        encoding="utf-8",
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+
+    finished = subprocess.run(
+        [sys.executable, "-m", "open_alchemy.package_database.cli", "--help"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (finished.returncode, finished.stderr) == (130, "Error: interrupted\n")
 
 
 def test_the_error_names_a_port_that_is_in_use() -> None:
@@ -445,7 +481,7 @@ def test_a_refused_connection_names_the_command_that_starts_a_server() -> None:
     result = run("specs", "u1", "--url", f"dynamodb://127.0.0.1:{port}")
 
     assert result.exit_code == 1
-    assert f"nothing listens at 127.0.0.1:{port}; package-database serve starts a local DynamoDB" in result.stderr
+    assert f"nothing listens at 127.0.0.1:{port}; package-database serve --port {port} starts" in result.stderr
 
 
 def test_a_server_that_is_not_a_dynamodb_is_reported() -> None:

@@ -96,8 +96,8 @@ def test_a_repeated_copy_changes_nothing(first: str, second: str, tmp_path: Path
 
     again = succeed(first, second)
 
-    assert f"copied from {tmp_path / 'first.db'} to {tmp_path / 'second.db'}" in again.stderr
-    assert f"0 new, {3 * USERS} already stored, 0 kept" in again.stderr
+    counts = f"{3 * USERS} versions and credentials: 0 added, {3 * USERS} already stored, 0 different (not changed)"
+    assert f"{tmp_path / 'second.db'}: {counts}\n" in again.stderr
 
 
 def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,6 +211,13 @@ def test_source_and_target_must_differ(first: str, tmp_path: Path, other: Callab
 def test_two_servers_are_two_stores_and_equal_urls_are_the_same_store() -> None:
     assert "are the same store" in run("dynamodb://localhost:1", "dynamodb://localhost:1").stderr
     assert "are the same store" not in run("sqlite://", "dynamodb://localhost:1").stderr
+
+
+def test_a_copy_to_memory_is_refused(first: str) -> None:
+    result = run(first, "sqlite://")
+
+    assert result.exit_code == 2
+    assert "Error: TO_URL is sqlite://, which is in memory and ends with this command\n" in result.stderr
 
 
 def test_a_source_that_does_not_exist_is_not_created(first: str, second: str, tmp_path: Path) -> None:

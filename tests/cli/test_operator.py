@@ -32,6 +32,7 @@ from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTI
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from open_alchemy.package_database.testing import local_server
 from tests.canary import HASH, SALT, find
+from tests.canned_server import serve
 
 ACCOUNTS = ("111111111111", "222222222222")
 
@@ -96,8 +97,7 @@ def test_exported_items_are_stored_by_an_import(tmp_path: Path, name: str) -> No
     assert exported.stdout == imported.stdout == ""
     assert f"exported 8 items of all users from {AdminClient.configured().location}" in exported.stderr
     assert f"warning: {path} contains secret key hashes and salts" in exported.stderr
-    assert "imported 8 items" in imported.stderr
-    assert "6 new, 0 already stored, 0 kept" in imported.stderr
+    assert "6 versions and credentials: 6 added, 0 already stored, 0 different (not changed)\n" in imported.stderr
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 or sys.platform == "win32"
     assert find(exported.output + imported.output) == []
 
@@ -111,7 +111,7 @@ def test_a_repeated_import_changes_nothing(tmp_path: Path) -> None:
     again = succeed("import", path)
 
     assert contents() == before
-    assert "0 new, 6 already stored, 0 kept" in again.stderr
+    assert "6 versions and credentials: 0 added, 6 already stored, 0 different (not changed)\n" in again.stderr
 
 
 @stored
@@ -140,7 +140,7 @@ def test_stored_items_are_kept_and_different_ones_are_listed(tmp_path: Path) -> 
 
     assert contents() == newer
     assert result.exit_code == 1
-    assert "0 new, 5 already stored, 1 kept" in result.stderr
+    assert "0 added, 5 already stored, 1 different (not changed)\n" in result.stderr
     assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
 
@@ -203,8 +203,10 @@ def test_an_import_reads_a_named_pipe(tmp_path: Path) -> None:
     assert contents() == before
 
 
-def test_an_endless_stream_is_not_imported() -> None:
-    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "import", "-", "--url", "sqlite://"]
+def test_an_endless_stream_is_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    monkeypatch.chdir(tmp_path)
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "import", "-", "--url", "sqlite:///a.db"]
     with Path("/dev/zero" if sys.platform != "win32" else os.devnull).open("rb") as endless:
         finished = subprocess.run(command, stdin=endless, capture_output=True, text=True, check=False)
 
@@ -488,11 +490,51 @@ def test_an_export_starts_again_if_describe_table_is_refused(tmp_path: Path, mon
     interrupted = interrupt(monkeypatch, "--all", str(path))
     again = succeed("export", "--all", str(path))
 
-    assert "DescribeTable is refused: tables cannot be identified" in interrupted.stderr
-    assert f"{path}.part has 2 items; the same command starts again" in interrupted.stderr
+    reason = "DescribeTable is refused, so the tables cannot be identified"
+    assert f"{path}.part has 2 items; the same command starts again: {reason}" in interrupted.stderr
     assert "resuming" not in again.stderr
     assert "exported 8 items" in again.stderr
     assert header_of(path)["items"] == 8
+
+
+def test_an_export_that_reads_nothing_reports_the_error_alone_and_leaves_no_file(tmp_path: Path) -> None:
+    with serve(lambda handler: handler.answer(501, b"<html>")) as server:
+        url = server.url.replace("http:", "dynamodb:")
+        result = CliRunner().invoke(commands, ["export", "--all", str(tmp_path / "a.jsonl"), "--url", url])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_an_export_with_credentials_warns_of_secrets(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    with package_database.connect(url) as database:
+        database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+        database.create_update_credentials(sub="u2", id_="1", public_key="k", secret_key_hash=b"h", salt=b"s")
+
+    without, with_credentials = (
+        CliRunner().invoke(commands, ["export", sub, str(tmp_path / sub), "--url", url]).stderr for sub in ("u1", "u2")
+    )
+
+    assert "secret" not in without
+    assert "contains secret key hashes and salts" in with_credentials
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no EPIPE")
+def test_an_export_to_a_closed_pipe_ends_silently(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    with package_database.connect(url) as database:
+        database.create_update_spec(sub="u1", name="a", version="1", model_count=1, description="d" * 100_000)
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "export", "--all", "-", "--url", url]
+    finished = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+
+    assert (finished.returncode, finished.stderr) == (1, "")
 
 
 def store_version_4(number: int, secret: bytes, salt: bytes) -> None:

@@ -435,6 +435,16 @@ def test_the_option_overrides_the_ini_value(service: pytest.Pytester, run: Run) 
     run("--package-database-engine=sqlite").assert_outcomes(passed=1)
 
 
+def test_the_help_lists_every_fixture(service: pytest.Pytester, run: Run) -> None:
+    names = ("_database", "_specs_table", "_clean_specs_table", "_credentials_table", "_clean_credentials_table")
+    fixtures = [name for name in names if hasattr(pytest_plugin, name)]
+
+    printed = run("--help").stdout.str()
+
+    assert fixtures == [*names]
+    assert [name for name in fixtures if name not in printed] == []
+
+
 def test_an_unknown_engine_is_refused(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     service.makeini("[pytest]\npackage_database_engine = postgresql\n")
@@ -471,11 +481,12 @@ def test_a_run_never_uses_the_url_of_the_environment(
     service.makepyfile(
         test_service=f"""
             import os
+            import pytest
             from open_alchemy import package_database
-            from open_alchemy.package_database import instances
 
             def test_without_a_fixture():
-                assert instances.current().config.endpoint_url == "http://localhost:8000"
+                with pytest.raises(package_database.ConfigurationError):
+                    package_database.get().list_specs(sub="u1")
 
             def test_with_a_fixture(_clean_specs_table):
                 os.environ["PACKAGE_DATABASE_URL"] = "sqlite:///{production}"
@@ -487,6 +498,40 @@ def test_a_run_never_uses_the_url_of_the_environment(
     run_or_xdist(f"--package-database-engine={engine}").assert_outcomes(passed=2)
 
     assert not production.exists()
+
+
+@pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
+def test_a_test_without_a_fixture_uses_no_server(service: pytest.Pytester, run: Run, engine: str) -> None:
+    """A server at the default port may belong to another program."""
+    service.makepyfile("""
+        import asyncio
+        import pytest
+        from open_alchemy import package_database
+
+        def test_service():
+            with pytest.raises(package_database.ConfigurationError, match="such as _clean_specs_table"):
+                package_database.get().list_specs(sub="u1")
+            with pytest.raises(package_database.ConfigurationError, match="such as _clean_specs_table"):
+                asyncio.run(package_database.get_async().list_specs(sub="u1"))
+    """)
+
+    run(f"--package-database-engine={engine}").assert_outcomes(passed=1)
+
+
+def test_a_test_without_a_fixture_uses_a_configured_endpoint(
+    service: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+    service.makepyfile("""
+        from open_alchemy import package_database
+        from open_alchemy.package_database import instances
+
+        def test_service():
+            assert package_database.get() is package_database.get()
+            assert instances.current().config.endpoint_url == "http://127.0.0.1:1"
+    """)
+
+    run().assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
@@ -531,7 +576,7 @@ def test_a_clean_table_is_two_statements() -> None:
 
 
 def test_these_tests_run_in_the_test_stage() -> None:
-    config = instances.current().config
+    config = pytest_plugin._configuration()
 
     assert isinstance(config, DynamoDBConfig)
     assert config.stage == "TEST"

@@ -12,6 +12,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError
+from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.dynamodb import config as dynamodb
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
 from open_alchemy.package_database.engines.registry import from_environment, from_url
@@ -134,6 +135,15 @@ def test_a_url_must_be_a_string(url: Any) -> None:
         package_database.connect(url)
 
 
+def test_a_database_shows_its_location() -> None:
+    def fail() -> Any:
+        raise ConfigurationError("no store")
+
+    assert repr(package_database.connect("dynamodb://localhost:8000")) == "<Database: http://localhost:8000>"
+    assert repr(package_database.aconnect("sqlite://")) == "<AsyncDatabase: sqlite://, in memory>"
+    assert repr(Database(fail)) == "<Database: not configured>"  # type: ignore[abstract]
+
+
 def test_the_url_of_the_environment_needs_no_stage() -> None:
     assert from_environment({"PACKAGE_DATABASE_URL": "sqlite://"}) == SQLiteConfig()
     assert from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "STAGE": "STAGING"}) == SQLiteConfig()
@@ -147,6 +157,8 @@ def test_an_empty_url_in_the_environment_is_ignored() -> None:
 def test_the_error_names_the_invalid_variable() -> None:
     with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_URL is not a database URL"):
         from_environment({"PACKAGE_DATABASE_URL": "a.db"})
+    with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_DEADLINE must be a number of seconds .* 'abc'$"):
+        from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "PACKAGE_DATABASE_DEADLINE": "abc"})
     with pytest.raises(ConfigurationError, match="PACKAGE_DATABASE_DEADLINE must be a number"):
         from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "PACKAGE_DATABASE_DEADLINE": "0"})
 

@@ -19,7 +19,7 @@ from typing import IO, Any, BinaryIO, Final
 from ..core.operations import Page, Scan
 from ..core.secret import Secret
 from ..exceptions import ValidationError
-from ..model.schema import TABLES
+from ..model.schema import CREDENTIALS, TABLES
 from ..model.stored_items import Entry, check_stored
 from . import private_files
 from .export_format import Header, decode_entry, encode_entry, encode_header, encode_title
@@ -56,6 +56,7 @@ class ExportBody:
     Attributes:
         items: The number of items.
         last: The last item.
+        has_secrets: Whether an item is credentials.
     """
 
     def __init__(self, file: IO[bytes], sub: str | None) -> None:
@@ -88,11 +89,13 @@ class ExportBody:
         self._digest = hashlib.sha256()
         self.items = 0
         self.last: Entry | None = None
+        self.has_secrets = False
 
     def _count(self, line: bytes, entry: Entry) -> None:
         self._digest.update(line)
         self.items += 1
         self.last = entry
+        self.has_secrets |= entry.table is CREDENTIALS
 
 
 class Part(ExportBody):
@@ -157,8 +160,12 @@ class Part(ExportBody):
         os.fsync(self._file.fileno())
         new.replace(path)
         private_files.save_folder(path)
+        self.delete()
+
+    def delete(self) -> None:
+        """Deletes the file."""
         self._file.close()
-        self._path.unlink()
+        self._path.unlink(missing_ok=True)
 
     def _decode(self, line: bytes) -> Entry:
         try:
@@ -195,7 +202,12 @@ def open_part(path: Path, sub: str | None, identity: str | None, *, replace: boo
     with private_files.closed(file):
         part = Part(file, part_path, sub, identity)
         part.resume()
-        yield part
+        try:
+            yield part
+        except BaseException:
+            if not part.items:
+                part.delete()
+            raise
 
 
 @contextmanager

@@ -43,11 +43,11 @@ ItemKey: TypeAlias = tuple[str, str, str]
 class Outcome(Enum):
     """The result for an entry."""
 
-    NEW = "new"
+    NEW = "added"
     """It was added."""
     SAME = "already stored"
     """An equal item is stored; only the revision may differ."""
-    KEPT = "kept"
+    KEPT = "different (not changed)"
     """A different item has its key or its public key, and was not changed."""
 
 

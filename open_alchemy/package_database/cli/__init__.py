@@ -15,6 +15,9 @@ def main() -> None:
             f"package-database needs {error.name}, which is not installed: "
             "pip install 'open-alchemy.package-database[cli]'"
         )
+    except KeyboardInterrupt:
+        print("Error: interrupted", file=sys.stderr)  # noqa: T201 (click may not be imported)
+        sys.exit(130)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # Escapes characters that the encoding of the stream does not have.

@@ -40,6 +40,17 @@ def require_existing(config: Config) -> None:
         raise RefusedError(f"the file {config.path} does not exist")
 
 
+def require_persistent(config: Config, option: str = "--url") -> None:
+    """Checks that a store outlives the command, before a command that writes to it.
+
+    Raises:
+        ConfigurationError: It is SQLite in memory.
+    """
+    # A named database in memory is the one of the pytest plugin, which outlives commands in its process.
+    if isinstance(config, SQLiteConfig) and config.path is None and not config.memory:
+        raise ConfigurationError(f"{option} is sqlite://, which is in memory and ends with this command")
+
+
 def _select_store(context: click.Context, _: click.Parameter, url: str | None) -> None:
     if url is not None:
         config = registry.from_url(url, os.environ)

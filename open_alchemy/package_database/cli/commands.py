@@ -16,7 +16,7 @@ from ..model.schema import TABLES
 from ..model.validation import check
 from ..testing import local_server
 from . import openapi
-from .command_group import Commands, ReadingCommand
+from .command_group import Commands, ReadingCommand, require_persistent
 from .copy import copy_command
 from .export_import import export_command, import_command
 from .output import count_of, json_option, print_json, print_message, print_rows, printable
@@ -79,6 +79,7 @@ def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: b
     if dry_run:
         check(spec)
     else:
+        require_persistent(instances.current().config)
         instances.get().create_update_spec(**spec)
     if as_json:
         print_json(spec)
@@ -156,14 +157,13 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
 @commands.command(cls=click.Command)  # It starts a store, so it has no option --url.
 @click.option("--port", type=click.IntRange(1, 65535), default=local_server.DEFAULT_PORT, show_default=True)
 def serve(port: int) -> None:
-    """Run a local DynamoDB with both tables, for the development of a service with STAGE=TEST."""
+    """Run a local DynamoDB with both tables, for the development of a service."""
     with local_server.run(port) as url:
         administration = local_server.config_of(url).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         click.echo(f"DynamoDB with {' and '.join(table.name for table in TABLES)} at {url}")
-        if port != local_server.DEFAULT_PORT:
-            click.echo(f"Connect services with AWS_ENDPOINT_URL_DYNAMODB={url}")
+        click.echo(f"Connect services with PACKAGE_DATABASE_URL=dynamodb://localhost:{port}")
         click.echo("Data is kept in memory only. Press Ctrl-C to stop.")
         _wait_for_signal()
 

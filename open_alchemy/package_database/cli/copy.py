@@ -15,7 +15,7 @@ from ..engines.port import Config
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ValidationError
 from ..model.schema import TABLES
-from .command_group import InterruptedCommandError
+from .command_group import InterruptedCommandError, require_persistent
 from .export_import import report
 from .output import print_message, progress
 
@@ -33,6 +33,7 @@ def copy_command(source_url: str, target_url: str) -> None:
     """
     source_config = registry.from_url(source_url, os.environ, source="FROM_URL")
     target_config = registry.from_url(target_url, os.environ, source="TO_URL")
+    require_persistent(target_config, "TO_URL")
     if _is_same_store(source_config, target_config):
         raise ValidationError(f"FROM_URL and TO_URL are the same store: {source_config.location}")
     with (
@@ -50,7 +51,7 @@ def _copy(source: AdminClient, target: AdminClient) -> None:
     try:
         with progress("copying", source.expected_items(TABLES)) as advance:
             imported = import_entries(entries(source.read), lambda steps: target.run(steps, name="an import"), advance)
-        report(imported, f"copied from {source.location} to {target.location}", source.location)
+        report(imported, target.location, source.location)
         checksums = [_compute(source, "FROM_URL"), _compute(target, "TO_URL")]
     except BaseError:
         print_message(_INTERRUPTED)

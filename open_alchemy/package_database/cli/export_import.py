@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from .. import instances
 from ..admin.client import AdminClient
 from ..admin.export_reader import ExportFile, open_export, open_export_stream
 from ..admin.export_writer import ExportBody, Part, open_body, open_part, pages
@@ -14,11 +15,13 @@ from ..admin.import_batches import Imported, import_entries
 from ..admin.import_items import Outcome
 from ..model.schema import TABLES
 from ..model.validation import check
-from .command_group import InterruptedCommandError, ReadingCommand, UrlCommand
+from .command_group import InterruptedCommandError, ReadingCommand, UrlCommand, require_persistent
 from .openapi import STDIN
 from .output import count_of, format_time, print_message, printable, progress, report_write_errors
 
 STDOUT = STDIN
+
+_NOT_IDENTIFIED = "DescribeTable is refused, so the tables cannot be identified"
 
 
 @click.command("export", cls=ReadingCommand)
@@ -28,8 +31,8 @@ STDOUT = STDIN
 def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
     """Write the items of the user SUB, or of all users, to FILE; - is standard output.
 
-    The format is JSON Lines, compressed with gzip if FILE ends in .gz. FILE contains secret key hashes and salts; only
-    its owner may read it. Run the same command again to resume an interrupted export.
+    The format is JSON Lines, compressed with gzip if FILE ends in .gz. Secret key hashes and salts are exported
+    too; only the owner of FILE may read it. Run the same command again to resume an interrupted export.
     """
     if len(what) != (1 if is_all else 2):
         raise click.UsageError("expected SUB FILE, or --all FILE")
@@ -44,14 +47,13 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
             body.write_export(sys.stdout.buffer)
     else:
         body = _export_file(client, file, sub, force=force)
-        print_message(f"warning: {file} contains secret key hashes and salts; store it securely")
+        if body.has_secrets:
+            print_message(f"warning: {file} contains secret key hashes and salts; store it securely")
     print_message(f"exported {count_of(body.items, 'item')} of {'all users' if is_all else sub} from {client.location}")
 
 
 def _export_file(client: AdminClient, file: Path, sub: str | None, *, force: bool) -> Part:
     identity = client.identity(TABLES, "TableArn", "TableId")
-    if identity is None:
-        print_message("DescribeTable is refused: tables cannot be identified, so an interrupted export starts again")
     with report_write_errors(file), open_part(file, sub, identity, replace=force) as part:
         if part.items:
             items = count_of(part.items, "item")
@@ -60,7 +62,9 @@ def _export_file(client: AdminClient, file: Path, sub: str | None, *, force: boo
             _read_items(part, client, sub)
             part.finish(file)
         except BaseException as error:
-            continuation = "resumes after them" if part.is_resumable else "starts again"
+            if not part.items:
+                raise
+            continuation = "resumes after them" if part.is_resumable else f"starts again: {_NOT_IDENTIFIED}"
             message = f"interrupted: {file}.part has {count_of(part.items, 'item')}; the same command {continuation}"
             if isinstance(error, KeyboardInterrupt):
                 raise InterruptedCommandError(printable(message)) from None
@@ -85,6 +89,7 @@ def import_command(file: Path) -> None:
     The whole file is verified first. Stored items are not changed. The exit code is 1 if a different item is stored
     under the key of an item. The command can be repeated, also after an interruption.
     """
+    require_persistent(instances.current().config)
     client = AdminClient.configured()
     opened = open_export_stream(sys.stdin.buffer) if file == STDIN else open_export(file)
     with opened as export:
@@ -99,25 +104,22 @@ def _import(export: ExportFile, client: AdminClient) -> None:
             imported = import_entries(export.entries(), lambda steps: client.run(steps, name="an import"), advance)
     except KeyboardInterrupt:
         raise InterruptedCommandError("interrupted: run the same command to import the rest") from None
-    report(imported, f"imported {count_of(header.items, 'item')} to {client.location}", "the file")
+    report(imported, client.location, "the file")
 
 
-def report(imported: Imported, summary: str, source: str) -> None:
+def report(imported: Imported, target: str, source: str) -> None:
     """Prints the outcomes of an import.
 
     Args:
         imported: The outcomes.
-        summary: The first line.
+        target: The location of the store.
         source: The origin of the items, for messages.
 
     Raises:
         ClickException: A different item is stored under the key of an item.
     """
-    print_message(summary)
-    print_message(
-        "versions and credentials: "
-        + ", ".join(f"{number} {outcome.value}" for outcome, number in imported.counts.items())
-    )
+    outcomes = ", ".join(f"{number} {outcome.value}" for outcome, number in imported.counts.items())
+    print_message(f"{target}: {sum(imported.counts.values())} versions and credentials: {outcomes}")
     for entry in imported.kept:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
         item = f"the item of {entry.table.name} with {key}"

@@ -95,8 +95,11 @@ def report_write_errors(file: Path) -> Iterator[None]:
     """Reports an ``OSError``, such as a full disk, as a message without a traceback."""
     try:
         yield
+    except BrokenPipeError:
+        raise  # click exits silently.
     except OSError as error:
-        raise click.ClickException(printable(f"{file} cannot be written: {error.strerror}")) from error
+        name = "standard output" if str(file) == "-" else file
+        raise click.ClickException(printable(f"{name} cannot be written: {error.strerror}")) from error
 
 
 def format_time(seconds: float) -> str:

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from .. import instances
 from ..admin.client import AdminClient
 from ..admin.upgrade import State, survey, upgrade
 from ..core.operations import Table
 from ..engines.port import KeyInfo, TableInfo
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
-from .command_group import Commands
+from .command_group import Commands, require_persistent
 from .output import json_option, print_message, print_rows, progress
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
@@ -26,6 +27,7 @@ def tables() -> None:
 @tables.command("create")
 def create_tables() -> None:
     """Create the tables that do not exist."""
+    require_persistent(instances.current().config)
     client = AdminClient.configured()
     # Described before any is created, because SQLite creates all tables together.
     missing = [table for table in TABLES if client.administration.describe(table) is None]

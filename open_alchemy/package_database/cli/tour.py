@@ -104,6 +104,12 @@ def run_tour(console: Console, config: Config | None = None, *, verbose: bool = 
 
 
 def _run_calls(console: Console, config: Config, sub: str, *, verbose: bool) -> int:
+    _print(console, f"Calls every function and checks each result. The user {sub} and the specs are example data.")
+    _print(
+        console,
+        "A second version of a spec within one second takes 2 operations: the first returns the latest time.",
+        "",
+    )
     documents = [openapi.read(path) for path in sorted(EXAMPLES.iterdir())]
     engine = RecordingEngine(config)
     with open_database(engine) as database:

@@ -20,6 +20,10 @@ Environment: TypeAlias = Mapping[str, str]
 DEFAULT_DEADLINE: Final = 5.0
 
 
+class DatabaseURLError(ConfigurationError):
+    """A database URL is invalid. Other errors of ``read_url`` are about the environment."""
+
+
 class Config(Protocol):
     """The configuration of a store."""
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from ..exceptions import ConfigurationError
-from .port import Config, Environment
+from .port import Config, DatabaseURLError, Environment
 
 URL_VARIABLE: Final = "PACKAGE_DATABASE_URL"
 
@@ -32,8 +32,8 @@ class _Store(Protocol):
             environment: The environment variables.
 
         Raises:
-            ConfigurationError: The URL or a variable is invalid. The message contains no part of the URL: it may
-                contain a password.
+            DatabaseURLError: The URL is invalid. The message contains no part of the URL: it may contain a password.
+            ConfigurationError: A variable is missing or invalid; the message names it.
         """
 
 
@@ -66,7 +66,8 @@ def from_url(url: str, environment: Environment, *, source: str = "the URL") -> 
 
     Raises:
         ConfigurationError: The URL is invalid, or its scheme is unknown. The message names the source and the known
-            URLs, and contains no part of the URL except its scheme: the URL may contain a password.
+            URLs, and contains no part of the URL except its scheme: the URL may contain a password. Or a variable is
+            missing or invalid; the message names the variable.
     """
     scheme, separator, rest = str(url).partition("://")
     scheme = scheme.lower()
@@ -76,7 +77,7 @@ def from_url(url: str, environment: Environment, *, source: str = "the URL") -> 
         raise ConfigurationError(f"{source} is not a database URL: {problem}; {_known_urls()}")
     try:
         return _store(scheme).read_url(rest, environment)
-    except ConfigurationError as error:
+    except DatabaseURLError as error:
         raise ConfigurationError(f"{source} cannot be used: {error}; {_known_urls()}") from None
 
 

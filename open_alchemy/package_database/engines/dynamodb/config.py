@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
-from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
+from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
 from .endpoint_url import LAST_PORT, split_url
 
 Stage: TypeAlias = Literal["TEST", "PROD"]
@@ -126,15 +126,15 @@ def read_url(rest: str, environment: Environment, *, find_region: RegionFinder |
         find_region: See ``read_stage``.
 
     Raises:
-        ConfigurationError: The URL or an AWS variable is invalid. The message contains no part of the URL, which may
-            contain a password.
+        DatabaseURLError: The URL is invalid. The message contains no part of it, because it may contain a password.
+        ConfigurationError: A variable is missing or invalid; the message names it and what is allowed.
     """
     place = rest.removesuffix("/")
     if not place or re.fullmatch(_REGION, place):
         return _on_aws(environment, place or None, find_region)
     address = re.fullmatch(_ADDRESS, place)
     if address is None or not 1 <= int(address[1]) <= LAST_PORT:
-        raise ConfigurationError(f"expected {', '.join(URLS[:-1])} or {URLS[-1]}")
+        raise DatabaseURLError(f"expected {', '.join(URLS[:-1])} or {URLS[-1]}")
     return _local(environment, f"http://{place}")
 
 

@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from ...core.operations import Table
-from ...exceptions import ConfigurationError
-from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
+from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
 
 URLS: Final = ("sqlite://", "sqlite:///RELATIVE/PATH", "sqlite:////ABSOLUTE/PATH")
 
@@ -60,25 +59,26 @@ def read_url(rest: str, environment: Environment) -> SQLiteConfig:
         environment: The environment variables.
 
     Raises:
-        ConfigurationError: The URL or the deadline is invalid; the message contains no part of the URL.
+        DatabaseURLError: The URL is invalid; the message contains no part of it.
+        ConfigurationError: The deadline is invalid.
     """
     deadline = read_deadline(environment)
     if not rest:
         return SQLiteConfig(deadline=deadline)
     if not rest.startswith("/"):
-        raise ConfigurationError("expected sqlite:///RELATIVE/PATH or sqlite:////ABSOLUTE/PATH")
+        raise DatabaseURLError("expected sqlite:///RELATIVE/PATH or sqlite:////ABSOLUTE/PATH")
     if "?" in rest or "#" in rest:
-        raise ConfigurationError("a sqlite URL has no parameters; encode ? and # in a path as %3F and %23")
+        raise DatabaseURLError("a sqlite URL has no parameters; encode ? and # in a path as %3F and %23")
     try:
         path = unquote(rest[1:], errors="strict")
     except UnicodeDecodeError:
-        raise ConfigurationError("the path must be percent-encoded UTF-8") from None
+        raise DatabaseURLError("the path must be percent-encoded UTF-8") from None
     if not path or "\0" in path or path == ":memory:":
-        raise ConfigurationError("the path of a file must follow sqlite:///; the database in memory is sqlite://")
+        raise DatabaseURLError("the path of a file must follow sqlite:///; the database in memory is sqlite://")
     try:
         os.fsencode(path)
         return SQLiteConfig(Path(path).absolute(), deadline=deadline)
     except UnicodeEncodeError:
-        raise ConfigurationError("the path contains characters that a file name cannot contain") from None
+        raise DatabaseURLError("the path contains characters that a file name cannot contain") from None
     except OSError as error:
-        raise ConfigurationError("the path is relative and the current folder does not exist") from error
+        raise DatabaseURLError("the path is relative and the current folder does not exist") from error

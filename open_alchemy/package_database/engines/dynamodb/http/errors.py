@@ -39,7 +39,7 @@ def not_connected(error: OSError | UnicodeError, host: str, port: int) -> Exchan
         reason = getattr(error, "verify_message", "") or error
         return ExchangeError(CERTIFICATE_ERROR, f"the certificate of {host} is not valid: {reason}")
     if isinstance(error, ConnectionRefusedError):
-        hint = f"nothing listens at {host}:{port}; package-database serve starts a local DynamoDB"
+        hint = f"nothing listens at {host}:{port}; package-database serve --port {port} starts a local DynamoDB"
         return ExchangeError("EndpointConnectionError", hint)
     code = "SSLError" if type(error).__module__ == "ssl" else "EndpointConnectionError"
     return ExchangeError(code, str(error))
