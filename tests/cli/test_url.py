@@ -84,10 +84,10 @@ def test_a_url_counts_for_one_command_alone(url: str) -> None:
 
 
 def test_a_url_that_cannot_be_read_is_wrong_usage_and_tells_no_password() -> None:
-    result = run("specs", "u1", "--url", "postgresql://user:canary@host/a")
+    result = run("specs", "u1", "--url", "postgres://user:canary@host/a")
 
     assert result.exit_code == 2
-    assert result.output.startswith("Error: the URL is not a database URL: unknown scheme 'postgresql'; known URLs are")
+    assert result.output.startswith("Error: the URL is not a database URL: unknown scheme 'postgres'; known URLs are")
     assert "canary" not in result.output
 
 

@@ -9,7 +9,7 @@ import click
 from ..admin.client import AdminClient
 from ..admin.upgrade import State, survey, upgrade
 from ..core.operations import Table
-from ..engines.port import KeyInfo, TableInfo
+from ..engines.port import KeyInfo, Sharded, TableInfo
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands
@@ -24,9 +24,14 @@ def tables() -> None:
 
 
 @tables.command("create")
-def create_tables() -> None:
+@click.option("--shards", type=int, help="The number of shards of a new PostgreSQL database; 64 without it.")
+def create_tables(shards: int | None) -> None:
     """Create the tables that do not exist."""
     store = AdminClient.configured()
+    if shards is not None:
+        if not isinstance(store.administration, Sharded):
+            raise click.UsageError(f"--shards: {store.place} has no shards")
+        store.administration.choose_shards(shards)
     # Before any is created: on SQLite the first one creates the others too.
     missing = [table for table in TABLES if store.administration.describe(table) is None]
     for table in TABLES:

@@ -90,23 +90,33 @@ class SQLExecution:
 
     def _transact(self, actions: Sequence[Action]) -> StatementSteps[Failures]:
         yield self.begin
+        failures = yield from self.failures(actions)
+        if not failures:
+            yield from self.write(actions)
+        yield COMMIT
+        return failures
+
+    def failures(self, actions: Sequence[Action]) -> StatementSteps[Failures]:
+        """Locks the items that have conditions, and returns those whose conditions do not hold."""
         failures: dict[int, Item | None] = {}
         for place, action in enumerate(actions):
             if action.condition is not None:
-                old = yield from self._get(action.table, _key(action), for_update=True)
+                old = yield from self._get(action.table, key_of(action), for_update=True)
                 if not holds(action.condition, old):
                     failures[place] = old
-        if not failures:
-            for action in actions:
-                if not isinstance(action, Check):
-                    yield self._write(action)
-        yield COMMIT
         return failures
+
+    def write(self, actions: Sequence[Action]) -> StatementSteps[None]:
+        """Executes the puts and deletes, inside a transaction."""
+        for action in actions:
+            if not isinstance(action, Check):
+                yield self._write(action)
 
     def _write(self, action: Action) -> Statement:
         statements = self.of(action.table)
         return statements.put(action.item) if isinstance(action, Put) else statements.delete(action.key)
 
 
-def _key(action: Action) -> Key:
+def key_of(action: Action) -> Key:
+    """Returns the primary key of the item of an action."""
     return action.table.key_of(action.item) if isinstance(action, Put) else action.key

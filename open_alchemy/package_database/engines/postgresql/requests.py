@@ -1,0 +1,24 @@
+"""What the steps of an operation yield: a request to one server. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..sql.execution import StatementSteps
+
+
+class OnServer(NamedTuple):
+    """Execute statements on one connection to a server. Result: that of the steps, or a ``Failure``.
+
+    Attributes:
+        server: The name of the server.
+        steps: Starts the steps. They have their full effect or none, and may be executed again.
+        what: What they are, for messages.
+        reports_progress: Whether each received part of the result restarts the deadline of an unbounded call.
+    """
+
+    server: str
+    steps: Callable[[], StatementSteps[Any]]
+    what: str
+    reports_progress: bool = False
