@@ -77,6 +77,13 @@ class PostgreSQLServer:
                 raise PostgreSQLServerError(f"PostgreSQL did not start: {self._last_line()}")
             time.sleep(_POLL_SECONDS)
 
+    def require_passwords(self, role: str) -> None:
+        """Makes the server ask a role for its password."""
+        path = self._folder / "data" / "pg_hba.conf"
+        path.write_text(f"host all {role} {_HOST}/32 scram-sha-256\n{path.read_text()}")
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """Stops the server as ``pg_ctl stop -m fast`` does: it terminates all sessions."""
         self._end(signal.SIGINT)

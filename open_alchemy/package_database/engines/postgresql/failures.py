@@ -16,6 +16,8 @@ from .requests import OnServer
 
 _FIRST_WAIT: Final = 0.01
 _MAX_WAIT: Final = 0.25
+_MIN_ATTEMPT: Final = 0.1
+"""Seconds that must remain for another attempt."""
 
 
 class Kind(Enum):
@@ -82,6 +84,7 @@ def attempts(
         UnavailableError: The server did not answer before the deadline.
     """
     number = 0
+    reason: Failure | None = None
     while True:
         number += 1
         started = deadline.elapsed()
@@ -91,7 +94,12 @@ def attempts(
         log.attempt(number, deadline.elapsed() - started, code=failure.code if failure else None, is_problem=is_problem)
         if failure is None or failure.kind is Kind.MISSING:
             return result
+        if failure.kind is Kind.UNAVAILABLE:
+            reason = failure
         delay = full_jitter(_FIRST_WAIT, number - 1, _MAX_WAIT, random)
-        if failure.kind in (Kind.REFUSED, Kind.EXPIRED) or deadline.remaining() <= delay:
+        if failure.kind is Kind.EXPIRED:
+            # The last attempt may have had no time to fail for the same reason.
+            raise (reason or failure).to_error(request.what, number, deadline)
+        if failure.kind is Kind.REFUSED or deadline.remaining() <= delay + _MIN_ATTEMPT:
             raise failure.to_error(request.what, number, deadline)
         yield Sleep(delay)

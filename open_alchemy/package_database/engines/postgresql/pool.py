@@ -6,7 +6,6 @@ password is wrong before its wait for a connection ended, and the threads do not
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from typing import Any, Final
@@ -31,6 +30,7 @@ from .connection import (
 )
 from .errors import connection_failure_of, failure_of
 from .failures import CLOSED, NO_ANSWER, Failure, Kind, exhausted
+from .fair_semaphore import FairSemaphore
 from .requests import OnServer
 from .shard_map import Server
 
@@ -52,7 +52,7 @@ class Pool:
         self._size = size
         self._block_timeout = block_timeout
         self._is_closed = False
-        self._free = threading.BoundedSemaphore(size)
+        self._free = FairSemaphore(size)
         self._idle: list[SyncConnection] = []
         weakref.finalize(self, _close_all, self._idle)
 
@@ -126,7 +126,7 @@ class Pool:
         for connection in self._idle:
             abandon(connection)
         self._idle.clear()
-        self._free = threading.BoundedSemaphore(self._size)
+        self._free = FairSemaphore(self._size)
 
 
 def _answers(connection: SyncConnection, deadline: Deadline) -> bool:

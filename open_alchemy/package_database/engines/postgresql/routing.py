@@ -7,7 +7,8 @@
    has, the write is refused. If it has not, a new generation of its partition begins, so that no transaction that wrote
    the entry can commit any more, and the entry is replaced, unless it was written again.
 3. The transaction commits only if the generation of its own partition is still the one of step 1; otherwise it starts
-   from there again. It stores the token of the entry with the item.
+   from there again. It stores the token of the entry with the item. The token contains the generation: an entry that
+   was written again in a new generation is not the one that step 2 found stale.
 4. Afterwards, the entries of removed and replaced items are deleted, each only if it has the token that its item had: a
    concurrent transaction that stores the key again has written it with another.
 """
@@ -25,7 +26,7 @@ from .failures import Failure
 from .global_index import Entry
 from .locations import COMMAND, Locations
 from .requests import OnServer
-from .shard import Outcome, Shard
+from .shard import Outcome, Shard, entry_token
 
 Result = TypeVar("Result")
 Steps: TypeAlias = Callable[[], StatementSteps[Any]]
@@ -121,12 +122,11 @@ class Routing:
         number = yield from self._locations.shard_of(partition)
         shard = self.shard(number)
         what = f"Transact on {', '.join(sorted({action.table.name for action in actions}))}"
-        entries = shard.entries(actions, token)
         while True:
             generation: int | None = None
-            if entries:
+            if shard.stores_keys(actions):
                 generation = yield from self._on(number, partial(shard.generation, partition), what)
-                for entry in entries:
+                for entry in shard.entries(actions, entry_token(token, generation)):
                     yield from self._claim(entry, what)
             steps = partial(shard.transact, actions, token, generation)
             outcome: Outcome = yield from self._on(number, steps, what)

@@ -97,7 +97,7 @@ class Shard:
         return [self.sql.of(table).clear(), *([index.clear()] if index else [])]
 
     def entries(self, actions: Sequence[Action], token: str) -> list[Entry]:
-        """Returns the index entries of the items that a transaction stores."""
+        """Returns the index entries, with this token, of the items that a transaction stores."""
         entries: list[Entry] = []
         for action in actions:
             index = self.indexes.get(action.table.name)
@@ -105,6 +105,10 @@ class Shard:
                 partition, sort = key_of(action).values()
                 entries.append(Entry(action.table.name, str(action.item[index.key]), (partition, sort), token))
         return entries
+
+    def stores_keys(self, actions: Sequence[Action]) -> bool:
+        """Returns whether a transaction stores items that need index entries."""
+        return bool(self.entries(actions, ""))
 
     def transact(self, actions: Sequence[Action], token: str, generation: int | None) -> StatementSteps[Outcome]:
         """Executes a transaction once, and records its token with it.
@@ -130,7 +134,7 @@ class Shard:
             if failures:
                 yield Statement(f"UPDATE {self.schema}.tokens SET is_committed = false WHERE token = %s", (token,))  # noqa: S608 (a name of the schema)
             else:
-                removed = yield from self._write(actions, token)
+                removed = yield from self._write(actions, entry_token(token, generation))
             outcome = Outcome(failures, removed)
         if token.startswith("00"):
             yield self._prune()
@@ -204,6 +208,11 @@ class Shard:
             f"DELETE FROM {self.schema}.tokens WHERE token IN (SELECT token FROM {self.schema}.tokens "  # noqa: S608 (a name of the schema)
             f"WHERE created < now() - interval '{_LIFETIME}' LIMIT {_MAX_PRUNED} FOR UPDATE SKIP LOCKED)"
         )
+
+
+def entry_token(token: str, generation: int | None) -> str:
+    """Returns the token of the index entries that a transaction writes in a generation of its partition."""
+    return f"{generation or 0}.{token}"
 
 
 def _begin(partition: str) -> Statement:
