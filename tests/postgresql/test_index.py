@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql.engine import PostgreSQLEngine
+from open_alchemy.package_database.engines.postgresql.requests import OnServer
 from open_alchemy.package_database.model.schema import CREDENTIALS, PUBLIC_KEY, TABLES
 from tests.canary import HASH, SALT
 
@@ -124,9 +126,9 @@ def test_no_interleaving_breaks_the_index(engine: PostgreSQLEngine, race: Race) 
         ]
         for operation in renamed[:-2]:
             execute(engine, operation)
-        choices = random.Random(seed)  # noqa: S311 (a schedule)
+        choose = partial(random.Random(seed).randrange, 2)  # noqa: S311 (a schedule)
 
-        succeeded = run_interleaved(engine, Race((), *renamed[-2:]), lambda choices=choices: choices.randrange(2))
+        succeeded = run_interleaved(engine, Race((), *renamed[-2:]), choose)
 
         check_index(engine)
         assert any(succeeded) or race is RACES["two keys are exchanged"]
@@ -159,8 +161,13 @@ def test_the_entry_of_deleted_credentials_is_deleted(database: Database) -> None
 def test_get_user_takes_two_requests(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     store(database, "u1")
     engine: Any = database.engine
-    perform, requests = engine._perform, []
-    monkeypatch.setattr(engine, "_perform", lambda request, deadline: requests.append(1) or perform(request, deadline))
+    perform, requests = engine._perform, list[str]()
+
+    def count(request: OnServer, deadline: Deadline) -> Any:
+        requests.append(request.what)
+        return perform(request, deadline)
+
+    monkeypatch.setattr(engine, "_perform", count)
 
     database.get_user(public_key="pk")
 

@@ -24,9 +24,9 @@ from .connection import (
     is_in_transaction,
     is_stale,
 )
-from .errors import connection_failure_of, failure_of
+from .errors import connection_failure_of
 from .failures import CLOSED, NO_ANSWER, Failure, Kind, exhausted
-from .pool import PING, ROLLBACK
+from .pool import PING, ROLLBACK, failure_on
 from .requests import OnServer
 from .shard_map import Server
 
@@ -72,14 +72,12 @@ class AsyncPool:
             try:
                 return await drive_async(request.steps(), connection.run)
             except psycopg.Error as error:
-                failure = failure_of(error)
-                if is_in_transaction(connection) and failure.kind is not Kind.UNAVAILABLE:
+                failure = failure_on(connection, error)
+                if is_in_transaction(connection) and failure.kind not in (Kind.UNAVAILABLE, Kind.EXPIRED):
                     await connection.run(ROLLBACK)
                 return failure
-        except psycopg.Error as error:
-            return failure_of(error)
-        except DeadlineExceededError:
-            return NO_ANSWER
+        except (psycopg.Error, DeadlineExceededError) as error:
+            return failure_on(connection, error)
         finally:
             await self._release(connection)
 

@@ -24,7 +24,9 @@ from psycopg.pq import Format, TransactionStatus
 
 from ...core.deadline import Deadline
 from ...core.secret import Secret
+from ..sql.execution import COMMIT
 from ..sql.statements import Row, Statement
+from .requests import Batch
 
 _INTERVAL: Final = 0.1
 _Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -46,7 +48,7 @@ class DeadlineExceededError(Exception):
     """The deadline was exceeded while the connection waited for the server."""
 
 
-def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, *, progresses: bool) -> Any:
+def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, lease: _Lease | None = None) -> Any:
     """Runs psycopg's generator until the deadline."""
     if deadline is None:
         return (yield from steps)
@@ -54,9 +56,11 @@ def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, *, prog
         wanted = next(steps)
         while True:
             ready = yield wanted
-            if progresses and ready & waiting.Ready.R:
+            if lease is not None and lease.reports_progress and ready & waiting.Ready.R:
                 deadline.progress()
             if deadline.remaining() <= 0:
+                if lease is not None:
+                    lease.is_late = True
                 raise DeadlineExceededError
             wanted = steps.send(ready)
     except StopIteration as stop:
@@ -72,6 +76,8 @@ class _Lease:
         deadline: The deadline of the call; None outside of calls.
         reports_progress: Whether each received part of a result restarts the deadline.
         idle_since: The monotonic time of its last use.
+        is_late: Whether the deadline was exceeded: psycopg may raise another error when it leaves a pipeline then.
+        is_committing: Whether the last request commits a transaction.
     """
 
     # psycopg does not warn about such a connection when it is deleted.
@@ -79,6 +85,8 @@ class _Lease:
     deadline: Deadline | None = None
     reports_progress = False
     idle_since = 0.0
+    is_late = False
+    is_committing = False
 
 
 class SyncConnection(_Lease, psycopg.Connection[Row]):
@@ -87,18 +95,23 @@ class SyncConnection(_Lease, psycopg.Connection[Row]):
     def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
         """Waits until the deadline."""
         del timeout  # Only methods that no call uses have one.
-        steps = _bounded(gen, self.deadline, progresses=self.reports_progress)
+        steps = _bounded(gen, self.deadline, self)
         return waiting.wait(steps, self.pgconn.socket, interval=interval)
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:
         steps = super()._connect_gen(conninfo, **options)
-        return _bounded(steps, connecting_until.get(), progresses=False)
+        return _bounded(steps, connecting_until.get())
 
-    def run(self, statement: Statement) -> list[Row]:
-        """Executes a statement and returns its rows."""
-        cursor = self.execute(statement.text, statement.parameters or None, **_options(statement))
-        return cursor.fetchall() if cursor.description else []
+    def run(self, request: Statement | Batch) -> list[Any]:
+        """Executes a statement and returns its rows; or a batch, and returns the rows of each statement."""
+        self.is_committing = _commits(request)
+        if isinstance(request, Statement):
+            cursor = self.execute(request.text, request.parameters or None, **_options(request))
+            return cursor.fetchall() if cursor.description else []
+        with self.pipeline():
+            cursors = [self.execute(text, parameters or None, binary=True) for text, parameters in request.statements]
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
     def abort(self) -> None:
         """Cancels the statement on the server, and closes the connection."""
@@ -118,18 +131,25 @@ class AsyncConnection(_Lease, psycopg.AsyncConnection[Row]):
     async def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:  # noqa: ASYNC109
         """Waits until the deadline."""
         del timeout  # Only methods that no call uses have one.
-        steps = _bounded(gen, self.deadline, progresses=self.reports_progress)
+        steps = _bounded(gen, self.deadline, self)
         return await waiting.wait_async(steps, self.pgconn.socket, interval=interval)
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:
         steps = super()._connect_gen(conninfo, **options)
-        return _bounded(steps, connecting_until.get(), progresses=False)
+        return _bounded(steps, connecting_until.get())
 
-    async def run(self, statement: Statement) -> list[Row]:
-        """Executes a statement and returns its rows."""
-        cursor = await self.execute(statement.text, statement.parameters or None, **_options(statement))
-        return await cursor.fetchall() if cursor.description else []
+    async def run(self, request: Statement | Batch) -> list[Any]:
+        """Executes a statement and returns its rows; or a batch, and returns the rows of each statement."""
+        self.is_committing = _commits(request)
+        if isinstance(request, Statement):
+            cursor = await self.execute(request.text, request.parameters or None, **_options(request))
+            return await cursor.fetchall() if cursor.description else []
+        async with self.pipeline():
+            cursors = [
+                await self.execute(text, parameters or None, binary=True) for text, parameters in request.statements
+            ]
+        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
     async def abort(self) -> None:
         """Cancels the statement on the server, and closes the connection."""
@@ -192,3 +212,7 @@ def abandon(connection: SyncConnection | AsyncConnection) -> None:
 def _options(statement: Statement) -> dict[str, Any]:
     # Without parameters, a statement may consist of several, which can neither be prepared nor return binary values.
     return {"binary": True} if statement.parameters else {"prepare": False}
+
+
+def _commits(request: Statement | Batch) -> bool:
+    return (request if isinstance(request, Statement) else request.statements[-1]) == COMMIT

@@ -65,6 +65,9 @@ class Failure:
 
 
 NO_ANSWER: Final = Failure(Kind.EXPIRED, "DeadlineExceeded", "the server did not answer before the deadline")
+COMMIT_UNANSWERED: Final = Failure(
+    Kind.EXPIRED, "DeadlineExceeded", "the server did not answer a commit before the deadline; it may have taken effect"
+)
 CLOSED: Final = Failure(Kind.REFUSED, "Closed", "the database was closed")
 
 
@@ -94,12 +97,12 @@ def attempts(
         log.attempt(number, deadline.elapsed() - started, code=failure.code if failure else None, is_problem=is_problem)
         if failure is None or failure.kind is Kind.MISSING:
             return result
-        if failure.kind is Kind.UNAVAILABLE:
-            reason = failure
         delay = full_jitter(_FIRST_WAIT, number - 1, _MAX_WAIT, random)
         if failure.kind is Kind.EXPIRED:
-            # The last attempt may have had no time to fail for the same reason.
-            raise (reason or failure).to_error(request.what, number, deadline)
+            # The last attempt may have had no time to fail for the reason of the one before.
+            shown = failure if reason is None or failure is COMMIT_UNANSWERED else reason
+            raise shown.to_error(request.what, number, deadline)
+        reason = failure
         if failure.kind is Kind.REFUSED or deadline.remaining() <= delay + _MIN_ATTEMPT:
             raise failure.to_error(request.what, number, deadline)
         yield Sleep(delay)

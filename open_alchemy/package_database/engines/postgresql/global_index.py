@@ -6,13 +6,13 @@ before its item and deleted after it, so it may be stale and is never missing. `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ...core.operations import Attribute, Index, Item, Key, Table
 from ..sql.execution import StatementSteps
-from ..sql.statements import Statement
+from ..sql.statements import Row, Statement
 from .dialect import CATALOG, POSTGRESQL
 
 ENTRY: Final = Attribute("entry", "S", "the token of the index entry of the item", is_optional=True)
@@ -110,14 +110,17 @@ class GlobalIndex:
         text = f'DELETE FROM {self._entries} WHERE "{self.key}" = %s AND token = %s'  # noqa: S608 (names of the schema)
         yield Statement(text, (entry.value, entry.token))
 
-    def entry_of(self, key: Key) -> StatementSteps[Entry | None]:
-        """Reads the entry that an item names; None if there is no such item, or it has none."""
-        holder = key[self._partition_key], key[self._sort_key]
+    def read_entry(self, key: Key) -> Statement:
+        """Returns the statement that reads the indexed key of an item and the token of its entry."""
         text = f'SELECT "{self.key}", "{ENTRY.name}" FROM {self._items} WHERE {self._is_item}'  # noqa: S608 (names of the schema)
-        rows = yield Statement(text, holder)
+        return Statement(text, (key[self._partition_key], key[self._sort_key]))
+
+    def entry_of(self, key: Key, rows: Sequence[Row]) -> Entry | None:
+        """Returns the entry that an item names, from the rows of ``read_entry``; None if it names none."""
         if not rows or rows[0][0] is None:
             return None
-        return Entry(self.table.name, rows[0][0], holder, rows[0][1] or "")
+        value, token = rows[0]
+        return Entry(self.table.name, value, (key[self._partition_key], key[self._sort_key]), token or "")
 
     def set_entry(self, key: Key, token: str) -> Statement:
         """Returns the statement that notes in an item the token of its entry."""

@@ -18,6 +18,7 @@ from ..sql.statements import Statement
 from .connection import (
     OPTIONS,
     PING_SECONDS,
+    AsyncConnection,
     DeadlineExceededError,
     SyncConnection,
     abandon,
@@ -29,7 +30,7 @@ from .connection import (
     is_stale,
 )
 from .errors import connection_failure_of, failure_of
-from .failures import CLOSED, NO_ANSWER, Failure, Kind, exhausted
+from .failures import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure, Kind, exhausted
 from .fair_semaphore import FairSemaphore
 from .requests import OnServer
 from .shard_map import Server
@@ -74,14 +75,12 @@ class Pool:
             try:
                 return drive(request.steps(), connection.run)
             except psycopg.Error as error:
-                failure = failure_of(error)
-                if is_in_transaction(connection) and failure.kind is not Kind.UNAVAILABLE:
+                failure = failure_on(connection, error)
+                if is_in_transaction(connection) and failure.kind not in (Kind.UNAVAILABLE, Kind.EXPIRED):
                     connection.run(ROLLBACK)
                 return failure
-        except psycopg.Error as error:
-            return failure_of(error)
-        except DeadlineExceededError:
-            return NO_ANSWER
+        except (psycopg.Error, DeadlineExceededError) as error:
+            return failure_on(connection, error)
         finally:
             self._release(connection)
 
@@ -127,6 +126,13 @@ class Pool:
             abandon(connection)
         self._idle.clear()
         self._free = FairSemaphore(self._size)
+
+
+def failure_on(connection: SyncConnection | AsyncConnection, error: psycopg.Error | DeadlineExceededError) -> Failure:
+    """Returns the failure that an error of a request means."""
+    if connection.is_late or isinstance(error, DeadlineExceededError):
+        return COMMIT_UNANSWERED if connection.is_committing else NO_ANSWER
+    return failure_of(error)
 
 
 def _answers(connection: SyncConnection, deadline: Deadline) -> bool:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from ..sql.execution import StatementSteps
+from ..sql.statements import Statement
+
+
+class Batch(NamedTuple):
+    """Statements that are sent together, and whose results are received together. Result: the rows of each."""
+
+    statements: Sequence[Statement]
+
+
+Result = TypeVar("Result")
+BatchSteps: TypeAlias = Generator[Statement | Batch, Any, Result]
 
 
 class OnServer(NamedTuple):
@@ -19,6 +29,6 @@ class OnServer(NamedTuple):
     """
 
     server: str
-    steps: Callable[[], StatementSteps[Any]]
+    steps: Callable[[], BatchSteps[Any]]
     what: str
     reports_progress: bool = False

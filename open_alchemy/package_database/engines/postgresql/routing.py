@@ -21,15 +21,15 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from ...core.operations import Action, Failures, Get, Page, Query, Scan, StoreOperation, Table, Transact
 from ...exceptions import ConflictError, RefusedError
-from ..sql.execution import StatementSteps, key_of
+from ..sql.execution import key_of
 from .failures import Failure
 from .global_index import Entry
 from .locations import COMMAND, Locations
-from .requests import OnServer
+from .requests import BatchSteps, OnServer
 from .shard import Outcome, Shard, entry_token
 
 Result = TypeVar("Result")
-Steps: TypeAlias = Callable[[], StatementSteps[Any]]
+Steps: TypeAlias = Callable[[], BatchSteps[Any]]
 Requests: TypeAlias = Generator[OnServer, Any, Result]
 
 

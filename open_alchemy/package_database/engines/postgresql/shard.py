@@ -11,15 +11,19 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from ...core.operations import Action, Check, Failures, Put, Table
+from ...core.operations import Action, Check, Delete, Failures, Put, Table
 from ...exceptions import ConflictError
 from ..sql.execution import COMMIT, SQLExecution, StatementSteps, key_of
-from ..sql.statements import Statement, TableStatements
+from ..sql.statements import Row, Statement, TableStatements
 from .dialect import CATALOG, POSTGRESQL
 from .global_index import ENTRY, Entry, GlobalIndex
+from .requests import Batch, BatchSteps
 from .sharding import schema_of
 
 _ROLLBACK: Final = Statement("ROLLBACK")
+_NOTHING: Final = Statement("SELECT 1 WHERE false")
+_PRUNING: Final = "00"
+"""How the token of a transaction starts that deletes old tokens: one in 256."""
 _LIFETIME: Final = "1 day"
 _MAX_PRUNED: Final = 1_000
 """Old tokens that one transaction deletes at most."""
@@ -110,7 +114,7 @@ class Shard:
         """Returns whether a transaction stores items that need index entries."""
         return bool(self.entries(actions, ""))
 
-    def transact(self, actions: Sequence[Action], token: str, generation: int | None) -> StatementSteps[Outcome]:
+    def transact(self, actions: Sequence[Action], token: str, generation: int | None) -> BatchSteps[Outcome]:
         """Executes a transaction once, and records its token with it.
 
         Args:
@@ -122,32 +126,35 @@ class Shard:
             ConflictError: The transaction was repeated, and its first execution changed nothing.
         """
         partition = key_of(actions[0])[actions[0].table.partition_key]
-        yield _begin(partition)
-        if generation is not None and (yield from self.generation(partition)) != generation:
+        conditions = self.sql.reads(actions)
+        found = yield Batch(
+            (
+                *_begin(partition),
+                self._generation(partition),
+                # Without a token, nothing is recorded.
+                self._insert_token(token) if token else _NOTHING,
+                *conditions,
+                *self._entry_reads(actions),
+            )
+        )
+        _, _, generations, inserted, *rows = found
+        if generation is not None and _generation_of(generations) != generation:
             yield _ROLLBACK
             return Outcome({}, is_fenced=True)
-        if token and not (yield self._insert_token(token)):
-            outcome = yield from self._recorded(actions, token)
-        else:
-            failures = yield from self.sql.failures(actions)
-            removed: list[Entry] = []
-            if failures:
-                yield Statement(f"UPDATE {self.schema}.tokens SET is_committed = false WHERE token = %s", (token,))  # noqa: S608 (a name of the schema)
-            else:
-                removed = yield from self._write(actions, entry_token(token, generation))
-            outcome = Outcome(failures, removed)
-        if token.startswith("00"):
-            yield self._prune()
-        yield COMMIT
-        return outcome
+        failures = self.sql.failures(actions, rows[: len(conditions)])
+        if token and not inserted:
+            return (yield from self._recorded(failures, token))
+        if failures:
+            yield Batch((self._record_failure(token), COMMIT))
+            return Outcome(failures)
+        yield Batch((*self._writes(actions, token, generation), COMMIT))
+        return Outcome({}, self._removed(actions, rows[len(conditions) :]))
 
     def generation(self, partition: str) -> StatementSteps[int]:
         """Reads the generation of a partition."""
-        text = f"SELECT generation FROM {self.schema}.generations WHERE partition = {CATALOG}.digest(%s)"  # noqa: S608 (names of the schema)
-        rows = yield Statement(text, (partition,))
-        return rows[0][0] if rows else 0
+        return _generation_of((yield self._generation(partition)))
 
-    def invalidate(self, entry: Entry) -> StatementSteps[bool]:
+    def invalidate(self, entry: Entry) -> BatchSteps[bool]:
         """Starts a new generation of the partition of an entry's item, if the item does not have the indexed key.
 
         No transaction that wrote the entry earlier can commit afterwards.
@@ -157,9 +164,9 @@ class Shard:
         """
         index = self.indexes[entry.table]
         partition, sort = entry.holder
-        yield _begin(partition)
         key = {index.table.partition_key: partition, index.table.sort_key: sort}
-        current = yield from index.entry_of(key)
+        *_, rows = yield Batch((*_begin(partition), index.read_entry(key)))
+        current = index.entry_of(key, rows)
         is_stale = current is None or current.value != entry.value
         if is_stale:
             yield Statement(
@@ -170,33 +177,51 @@ class Shard:
         yield COMMIT
         return is_stale
 
-    def _recorded(self, actions: Sequence[Action], token: str) -> StatementSteps[Outcome]:
+    def _recorded(self, failures: Failures, token: str) -> StatementSteps[Outcome]:
         """Returns the outcome of a transaction that was executed before."""
-        ((is_committed,),) = yield Statement(
-            f"SELECT is_committed FROM {self.schema}.tokens WHERE token = %s",  # noqa: S608 (a name of the schema)
-            (token,),
-        )
-        if is_committed:
-            return Outcome({})
-        failures = yield from self.sql.failures(actions)
-        if not failures:
+        text = f"SELECT is_committed FROM {self.schema}.tokens WHERE token = %s"  # noqa: S608 (a name of the schema)
+        ((is_committed,),) = yield Statement(text, (token,))
+        yield _ROLLBACK
+        if not is_committed and not failures:
             raise ConflictError("a transaction was repeated after it had failed on its conditions", code="TokenUsed")
-        return Outcome(failures)
+        return Outcome({} if is_committed else failures)
 
-    def _write(self, actions: Sequence[Action], token: str) -> StatementSteps[list[Entry]]:
-        """Writes the items, and returns the index entries that no item names any more."""
+    def _indexed(self, actions: Sequence[Action]) -> list[tuple[GlobalIndex, Put | Delete]]:
+        """Returns the puts and deletes on tables with a global index."""
+        return [
+            (self.indexes[action.table.name], action)
+            for action in actions
+            if action.table.name in self.indexes and not isinstance(action, Check)
+        ]
+
+    def _entry_reads(self, actions: Sequence[Action]) -> list[Statement]:
+        return [index.read_entry(key_of(action)) for index, action in self._indexed(actions)]
+
+    def _removed(self, actions: Sequence[Action], found: Sequence[Sequence[Row]]) -> list[Entry]:
+        """Returns the index entries that no item names after a transaction, from the rows of ``_entry_reads``."""
         removed: list[Entry] = []
-        indexed = [action for action in actions if action.table.name in self.indexes and not isinstance(action, Check)]
-        for action in indexed:
-            index = self.indexes[action.table.name]
-            old = yield from index.entry_of(key_of(action))
+        for (index, action), rows in zip(self._indexed(actions), found, strict=True):
+            old = index.entry_of(key_of(action), rows)
             if old is not None and not (isinstance(action, Put) and action.item.get(index.key) == old.value):
                 removed.append(old)
-        yield from self.sql.write(actions)
-        for action in indexed:
-            if isinstance(action, Put):
-                yield self.indexes[action.table.name].set_entry(key_of(action), token)
         return removed
+
+    def _writes(self, actions: Sequence[Action], token: str, generation: int | None) -> list[Statement]:
+        entry = entry_token(token, generation)
+        puts = [(index, action) for index, action in self._indexed(actions) if isinstance(action, Put)]
+        return [
+            *self.sql.writes(actions),
+            *(index.set_entry(key_of(action), entry) for index, action in puts),
+            *([self._prune()] if token.startswith(_PRUNING) else []),
+        ]
+
+    def _generation(self, partition: str) -> Statement:
+        text = f"SELECT generation FROM {self.schema}.generations WHERE partition = {CATALOG}.digest(%s)"  # noqa: S608 (names of the schema)
+        return Statement(text, (partition,))
+
+    def _record_failure(self, token: str) -> Statement:
+        text = f"UPDATE {self.schema}.tokens SET is_committed = false WHERE token = %s"  # noqa: S608 (a name of the schema)
+        return Statement(text, (token,))
 
     def _insert_token(self, token: str) -> Statement:
         text = f"INSERT INTO {self.schema}.tokens (token, is_committed) VALUES (%s, true)"  # noqa: S608 (a name of the schema)
@@ -215,13 +240,17 @@ def entry_token(token: str, generation: int | None) -> str:
     return f"{generation or 0}.{token}"
 
 
-def _begin(partition: str) -> Statement:
-    """Returns the start of a transaction that has a partition locked: one message with two statements.
+def _begin(partition: str) -> tuple[Statement, Statement]:
+    """Returns the start of a transaction that has a partition locked.
 
     Partitions whose 64 bits are equal share a lock, which is harmless.
     """
     lock = int.from_bytes(sha256(partition.encode()).digest()[8:16], "big", signed=True)
-    return Statement(f"{POSTGRESQL.begin}; SELECT pg_advisory_xact_lock({lock})")
+    return Statement(POSTGRESQL.begin), Statement("SELECT pg_advisory_xact_lock(%s)", (lock,))
+
+
+def _generation_of(rows: Sequence[Row]) -> int:
+    return rows[0][0] if rows else 0
 
 
 def _short(name: str) -> str:
