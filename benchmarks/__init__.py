@@ -1,1 +1,1 @@
-"""How fast the package is, beside its peers: ``python -m benchmarks``. ``docs/performance.md`` tells the results."""
+"""Benchmarks of the package and its peers: ``python -m benchmarks``. ``docs/performance.md`` contains the results."""

@@ -1,4 +1,4 @@
-"""A virtual environment per peer, kept between runs."""
+"""Creates a virtual environment per peer, and reuses it in later runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PeerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What pip installs together. The path of the checkout stands for this package."""
+    """A virtual environment: its name and the requirements for pip. The path of the checkout installs this package."""
 
     name: str
     requirements: tuple[str, ...]
@@ -34,7 +34,7 @@ AIOBOTO3 = Environment("aioboto3", ("aioboto3",))
 
 
 def python_of(environment: Environment, folder: Path) -> Path:
-    """Returns the interpreter of an environment, which is created or replaced if its requirements changed.
+    """Returns the interpreter of an environment. Creates or replaces the environment if its requirements changed.
 
     Raises:
         PeerError: pip failed.

@@ -1,6 +1,6 @@
-"""An HTTP server on loopback in a separate process, much faster than the clients that are measured.
+"""An HTTP server on loopback in a separate process, much faster than the measured clients.
 
-It parses only the action and the body of a request, and ends with its standard input.
+It parses only the action and the body of a request, and stops at the end of its standard input.
 """
 
 from __future__ import annotations

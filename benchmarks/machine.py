@@ -1,4 +1,4 @@
-"""The machine that measures, and how much its speed varies."""
+"""Describes the machine of a run, and measures how much its speed varies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def calibrate() -> list[float]:
 
 
 def rows(before: Sequence[float], after: Sequence[float]) -> list[tuple[str, str]]:
-    """Returns what the machine is and the noise during the run, from loops before and after it."""
+    """Returns the table of the machine. Loops before and after the run show the noise."""
     low, middle, high = quartiles([*before, *after])
     return [
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),

@@ -34,7 +34,7 @@ def with_tables(page: str, tables: Mapping[str, str]) -> str:
         before, marker, rest = page.partition(f"<!-- table: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not end:
-            raise ValueError(f"the page has no place for the table {name}")
+            raise ValueError(f"the page has no markers for the table {name}")
         page = f"{before}{marker}\n{table}\n{end}{after}"
     return page
 

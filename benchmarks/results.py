@@ -1,4 +1,4 @@
-"""Results of a run: samples by case and peer, and how tables and goals present them."""
+"""Samples of a run by case and peer, and the rows of tables and goals that are computed from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Sample:
 
 
 Results: TypeAlias = Mapping[tuple[str, str], Sequence[Sample] | str]
-"""By case and peer: one sample per round, or the reason why the peer did not start."""
+"""One sample per round, or the reason why the peer did not start, by case and peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Goal:
     """A limit on the ratio of two results of the same run.
 
     Attributes:
-        text: What is compared.
+        text: The description of the ratio.
         column: The quantity.
         ours: Case and peer of the numerator.
         theirs: Case and peer of the denominator.

@@ -1,4 +1,4 @@
-"""The suites: what is measured, on which peers, and the goals."""
+"""The suites: their cases, peers, measurements and goals."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from .workers import (
     VERSION_4,
     Peer,
     Worker,
-    conversation,
+    json_lines,
+    running_worker,
     variables_of,
-    working,
 )
 
 _PEERS: Final = (PACKAGE, PACKAGE_ASYNC, BOTO3, VERSION_4, AIODYNAMO, AIOBOTO3)
@@ -58,7 +58,7 @@ _TESTS: Final = "200 tests with clean tables"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to run: the folder of the virtual environments, and whether to measure only briefly."""
+    """The settings of a run: the folder of the virtual environments, and whether to measure only briefly."""
 
     environments: Path
     is_quick: bool = False
@@ -88,7 +88,7 @@ def _started(peers: Sequence[Peer], settings: Settings, url: str) -> Iterator[di
         for peer in peers:
             try:
                 python = settings.python(peer.environment)
-                workers[peer.name] = stack.enter_context(working(peer, python, url))
+                workers[peer.name] = stack.enter_context(running_worker(peer, python, url))
             except PeerError as error:
                 workers[peer.name] = str(error)
         yield workers
@@ -115,9 +115,9 @@ def _launch(peer: Peer, settings: Settings, url: str) -> Measure | str:
         return last_line(done.stderr)
 
     def measure() -> Sample:
-        # The launcher is a process of its own: a child's peak memory includes that of its parent at the fork.
-        with conversation((python, "-I", "-S", SCRIPTS / "launcher.py"), variables) as lines:
-            return Sample(**lines.ask(command))
+        # The launcher is a separate, small process: a child's peak memory includes that of its parent at the fork.
+        with json_lines((python, "-I", "-S", SCRIPTS / "launcher.py"), variables) as lines:
+            return Sample(**lines.request(command))
 
     return measure
 
@@ -149,7 +149,7 @@ def _test_run(python: Path, engine: str) -> Measure:
         return time.perf_counter() - begin
 
     def measure() -> Sample:
-        # The start of pytest and the collection are no cost of the engine.
+        # Subtracts the start of pytest and the collection, which do not depend on the engine.
         start = run("--collect-only")
         return Sample(0.0, run() - start)
 

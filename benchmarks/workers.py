@@ -1,4 +1,4 @@
-"""Peers and their processes, which make calls and report how long they took."""
+"""The peers, and their processes, which make calls and report the time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPTS = CHECKOUT / "benchmarks" / "peers"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Something that is measured: a module of ``peers``, its virtual environment and its environment variables."""
+    """A measured client: a module of ``peers``, its virtual environment and its environment variables."""
 
     name: str
     module: str
@@ -43,14 +43,14 @@ FLOOR = Peer("imports of a bare client", "floor")
 BARE = Peer("bare interpreter", "bare")
 
 
-class Lines:
-    """JSON lines exchanged with a process."""
+class JsonLines:
+    """Exchanges messages with a process as lines of JSON."""
 
     def __init__(self, process: subprocess.Popen[str], errors: IO[bytes]) -> None:
         self._process = process
         self._errors = errors
 
-    def ask(self, message: object) -> Any:
+    def request(self, message: object) -> Any:
         """Sends a message and returns the answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message) + "\n")
@@ -73,25 +73,25 @@ class Lines:
 
 
 class Worker:
-    """A peer's process. ``versions`` are those of the distributions that are measured."""
+    """A peer's process. ``versions`` are those of the measured distributions."""
 
-    def __init__(self, peer: Peer, lines: Lines) -> None:
+    def __init__(self, peer: Peer, lines: JsonLines) -> None:
         self.peer = peer
         self.versions: Mapping[str, str] = lines.receive()
         self._lines = lines
 
     def run(self, case: str, calls: int, width: int = 1) -> Sample:
-        """Makes calls, ``width`` of them concurrently, and returns the cost of one."""
+        """Makes calls, ``width`` of them concurrently, and returns the cost per call."""
         try:
-            spent = self._lines.ask({"case": case, "calls": calls, "width": width})
+            spent = self._lines.request({"case": case, "calls": calls, "width": width})
         except BrokenPipeError:
             raise PeerError("its process has ended") from None
         return Sample(spent["cpu"] / calls, spent["wall"] / calls)
 
 
 @contextmanager
-def conversation(command: Sequence[str | Path], variables: Mapping[str, str]) -> Iterator[Lines]:
-    """Runs a command that exchanges JSON lines, in an environment of these variables only."""
+def json_lines(command: Sequence[str | Path], variables: Mapping[str, str]) -> Iterator[JsonLines]:
+    """Runs a command that exchanges lines of JSON, with no other environment variables than these."""
     with (
         TemporaryFile() as errors,
         subprocess.Popen(
@@ -99,25 +99,25 @@ def conversation(command: Sequence[str | Path], variables: Mapping[str, str]) ->
         ) as process,
     ):
         try:
-            yield Lines(process, errors)
+            yield JsonLines(process, errors)
         finally:
             assert process.stdin is not None
             process.stdin.close()
 
 
 @contextmanager
-def working(peer: Peer, python: Path, url: str) -> Iterator[Worker]:
+def running_worker(peer: Peer, python: Path, url: str) -> Iterator[Worker]:
     """Runs a peer's worker against the server at a URL.
 
     Raises:
         PeerError: The peer does not start.
     """
-    with conversation((python, SCRIPTS / "worker.py", peer.module, url), variables_of(peer, url)) as lines:
+    with json_lines((python, SCRIPTS / "worker.py", peer.module, url), variables_of(peer, url)) as lines:
         yield Worker(peer, lines)
 
 
 def variables_of(peer: Peer, url: str) -> dict[str, str]:
-    """Returns a peer's environment variables. The caller's are left out, because some change what is measured."""
+    """Returns a peer's environment variables, without the caller's, some of which would change the measurement."""
     return {
         "PATH": os.environ.get("PATH", ""),
         "STAGE": "TEST",

@@ -1,4 +1,4 @@
-"""Commands of the delivery. The workflows in ``.github/workflows`` call them through ``scripts/``.
+"""The commands that build, release and test a release. The workflows call them through ``scripts/``.
 
-They never import the package: the production tests test the installed release, not the repository.
+They never import the package, because the production tests must import the installed release.
 """

@@ -2,9 +2,9 @@
 
     python -m delivery.assembly FOLDER
 
-Packages without a lock synthesize the assembly, in a job without credentials. An asset may name a command that
-``cdk deploy`` executes, and a template may change any resource that the role may change. So an assembly is accepted
-only if it contains the stack and nothing else, and if its template is the reviewed one.
+A job without credentials synthesizes the assembly with packages that are not locked. An asset may contain a command
+that ``cdk deploy`` executes, and a template may change any resource that the deploy role may change. So an assembly is
+accepted only if it contains nothing but the stack, and if its template equals the reviewed template.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INERT_ARTIFACTS: Final = {"cdk:tree", "cdk:feature-flag-report"}
 _ASSET_METADATA: Final = "aws:cdk:asset"
 
 
-def faults(folder: Path, reviewed: Path = REVIEWED_TEMPLATE) -> Iterator[str]:
+def problems(folder: Path, reviewed: Path = REVIEWED_TEMPLATE) -> Iterator[str]:
     """Yields the reasons not to deploy an assembly."""
     artifacts: dict[str, Any] = _load(folder / "manifest.json")["artifacts"]
     for name, artifact in artifacts.items():
@@ -50,10 +50,10 @@ def _load(path: Path) -> Any:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prints the faults of an assembly, and returns the exit code."""
-    found = list(faults(Path(arguments[0])))
-    for fault in found:
-        print(fault, file=sys.stderr)
+    """Prints the problems of an assembly, and returns the exit code."""
+    found = list(problems(Path(arguments[0])))
+    for problem in found:
+        print(problem, file=sys.stderr)
     return int(bool(found))
 
 

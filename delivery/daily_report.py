@@ -2,8 +2,8 @@
 
     scripts/report-daily-test success|failure|cancelled
 
-opens an issue with the label ``production-test`` after a failure, comments on it after each further one, and closes it
-after a success. It calls GitHub's command line ``gh``, which reads ``GH_TOKEN`` and ``GH_REPO``.
+opens an issue with the label ``production-test`` after a failure, comments on it after each further failure, and closes
+it after a success. It calls GitHub's command line ``gh``, which reads ``GH_TOKEN`` and ``GH_REPO``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TITLE: Final = "The daily production test fails"
 
 
 def commands(result: str, open_issues: Sequence[int], run_url: str) -> list[Command]:
-    """Returns the arguments of the calls of ``gh`` that bring the issue up to date.
+    """Returns the arguments of the calls of ``gh`` that update the issue.
 
     Args:
         result: The result of the job: success, failure or cancelled.
@@ -45,7 +45,7 @@ def commands(result: str, open_issues: Sequence[int], run_url: str) -> list[Comm
 
 
 def report(result: str, *, gh: Callable[[Command], str], run_url: str) -> None:
-    """Brings the issue up to date."""
+    """Updates the issue."""
     listed = gh(["issue", "list", f"--label={LABEL}", "--state=open", "--json=number"])
     for command in commands(result, [issue["number"] for issue in json.loads(listed)], run_url):
         gh(command)

@@ -1,7 +1,7 @@
-"""Prints the dependencies of the package and of its extras, one in a line, for pip.
+"""Prints the dependencies of the package and of extras, one per line, for pip.
 
-python -m delivery.dependencies           as pyproject.toml names them
-python -m delivery.dependencies --lowest  in the lowest version that it allows
+python -m delivery.dependencies cli test  of the package and these extras
+python -m delivery.dependencies --lowest  of the package and all extras, in the lowest allowed versions
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from .project import ROOT
 
 
-def dependencies(root: Path = ROOT) -> list[str]:
-    """Returns the requirements of the package and of its extras."""
+def dependencies(extras: Iterable[str] | None = None, root: Path = ROOT) -> list[str]:
+    """Returns the requirements of the package and of extras; of all extras if None."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras: dict[str, list[str]] = project["optional-dependencies"]
-    return [*project["dependencies"], *(requirement for extra in extras.values() for requirement in extra)]
+    optional: dict[str, list[str]] = project["optional-dependencies"]
+    chosen = optional if extras is None else extras
+    return [*project["dependencies"], *(requirement for extra in chosen for requirement in optional[extra])]
 
 
 def lowest(requirement: str) -> str:
@@ -30,5 +32,6 @@ def lowest(requirement: str) -> str:
 
 
 if __name__ == "__main__":
-    found = dependencies()
-    print(*(map(lowest, found) if "--lowest" in sys.argv else found), sep="\n")
+    arguments = sys.argv[1:]
+    lines = map(lowest, dependencies()) if arguments == ["--lowest"] else dependencies(arguments)
+    print(*lines, sep="\n")

@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS: Final = 30
 
 
 class IndexUnreadableError(Exception):
-    """The index did not return its versions."""
+    """The index did not return the versions of a project."""
 
 
 def released_versions(name: str, *, index_url: str = PYPI) -> list[str]:

@@ -1,4 +1,4 @@
-"""The project that ``pyproject.toml`` configures, and the indexes that it is released on."""
+"""The name and the version in ``pyproject.toml``, and the URLs of the package indexes."""
 
 from __future__ import annotations
 

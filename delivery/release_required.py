@@ -1,4 +1,4 @@
-"""Decides whether the configured version must be released: whether PyPI does not have it yet.
+"""Decides whether the configured version must be released, which is the case if PyPI does not have it.
 
     scripts/release-required [--index-url URL]
 

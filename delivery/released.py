@@ -2,13 +2,13 @@
 
     scripts/test-release pypi|testpypi [VERSION]
 
-installs the version into a fresh environment and runs ``tests/production`` there, with ``STAGE=PROD`` and the AWS
-credentials and region of the environment. VERSION defaults to the configured version, or to the newest released one
-while the configured version is not on the index.
+installs the version into a new virtual environment and runs ``tests/production`` there, with ``STAGE=PROD`` and the AWS
+credentials and region of the environment. VERSION defaults to the configured version, or to the newest released version
+if the configured one is not on the index.
 
 Only the package comes from the index. Its dependencies and pytest come from PyPI, pinned by hash in
-``delivery/requirements/production-test.txt``: anybody may register any name on test PyPI, and whatever is installed
-runs with the AWS credentials.
+``delivery/requirements/production-test.txt``, because anybody may register any name on test PyPI, and installed code
+has access to the AWS credentials.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PRODUCTION_TESTS: Final = ROOT / "tests" / "production"
 LOCK: Final = ROOT / "delivery" / "requirements" / "production-test.txt"
 
 _KEPT: Final = ("PIP_CERT", "PIP_PROXY")
-_LEFT_OUT: Final = ("PIP_", "PYTHON", "PYTEST_", "PACKAGE_DATABASE_", "ACTIONS_", "GITHUB_", "GH_")
+_REMOVED: Final = ("PIP_", "PYTHON", "PYTEST_", "PACKAGE_DATABASE_", "ACTIONS_", "GITHUB_", "GH_")
 
 # Seconds, about ten minutes in all: pip sees a new version only after the caches of the index have expired.
 PAUSES: Final = (5, 10, 20, 40, 80, 160, 300)
@@ -68,11 +68,11 @@ def install_commands(python: Path, requirement: str, *, index: str, dependencies
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment variables for pip and pytest.
 
-    Removed are settings that could add an index (pip), import the repository (Python, pytest) or select another store
+    Removes settings that could add an index (pip), import the repository (Python, pytest) or select another store
     (``PACKAGE_DATABASE_URL``), and the variables of the workflow: with ``ACTIONS_ID_TOKEN_REQUEST_TOKEN`` the tested
     code could request a token from GitHub.
     """
-    kept = {name: value for name, value in variables.items() if name in _KEPT or not name.startswith(_LEFT_OUT)}
+    kept = {name: value for name, value in variables.items() if name in _KEPT or not name.startswith(_REMOVED)}
     # pip reads no configuration file if this is the null device (pip's documentation, "Configuration").
     return {**kept, "PIP_CONFIG_FILE": os.devnull, "STAGE": "PROD"}
 
@@ -80,7 +80,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 def run_until_it_succeeds(
     command: Command, *, run: Run, sleep: Callable[[float], None], pauses: Iterable[float] = PAUSES
 ) -> bool:
-    """Runs a command until its exit code is 0, with a pause after each failure but the last.
+    """Runs a command until its exit code is 0, with a pause before each retry.
 
     Returns:
         Whether it succeeded.
@@ -94,7 +94,7 @@ def run_until_it_succeeds(
 
 
 def version_to_test(configured_version: str, released: Sequence[str]) -> str | None:
-    """Returns the configured version if it is released, else the newest released one; None if there is none."""
+    """Returns the configured version if it is released, otherwise the newest released version or None."""
     if not is_required(configured_version, released):
         return configured_version
     return str(max(versions)) if (versions := list(_final_versions(released))) else None
@@ -111,7 +111,7 @@ def _final_versions(released: Iterable[str]) -> Iterable[Version]:
 
 
 def select_version(project: Project, *, index: str) -> str | None:
-    """Returns the version to test, and prints a warning if that is not the configured one."""
+    """Returns the version to test, and prints a warning if it is not the configured version."""
     version = version_to_test(project.version, released_versions(project.name, index_url=index))
     if version != project.version:
         # A workflow command: GitHub shows the warning on the page of the run.
@@ -124,12 +124,12 @@ def select_version(project: Project, *, index: str) -> str | None:
 
 
 def verify(project: Project, *, index: str, dependencies: str, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Installs a version into a fresh environment, runs the production tests, and returns the exit code."""
+    """Installs a version into a new virtual environment, runs the production tests, and returns the exit code."""
     with TemporaryDirectory() as name:
         folder = Path(name).resolve()
 
         def run(command: Command) -> int:
-            # Outside the repository, whose open_alchemy would shadow the installed one.
+            # Runs outside the repository, because its open_alchemy would shadow the installed package.
             return subprocess.run(command, cwd=folder, env=environment(os.environ), check=False).returncode
 
         venv.create(folder / "venv", with_pip=True)

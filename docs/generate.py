@@ -1,21 +1,21 @@
-"""Writes what follows from other files, so that it cannot drift from them.
+"""Writes the files that are derived from the schema and the access patterns.
 
-``docs/tables.md`` from the schema and the access patterns: each is run on the in-memory model with an example, and what
-it asks of the store is written down. ``async_types.py``, the awaiting face's interface, from the blocking face's.
+``docs/tables.md`` lists the tables, and the operations of each access pattern on the in-memory model. ``types.py`` and
+``async_types.py`` contain the protocols of the database.
 
-    python -m docs.generate          write the files
-    python -m docs.generate --check  fail where a file is not what would be written
+    python -m docs.generate          writes the files
+    python -m docs.generate --check  fails if a file differs from what would be written
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from docs import layers
-from open_alchemy.package_database import types
+from docs import layers, protocols
 from open_alchemy.package_database.cli.operation_text import explain
 from open_alchemy.package_database.core.operations import (
     Backoff,
@@ -28,14 +28,12 @@ from open_alchemy.package_database.core.operations import (
 )
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.model import ACCESS_PATTERNS
+from open_alchemy.package_database.model import ACCESS_PATTERNS, credentials, specs
 from open_alchemy.package_database.model.access_pattern import AccessPattern
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import MemoryStore
 
 PAGE = Path(__file__).parent / "tables.md"
-INTERFACE = Path(types.__file__)
-ASYNC_INTERFACE = INTERFACE.with_name("async_types.py")
 
 NOW = 1_700_000_000
 ARGUMENTS: dict[str, Any] = {
@@ -48,62 +46,28 @@ ARGUMENTS: dict[str, Any] = {
     "secret_key_hash": Secret(b"hash"),
     "salt": Secret(b"salt"),
 }
-TAKES: dict[str, tuple[str, ...]] = {
-    "create_update_spec": ("sub", "name", "version", "model_count"),
-    "create_update_credentials": ("sub", "id_", "public_key", "secret_key_hash", "salt"),
-    "get_user": ("public_key",),
-    **dict.fromkeys(("get_latest_spec_version", "get_spec", "delete_spec", "list_spec_versions"), ("sub", "name")),
-    **dict.fromkeys(("get_credentials", "delete_credentials"), ("sub", "id_")),
-}
 TYPES = {"S": "text", "N": "number", "B": "binary"}
 
-ASYNC_HEADER = '''\
-"""The interface of the database for asyncio.
-
-Written by ``python -m docs.generate`` from ``types.py``; do not edit it.
-"""
-
-from __future__ import annotations
-
-from typing import Protocol, Self
-
-from .types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
-
-
-class AsyncTDatabase(Protocol):
-'''
-ASYNC_FOOTER = '''
-    async def aclose(self) -> None:
-        """Closes the connections of the running loop; a later call opens new ones.
-
-        They are closed too where the loop shuts its asynchronous generators down, as ``asyncio.run`` makes it do.
-        """
-
-    async def __aenter__(self) -> Self:
-        """Returns the database."""
-
-    async def __aexit__(self, *_: object) -> None:
-        """Closes as ``aclose`` does."""
-'''
 INTRODUCTION = """\
 # Tables and access patterns
 
-This page is written by `python -m docs.generate` from `tables/schema.py` and the access patterns; do not edit it.
+This page is written by `python -m docs.generate` from the schema and the access patterns in `model/`; do not edit it.
 
-A user is `sub`. A spec has one *version record* for each published version, and one *latest record*, a copy of the
-newest: so the newest versions of all of a user's specs are one query, and all versions of one spec are another.
+`sub` is the id of a user. A spec has a *version record* for each published version, and a *latest record*, which is a
+copy of the newest one. Therefore one query reads the newest versions of all specs of a user, and one query reads all
+versions of a spec.
 
-Writing a version and its latest record is one transaction, and a record is only deleted in a transaction that checks
-that the latest record is still the one that was read. A spec is there if and only if its latest record is there, and
-that equals its newest version record but for the two sort keys.
+A version record and the latest record are written in one transaction. A record is deleted only in a transaction that
+checks that the latest record is unchanged since it was read. Therefore a spec exists if and only if its latest record
+exists, and the latest record equals the newest version record except for the two sort keys.
 """
 
 PATTERNS = """\
 ## Access patterns
 
-What each function asks of the store, at second 1700000000, for user `u1` with spec `My.Spec` in the versions 1.0 and
-1.1 and the credentials `laptop`. A function that moves any number of items may take as long as it makes progress; any
-other ends with its deadline.
+The operations of each function at second 1700000000, for user `u1`, who has the spec `My.Spec` in the versions 1.0 and
+1.1 and the credentials `laptop`. In an unbounded function, each page and each transaction restarts the deadline; the
+deadline bounds any other function as a whole.
 """
 
 
@@ -129,32 +93,38 @@ def _keyed(kind: str, keyed: Table | Index, reads: str) -> str:
 
 
 def _pattern(pattern: AccessPattern[..., Any]) -> str:
-    arguments = {name: ARGUMENTS[name] for name in TAKES.get(pattern.name, ("sub",))}
+    arguments = _required(pattern)
     call = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     lines = [f"### {pattern.question}\n", f"`{pattern.name}({call})`", ""]
     if pattern.unbounded:
-        lines += ["Moves any number of items.", ""]
-    lines += ["| operation | table or index | asks |", "|---|---|---|"]
-    for operation in _asked(pattern, arguments):
+        lines += ["Unbounded.", ""]
+    lines += ["| operation | table or index | request |", "|---|---|---|"]
+    for operation in _operations(pattern, arguments):
         explained = explain(operation)
-        asked = "<br>".join(line.replace("|", "\\|") for line in explained.asked)
-        lines.append(f"| {explained.operation} | {explained.target} | {asked} |")
+        request = "<br>".join(line.replace("|", "\\|") for line in explained.parameters)
+        lines.append(f"| {explained.operation} | {explained.target} | {request} |")
     return "\n".join(lines) + "\n"
 
 
-def _asked(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> list[StoreOperation]:
+def _operations(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> list[StoreOperation]:
     store = MemoryStore()
     for seconds, version in ((NOW - 200, "1.0"), (NOW - 100, "1.1")):
-        filled = {**ARGUMENTS, "version": version}
-        _run("create_update_spec", {name: filled[name] for name in TAKES["create_update_spec"]}, store, seconds)
-    _run(
-        "create_update_credentials", {name: ARGUMENTS[name] for name in TAKES["create_update_credentials"]}, store, NOW
-    )
-    return _run(pattern.name, arguments, store, NOW)
+        _run(specs.create_update_spec, {**_required(specs.create_update_spec), "version": version}, store, seconds)
+    stored = credentials.create_update_credentials
+    _run(stored, _required(stored), store, NOW)
+    return _run(pattern, arguments, store, NOW)
 
 
-def _run(name: str, arguments: dict[str, Any], store: MemoryStore, now: int) -> list[StoreOperation]:
-    asked: list[StoreOperation] = []
+def _required(pattern: AccessPattern[..., Any]) -> dict[str, Any]:
+    """Returns examples of the arguments without a default."""
+    parameters = inspect.signature(pattern.steps).parameters.values()
+    return {each.name: ARGUMENTS[each.name] for each in parameters if each.default is each.empty}
+
+
+def _run(
+    pattern: AccessPattern[..., Any], arguments: dict[str, Any], store: MemoryStore, now: int
+) -> list[StoreOperation]:
+    operations: list[StoreOperation] = []
 
     def perform(operation: Operation) -> Any:
         match operation:
@@ -163,26 +133,17 @@ def _run(name: str, arguments: dict[str, Any], store: MemoryStore, now: int) -> 
             case Backoff():
                 return None
             case _:
-                asked.append(operation)
+                operations.append(operation)
                 return drive(store.steps(operation), lambda _: None)
 
-    pattern = next(pattern for pattern in ACCESS_PATTERNS if pattern.name == name)
     drive(pattern.steps(**arguments), perform)
-    return asked
-
-
-def async_interface() -> str:
-    """Returns the text of async_types.py: the blocking face's interface with coroutines for its functions."""
-    _, _, rest = INTERFACE.read_text(encoding="utf-8").partition("\nclass TDatabase(Protocol):\n")
-    body, _, _ = rest.partition("\n\nclass ")
-    body = body.replace('"""The database. Every', '"""The database, for ``await``. Every', 1)
-    body = body.replace("\n    def ", "\n    async def ")
-    return ASYNC_HEADER + body + ASYNC_FOOTER
+    return operations
 
 
 FILES: dict[Path, Callable[[], str]] = {
     PAGE: page,
-    ASYNC_INTERFACE: async_interface,
+    protocols.TYPES: lambda: protocols.formatted(protocols.render_types(), protocols.TYPES),
+    protocols.ASYNC_TYPES: lambda: protocols.formatted(protocols.render_async_types(), protocols.ASYNC_TYPES),
     layers.PAGE: layers.page,
     layers.DIAGRAM: layers.svg,
 }
@@ -196,7 +157,7 @@ def main(arguments: list[str]) -> int:
             path.write_text(FILES[path](), encoding="utf-8")
         return 0
     for path in stale:
-        print(f"{path.name} is not what its source says: run python -m docs.generate", file=sys.stderr)  # noqa: T201
+        print(f"{path.name} is out of date: run python -m docs.generate", file=sys.stderr)  # noqa: T201
     return int(bool(stale))
 
 

@@ -1,4 +1,4 @@
-"""The alarms of a table, and the parameter that names whom they notify."""
+"""The alarms of a table, and the parameter with the SNS topic that they notify."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .requests import READS, WRITES
 
 _NO_TOPIC: Final = "none"
 _LATENCY_MILLISECONDS: Final = 100
-"""An average above this is a fault of DynamoDB: it usually is below 10 ms, and a call has 5 s."""
+"""Threshold of the average latency, which is usually below 10 ms."""
 
 
 def add_topic(scope: Construct) -> str:
-    """Adds the parameter for an SNS topic, and returns the alarm action: the topic, or no action without one."""
+    """Adds the parameter for an SNS topic, and returns the alarm action: the topic, or ``AWS::NoValue``."""
     topic = CfnParameter(
         scope,
         "AlarmTopicArn",
@@ -75,10 +75,10 @@ def _api_name(operation: dynamodb.Operation) -> str:
 
 
 def _combined(function: str, metrics: Mapping[str, cloudwatch.IMetric]) -> cloudwatch.MathExpression:
-    """Returns a function of metrics, where a metric without data counts as zero.
+    """Returns a function of metrics, in which a metric without data counts as zero.
 
-    DynamoDB reports nothing for an operation that was not called or did not fail, and an expression over a metric
-    without data may have no data.
+    DynamoDB publishes no data for an operation that was not called or did not fail, and an expression with such a
+    metric may have no data either.
     """
     terms = ", ".join(f"FILL({name}, 0)" for name in metrics)
     return cloudwatch.MathExpression(

@@ -12,8 +12,8 @@ STACK = "PackageDatabase"
 
 def build() -> App:
     """Returns the app, whose synthesis fails if the AWS Solutions checks of cdk-nag fail."""
-    # The template is small and has no assets, so it needs no `cdk bootstrap`: with this synthesizer the command line
-    # passes it to CloudFormation with the operator's own permissions.
+    # The template is small and has no assets, so `cdk bootstrap` is not needed: with this synthesizer the command line
+    # of the CDK sends it to CloudFormation with the operator's permissions.
     app = App(analytics_reporting=False)
     DatabaseStack(app, STACK, synthesizer=LegacyStackSynthesizer())
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))

@@ -1,6 +1,6 @@
-"""The stack: both tables with their indexes, the policies for their users, and the alarms.
+"""The CloudFormation stack: both tables with their indexes, the IAM policies, and the alarms.
 
-Names, keys and indexes come from ``model/schema.py``.
+Names, keys and indexes are those of ``model/schema.py``.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _TYPES: Final = {
     "B": dynamodb.AttributeType.BINARY,
 }
 _QUOTA: Final = 40_000
-"""Request units a second that AWS allows a table by default."""
+"""The default quota of AWS for a table, in request units per second."""
 
 
 class Ceilings(TypedDict):
-    """The limits of a table or a global index, in request units a second."""
+    """The maximum throughput of a table or a global index, in request units per second."""
 
     max_read_request_units: float
     max_write_request_units: float
@@ -40,7 +40,7 @@ class DatabaseStack(Stack):
     Args:
         scope: The app.
         construct_id: The name of the stack.
-        synthesizer: How CloudFormation gets the template.
+        synthesizer: Determines how the template is sent to CloudFormation.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, synthesizer: IStackSynthesizer) -> None:
@@ -67,7 +67,7 @@ class DatabaseStack(Stack):
             add_alarms(self, table, deployed, action)
 
     def _table(self, table: Table, ceilings: Ceilings) -> dynamodb.Table:
-        """Adds a table, which CloudFormation never deletes, with its indexes."""
+        """Adds a table with its indexes. CloudFormation never deletes it (``RemovalPolicy.RETAIN``)."""
         keys = {
             attribute.name: dynamodb.Attribute(name=attribute.name, type=_TYPES[attribute.type])
             for attribute in table.attributes
@@ -99,7 +99,7 @@ class DatabaseStack(Stack):
         return deployed
 
     def _ceiling(self, name: str) -> float:
-        """Adds a parameter that limits the request units a second, and the cost, of each table and global index."""
+        """Adds a parameter that limits the request units per second of each table and global index."""
         parameter = CfnParameter(
             self,
             name,

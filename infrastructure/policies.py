@@ -1,4 +1,4 @@
-"""The managed policies: what a service may do with one table, and what the production tests may do with both."""
+"""The managed policies: read-only and read-write access to each table, and access of the production tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from .names import logical_name
 from .requests import READS, WRITES, Operations
 
-# A transaction has no IAM action of its own, its parts have:
+# A transaction has no IAM action; each of its actions has one:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 _TRANSACTION_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     SPECS.name: ("dynamodb:ConditionCheckItem", "dynamodb:DeleteItem", "dynamodb:PutItem"),

@@ -1,4 +1,4 @@
-"""Which operations of DynamoDB the package sends to each table. A test compares them with the engine's requests."""
+"""The DynamoDB operations that the package sends to each table. A test compares them with the engine's requests."""
 
 from __future__ import annotations
 

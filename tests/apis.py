@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, cast
 
 from open_alchemy.package_database import AsyncTDatabase, TDatabase
@@ -48,7 +47,8 @@ class BlockingAdapter:
         method = getattr(self._database, name)
 
         async def call(**arguments: Any) -> Any:
-            return await method(**arguments)
+            result = method(**arguments)
+            return iter([item async for item in result]) if hasattr(result, "__aiter__") else await result
 
         return lambda **arguments: self._runner.run(call(**arguments))
 
@@ -92,7 +92,7 @@ def execute(database: TDatabase, operation: StoreOperation) -> Any:
 def open_api(api: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
     """Opens a database; its HTTP client is created here, so that a test does not measure the creation."""
     client, _, is_async = api.partition(", ")
-    config = replace(config, wire=cast("Wire", client))
+    config = config._replace(wire=cast("Wire", client))
     if is_async:
         with blocking(aconnect_to(config)) as database:
             cast("Any", database).prepare()

@@ -1,4 +1,4 @@
-"""aioboto3's client, sent the requests that the package sends."""
+"""aioboto3's client, with the requests that the package sends."""
 
 from __future__ import annotations
 

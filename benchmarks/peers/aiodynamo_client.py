@@ -1,4 +1,4 @@
-"""aiodynamo's client over aiohttp, asked for what the package asks."""
+"""aiodynamo's client on aiohttp, with the requests that the package sends."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ QUERY_USER: Final[dict[str, Any]] = {
 
 
 def query_latest(sub: str) -> dict[str, Any]:
-    """Returns the request that lists a user's specs, with the attributes that the package asks for."""
+    """Returns the request that lists a user's specs, with the projection that the package sends."""
     return {
         "TableName": SPECS,
         "KeyConditionExpression": "#sub = :0 AND begins_with(#key, :1)",

@@ -1,4 +1,4 @@
-"""Makes one call and writes a byte when it is answered: ``python benchmarks/peers/first_call.py PEER URL``."""
+"""Makes one call and writes a byte when it returns: ``python benchmarks/peers/first_call.py PEER URL``."""
 
 import os
 import sys

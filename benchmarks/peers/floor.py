@@ -1,4 +1,4 @@
-"""The modules that any HTTP client of DynamoDB imports: the floor of a cold start."""
+"""Imports the modules that any HTTP client of DynamoDB needs: the lower bound of a cold start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts processes and reports the time to their first byte of output and what they used: JSON lines over stdin/stdout.
+"""Starts processes, and reports the time to their first byte of output, CPU time and memory as lines of JSON.
 
 The peak memory of a process includes that of the process that forked it (Linux, getrusage(2)), so this process
 imports almost nothing.
@@ -14,7 +14,7 @@ _KILOBYTE = 1 if sys.platform == "darwin" else 1024
 
 
 def launch(command: list[str]) -> dict[str, float]:
-    """Runs a command that writes a byte when it has its answer.
+    """Runs a command that writes a byte when its call returns.
 
     Returns:
         The seconds to that byte, the seconds of CPU time and the bytes of memory at the peak.

@@ -1,4 +1,4 @@
-"""This package, blocking. ``PACKAGE_DATABASE_WIRE`` chooses its wire."""
+"""The sync API of this package. ``PACKAGE_DATABASE_WIRE`` selects its HTTP client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DISTRIBUTIONS = ("open-alchemy.package-database", "httptools")
 
 
 def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
-    """Returns the cases; the environment says where DynamoDB is."""
+    """Returns the cases. The package reads the endpoint from the environment."""
     del url
     from open_alchemy import package_database
 

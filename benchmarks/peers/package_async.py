@@ -1,4 +1,4 @@
-"""This package, awaiting."""
+"""The async API of this package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DISTRIBUTIONS = ("open-alchemy.package-database", "httptools")
 
 
 async def open_cases(url: str) -> Mapping[str, Callable[[], Any]]:
-    """Returns the cases; the environment says where DynamoDB is."""
+    """Returns the cases. The package reads the endpoint from the environment."""
     del url
     from open_alchemy import package_database
 

@@ -1,4 +1,4 @@
-"""This package on a SQLite file, beside the bare statements on the same file."""
+"""This package on a SQLite file, and the same statements with ``sqlite3`` on the same file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PUT: Final = 'INSERT OR REPLACE INTO "package.specs" VALUES (?, ?, ?, ?, ?, ?, 
 
 
 def row(sub: str, name: str, moment: str) -> tuple[Any, ...]:
-    """Returns a record as the columns of the table hold it."""
+    """Returns a record as a row of the table."""
     return sub, name, name, "1700000000", "1", 3, "A title", None, "9f0c" * 8, f"{moment}#{name}", f"{name}#{moment}"
 
 
 def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
-    """Returns the cases on the file at a database URL, which is made."""
+    """Returns the cases. Creates and fills the file of a database URL."""
     from open_alchemy import package_database
 
     database, versions = package_database.connect(url), count()
@@ -50,7 +50,7 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
 
 
 def connect(url: str) -> Any:
-    """Returns a connection of its own, as durable as the package's."""
+    """Returns a new connection with the durability of the package's connections."""
     import sqlite3
 
     connection = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)

@@ -13,10 +13,10 @@ DISTRIBUTIONS = ("open-alchemy.package-database", "pynamodb", "botocore")
 
 def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     """Returns the cases."""
-    # Imported by name: the type checker knows the version that stands here.
+    # Imported by name, because the type checker finds the version of the checkout.
     database = import_module("open_alchemy.package_database").get()
     models = import_module("open_alchemy.package_database.models")
-    # It knows http://localhost:8000 alone.
+    # Version 4 always connects to http://localhost:8000.
     models.Spec.Meta.host = models.Credentials.Meta.host = url
     return {
         "get_spec": partial(database.get_spec, sub=SUB, name=NAME),

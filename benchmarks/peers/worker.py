@@ -1,9 +1,10 @@
-"""Makes calls in the virtual environment of a peer and reports how long they took: JSON lines over stdin and stdout.
+"""Makes calls in the virtual environment of a peer, and reports their time as lines of JSON.
 
     python benchmarks/peers/worker.py PEER URL
 
-The first line has the versions of the peer's distributions. Each ``{"case": ..., "calls": ..., "width": ...}`` is
-answered with the seconds of CPU time and of wall time. ``width`` calls are concurrent: in threads, or in tasks.
+The first line of the output contains the versions of the peer's distributions. For each line of the input, such as
+``{"case": "get_spec", "calls": 100, "width": 4}``, the output contains the seconds of CPU time and of wall time.
+``width`` calls run concurrently, in threads or in tasks.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def serve(peer: Any, url: str) -> None:
         cases: Mapping[str, Callable[[], Any]] = runner.run(peer.open_cases(url)) if is_async else peer.open_cases(url)
         _send(_versions(peer.DISTRIBUTIONS))
         for line in sys.stdin:
-            order = json.loads(line)
-            case, shares = cases[order["case"]], share_out(order["calls"], order["width"])
+            request = json.loads(line)
+            case, shares = cases[request["case"]], share_out(request["calls"], request["width"])
             gc.collect()
             cpu, wall = time.process_time(), time.perf_counter()
             if is_async:
@@ -48,7 +49,7 @@ def serve(peer: Any, url: str) -> None:
                 with ThreadPoolExecutor(len(shares)) as threads:
                     list(threads.map(partial(_repeat, case), shares))
             _send({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall})
-    # Do not wait for peers that expect to be closed.
+    # Exits without the cleanup of peers, some of which wait until their client is closed.
     os._exit(0)
 
 

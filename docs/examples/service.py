@@ -1,27 +1,16 @@
-"""A web service with FastAPI that tells the newest version of a spec.
+"""A web service with FastAPI that returns the newest version of a spec.
 
 STAGE=TEST uvicorn --app-dir docs/examples service:app
 """
-
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException
 
 from open_alchemy import package_database
 from open_alchemy.package_database import NotFoundError, UnavailableError
 
+app = FastAPI()
+# Its connections are closed when the event loop shuts down. aclose() is final for the process, so no lifespan calls it.
 database = package_database.get_async()
-
-
-@asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Closes the connections when the service stops."""
-    async with database:
-        yield
-
-
-app = FastAPI(lifespan=lifespan)
 
 
 @app.get("/{sub}/specs/{name}/version")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
 
 _ROOT: Final = Path(__file__).parents[2]
 _ROOT_PAGES: Final = {
@@ -21,6 +22,8 @@ _LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#|mailto:)([^)\s]+)(?=\))")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages of the root folder."""
+    from mkdocs.structure.files import File
+
     repository = _repository(config)
 
     def replaced(match: re.Match[str]) -> str:

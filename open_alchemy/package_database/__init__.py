@@ -23,7 +23,6 @@ from .exceptions import (
 )
 from .instances import aconnect, connect, get, get_async
 from .types import (
-    CredentialsAuthInfo,
     TConnectedDatabase,
     TCredentialsInfo,
     TCredentialsInfoList,
@@ -34,15 +33,21 @@ from .types import (
 
 __version__: str
 
-if not TYPE_CHECKING:
+if TYPE_CHECKING:
+    from .auth_info import CredentialsAuthInfo
+else:
 
-    def __getattr__(name: str) -> str:
-        """Returns ``__version__``, which is read from the installed distribution on first use."""
-        if name != "__version__":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from importlib.metadata import version
+    def __getattr__(name: str) -> object:
+        """Returns what takes long to import or to read, on first use."""
+        if name == "CredentialsAuthInfo":
+            from .auth_info import CredentialsAuthInfo
 
-        return version("open-alchemy.package-database")
+            return CredentialsAuthInfo
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("open-alchemy.package-database")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [  # noqa: RUF022 (grouped by what they are for)

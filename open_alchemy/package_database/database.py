@@ -7,21 +7,25 @@ a call finishes on the engine on which it started. It knows no key and no store.
 from __future__ import annotations
 
 import os
-import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import update_wrapper
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from .async_types import AsyncTDatabase
 from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
+from .engines.randomness import random
+from .exceptions import UnavailableError
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
-from .model.validation import check
+from .model.validation import check, wrap_secrets
 from .types import TConnectedDatabase
+
+_Started: TypeAlias = tuple[Steps[Any], Operation]
+"""Steps, and their first operation."""
 
 SYSTEM: Final = Sources(
     # Looked up at the time of the call: tests replace time.time.
@@ -29,7 +33,7 @@ SYSTEM: Final = Sources(
     monotonic=time.monotonic,
     sleep=time.sleep,
     revision=lambda: os.urandom(16).hex(),
-    random=random.random,
+    random=random,
 )
 
 
@@ -39,11 +43,15 @@ class Database(TConnectedDatabase):
     Args:
         resolve: Returns the engine; called once per call.
         sources: Where calls get time and randomness.
+        close: Closes the connections; None closes the engine, which is final.
     """
 
-    def __init__(self, resolve: Callable[[], Engine], sources: Sources = SYSTEM) -> None:
+    def __init__(
+        self, resolve: Callable[[], Engine], sources: Sources = SYSTEM, close: Callable[[], None] | None = None
+    ) -> None:
         self._resolve = resolve
         self._sources = sources
+        self._close = close
 
     @property
     def engine(self) -> Engine:
@@ -51,8 +59,11 @@ class Database(TConnectedDatabase):
         return self._resolve()
 
     def close(self) -> None:
-        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
-        self.engine.close()
+        """Closes the connections to the store. May be called again.
+
+        Every later call raises ``RefusedError``, except on the object of ``get()``: it opens new connections.
+        """
+        (self._close or self.engine.close)()
 
     def __enter__(self) -> Self:
         return self
@@ -67,11 +78,18 @@ class AsyncDatabase(AsyncTDatabase):
     Args:
         resolve: Returns the engine; called once per call.
         sources: Where calls get time and randomness.
+        close: Closes the connections; None closes the engine, which is final.
     """
 
-    def __init__(self, resolve: Callable[[], AsyncEngine], sources: Sources = SYSTEM) -> None:
+    def __init__(
+        self,
+        resolve: Callable[[], AsyncEngine],
+        sources: Sources = SYSTEM,
+        close: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         self._resolve = resolve
         self._sources = sources
+        self._close = close
 
     @property
     def engine(self) -> AsyncEngine:
@@ -79,8 +97,11 @@ class AsyncDatabase(AsyncTDatabase):
         return self._resolve()
 
     async def aclose(self) -> None:
-        """Closes the connections to the store; every later call raises ``RefusedError``. May be called again."""
-        await self.engine.aclose()
+        """Closes the connections to the store. May be called again.
+
+        Every later call raises ``RefusedError``, except on the object of ``get_async()``: it opens new connections.
+        """
+        await (self._close or self.engine.aclose)()
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,38 +140,100 @@ def _bind(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
         try:
             check(arguments)
         except RecursionError:
-            # The secrets among them may not be wrapped yet.
-            arguments.clear()
+            # The secrets among them may not be wrapped yet. A call of clear() might exceed the limit again.
+            for name in (*arguments,):
+                del arguments[name]
             raise
-        engine, steps = self._resolve(), pattern.steps(**arguments)
-        # The first step validates the arguments as a whole, before any I/O.
-        first = next(steps)
-        engine.prepare()
-        return _drive(steps, first, pattern.name, engine, self._sources, is_unbounded=pattern.unbounded)
+        return _run(pattern, _start(pattern, arguments), self._resolve(), self._sources)
 
-    return method
+    def stream(self: Database, /, **arguments: Any) -> Generator[Any]:
+        check(arguments)
+        return _stream(pattern, arguments, _start(pattern, arguments), self._resolve(), self._sources)
+
+    return stream if pattern.is_stream else method
 
 
-def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
     """Returns the method of the async API that runs an access pattern."""
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
         try:
-            check(arguments)
+            wrap_secrets(arguments)
         except RecursionError:
-            # The secrets among them may not be wrapped yet.
-            arguments.clear()
+            # They may not be wrapped yet.
+            for name in (*arguments,):
+                del arguments[name]
             raise
-        engine, steps = self._resolve(), pattern.steps(**arguments)
-        first = next(steps)
-        await engine.prepare()
-        deadline = _deadline(engine, self._sources, is_unbounded=pattern.unbounded)
-        return await drive_async(
-            execute_steps(steps, first, pattern.name, deadline, self._sources),
-            lambda operation: engine.execute(operation, deadline),
-        )
+        engine, start = self._resolve(), None
+        if (waiting := engine.queue()) is not None:
+            start = self._sources.monotonic()
+            try:  # noqa: SIM105 (each waiting call would hold the context manager)
+                await waiting
+            except TimeoutError:
+                pass
+            seconds = self._sources.monotonic() - start
+            if seconds >= engine.config.deadline:
+                raise _not_started(pattern.name, seconds)
+        return await _call_async(pattern, arguments, engine, self._sources, start)
 
-    return method
+    def stream(self: AsyncDatabase, /, **arguments: Any) -> AsyncGenerator[Any]:
+        check(arguments)
+        return _stream_async(pattern, arguments, _start(pattern, arguments), self._resolve(), self._sources)
+
+    return stream if pattern.is_stream else method
+
+
+def _start(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> _Started:
+    """Returns the steps and their first operation. The first step validates the arguments as a whole."""
+    steps = pattern.steps(**arguments)
+    return steps, next(steps)
+
+
+def _run(pattern: AccessPattern[..., Any], started: _Started, engine: Engine, sources: Sources) -> Any:
+    engine.prepare()
+    return _drive(*started, pattern.name, engine, sources, is_unbounded=pattern.unbounded)
+
+
+async def _run_async(
+    pattern: AccessPattern[..., Any],
+    started: _Started,
+    engine: AsyncEngine,
+    sources: Sources,
+    start: float | None = None,
+) -> Any:
+    await engine.prepare()
+    deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
+    return await drive_async(
+        execute_steps(*started, pattern.name, deadline, sources),
+        lambda operation: engine.execute(operation, deadline),
+    )
+
+
+def _stream(
+    pattern: AccessPattern[..., Any], arguments: dict[str, Any], started: _Started, engine: Engine, sources: Sources
+) -> Generator[Any]:
+    while True:
+        items, after = _run(pattern, started, engine, sources)
+        yield from items
+        if after is None:
+            return
+        started = _start(pattern, {**arguments, "after": after})
+
+
+async def _stream_async(
+    pattern: AccessPattern[..., Any],
+    arguments: dict[str, Any],
+    started: _Started,
+    engine: AsyncEngine,
+    sources: Sources,
+) -> AsyncGenerator[Any]:
+    while True:
+        items, after = await _run_async(pattern, started, engine, sources)
+        for item in items:
+            yield item
+        if after is None:
+            return
+        started = _start(pattern, {**arguments, "after": after})
 
 
 def _drive(
@@ -164,9 +247,35 @@ def _drive(
     )
 
 
-def _deadline(engine: Engine | AsyncEngine, sources: Sources, *, is_unbounded: bool) -> Deadline:
+async def _call_async(
+    pattern: AccessPattern[..., Any],
+    arguments: dict[str, Any],
+    engine: AsyncEngine,
+    sources: Sources,
+    start: float | None,
+) -> Any:
+    """Runs an admitted call. Not part of the method: every waiting call would hold the variables of its closure."""
+    check(arguments)
+    return await _run_async(pattern, _start(pattern, arguments), engine, sources, start)
+
+
+def _deadline(
+    engine: Engine | AsyncEngine, sources: Sources, *, is_unbounded: bool, start: float | None = None
+) -> Deadline:
     return Deadline(
-        engine.config.deadline, renewable=is_unbounded, attempt=engine.attempt_seconds, clock=sources.monotonic
+        engine.config.deadline,
+        renewable=is_unbounded,
+        attempt=engine.attempt_seconds,
+        clock=sources.monotonic,
+        start=start,
+    )
+
+
+def _not_started(name: str, seconds: float) -> UnavailableError:
+    return UnavailableError(
+        f"{name} was not started: it waited in the queue for a connection until the deadline ({seconds:.1f} s)",
+        code="PoolTimeoutError",
+        seconds=seconds,
     )
 
 

@@ -1,4 +1,4 @@
-"""Every error that a caller of the package can see.
+"""All exceptions that the package raises.
 
 A driver's exception is only the ``__cause__`` of one of these. No message contains a secret key hash or a salt.
 """
@@ -9,7 +9,7 @@ class BaseError(Exception):
 
 
 class ConfigurationError(BaseError):
-    """A URL, a file or a variable is missing or invalid."""
+    """A URL, a file or an environment variable is missing or invalid."""
 
 
 class ValidationError(BaseError, ValueError):
@@ -17,17 +17,17 @@ class ValidationError(BaseError, ValueError):
 
 
 class NotFoundError(BaseError):
-    """The named object does not exist, where the function promises one."""
+    """The function requires an object that does not exist, such as the spec of ``list_spec_versions``."""
 
 
 class StoreError(BaseError):
-    """The base of the errors of a request to a store.
+    """The base of the errors that a request to a store raises.
 
     Attributes:
-        code: The store's code of the error, such as ``ResourceNotFoundException``; empty if there is none.
-        request_id: AWS's id of the last attempt, if it was answered.
-        attempts: How many times the request was sent; 0 if it was not sent.
-        seconds: The time since the call began.
+        code: The error code of the store, such as ``ResourceNotFoundException``; empty if there is none.
+        request_id: The AWS request id of the last attempt; None if it had no response.
+        attempts: The number of times that the request was sent; 0 if it was not sent.
+        seconds: The time since the start of the call.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class ConflictError(StoreError):
 
 
 class RefusedError(StoreError):
-    """The store refuses and a retry will not help: no such table, access denied, no credentials, a damaged item."""
+    """The store refused, and a retry will not help: missing table, access denied, missing credentials, damaged item."""
 
 
 class UnavailableError(StoreError):
-    """The store did not answer, sent a malformed response, or throttled, after the retries."""
+    """The store did not respond, sent a malformed response, or throttled, also after the retries."""

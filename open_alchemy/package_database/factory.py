@@ -1,7 +1,7 @@
 """factory_boy factories of specs and credentials, for the tests of services.
 
-``create()`` and ``create_batch()`` store what they make. A call of the factory, ``build()`` and ``build_batch()`` do
-not; their objects have ``save()``.
+``create()`` and ``create_batch()`` store the objects. Calling a factory, ``build()`` and ``build_batch()`` does not;
+``save()`` of an object stores it.
 
 SpecFactory.create_batch(3, sub="user 1")
 SpecFactory(sub="user 1", version="2.0").save()
@@ -72,7 +72,7 @@ _Stored = TypeVar("_Stored", bound=_Storable)
 
 
 class _StoringFactory(Factory[_Stored]):
-    """Stores what ``create()`` and ``create_batch()`` make."""
+    """A factory whose ``create()`` and ``create_batch()`` store the objects."""
 
     class Meta:
         abstract = True
@@ -86,7 +86,7 @@ class _StoringFactory(Factory[_Stored]):
 
 
 class SpecFactory(_StoringFactory[Spec]):
-    """Makes specs, each of another user; title and description are None unless given."""
+    """Creates specs, each of another user; title and description are None by default."""
 
     class Meta:
         model = Spec
@@ -100,7 +100,7 @@ class SpecFactory(_StoringFactory[Spec]):
 
 
 class CredentialsFactory(_StoringFactory[Credentials]):
-    """Makes credentials, each of another user."""
+    """Creates credentials, each of another user."""
 
     class Meta:
         model = Credentials

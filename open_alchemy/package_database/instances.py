@@ -45,8 +45,8 @@ def get_async() -> AsyncTDatabase:
     """Returns the database of this process for asyncio; the same object every time.
 
     Reads the environment as ``get()`` does. Connections are opened on first use in the running loop; any number of
-    loops may use the object. They are closed when their loop shuts down, or by ``aclose()``. Call this function when
-    the program starts: the first call imports modules.
+    loops may use the object. They are closed when their loop shuts down, or by ``aclose()``; a later call opens new
+    ones. Call this function when the program starts: the first call imports modules.
 
     Raises:
         ConfigurationError: See ``get()``.
@@ -105,28 +105,37 @@ class Instance:
 
     def engine(self) -> Engine:
         """Returns the engine for threads."""
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             from .model.schema import TABLES
 
             with _process.lock:
-                if self._engine is None:
-                    self._engine = self.config.open_engine(TABLES)
-        return self._engine
+                engine = self._engine = self._engine or self.config.open_engine(TABLES)
+        return engine
 
     def async_engine(self) -> AsyncEngine:
         """Returns the engine for asyncio."""
-        if self._async_engine is None:
+        engine = self._async_engine
+        if engine is None:
             from .model.schema import TABLES
 
             with _process.lock:
-                if self._async_engine is None:
-                    self._async_engine = self.config.open_async_engine(TABLES)
-        return self._async_engine
+                engine = self._async_engine = self._async_engine or self.config.open_async_engine(TABLES)
+        return engine
 
     def close(self) -> None:
-        """Closes the engine for threads, if it was created."""
-        if self._engine is not None:
-            self._engine.close()
+        """Closes the engine for threads; the next call creates another."""
+        with _process.lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+    async def aclose(self) -> None:
+        """Closes the engine for asyncio; the next call creates another."""
+        with _process.lock:
+            engine, self._async_engine = self._async_engine, None
+        if engine is not None:
+            await engine.aclose()
 
 
 def current() -> Instance:
@@ -182,14 +191,20 @@ class _Process:
         from .database import Database
 
         with self.lock:
-            self.database = self.database or Database(lambda: self.current().engine())  # type: ignore[abstract]
+            if self.database is None:
+                self.database = Database(  # type: ignore[abstract]
+                    lambda: self.current().engine(), close=lambda: self.current().close()
+                )
             return self.database
 
     def open_async_database(self) -> AsyncDatabase:
         from .database import AsyncDatabase
 
         with self.lock:
-            self.async_database = self.async_database or AsyncDatabase(lambda: self.current().async_engine())  # type: ignore[abstract]
+            if self.async_database is None:
+                self.async_database = AsyncDatabase(  # type: ignore[abstract]
+                    lambda: self.current().async_engine(), close=lambda: self.current().aclose()
+                )
             return self.async_database
 
     def _open_default(self) -> Instance:
@@ -199,9 +214,6 @@ class _Process:
 
     def before_fork(self, end: float) -> None:
         """Nothing to prepare: the child replaces the lock."""
-
-    def after_fork_in_parent(self) -> None:
-        """Nothing to resume."""
 
     def after_fork_in_child(self) -> None:
         """Replaces the lock, which another thread of the parent may have held."""

@@ -1,8 +1,7 @@
 """Fixtures for the tests of services: a local store, its tables, and a clean table for each test.
 
-The stage of a test run is what ``STAGE`` says when pytest starts, ``TEST`` where it says nothing, and stays so;
-``PACKAGE_DATABASE_URL`` counts for nothing in its process. Nothing is imported, started or opened for a run that uses
-no fixture of this plugin.
+The plugin reads ``STAGE`` once, when pytest starts (default: ``TEST``); later changes have no effect. ``get()`` ignores
+``PACKAGE_DATABASE_URL`` in the process of the tests. The plugin loads engines and starts servers only for its fixtures.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -42,11 +41,9 @@ _stage = os.environ.get("STAGE") or "TEST"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the options and ini values."""
     group = parser.getgroup("package-database", "OpenAlchemy's package database")
-    endpoint_help = "use the DynamoDB at this URL, which is running already, instead of starting one"
+    endpoint_help = "use a running DynamoDB at this URL instead of starting one"
     remote_help = "allow package_database_endpoint on another machine: the fixtures create, empty and delete tables"
-    engine_help = (
-        "the store of the fixtures: dynamodb, a local one (the default), or sqlite, in memory and without a server"
-    )
+    engine_help = "the store of the fixtures: dynamodb (a local server, the default) or sqlite (in memory, no server)"
     group.addoption("--package-database-engine", dest=_ENGINE, choices=(_DYNAMODB, _SQLITE), help=engine_help)
     group.addoption("--package-database-endpoint", dest=_ENDPOINT, metavar="URL", help=endpoint_help)
     group.addoption("--package-database-allow-remote", dest=_ALLOW_REMOTE, action="store_true", help=remote_help)
@@ -57,10 +54,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
-    """Settles the stage before any conftest or application can change the environment.
+    """Sets the stage before a conftest or an application can change the environment.
 
-    A worker of pytest-xdist inherits an environment that may have changed since: until the controller tells it the
-    stage, it can only be TEST.
+    A worker of pytest-xdist inherits an environment that may have changed, so its stage is TEST until it receives the
+    stage of the controller.
     """
     del early_config
     _settle_stage("TEST" if "PYTEST_XDIST_WORKER" in os.environ else _stage)
@@ -68,7 +65,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Takes the stage from the controller, in a worker of pytest-xdist."""
+    """Sets the stage that the controller sent, in a worker of pytest-xdist."""
     worker_input = getattr(config, "workerinput", None)
     if worker_input is not None:
         try:
@@ -79,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tells a worker of pytest-xdist the stage."""
+    """Sends the stage to a worker of pytest-xdist."""
     node.workerinput[_WORKER_STAGE] = _stage
 
 
@@ -90,7 +87,7 @@ def _settle_stage(stage: str) -> None:
 
 
 def _configuration() -> Config:
-    """Returns the configuration of the stage: a test run never uses the URL that the environment happens to have."""
+    """Returns the configuration of the stage, without ``PACKAGE_DATABASE_URL``: it may name a database in use."""
     return registry.from_environment({**os.environ, "STAGE": _stage, registry.URL_VARIABLE: ""})
 
 
@@ -99,9 +96,9 @@ class _Store:
     """The store of the fixtures.
 
     Attributes:
-        url: Its URL, for a test.
-        administration: Its tables.
-        has_tables: Whether it comes with its tables, and takes them with it.
+        url: The value of the fixture ``_database``.
+        administration: Creates, empties and deletes its tables.
+        has_tables: Whether opening the store creates the tables, and closing it deletes them.
     """
 
     url: str
@@ -111,13 +108,13 @@ class _Store:
 
 @pytest.fixture(scope="session")
 def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
-    """The store that ``package_database.get()`` uses from now on."""
+    """Opens the store of the fixtures, and makes it the default store of ``package_database.get()``."""
     from .model.schema import TABLES
 
     if _stage != "TEST":
         pytest.fail(
             f"STAGE is {_stage!r}: the fixtures that create and delete tables only run with STAGE=TEST; "
-            "tests against deployed tables use package_database.get() alone",
+            "tests of deployed tables must use package_database.get() without these fixtures",
             pytrace=False,
         )
     with ExitStack() as stack:
@@ -130,7 +127,7 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
 
 @pytest.fixture(scope="session")
 def _database(_package_database_store: _Store) -> str:
-    """A local store without items, and a DynamoDB without tables; its URL. ``package_database.get()`` talks to it."""
+    """The URL of an empty local store, which ``package_database.get()`` uses. A DynamoDB has no tables."""
     return _package_database_store.url
 
 
@@ -181,7 +178,7 @@ def _sqlite_configuration() -> Config:
 def _endpoint_configuration(url: str) -> DynamoDBConfig:
     config = _configuration()
     assert isinstance(config, DynamoDBConfig), "STAGE selects DynamoDB"
-    return replace(config, endpoint_url=url)
+    return config._replace(endpoint_url=url)
 
 
 def _table(store: _Store, table: Table) -> Iterator[None]:
@@ -190,8 +187,8 @@ def _table(store: _Store, table: Table) -> Iterator[None]:
         return
     if store.administration.describe(table) is not None:
         pytest.fail(
-            f"the table {table.name} is already at {store.url}: the fixtures create it, empty it and delete it, so "
-            "what is in it would be lost; delete it first, or use another server",
+            f"the table {table.name} already exists at {store.url}: the fixtures would delete it with its data; "
+            "delete it first, or use another server",
             pytrace=False,
         )
     store.administration.create(table)
@@ -210,7 +207,7 @@ def _is_worker(config: pytest.Config) -> bool:
 
 
 def _start(stack: ExitStack, config: pytest.Config) -> str:
-    """Starts the server at the default port, or at a free one where that is taken."""
+    """Starts a server at the default port, or at a free port if that is in use."""
     if not _is_worker(config) and is_free(DEFAULT_PORT):
         with suppress(LocalServerError):
             return stack.enter_context(run(DEFAULT_PORT))
@@ -232,13 +229,13 @@ def _given_endpoint(config: pytest.Config) -> str | None:
         config.getoption(_ALLOW_REMOTE) or config.getini(_ALLOW_REMOTE)
     ):
         pytest.fail(
-            f"{_ENDPOINT} is {url}, on another machine, where the fixtures would create, empty and delete tables: "
+            f"{_ENDPOINT} is {url}, on another machine, and the fixtures would create, empty and delete tables there: "
             f"allow it with {_ALLOW_REMOTE}, or use localhost",
             pytrace=False,
         )
     if _is_worker(config):
         pytest.fail(
-            f"the workers of pytest-xdist cannot share the tables at {url}: leave {_ENDPOINT} out, or run with -n 0",
+            f"the workers of pytest-xdist cannot share the tables at {url}: remove {_ENDPOINT}, or run with -n 0",
             pytrace=False,
         )
     _require_transactions(url)
@@ -253,7 +250,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _require_transactions(url: str) -> None:
-    """Refuses a server without transactions: a new version of a spec is written in one."""
+    """Fails if a server does not support transactions: the package writes with TransactWriteItems."""
     from .core.deadline import Deadline
     from .engines.dynamodb.engine import DynamoDBEngine
 
@@ -273,10 +270,10 @@ def _require_transactions(url: str) -> None:
     try:
         engine.ask("TransactWriteItems", probe, "package.transactions-probe", Deadline(engine.config.deadline))
     except RefusedError as error:
-        # Any other refusal is about the table, which is not there.
+        # Any other error code is expected, because the table does not exist.
         if error.code in ("UnknownOperationException", "NotImplemented"):
             pytest.fail(
-                f"the server at {url} has no transactions (TransactWriteItems), as dynalite has none: "
+                f"the server at {url} does not support transactions (TransactWriteItems), as dynalite does not: "
                 "use moto, DynamoDB Local or the server that the fixtures start",
                 pytrace=False,
             )

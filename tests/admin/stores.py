@@ -1,4 +1,4 @@
-"""Stores in memory, as an export, an import and an upgrade use them."""
+"""In-memory stores for the tests of export, import and upgrade."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from open_alchemy.package_database.admin.export_reader import open_export
 from open_alchemy.package_database.admin.export_writer import open_part, pages
-from open_alchemy.package_database.admin.import_export import Imported, import_entries
+from open_alchemy.package_database.admin.import_batches import Imported, import_entries
 from open_alchemy.package_database.core.operations import Item, Page, Scan, Steps
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import run
@@ -18,7 +18,7 @@ from tests.simulation.scheduler import SECOND, Plan, execute
 
 
 class Interruption(BaseException):
-    """Stands for whatever ends a program."""
+    """Interrupts a program, such as ``KeyboardInterrupt``."""
 
 
 def credentials(sub: str = "u1", id_: str = "1", *, secret: bytes = b"\xffhash", salt: bytes = b"\xffsalt") -> Item:
@@ -36,7 +36,7 @@ def put(store: MemoryStore, item: Item) -> None:
 
 
 def filled(users: int = 3) -> MemoryStore:
-    """Returns a store where each user has a spec in two versions, and credentials."""
+    """Returns a store in which each user has a spec in two versions, and credentials."""
     store = MemoryStore()
     for number in range(users):
         for second in (0, 1):
@@ -46,7 +46,7 @@ def filled(users: int = 3) -> MemoryStore:
 
 
 def reader(store: MemoryStore, *, fail_at: int | None = None) -> Callable[[Scan], Page]:
-    """Returns what reads pages of at most two items, and is interrupted at one of them."""
+    """Returns a function that reads pages of at most two items, and is interrupted at page ``fail_at``."""
     count = 0
 
     def read(scan: Scan) -> Page:

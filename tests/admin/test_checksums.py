@@ -9,7 +9,7 @@ import pytest
 
 from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.admin.checksums import ItemsChecksum, StoreChecksum, compute, differences, entries
-from open_alchemy.package_database.admin.import_export import Imported, import_entries
+from open_alchemy.package_database.admin.import_batches import Imported, import_entries
 from open_alchemy.package_database.admin.import_items import Outcome
 from open_alchemy.package_database.core.operations import Item
 from open_alchemy.package_database.core.secret import Secret
@@ -39,14 +39,14 @@ def found(source: MemoryStore, target: MemoryStore) -> list[str]:
 
 
 def record(store: MemoryStore, seconds: int, *, moment: str | None = None, version: str = "1", **others: Any) -> None:
-    """Puts a version record, or one with another moment in its keys, past the rules of the access patterns."""
+    """Stores a version record, or a record with another time in its keys, without an access pattern."""
     common: Item = {"sub": "u1", "id": "a", "name": "a", "version": version, "model_count": 1}
     keys = record_keys(moment or padded(seconds), "a")
     item = {**common, "updated_at": str(seconds), **keys, **others}
     store.items[SPECS.name, b"u1", keys["updated_at_id"].encode()] = item
 
 
-def test_a_copy_holds_the_same() -> None:
+def test_a_copy_has_the_same_checksum() -> None:
     source, target = filled(), MemoryStore()
 
     copied = copy(source, target)
@@ -58,7 +58,7 @@ def test_a_copy_holds_the_same() -> None:
 
 
 @pytest.mark.parametrize(("page", "writes"), [(1, 0), (18, 1), (35, 2)])
-def test_a_copy_that_was_interrupted_goes_on(page: int, writes: int) -> None:
+def test_an_interrupted_copy_can_be_repeated(page: int, writes: int) -> None:
     source, target = filled(20), MemoryStore()
     with pytest.raises(Interruption):
         copy(source, target, fail_at=page)
@@ -71,7 +71,7 @@ def test_a_copy_that_was_interrupted_goes_on(page: int, writes: int) -> None:
     assert found(source, target) == []
 
 
-def test_a_copy_of_what_is_there_writes_nothing() -> None:
+def test_a_copy_of_stored_items_writes_nothing() -> None:
     source, target = filled(), MemoryStore()
     copy(source, target)
     writes = target.writes
@@ -81,7 +81,7 @@ def test_a_copy_of_what_is_there_writes_nothing() -> None:
     assert target.writes == writes
 
 
-def test_the_order_of_items_and_attributes_and_the_revision_do_not_count() -> None:
+def test_order_and_revision_do_not_change_the_checksum() -> None:
     source, target = filled(), MemoryStore()
     for place, item in reversed(source.items.items()):
         renewed = {"revision": "other"} if "revision" in item else {}
@@ -97,7 +97,7 @@ LOSSES: dict[str, tuple[Callable[[tuple[str, bytes, bytes]], bool], str]] = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_what_is_lost_is_found(loss: str) -> None:
+def test_a_lost_item_changes_the_checksum(loss: str) -> None:
     is_lost, expected = LOSSES[loss]
     source, target = filled(), MemoryStore()
     copy(source, target)
@@ -107,7 +107,7 @@ def test_what_is_lost_is_found(loss: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["public_key", "secret_key_hash", "salt"])
-def test_credentials_that_changed_are_found(name: str) -> None:
+def test_changed_credentials_change_the_checksum(name: str) -> None:
     source, target = filled(), MemoryStore()
     copy(source, target)
     changed = "other" if name == "public_key" else Secret(b"other")
@@ -125,7 +125,7 @@ def test_two_equal_changes_do_not_cancel_out() -> None:
     assert found(source, target) == ["credentials: 3 in both, with different content"]
 
 
-def test_an_item_that_comes_twice_counts_twice_and_a_checksum_has_256_bits() -> None:
+def test_a_duplicate_changes_the_checksum_of_256_bits() -> None:
     twice, large = ItemsChecksum(), ItemsChecksum()
     for digest in (7, 7):
         twice.add(digest)
@@ -135,7 +135,7 @@ def test_an_item_that_comes_twice_counts_twice_and_a_checksum_has_256_bits() -> 
     assert (twice, large) == (ItemsChecksum(2, 14), ItemsChecksum(2, 2))
 
 
-def test_a_latest_record_that_is_not_the_newest_version_is_found() -> None:
+def test_a_latest_record_that_is_not_the_newest_version_changes_the_checksum() -> None:
     source, target = filled(1), MemoryStore()
     copy(source, target)
     latest = next(place for place in target.items if place[2].startswith(b"latest"))
@@ -179,7 +179,7 @@ def leave_a_newer_latest_record_without_its_version(store: MemoryStore) -> None:
         leave_a_newer_latest_record_without_its_version,
     ],
 )
-def test_an_incomplete_spec_of_version_4_is_complete_in_the_copy_and_equal(
+def test_an_incomplete_spec_of_version_4_is_completed_with_the_same_checksum(
     leave: Callable[[MemoryStore], None],
 ) -> None:
     source, target = filled(2), MemoryStore()
@@ -193,7 +193,7 @@ def test_an_incomplete_spec_of_version_4_is_complete_in_the_copy_and_equal(
     assert found(source, target) == []
 
 
-def test_an_item_that_could_not_be_imported_is_named() -> None:
+def test_an_item_that_an_import_would_refuse_is_named() -> None:
     store = filled(1)
     put(store, {key: value for key, value in credentials("u7").items() if key != "salt"})
 

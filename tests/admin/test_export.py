@@ -18,8 +18,8 @@ import pytest
 from open_alchemy.package_database import RefusedError, ValidationError
 from open_alchemy.package_database.admin.export_reader import open_export
 from open_alchemy.package_database.admin.export_writer import open_part, pages
-from open_alchemy.package_database.admin.import_export import import_entries
-from open_alchemy.package_database.admin.import_items import MAX_TOGETHER, Outcome
+from open_alchemy.package_database.admin.import_batches import import_entries
+from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES, Outcome
 from open_alchemy.package_database.core.operations import Item, Operation, Page, Scan, Stamp, Stamped
 from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.model.schema import SPECS
@@ -43,7 +43,7 @@ def items_of(path: Path) -> list[Item]:
 
 
 def sealed(body: list[bytes], **header: object) -> list[bytes]:
-    """Returns the lines of an export with this body, whose header is right but for what is given."""
+    """Returns the lines of an export with this body. The header is valid except for the given values."""
     fields = {
         "format": "open-alchemy.package-database export",
         "schema_version": 5,
@@ -55,7 +55,7 @@ def sealed(body: list[bytes], **header: object) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
-def test_what_is_exported_is_what_is_imported(tmp_path: Path, name: str) -> None:
+def test_imported_items_equal_exported_items(tmp_path: Path, name: str) -> None:
     store, other = filled(), MemoryStore()
     put(store, {**credentials("é\n#"), "an older attribute": 7, "another": "é\u2028\x00"})
 
@@ -67,7 +67,7 @@ def test_what_is_exported_is_what_is_imported(tmp_path: Path, name: str) -> None
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_an_export_is_as_it_is_documented(tmp_path: Path) -> None:
+def test_an_export_has_the_documented_format(tmp_path: Path) -> None:
     store = MemoryStore()
     put(store, credentials(secret=b"hash", salt=b""))
 
@@ -93,7 +93,7 @@ def test_an_export_is_as_it_is_documented(tmp_path: Path) -> None:
     }
 
 
-def test_the_export_of_a_user_holds_that_user_alone(tmp_path: Path) -> None:
+def test_the_export_of_a_user_contains_only_that_user(tmp_path: Path) -> None:
     store, other = filled(), MemoryStore()
 
     export(store, tmp_path / "u1.jsonl", sub="u1")
@@ -134,7 +134,7 @@ def test_a_resumed_export_equals_an_uninterrupted_one(tmp_path: Path, page: int)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.jsonl", "whole.jsonl"]
 
 
-def test_a_part_that_was_truncated_at_any_byte_is_resumed(tmp_path: Path) -> None:
+def test_a_part_truncated_at_any_byte_is_resumed(tmp_path: Path) -> None:
     store, path, part = filled(1), tmp_path / "all.jsonl", tmp_path / "all.jsonl.part"
     with pytest.raises(Interruption):
         export(store, path, fail_at=3)
@@ -149,7 +149,7 @@ def test_a_part_that_was_truncated_at_any_byte_is_resumed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("is_in_place", [False, True], ids=["before the export is in place", "after"])
-def test_an_export_that_was_complete_starts_again(
+def test_a_complete_export_is_not_resumed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_in_place: bool
 ) -> None:
     store, path = filled(1), tmp_path / "all.jsonl"
@@ -173,7 +173,7 @@ def test_an_export_that_was_complete_starts_again(
     assert len(items_of(path)) == 4
 
 
-def test_a_line_that_was_cut_leaves_no_trace_where_its_item_is_gone(tmp_path: Path) -> None:
+def test_an_incomplete_line_of_a_deleted_item_is_removed(tmp_path: Path) -> None:
     store, path, part = filled(1), tmp_path / "all.jsonl", tmp_path / "all.jsonl.part"
     with pytest.raises(Interruption):
         export(store, path, fail_at=3)
@@ -231,13 +231,13 @@ def test_an_existing_file_is_replaced_only_with_force(tmp_path: Path) -> None:
     assert len(items_of(path)) == 12
 
 
-def test_a_folder_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_validation_error(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match=r"part cannot be written: No such file"):
         export(filled(), tmp_path / "nowhere" / "all.jsonl")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
-def test_nobody_else_can_read_an_export_at_any_moment(tmp_path: Path) -> None:
+def test_only_the_owner_can_ever_read_an_export(tmp_path: Path) -> None:
     def modes() -> Iterator[int]:
         return (stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir())
 
@@ -256,7 +256,7 @@ def test_nobody_else_can_read_an_export_at_any_moment(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows lets only some make links")
-def test_a_part_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_part_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("precious")
     (tmp_path / "all.jsonl.part").symlink_to(tmp_path / "target")
 
@@ -266,14 +266,14 @@ def test_a_part_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_text() == "precious"
 
 
-def test_an_item_that_could_not_be_imported_is_named_at_once(tmp_path: Path) -> None:
+def test_an_invalid_item_ends_the_export_with_its_name(tmp_path: Path) -> None:
     store = filled()
     item = dict(credentials("odd"))
     del item["public_key"]
     put(store, item)
 
     with pytest.raises(
-        RefusedError, match=r"package\.credentials with sub 'odd', id '1' is not .* public_key is missing"
+        RefusedError, match=r"package\.credentials with sub 'odd', id '1' is invalid: public_key is missing"
     ):
         export(store, tmp_path / "all.jsonl")
 
@@ -301,7 +301,7 @@ def test_a_truncated_gzip_is_refused_at_any_length(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
-def test_a_changed_byte_changes_no_item_unseen(tmp_path: Path, name: str) -> None:
+def test_a_changed_byte_is_detected_or_changes_no_item(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     export(filled(1), path)
     whole, expected = path.read_bytes(), items_of(path)
@@ -315,7 +315,7 @@ def test_a_changed_byte_changes_no_item_unseen(tmp_path: Path, name: str) -> Non
             assert items_of(path) == expected
         except ValidationError:
             refused += 1
-    # Gzip's own header holds bytes that mean nothing for the content.
+    # The header of gzip has bytes that do not affect the content.
     assert refused >= len(whole) - 10
 
 
@@ -332,7 +332,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_foreign_file_is_refused(tmp_path: Path, name: str) -> None:
+def test_another_file_format_is_refused(tmp_path: Path, name: str) -> None:
     content, message = FOREIGN[name]
     (tmp_path / "file").write_bytes(content)
 
@@ -340,7 +340,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path, name: str) -> None:
         items_of(tmp_path / "file")
 
 
-def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_validation_error(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="cannot be read: No such file"):
         items_of(tmp_path / "file")
 
@@ -355,13 +355,13 @@ def test_a_file_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:
         ({"schema_version": True}, "it has the schema version True, and this package reads 5"),
         ({"sub": 7}, "its header is damaged"),
         ({"items": "many"}, "its header is damaged"),
-        ({"items": 2}, "has 1 items and its header says 2: it is truncated or damaged"),
-        ({"items": 0}, "has 1 items and its header says 0"),
+        ({"items": 2}, "has 1 items, but its header states 2: it is truncated or damaged"),
+        ({"items": 0}, "has 1 items, but its header states 0"),
         ({"sha256": "0" * 64}, "does not match the checksum of its header: it was changed or damaged"),
         ({"sub": "u2"}, "line 2: its sub is not that of the header"),
     ],
 )
-def test_a_header_that_is_not_right_is_refused(tmp_path: Path, header: dict[str, object], message: str) -> None:
+def test_an_invalid_header_is_refused(tmp_path: Path, header: dict[str, object], message: str) -> None:
     store = MemoryStore()
     put(store, credentials())
     export(store, tmp_path / "all.jsonl")
@@ -402,7 +402,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_a_line_that_is_no_item_is_refused_by_its_number(tmp_path: Path, name: str) -> None:
+def test_an_invalid_line_is_refused_with_its_number(tmp_path: Path, name: str) -> None:
     line, message = LINES[name]
     write(tmp_path / "file", sealed([line.encode() + b"\n"]))
 
@@ -415,11 +415,11 @@ def test_a_missing_line_is_refused(tmp_path: Path) -> None:
     whole = lines(tmp_path / "all.jsonl")
     write(tmp_path / "all.jsonl", whole[:4] + whole[5:])
 
-    with pytest.raises(ValidationError, match="has 11 items and its header says 12: it is truncated or damaged"):
+    with pytest.raises(ValidationError, match="has 11 items, but its header states 12: it is truncated or damaged"):
         items_of(tmp_path / "all.jsonl")
 
 
-def test_a_file_that_is_not_right_is_refused_before_the_first_write(tmp_path: Path) -> None:
+def test_an_invalid_file_is_refused_before_the_first_write(tmp_path: Path) -> None:
     export(filled(100), tmp_path / "all.jsonl")
     *whole, last = lines(tmp_path / "all.jsonl")
     write(tmp_path / "all.jsonl", [*whole, last.replace(b'"u99"', b'"u98"')])
@@ -451,7 +451,7 @@ def test_no_secret_is_in_a_message(tmp_path: Path) -> None:
     assert find(" ".join(messages)) == []
 
 
-def test_an_import_keeps_what_is_there_and_names_it(tmp_path: Path) -> None:
+def test_an_import_keeps_different_stored_items_and_lists_them(tmp_path: Path) -> None:
     store = filled()
     export(filled(), tmp_path / "all.jsonl")
     changed = credentials("u1", secret=b"changed")
@@ -465,7 +465,7 @@ def test_an_import_keeps_what_is_there_and_names_it(tmp_path: Path) -> None:
     assert [entry.key for entry in imported.kept] == [{"sub": "u1", "id": "1"}]
 
 
-def test_a_latest_record_alone_brings_its_version(tmp_path: Path) -> None:
+def test_a_single_latest_record_is_imported_with_its_version(tmp_path: Path) -> None:
     store, other = filled(1), MemoryStore()
     for place in [place for place in store.items if place[0] == SPECS.name and place[2] != b"latest#a"]:
         del store.items[place]
@@ -478,7 +478,7 @@ def test_a_latest_record_alone_brings_its_version(tmp_path: Path) -> None:
     assert again.counts[Outcome.NEW] == 0
 
 
-@pytest.mark.parametrize("count", [MAX_TOGETHER - 1, MAX_TOGETHER, MAX_TOGETHER + 1, 5 * MAX_TOGETHER])
+@pytest.mark.parametrize("count", [BATCH_ENTRIES - 1, BATCH_ENTRIES, BATCH_ENTRIES + 1, 5 * BATCH_ENTRIES])
 def test_any_number_of_items_is_imported(tmp_path: Path, count: int) -> None:
     store, other = MemoryStore(), MemoryStore()
     for number in range(count):
@@ -488,11 +488,11 @@ def test_any_number_of_items_is_imported(tmp_path: Path, count: int) -> None:
     import_(tmp_path / "all.jsonl", other)
 
     assert other.items == store.items
-    assert other.writes == -(-count // MAX_TOGETHER)
+    assert other.writes == -(-count // BATCH_ENTRIES)
 
 
 def many(scan: Scan, count: int) -> Page:
-    """Returns a page of a table of so many credentials, made when it is asked for."""
+    """Creates a page of a table with this number of credentials when it is read."""
     begin = 0 if scan.after is None else int(scan.after["sub"]) + 1
     end = min(count, begin + scan.limit) if scan.table is not SPECS else begin
     items = tuple(credentials(str(number)) for number in range(begin, end))
@@ -500,7 +500,7 @@ def many(scan: Scan, count: int) -> Page:
 
 
 def peak(path: Path, count: int) -> int:
-    """Returns the most bytes that an export and an import of so many items take."""
+    """Returns the peak memory of an export and an import of this number of items."""
     tracemalloc.start()
     with open_part(path, None, "here", replace=True) as part:
         for entries in pages(lambda scan: many(scan, count), None, part.last):
@@ -515,7 +515,7 @@ def peak(path: Path, count: int) -> int:
 
 
 def answer(operation: Operation) -> Any:
-    """Answers as a store where nothing is in the way."""
+    """Returns the results of a store without conflicting items."""
     return Stamped(0, "revision") if isinstance(operation, Stamp) else {}
 
 

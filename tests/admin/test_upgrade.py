@@ -1,4 +1,4 @@
-"""The upgrade from version 4 decodes every secret once, wherever it is interrupted."""
+"""The upgrade from version 4 decodes every secret once, also after an interruption at any operation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.admin.upgrade import State, survey, upgrade
-from open_alchemy.package_database.admin.version_4 import is_encoded, upgraded
+from open_alchemy.package_database.admin.version_4_secrets import is_encoded, upgraded
 from open_alchemy.package_database.core.operations import Failures, Item, Steps, Transact
 from open_alchemy.package_database.database import run
 from open_alchemy.package_database.model.credentials import create_update_credentials
@@ -20,7 +20,7 @@ from tests.admin.stores import Interruption, credentials, put, reader
 from tests.canary import HASH, find
 
 HEX = (b"00ff" * 8, b"beef")
-"""Bytes that are base64 text, as the hexadecimal digits of a hash are."""
+"""Bytes that are valid base64 text, like a hexadecimal digest."""
 RAW = (b"\xff\x00", b"\xfe")
 
 
@@ -77,7 +77,7 @@ def test_base64_text_is_recognized(secrets: tuple[bytes, bytes], *, expected: bo
     assert is_encoded(credentials(secret=secrets[0], salt=secrets[1])) is expected
 
 
-def test_what_pynamodb_stored_of_four_bytes_becomes_those_bytes() -> None:
+def test_the_example_of_pynamodb_is_decoded() -> None:
     """The example of https://pynamodb.readthedocs.io/en/stable/upgrading_binary.html."""
     item = credentials(secret=bytes.fromhex("79 76 37 77 44 51 3D 3D"), salt=b"")
 
@@ -106,7 +106,7 @@ def test_credentials_of_this_version_are_not_decoded() -> None:
     assert secrets_of(store) == {HEX}
 
 
-def test_bytes_that_are_no_text_are_marked_and_stay() -> None:
+def test_bytes_that_are_not_base64_text_are_marked_and_unchanged() -> None:
     store = stored(RAW)
 
     assert run_upgrade(store) == {State.UPGRADED: 3}
@@ -122,7 +122,7 @@ def test_a_survey_changes_nothing() -> None:
     assert store.writes == 0
 
 
-def test_a_user_can_be_upgraded_alone() -> None:
+def test_an_upgrade_of_a_user_changes_only_that_user() -> None:
     store = stored(text(HEX))
 
     found = upgrade(reader(store), writer(store), "u1", lambda _: None)
@@ -134,7 +134,7 @@ def test_a_user_can_be_upgraded_alone() -> None:
 @pytest.mark.parametrize("secrets", [RAW, HEX])
 @pytest.mark.parametrize("is_late", [False, True], ids=["before the write", "after the write"])
 @pytest.mark.parametrize("step", range(3))
-def test_an_upgrade_that_is_interrupted_at_any_write_is_completed_by_the_next(
+def test_an_upgrade_interrupted_at_any_write_is_completed_by_the_next(
     secrets: tuple[bytes, bytes], step: int, *, is_late: bool
 ) -> None:
     store = stored(text(secrets))
@@ -156,7 +156,7 @@ def test_an_upgrade_that_is_interrupted_at_any_write_is_completed_by_the_next(
     assert store.writes == 3
 
 
-def test_two_upgrades_at_once_decode_once() -> None:
+def test_concurrent_upgrades_decode_once() -> None:
     store = stored(text(HEX), 1)
 
     def first() -> None:
@@ -166,7 +166,7 @@ def test_two_upgrades_at_once_decode_once() -> None:
     assert secrets_of(store) == {HEX}
 
 
-def test_credentials_that_a_service_replaces_meanwhile_stay() -> None:
+def test_credentials_replaced_during_the_upgrade_are_not_changed() -> None:
     store = stored(text(RAW), 1)
     replaced: Item = {**credentials("u0", secret=HEX[0], salt=HEX[1]), "encoding": "raw"}
 
@@ -184,7 +184,7 @@ def test_an_item_is_written_only_if_no_attribute_changed(attribute: str) -> None
     assert list(store.items.values()) == [changed]
 
 
-def test_credentials_that_are_deleted_meanwhile_stay_deleted() -> None:
+def test_credentials_deleted_during_the_upgrade_stay_deleted() -> None:
     store = stored(text(RAW), 1)
 
     assert run_upgrade(store, store.items.clear) == {State.CHANGED: 1}

@@ -1,4 +1,4 @@
-"""The benchmark harness, run briefly on this package alone."""
+"""The benchmark harness, run briefly and only on this package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.peers.worker import share_out
 from benchmarks.results import CPU, WALL, Goal, Results, Sample, Suite, ratio_text, seconds_text
 from benchmarks.rounds import calls_jobs, interleave
 from benchmarks.suites import SUITES, Settings
-from benchmarks.workers import PACKAGE, PACKAGE_ASYNC, Peer, working
+from benchmarks.workers import PACKAGE, PACKAGE_ASYNC, Peer, running_worker
 from tests.apis import config_of, open_api
 
 PYTHON = Path(sys.executable)
@@ -31,8 +31,8 @@ def test_all_jobs_are_measured_once_per_round() -> None:
 
     with (
         running("benchmarks.canned") as url,
-        working(PACKAGE, PYTHON, url) as blocking,
-        working(PACKAGE_ASYNC, PYTHON, url) as awaiting,
+        running_worker(PACKAGE, PYTHON, url) as blocking,
+        running_worker(PACKAGE_ASYNC, PYTHON, url) as awaiting,
     ):
         results = interleave(calls_jobs({"sync": blocking, "async": awaiting}, cases, seconds=0.001), rounds=2)
 
@@ -60,13 +60,13 @@ def test_a_peer_that_does_not_start_has_a_reason() -> None:
     with (
         running("benchmarks.canned") as url,
         pytest.raises(PeerError, match="No module named 'benchmarks.peers.no_such_module'"),
-        working(Peer("wrong", "no_such_module"), PYTHON, url),
+        running_worker(Peer("wrong", "no_such_module"), PYTHON, url),
     ):
         pass
 
 
 def test_a_peer_that_fails_a_case_has_a_reason() -> None:
-    with running("benchmarks.canned") as url, working(PACKAGE, PYTHON, url) as worker:
+    with running("benchmarks.canned") as url, running_worker(PACKAGE, PYTHON, url) as worker:
         results = interleave(calls_jobs({"ours": worker, "other": "no pip"}, {"c": ("no case", 1)}, 0.001), rounds=1)
 
     assert results == {("c", "ours"): "KeyError: 'no case'", ("c", "other"): "no pip"}
@@ -119,7 +119,7 @@ def test_tables_replace_the_text_between_their_markers() -> None:
 
     assert once == "a\n<!-- table: x -->\n\nnew\n<!-- end -->\nb\n"
     assert page.with_tables(once, {"x": "new"}) == once
-    with pytest.raises(ValueError, match="no place for the table y"):
+    with pytest.raises(ValueError, match="no markers for the table y"):
         page.with_tables(text, {"y": "new"})
 
 
@@ -160,7 +160,7 @@ def test_the_page_describes_a_complete_run(option: list[str], capsys: pytest.Cap
 
 
 class Pip:
-    """Records what would be installed."""
+    """Records the requirements instead of installing them."""
 
     def __init__(self) -> None:
         self.requirements: list[str] = []
@@ -210,7 +210,7 @@ def test_an_environment_that_pip_cannot_install_has_a_reason(tmp_path: Path, pip
         Settings(tmp_path).python(Environment("peer", ("one",)))
 
 
-def test_every_table_and_picture_has_a_place_in_the_page() -> None:
+def test_the_page_has_markers_for_every_table_and_links_every_picture() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
 
     assert all(text.count(f"<!-- table: {name} -->") == 1 for name in ("goals", "machine", *(s.name for s in SUITES)))

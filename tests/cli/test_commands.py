@@ -1,4 +1,4 @@
-"""The commands, as a person and a program run them."""
+"""The commands on specs and credentials, the tour and the local server: output, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_document_is_published_under_another_name() -> None:
     assert [spec["id"] for spec in package_database.get().list_specs(sub="u1")] == ["shop"]
 
 
-def test_specs_and_versions_are_json_for_programs() -> None:
+def test_json_prints_specs_and_versions() -> None:
     for version in ("1.0", "2.0"):
         succeed("publish", str(EXAMPLES / f"library-{version}.yaml"), "--sub", "u1")
 
@@ -84,7 +84,7 @@ def test_specs_are_aligned_columns_on_a_terminal_and_not_shortened(
 ) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    output.show([{"id": "a" * 100, "n": 1}, {"id": "宽", "n": None}], ("id", "n"), as_json=False)
+    output.print_rows([{"id": "a" * 100, "n": 1}, {"id": "宽", "n": None}], ("id", "n"), as_json=False)
 
     assert capsys.readouterr().out.splitlines() == [f"id{' ' * 98}  n", f"{'a' * 100}  1", "宽"]
 
@@ -112,7 +112,7 @@ def test_no_rows_print_nothing_in_a_pipe() -> None:
 def test_no_rows_are_none_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    output.show([], ("id",), as_json=False)
+    output.print_rows([], ("id",), as_json=False)
 
     assert capsys.readouterr().out == "none\n"
 
@@ -124,7 +124,7 @@ def test_models_are_counted() -> None:
     assert json.loads(succeed("count", "u1", "--json")) == {"sub": "u1", "model_count": 3}
 
 
-def test_a_spec_is_deleted_after_a_question() -> None:
+def test_a_spec_is_deleted_after_a_confirmation() -> None:
     for name in ("a", "b"):
         package_database.get().create_update_spec(sub="u1", name=name, version="1", model_count=1)
 
@@ -139,7 +139,7 @@ def test_a_spec_is_deleted_after_a_question() -> None:
     assert [spec["id"] for spec in package_database.get().list_specs(sub="u1")] == ["b"]
 
 
-def test_everything_of_a_user_is_deleted() -> None:
+def test_all_data_of_a_user_is_deleted() -> None:
     database = package_database.get()
     database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
     database.create_update_credentials(sub="u1", id_="1", public_key="pk", secret_key_hash=b"h", salt=b"s")
@@ -167,13 +167,13 @@ def test_credentials_show_no_secret(options: list[str]) -> None:
     assert "salt" not in printed
 
 
-def test_a_spec_that_is_not_there_is_one_line_and_a_failure() -> None:
+def test_a_missing_spec_prints_one_line_and_exits_with_1() -> None:
     result = run("versions", "u1", "nothing")
 
     assert (result.exit_code, result.output) == (1, "Error: the user has no spec 'nothing'\n")
 
 
-def test_an_argument_that_is_wrong_is_one_line_and_wrong_usage() -> None:
+def test_an_invalid_argument_prints_one_line_and_exits_with_2() -> None:
     result = run("specs", "x" * 3000)
 
     assert result.exit_code == 2
@@ -201,7 +201,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_file_that_is_no_openapi_document_is_one_line_and_wrong_usage(tmp_path: Path, name: str) -> None:
+def test_a_file_without_an_openapi_document_prints_one_line_and_exits_with_2(tmp_path: Path, name: str) -> None:
     content, message = WRONG[name]
     path = tmp_path / name
     path.write_text(content)
@@ -215,7 +215,7 @@ def test_a_file_that_is_no_openapi_document_is_one_line_and_wrong_usage(tmp_path
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_a_file_that_cannot_be_read_is_one_line_and_wrong_usage(tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_file_prints_one_line_and_exits_with_2(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "file.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -226,7 +226,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_wrong_usage(tmp_path: Path, 
     assert result.output.count("\n") == 1
 
 
-def test_a_version_is_published_as_it_is_written(tmp_path: Path) -> None:
+def test_a_version_is_published_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("openapi: 3.1.0\ninfo:\n  title: 2024\n  version: 1.10\n")
 
@@ -235,7 +235,7 @@ def test_a_version_is_published_as_it_is_written(tmp_path: Path) -> None:
     assert package_database.get().get_latest_spec_version(sub="u1", name="2024") == "1.10"
 
 
-def test_models_are_the_schemas_that_say_so(tmp_path: Path) -> None:
+def test_only_schemas_with_an_extension_property_are_models(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text("""
 openapi: 3.0.3
@@ -310,7 +310,7 @@ def test_a_syntax_error_shows_its_line(tmp_path: Path, name: str, content: str, 
     assert message in result.stderr
 
 
-def test_a_store_that_does_not_answer_is_a_failure() -> None:
+def test_a_store_that_does_not_respond_exits_with_1() -> None:
     with serve(fail("AccessDeniedException")) as server:
         result = run("tables", "describe", "--url", server.url.replace("http:", "dynamodb:"))
 
@@ -318,7 +318,7 @@ def test_a_store_that_does_not_answer_is_a_failure() -> None:
     assert "AccessDeniedException" in result.output
 
 
-def test_a_stage_that_is_wrong_is_wrong_usage(tmp_path: Path) -> None:
+def test_an_invalid_stage_exits_with_2(tmp_path: Path) -> None:
     environment = {**os.environ, "STAGE": "STAGING"}
     command = [sys.executable, "-m", "open_alchemy.package_database.cli", "specs", "u1"]
 
@@ -356,11 +356,11 @@ def test_the_tables_are_created_described_and_deleted(not_opened: None, monkeypa
     assert gone.count("does not exist") == 2
 
 
-def test_the_tour_shows_every_function_with_every_answer_right() -> None:
+def test_the_tour_calls_every_function_and_all_results_are_correct() -> None:
     result = run("tour", "--verbose")
 
     assert result.exit_code == 0, result.output
-    assert "Every answer was right: 15 functions were called." in result.output
+    assert "All results are correct: 16 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
     for operation in ("Get", "Query", "Transact"):
@@ -370,19 +370,19 @@ def test_the_tour_shows_every_function_with_every_answer_right() -> None:
     assert "publicKey" in result.output
 
 
-def test_a_wrong_answer_fails_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_result_fails_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Database, "count_customer_models", lambda self, *, sub: -1)
     console = Console(file=io.StringIO(), record=True)
 
-    assert tour.take_tour(console) == 1
+    assert tour.run_tour(console) == 1
     printed = console.export_text()
     assert "WRONG How many models does a user have?" in printed
-    assert "2 answers were wrong." in printed
+    assert "2 results not as expected." in printed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_runs_a_local_store_with_both_tables_until_it_is_stopped(number: signal.Signals) -> None:
+def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(number: signal.Signals) -> None:
     with local_server.run() as url:
         free = int(url.rpartition(":")[2])
     command = [sys.executable, "-u", "-m", "open_alchemy.package_database.cli"]
@@ -405,7 +405,7 @@ def test_serve_runs_a_local_store_with_both_tables_until_it_is_stopped(number: s
     assert exit_code == 0
 
 
-def test_a_taken_port_is_named() -> None:
+def test_the_error_names_a_port_that_is_in_use() -> None:
     with local_server.run() as url:
         result = run("serve", "--port", url.rpartition(":")[2])
 
@@ -413,7 +413,7 @@ def test_a_taken_port_is_named() -> None:
     assert "did not start" in result.output
 
 
-def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open_alchemy.package_database.cli.commands", None)
 
     with pytest.raises(SystemExit, match=r"pip install 'open-alchemy.package-database\[cli\]'"):
@@ -438,7 +438,7 @@ def test_every_command_is_documented() -> None:
     assert documented(commands)
 
 
-def test_a_store_where_nothing_listens_is_named_with_the_command_that_starts_one() -> None:
+def test_a_refused_connection_names_the_command_that_starts_a_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
 
@@ -465,7 +465,7 @@ def test_a_server_that_is_not_a_dynamodb_is_reported() -> None:
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no arguments of bytes")
-def test_any_argument_on_any_terminal_is_no_traceback(arguments: list[bytes], code: int, shown: bytes) -> None:
+def test_no_argument_causes_a_traceback_with_any_encoding(arguments: list[bytes], code: int, shown: bytes) -> None:
     command = [sys.executable.encode(), b"-m", b"open_alchemy.package_database.cli", *arguments, b"--url", b"sqlite://"]
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
     document = b"openapi: 3.1.0\ninfo: {title: a, version: '1'}"

@@ -1,4 +1,4 @@
-"""The command copy, between stores of different kinds and of one kind."""
+"""The command ``copy``, between stores of the same kind and of different kinds."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def contents_at(url: str) -> list[object]:
 
 @pytest.fixture
 def first(tmp_path: Path) -> str:
-    """The URL of a file that holds something."""
+    """The URL of a SQLite file with items."""
     url = f"sqlite:///{tmp_path / 'first.db'}"
     with package_database.connect(url) as database:
         fill(database)
@@ -71,17 +71,17 @@ def first(tmp_path: Path) -> str:
 
 @pytest.fixture
 def server(_database: str, _clean_specs_table: None, _clean_credentials_table: None) -> str:
-    """The URL of a DynamoDB with empty tables, that of ``get()``."""
+    """The URL of a DynamoDB with empty tables, which ``get()`` uses too."""
     return f"dynamodb://{_database.removeprefix('http://')}"
 
 
 @pytest.fixture
 def second(tmp_path: Path) -> str:
-    """The URL of a file that is not there."""
+    """The URL of a SQLite file that does not exist."""
     return f"sqlite:///{tmp_path / 'second.db'}"
 
 
-def test_what_was_copied_to_another_kind_of_store_and_back_is_the_same(first: str, second: str, server: str) -> None:
+def test_items_copied_to_another_kind_of_store_and_back_are_equal(first: str, second: str, server: str) -> None:
     there = succeed(first, server)
     back = succeed(server, second)
 
@@ -91,13 +91,13 @@ def test_what_was_copied_to_another_kind_of_store_and_back_is_the_same(first: st
     assert checksums[0].startswith(f"versions: {2 * USERS}, credentials: {USERS}, checksum ")
 
 
-def test_a_copy_again_changes_nothing(first: str, second: str, tmp_path: Path) -> None:
+def test_a_repeated_copy_changes_nothing(first: str, second: str, tmp_path: Path) -> None:
     succeed(first, second)
 
     again = succeed(first, second)
 
     assert f"copied from {tmp_path / 'first.db'} to {tmp_path / 'second.db'}" in again.stderr
-    assert f"0 new, {3 * USERS} there already, 0 kept" in again.stderr
+    assert f"0 new, {3 * USERS} already stored, 0 kept" in again.stderr
 
 
 def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,21 +114,21 @@ def test_an_interrupted_copy_is_continued(first: str, second: str, monkeypatch: 
     goes_on = succeed(first, second)
 
     assert interrupted.exit_code == 130
-    assert interrupted.stderr == "interrupted: the same command copies the rest\n"
-    assert "there already" in goes_on.stderr
-    assert ", 0 there already" not in goes_on.stderr
+    assert interrupted.stderr == "interrupted: run the same command to copy the rest\n"
+    assert "already stored" in goes_on.stderr
+    assert ", 0 already stored" not in goes_on.stderr
     assert contents_at(second) == contents_at(first)
 
 
-def test_what_differs_is_kept_and_named(first: str, second: str, tmp_path: Path) -> None:
+def test_different_stored_items_are_kept_and_listed(first: str, second: str, tmp_path: Path) -> None:
     with package_database.connect(second) as database:
         store_credentials(database, "u1", b"newer")
 
     result = run(first, second)
 
     assert result.exit_code == 1
-    assert "kept the stored item of package.credentials with sub 'u1', id 'laptop'" in result.stderr
-    assert f"it differs from {tmp_path / 'first.db'}" in result.stderr
+    item = "the item of package.credentials with sub 'u1', id 'laptop'"
+    assert f"not imported from {tmp_path / 'first.db'}: {item}: the stored item" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
     with package_database.connect(second) as database:
         user = database.get_user(public_key="pk-u1")
@@ -136,7 +136,23 @@ def test_what_differs_is_kept_and_named(first: str, second: str, tmp_path: Path)
     assert user.secret_key_hash == b"newer"
 
 
-def test_a_target_with_more_items_is_different(first: str, second: str) -> None:
+def test_credentials_whose_public_key_others_have_are_not_copied(first: str, second: str) -> None:
+    with package_database.connect(second) as database:
+        database.create_update_credentials(
+            sub="other", id_="1", public_key="pk-u1", secret_key_hash=b"others", salt=b"others"
+        )
+
+    result = run(first, second)
+
+    assert result.exit_code == 1
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
+    assert "Error: 1 item not imported" in result.stderr
+    assert find(result.output) == []
+    with package_database.connect(second) as database:
+        assert [database.get_user(public_key=f"pk-u{number}").sub for number in range(3)] == ["u0", "other", "u2"]  # type: ignore[union-attr]
+
+
+def test_a_target_with_more_items_differs(first: str, second: str) -> None:
     with package_database.connect(second) as database:
         database.create_update_spec(sub="other", name="a", version="1", model_count=1)
 
@@ -148,7 +164,7 @@ def test_a_target_with_more_items_is_different(first: str, second: str) -> None:
     assert contents_at(second) == contents_at(first)
 
 
-def test_an_item_that_is_lost_on_the_way_is_found(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_item_is_detected(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
     every = copy.entries  # type: ignore[attr-defined]
     monkeypatch.setattr(copy, "entries", lambda read: (entry for entry in every(read) if entry.item["sub"] != "u3"))
 
@@ -166,7 +182,7 @@ def test_an_attribute_without_a_column_is_refused_and_not_dropped(second: str, s
 
     assert result.exit_code == 1
     assert "credentials with sub 'u1', id '1' has attributes without a column: 'color'" in result.stderr
-    assert "interrupted: the same command copies the rest" in result.stderr
+    assert "interrupted: run the same command to copy the rest" in result.stderr
     assert find(result.output) == []
 
 
@@ -185,16 +201,16 @@ def through_a_folder(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("other", [as_it_is, through_a_link, through_a_folder])
-def test_a_store_is_not_copied_to_itself(first: str, tmp_path: Path, other: Callable[[Path], Path]) -> None:
+def test_source_and_target_must_differ(first: str, tmp_path: Path, other: Callable[[Path], Path]) -> None:
     result = run(first, f"sqlite:///{other(tmp_path / 'first.db')}")
 
     assert result.exit_code == 2
-    assert f"FROM_URL and TO_URL are one store: {tmp_path / 'first.db'}" in result.stderr
+    assert f"FROM_URL and TO_URL are the same store: {tmp_path / 'first.db'}" in result.stderr
 
 
-def test_two_servers_are_two_stores_and_one_is_one() -> None:
-    assert "are one store" in run("dynamodb://localhost:1", "dynamodb://localhost:1").stderr
-    assert "are one store" not in run("sqlite://", "dynamodb://localhost:1").stderr
+def test_two_servers_are_two_stores_and_equal_urls_are_the_same_store() -> None:
+    assert "are the same store" in run("dynamodb://localhost:1", "dynamodb://localhost:1").stderr
+    assert "are the same store" not in run("sqlite://", "dynamodb://localhost:1").stderr
 
 
 def test_a_source_that_does_not_exist_is_not_created(first: str, second: str, tmp_path: Path) -> None:
@@ -208,7 +224,7 @@ def test_a_source_that_does_not_exist_is_not_created(first: str, second: str, tm
 @pytest.mark.parametrize(
     ("source", "target", "named"), [("x://canary", "sqlite://", "FROM_URL"), ("sqlite://", "canary", "TO_URL")]
 )
-def test_a_url_that_cannot_be_read_is_wrong_usage_and_not_shown(source: str, target: str, named: str) -> None:
+def test_an_invalid_url_exits_with_2_and_is_not_printed(source: str, target: str, named: str) -> None:
     result = run(source, target)
 
     assert result.exit_code == 2
@@ -216,7 +232,9 @@ def test_a_url_that_cannot_be_read_is_wrong_usage_and_not_shown(source: str, tar
     assert "canary" not in result.stderr
 
 
-def test_a_source_that_refuses_describe_is_copied(first: str, second: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_refuses_describe_table_is_copied(
+    first: str, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(self: object, table: object) -> None:
         raise package_database.RefusedError("no")
 

@@ -1,4 +1,4 @@
-"""The number of models is the one that OpenAlchemy 2.2.0 computes.
+"""The number of models equals the number that OpenAlchemy 2.2.0 computes.
 
 ``openalchemy_models.json`` has schemas with the names of the models that OpenAlchemy finds. The tests marked long
 compare those, and generated schemas, with the library itself, which is installed into a folder of its own.
@@ -51,7 +51,7 @@ def openalchemy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
     subprocess.run([sys.executable, "-m", "pip", *install, *REQUIREMENTS], check=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTHON"))}
     with subprocess.Popen(
-        # -S leaves out the folders of this environment.
+        # -S excludes the site-packages of this environment.
         [sys.executable, "-S", "-W", "ignore", "-c", OPENALCHEMY],
         env={**environment, "PYTHONPATH": str(folder)},
         stdin=subprocess.PIPE,

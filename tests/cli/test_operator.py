@@ -1,4 +1,4 @@
-"""The operator's commands, as a person and a program run them."""
+"""The commands ``export``, ``import`` and ``tables``: output, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +24,7 @@ from open_alchemy import package_database
 from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.admin import export_writer as export_module
 from open_alchemy.package_database.admin.client import AdminClient
-from open_alchemy.package_database.admin.import_items import MAX_TOGETHER
+from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
 from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration, create_table
@@ -85,7 +84,7 @@ stored = pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table
 
 @stored
 @pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz"])
-def test_what_was_exported_is_there_after_an_import(tmp_path: Path, name: str) -> None:
+def test_exported_items_are_stored_by_an_import(tmp_path: Path, name: str) -> None:
     fill()
     before, path = contents(), tmp_path / name
 
@@ -95,16 +94,16 @@ def test_what_was_exported_is_there_after_an_import(tmp_path: Path, name: str) -
 
     assert contents() == before
     assert exported.stdout == imported.stdout == ""
-    assert f"exported 8 items of all users from {AdminClient.configured().place}" in exported.stderr
+    assert f"exported 8 items of all users from {AdminClient.configured().location}" in exported.stderr
     assert f"warning: {path} contains secret key hashes and salts" in exported.stderr
     assert "imported 8 items" in imported.stderr
-    assert "6 new, 0 there already, 0 kept" in imported.stderr
+    assert "6 new, 0 already stored, 0 kept" in imported.stderr
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 or sys.platform == "win32"
     assert find(exported.output + imported.output) == []
 
 
 @stored
-def test_an_import_again_changes_nothing(tmp_path: Path) -> None:
+def test_a_repeated_import_changes_nothing(tmp_path: Path) -> None:
     fill()
     before, path = contents(), str(tmp_path / "all.jsonl")
     succeed("export", "--all", path)
@@ -112,11 +111,11 @@ def test_an_import_again_changes_nothing(tmp_path: Path) -> None:
     again = succeed("import", path)
 
     assert contents() == before
-    assert "0 new, 6 there already, 0 kept" in again.stderr
+    assert "0 new, 6 already stored, 0 kept" in again.stderr
 
 
 @stored
-def test_a_user_is_exported_alone(tmp_path: Path) -> None:
+def test_an_export_of_a_user_contains_only_that_user(tmp_path: Path) -> None:
     fill()
     before, path = contents(), str(tmp_path / "u1.jsonl")
 
@@ -141,8 +140,8 @@ def test_stored_items_are_kept_and_different_ones_are_listed(tmp_path: Path) -> 
 
     assert contents() == newer
     assert result.exit_code == 1
-    assert "0 new, 5 there already, 1 kept" in result.stderr
-    assert "kept the stored item of package.credentials with sub 'u1', id 'laptop'" in result.stderr
+    assert "0 new, 5 already stored, 1 kept" in result.stderr
+    assert "the item of package.credentials with sub 'u1', id 'laptop': the stored item with its key" in result.stderr
     assert "Error: 1 item not imported" in result.stderr
 
 
@@ -163,7 +162,7 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path, suffix: str, option: li
 
 @stored
 @pytest.mark.parametrize("name", ["/", "", ".", "a" * 5000])
-def test_a_path_that_no_file_can_have_is_one_line(name: str) -> None:
+def test_an_impossible_path_prints_one_line(name: str) -> None:
     result = run("export", "--all", name)
 
     assert result.exit_code in (1, 2)
@@ -172,7 +171,7 @@ def test_a_path_that_no_file_can_have_is_one_line(name: str) -> None:
 
 
 @stored
-def test_an_export_goes_through_a_pipe(tmp_path: Path) -> None:
+def test_an_export_can_be_piped_into_an_import(tmp_path: Path) -> None:
     fill()
     before, path = contents(), tmp_path / "all.jsonl"
 
@@ -214,7 +213,7 @@ def test_an_endless_stream_is_not_imported() -> None:
 
 
 @stored
-def test_an_imported_time_outside_of_the_calendar_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_imported_time_after_the_year_9999_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 10**19 - 1
     with monkeypatch.context() as patch:
         patch.setattr("time.time", lambda: seconds)
@@ -228,7 +227,7 @@ def test_an_imported_time_outside_of_the_calendar_is_listed(monkeypatch: pytest.
 
 
 @stored
-def test_older_versions_come_back_below_a_newer_one(tmp_path: Path) -> None:
+def test_older_versions_are_imported_below_a_newer_one(tmp_path: Path) -> None:
     fill(1)
     path = str(tmp_path / "all.jsonl")
     succeed("export", "--all", path)
@@ -272,7 +271,7 @@ def test_an_interrupted_export_is_resumed(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @stored
-def test_a_full_disk_is_one_line_and_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_prints_one_line_and_exits_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: object, entries: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -293,15 +292,15 @@ commands(sys.argv[2:])
 
 
 def run_with_file_size_limit(limit: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command in a process whose files are limited in size, like on a full disk."""
+    """Runs a command in a process with a limit on the size of files, which fails as on a full disk."""
     command = [sys.executable, "-c", LIMITED, str(limit), *arguments]
-    # Coverage could not write its own file either.
+    # Coverage cannot write its data file below the limit.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_a_file_that_reaches_the_limit_of_the_system_is_one_line_and_a_failure(tmp_path: Path) -> None:
+def test_a_file_size_limit_prints_one_line_and_exits_with_1(tmp_path: Path) -> None:
     url, path = f"sqlite:///{tmp_path}/a.db", tmp_path / "all.jsonl"
     with package_database.connect(url) as database:
         for number in range(100):
@@ -309,7 +308,7 @@ def test_a_file_that_reaches_the_limit_of_the_system_is_one_line_and_a_failure(t
                 sub=f"u{number}", id_="a" * 500, public_key=f"pk{number}", secret_key_hash=b"aA==", salt=b"aA=="
             )
 
-    # SQLite's own file of shared memory takes 32 KB.
+    # The shared memory file of SQLite takes 32 KB.
     exported = run_with_file_size_limit(40_000, "export", "--all", str(path), "--url", url)
 
     assert exported.returncode == 1
@@ -326,13 +325,13 @@ def test_export_needs_a_user_or_all(arguments: list[str]) -> None:
     assert "Error: expected SUB FILE, or --all FILE" in result.stderr
 
 
-def test_an_invalid_user_is_wrong_usage(tmp_path: Path) -> None:
+def test_an_invalid_user_exits_with_2(tmp_path: Path) -> None:
     assert run("export", "x" * 3000, str(tmp_path / "file")).exit_code == 2
     assert run("tables", "upgrade", "--from", "4", "--sub", "x" * 3000).exit_code == 2
 
 
 @stored
-def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
+def test_a_damaged_file_prints_one_line_and_exits_with_2(tmp_path: Path) -> None:
     fill(1)
     good, bad = tmp_path / "good.jsonl.gz", tmp_path / "bad"
     succeed("export", "--all", str(good))
@@ -342,7 +341,7 @@ def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
     damages = {
         "is truncated or damaged": good.read_bytes()[:-20],
         "has the schema version 6, and this package reads 5: use a newer package": text.replace(b":5,", b":6,", 1),
-        "has 3 items and its header says 4: it is truncated or damaged": b"".join(lines[:-1]),
+        "has 3 items, but its header states 4: it is truncated or damaged": b"".join(lines[:-1]),
         "does not match the checksum of its header": text.replace(b'"2.0"', b'"2.1"'),
         "header: it is not an export of the package database": b"hello\n",
     }
@@ -357,12 +356,12 @@ def test_damaged_files_are_one_line_and_wrong_usage(tmp_path: Path) -> None:
 
 
 @stored
-def test_nothing_of_a_long_file_is_imported_where_its_end_is_missing(tmp_path: Path) -> None:
+def test_nothing_is_imported_from_a_long_truncated_file(tmp_path: Path) -> None:
     path = tmp_path / "all.jsonl"
-    for number in range(MAX_TOGETHER + 2):
+    for number in range(BATCH_ENTRIES + 2):
         store_credentials(f"u{number}")
     succeed("export", "--all", str(path))
-    empty(MAX_TOGETHER + 2)
+    empty(BATCH_ENTRIES + 2)
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
 
     assert run("import", str(path)).exit_code == 2
@@ -386,7 +385,7 @@ def test_a_progress_bar_is_shown_on_a_terminal_after_a_second(tmp_path: Path, mo
 
 
 @stored
-def test_an_upgrade_expects_the_credentials_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_progress_of_an_upgrade_counts_only_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("open_alchemy.package_database.cli.output.PROGRESS_AFTER_SECONDS", 0)
     fill()
 
@@ -400,7 +399,7 @@ def test_an_upgrade_expects_the_credentials_alone(monkeypatch: pytest.MonkeyPatc
 
 
 @stored
-def test_a_store_that_does_not_count_its_items_shows_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_has_no_total_if_the_store_does_not_count_items(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DynamoDBAdministration, "describe", lambda *_: None)
 
     assert AdminClient.configured().expected_items(TABLES) is None
@@ -415,7 +414,7 @@ def _undescribed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
-    """Exports with a store that goes away after the first page."""
+    """Runs an export whose store fails after the first page."""
     first = True
     read = AdminClient.read
 
@@ -450,16 +449,16 @@ def test_an_export_is_resumed_after_ctrl_c(tmp_path: Path, monkeypatch: pytest.M
     [
         (["specs", "u0"], "interrupted\n"),
         (["tables", "delete"], "interrupted\n"),
-        (["import", "FILE"], "interrupted: the same command imports the rest\n"),
+        (["import", "FILE"], "interrupted: run the same command to import the rest\n"),
     ],
 )
-def test_ctrl_c_is_one_line_and_exit_code_130(
+def test_ctrl_c_prints_one_line_and_exits_with_130(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str], message: str
 ) -> None:
     path = str(tmp_path / "all.jsonl")
     succeed("export", "--all", path)
     monkeypatch.setattr(package_database.get(), "list_specs", raise_keyboard_interrupt)
-    monkeypatch.setattr("open_alchemy.package_database.cli.export.import_entries", raise_keyboard_interrupt)
+    monkeypatch.setattr("open_alchemy.package_database.cli.export_import.import_entries", raise_keyboard_interrupt)
     monkeypatch.setattr("click.confirm", abort)
 
     result = run(*(path if argument == "FILE" else argument for argument in command))
@@ -469,7 +468,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(
 
 
 def abort(*_: object, **__: object) -> None:
-    """Ends a prompt as click does after Ctrl-C."""
+    """Raises what a prompt of click raises after Ctrl-C."""
     try:
         raise_keyboard_interrupt()
     except KeyboardInterrupt:
@@ -482,14 +481,14 @@ def raise_keyboard_interrupt(*_: object, **__: object) -> None:
 
 @stored
 @pytest.mark.usefixtures("_undescribed")
-def test_without_describe_table_an_export_starts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_starts_again_if_describe_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill()
     path = tmp_path / "all.jsonl"
 
     interrupted = interrupt(monkeypatch, "--all", str(path))
     again = succeed("export", "--all", str(path))
 
-    assert "DescribeTable is refused: the tables cannot be identified" in interrupted.stderr
+    assert "DescribeTable is refused: tables cannot be identified" in interrupted.stderr
     assert f"{path}.part has 2 items; the same command starts again" in interrupted.stderr
     assert "resuming" not in again.stderr
     assert "exported 8 items" in again.stderr
@@ -522,20 +521,20 @@ def test_the_secrets_of_version_4_are_decoded() -> None:
     assert "3 credentials: base64 text of version 4\n" in dry.stderr
     assert "nothing was changed; --write upgrades 3 credentials" in dry.stderr
     assert {user.secret_key_hash for user in untouched if user} == {b64encode(HASH)}  # type: ignore[attr-defined]
-    assert "upgraded: 3; changed by others meanwhile: 0" in written.stderr
+    assert "upgraded: 3; changed during the upgrade: 0" in written.stderr
     assert {(user.secret_key_hash, user.salt) for user in users} == {(HASH, SALT)}  # type: ignore[attr-defined]
     assert "3 credentials: current\n" in again.stderr
-    assert "there is nothing to upgrade" in again.stderr
+    assert "all credentials are current" in again.stderr
     assert find(dry.output + written.output + again.output) == []
 
 
-def test_an_unknown_version_is_wrong_usage() -> None:
+def test_an_unknown_version_exits_with_2() -> None:
     assert run("tables", "upgrade", "--from", "3").exit_code == 2
 
 
 @pytest.fixture
 def server(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A DynamoDB without tables, which the commands talk to."""
+    """The URL of a DynamoDB without tables, which the commands use."""
     with local_server.run() as url:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
         yield url
@@ -559,7 +558,7 @@ def create(server: str) -> None:
 
 @pytest.fixture
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], tuple[str, str]]]:
-    """An AWS with the tables in each account: takes on an account, and gives the option that leads there."""
+    """A local AWS with the tables in each account. The function selects an account and returns its option ``--url``."""
     with local_server.run(module="tests.infrastructure.aws") as url:
 
         def enter(account: str) -> tuple[str, str]:
@@ -612,11 +611,11 @@ def test_an_export_is_not_resumed_with_a_table_that_was_created_again(
     describe = DynamoDBAdministration.describe
 
     def describe_as(table_id: str) -> None:
-        # moto's tables have no TableId.
+        # moto does not return a TableId.
         monkeypatch.setattr(
             DynamoDBAdministration,
             "describe",
-            lambda self, table: replace(cast("Any", describe(self, table)), identity={"TableId": table_id}),
+            lambda self, table: cast("Any", describe(self, table))._replace(identity={"TableId": table_id}),
         )
 
     describe_as("old")
@@ -637,7 +636,7 @@ def test_correct_tables_have_no_differences(server: str) -> None:
     assert described.stderr == ""
 
 
-def test_tables_that_differ_are_named_and_a_failure(server: str) -> None:
+def test_tables_that_differ_from_the_schema_are_listed_and_exit_with_1(server: str) -> None:
     client = client_of(server)
     wrong = create_table(SPECS)
     wrong["LocalSecondaryIndexes"][0]["Projection"] = {"ProjectionType": "KEYS_ONLY"}
@@ -673,7 +672,7 @@ def test_a_production_table_must_be_protected(server: str) -> None:
     bare = describe_in_production(server)
     client = client_of(server)
     for table in (SPECS, CREDENTIALS):
-        # moto takes an encryption on creation alone.
+        # moto sets the encryption only when a table is created.
         client.delete_table(TableName=table.name)
         encryption = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/aws/dynamodb"}
         client.create_table(**create_table(table), SSESpecification=encryption, DeletionProtectionEnabled=True)

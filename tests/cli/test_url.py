@@ -48,11 +48,11 @@ def without_url(command: click.Command, name: str) -> list[str]:
     return [] if any("--url" in parameter.opts for parameter in command.params) else [name]
 
 
-def test_every_command_takes_a_url_but_those_that_take_no_store_or_two() -> None:
+def test_every_command_on_one_store_has_the_option_url() -> None:
     assert without_url(commands, "") == ["serve", "copy"]
 
 
-def test_what_is_published_at_a_url_is_found_there(url: str) -> None:
+def test_a_spec_published_to_a_url_is_listed_at_that_url(url: str) -> None:
     document = str(tour.EXAMPLES / "library-2.0.yaml")
 
     succeed("publish", document, "--sub", "u1", "--url", url)
@@ -64,7 +64,7 @@ def test_what_is_published_at_a_url_is_found_there(url: str) -> None:
         assert database.get_latest_spec_version(sub="u1", name="library") == "2.0"
 
 
-def test_the_url_of_the_environment_serves_where_none_is_given(
+def test_the_url_of_the_environment_is_the_default(
     url: str, fresh_process: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PACKAGE_DATABASE_URL", url)
@@ -74,7 +74,7 @@ def test_the_url_of_the_environment_serves_where_none_is_given(
     assert len(json.loads(succeed("specs", "u1", "--json"))) == 1
 
 
-def test_a_url_counts_for_one_command_alone(url: str) -> None:
+def test_a_url_applies_to_one_command_only(url: str) -> None:
     succeed("tables", "create", "--url", url)
     before = instances.current()
 
@@ -83,7 +83,7 @@ def test_a_url_counts_for_one_command_alone(url: str) -> None:
     assert instances.current() is before
 
 
-def test_a_url_that_cannot_be_read_is_wrong_usage_and_tells_no_password() -> None:
+def test_an_invalid_url_exits_with_2_and_its_password_is_not_printed() -> None:
     result = run("specs", "u1", "--url", "postgres://user:canary@host/a")
 
     assert result.exit_code == 2
@@ -91,7 +91,7 @@ def test_a_url_that_cannot_be_read_is_wrong_usage_and_tells_no_password() -> Non
     assert "canary" not in result.output
 
 
-def test_a_foreign_file_is_wrong_usage(path: Path, url: str) -> None:
+def test_a_file_of_another_program_exits_with_2(path: Path, url: str) -> None:
     path.write_text("text")
 
     result = run("specs", "u1", "--url", url)
@@ -100,7 +100,7 @@ def test_a_foreign_file_is_wrong_usage(path: Path, url: str) -> None:
     assert "is not a database of this package" in result.output
 
 
-def test_a_file_in_no_folder_is_a_failure(tmp_path: Path) -> None:
+def test_a_file_in_a_missing_folder_exits_with_1(tmp_path: Path) -> None:
     document = str(tour.EXAMPLES / "employees.yaml")
 
     result = run("publish", document, "--sub", "u1", "--url", f"sqlite:///{tmp_path}/missing/a.db")
@@ -120,7 +120,7 @@ def test_a_file_in_no_folder_is_a_failure(tmp_path: Path) -> None:
         ("export", "--all", "-"),
     ],
 )
-def test_a_command_that_reads_creates_no_file(path: Path, url: str, command: tuple[str, ...]) -> None:
+def test_a_reading_command_creates_no_file(path: Path, url: str, command: tuple[str, ...]) -> None:
     result = run(*command, "--url", url)
 
     assert (result.exit_code, result.output) == (1, f"Error: the file {path} does not exist\n")
@@ -166,24 +166,24 @@ def test_the_tour_runs_on_a_file(url: str) -> None:
 
     printed = succeed("tour", "--url", url)
 
-    assert "Every answer was right: 15 functions were called." in printed
-    assert "  2 requests, " in printed
+    assert "All results are correct: 16 functions were called." in printed
+    assert "  2 operations, " in printed
     assert "Transact" not in printed
     assert "hash of the secret key" not in printed
     with package_database.connect(url) as database:
         assert database.get_latest_spec_version(sub="alice", name="library") == "of alice"
 
 
-def test_the_tour_leaves_nothing_behind(path: Path) -> None:
+def test_the_tour_deletes_its_data(path: Path) -> None:
     config = SQLiteConfig(path)
 
-    assert tour.take_tour(Console(file=io.StringIO()), config) == 0
+    assert tour.run_tour(Console(file=io.StringIO()), config) == 0
 
     rows = json.loads(succeed("tables", "describe", "--json", "--url", f"sqlite:///{path}"))
     assert [row["items"] for row in rows] == [0, 0]
 
 
-def test_a_store_that_refuses_fails_the_tour_to_its_end(url: str, path: Path) -> None:
+def test_a_store_that_refuses_writes_fails_the_tour(url: str, path: Path) -> None:
     succeed("tables", "create", "--url", url)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute('DROP TABLE "package.specs"')
@@ -192,21 +192,21 @@ def test_a_store_that_refuses_fails_the_tour_to_its_end(url: str, path: Path) ->
 
     assert result.exit_code == 1
     assert "RefusedError" in result.output
-    assert "answers were wrong" in result.output
+    assert "not as expected" in result.output
 
 
 @pytest.mark.parametrize("function", ["create_update_spec", "create_update_credentials"])
-def test_an_answer_of_another_kind_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
-    """What was not stored is missing at the next stops."""
+def test_a_result_of_another_type_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    """If a write is replaced by a function that does nothing, later reads return other results."""
     monkeypatch.setattr(Database, function, lambda self, **_: None)
 
     result = run("tour", "--url", url)
 
     assert result.exit_code == 1
-    assert "answers were wrong" in result.output
+    assert "not as expected" in result.output
 
 
-def test_a_store_that_cannot_be_opened_is_one_line(url: str, path: Path) -> None:
+def test_a_store_that_cannot_be_opened_prints_one_line(url: str, path: Path) -> None:
     path.write_bytes(b"x" * 10_000)
 
     result = run("tour", "--url", url)
@@ -215,7 +215,7 @@ def test_a_store_that_cannot_be_opened_is_one_line(url: str, path: Path) -> None
     assert result.output.count("is not a database of this package") == 1
 
 
-def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_tour_deletes_its_data(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(self: Database, **_: object) -> None:
         raise KeyboardInterrupt
 
@@ -229,5 +229,5 @@ def test_a_tour_that_is_interrupted_leaves_nothing_behind(url: str, monkeypatch:
     assert [row["items"] for row in rows] == [0, 0]
 
 
-def test_the_tour_runs_on_the_store_in_memory() -> None:
-    assert "Every answer was right" in succeed("tour", "--url", "sqlite://")
+def test_the_tour_runs_on_sqlite_in_memory() -> None:
+    assert "All results are correct" in succeed("tour", "--url", "sqlite://")

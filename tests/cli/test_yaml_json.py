@@ -1,4 +1,4 @@
-"""Untrusted documents: every input ends in a value or a DocumentError, within the limits of size, depth and nodes."""
+"""Untrusted documents: each is parsed or raises DocumentError, within the limits of size, depth and nodes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def levels(first: str, each: str) -> str:
-    """Returns a mapping whose values refer to the value before, by aliases."""
+    """Returns a mapping in which each value has aliases of the previous value."""
     lines = [f"a: &a {first}"]
     lines += [f"{name}: &{name} {each.replace('BEFORE', before)}" for before, name in pairwise(LETTERS)]
     return "\n".join(lines)
@@ -108,7 +108,7 @@ def test_a_message_contains_no_control_characters_of_the_document() -> None:
         "%YAML 1.1\n---\na: b\n...\n",
     ],
 )
-def test_a_document_means_what_it_means_to_pyyaml(text: str) -> None:
+def test_a_document_has_the_value_that_pyyaml_reads(text: str) -> None:
     assert parse_yaml(text) == yaml.load(text, _TextLoader)  # noqa: S506 (a SafeLoader)
 
 
@@ -153,7 +153,7 @@ _TextLoader.yaml_implicit_resolvers = {
 
 @pytest.mark.parametrize("parse", [parse_yaml, parse_json])
 @given(text=st.text(alphabet="ab:-[]{}&*!|>?<'\",#%@~ \n\t1\u00e9\x1b"))
-def test_any_text_is_read_or_refused(parse: Callable[[str], object], text: str) -> None:
+def test_any_text_is_parsed_or_raises_a_document_error(parse: Callable[[str], object], text: str) -> None:
     with suppress(DocumentError):
         parse(text)
 

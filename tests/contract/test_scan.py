@@ -85,7 +85,14 @@ def test_items_have_all_attributes(database: TDatabase) -> None:
 
     (item,) = scan(database, Scan(CREDENTIALS, 10)).items
 
-    assert item == {"sub": "u1", "id": "é1", "public_key": "pk1", "secret_key_hash": HASH, "salt": SALT}
+    assert item == {
+        "sub": "u1",
+        "id": "é1",
+        "public_key": "pk1",
+        "secret_key_hash": HASH,
+        "salt": SALT,
+        "encoding": "raw",
+    }
 
 
 @pytest.mark.parametrize("partition", [None, "u"])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from open_alchemy.package_database import NotFoundError, TDatabase
+from open_alchemy.package_database import NotFoundError, TDatabase, ValidationError
 
 
 def publish(
@@ -81,12 +81,17 @@ def test_title_and_description_are_present_only_if_given(database: TDatabase) ->
 
 
 def test_an_empty_title_is_stored(database: TDatabase) -> None:
-    database.create_update_spec(sub="u1", name="a", version="", model_count=0, title="", description="")
+    database.create_update_spec(sub="u1", name="a", version=" ", model_count=0, title="", description="")
 
     spec = database.get_spec(sub="u1", name="a")
 
     assert spec is not None
-    assert (spec["version"], spec["title"], spec["description"]) == ("", "", "")
+    assert (spec["version"], spec["title"], spec["description"]) == (" ", "", "")
+
+
+def test_an_empty_version_is_refused(database: TDatabase) -> None:
+    with pytest.raises(ValidationError, match="version must have 1 to 204800 bytes in UTF-8, not ''"):
+        publish(database, "")
 
 
 def test_results_can_be_encoded_as_json(database: TDatabase) -> None:

@@ -1,4 +1,4 @@
-"""Shared by the tests of the delivery."""
+"""Fixtures of the tests of the delivery."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def write(folder: Path, artifacts: dict[str, Any], template: Any = TEMPLATE) -> 
 def test_the_reviewed_stack_is_accepted(tmp_path: Path, reviewed: Path) -> None:
     folder = write(tmp_path / "cdk.out", {"PackageDatabase": stack(), "Tree": {"type": "cdk:tree"}})
 
-    assert list(assembly.faults(folder, reviewed)) == []
+    assert list(assembly.problems(folder, reviewed)) == []
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_reviewed_stack_is_accepted(tmp_path: Path, reviewed: Path) -> None:
 def test_anything_else_is_refused(tmp_path: Path, reviewed: Path, artifacts: dict[str, Any], fault: str) -> None:
     folder = write(tmp_path / "cdk.out", artifacts)
 
-    assert list(assembly.faults(folder, reviewed)) == [fault]
+    assert list(assembly.problems(folder, reviewed)) == [fault]
 
 
 def test_a_template_that_was_not_reviewed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,4 +76,4 @@ def test_a_missing_template_is_refused(tmp_path: Path, reviewed: Path) -> None:
     folder = write(tmp_path / "cdk.out", {"PackageDatabase": stack()})
     (folder / "PackageDatabase.template.json").unlink()
 
-    assert len(list(assembly.faults(folder, reviewed))) == 1
+    assert len(list(assembly.problems(folder, reviewed))) == 1

@@ -1,4 +1,4 @@
-"""The GitHub release and the issue of the daily test, with a stand-in for GitHub's command line."""
+"""The GitHub release and the issue of the daily test, with a fake of GitHub's command line."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_release_has_the_tag_the_commit_the_notes_and_the_files(gh: Path) -> N
     ]
 
 
-def test_an_existing_release_stays(gh: Path) -> None:
+def test_an_existing_release_is_not_changed(gh: Path) -> None:
     (gh / "view").write_text("0", encoding="utf-8")
 
     code = github_release.main(["dist/a.whl"])

@@ -1,4 +1,4 @@
-"""What is installed where a token is present, or what builds the release, is pinned by hash."""
+"""Packages that are installed in jobs with a token, or that build the release, are pinned by hash."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = ROOT / "delivery" / "requirements"
 LOCKS = sorted(path.name for path in FOLDER.glob("*.txt"))
 
 # From requirements/runtime.txt of pypa/gh-action-pypi-publish at the commit that the workflow pins. Update both: an
-# uploader with other versions may refuse what scripts/build accepts, as v1.13.0 refused Metadata-Version 2.5.
+# uploader with other versions may refuse a file that scripts/build accepts, as v1.13.0 refused Metadata-Version 2.5.
 UPLOADER = "pypa/gh-action-pypi-publish@dc37677b2e1c63e2034f94d8a5b11f265b73ba33"
 UPLOADER_VERSIONS = {"packaging": "26.2", "twine": "7.0.0"}
 

@@ -192,7 +192,9 @@ def test_a_failing_test_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
     assert "No module named pytest" in capfd.readouterr().err
 
 
-def test_a_version_that_never_appears_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_version_that_is_never_on_the_index_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(released, "install_commands", lambda python, *_, **__: [[str(python), "-c", "1 / 0"]])
     pauses: list[float] = []
 

@@ -98,7 +98,7 @@ def test_a_job_with_a_token_installs_nothing_that_is_not_locked() -> None:
         if "run" in step
     }
 
-    # tests/delivery/test_locks.py, test_released.py and test_assembly.py cover what these install or execute.
+    # test_locks.py, test_released.py and test_assembly.py test what these jobs install or execute.
     assert scripts == {
         "scripts/deploy",
         "scripts/github-release",

@@ -17,7 +17,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Restores items of DynamoDB with boto3; test_the_restore_copies_the_items_of_a_user runs it.
 ON_DYNAMODB = {"operating.md"}
 
-# A block with a test is a test module. Others run as one program, which may use `await` outside of a function.
+# A block with a test is run as a test module. The other blocks of a page run as one program with top-level `await`.
 RUN = """
 import ast, asyncio, inspect, sys
 code = compile(sys.stdin.read(), "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -73,7 +73,7 @@ def test_an_example_of_a_test_passes(block: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["service"])
 def test_a_page_shows_the_whole_example(name: str) -> None:
-    """Docstrings of the example are not shown."""
+    """The page omits the docstrings of the example."""
     source = (ROOT / "docs" / "examples" / f"{name}.py").read_text(encoding="utf-8")
     without_docstrings = re.sub(r'^ *""".*?"""\n+', "", source, flags=re.DOTALL | re.MULTILINE)
 

@@ -22,7 +22,7 @@ def test_a_generated_file_is_current(path: object) -> None:
     [
         ("tables.md#x", "tables.md#x"),
         ("layers.svg", "layers.svg"),
-        ("../README.md#which-database", "index.md#which-database"),
+        ("../README.md#start", "index.md#start"),
         ("../CONTRIBUTING.md", "contributing.md"),
         ("../docs/export.md#import", "export.md#import"),
         ("../docs/layers.svg", "layers.svg"),
@@ -32,7 +32,7 @@ def test_a_generated_file_is_current(path: object) -> None:
         ("examples", f"{REPOSITORY}/tree/main/docs/examples"),
     ],
 )
-def test_a_link_leads_to_a_page_or_into_the_repository(link: str, target: str) -> None:
+def test_a_link_targets_a_page_or_a_file_of_the_repository(link: str, target: str) -> None:
     assert site_link(link, REPOSITORY) == target
 
 

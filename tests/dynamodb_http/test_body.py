@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.dynamodb.attribute_codec import DecodedItems, decode_items
 from open_alchemy.package_database.engines.dynamodb.http import body
 
 PADDING = b" " * 20_000
@@ -62,12 +63,16 @@ def _msgspec() -> None:
 
 def decode_with_json(data: bytes) -> dict[str, Any] | None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(body, "_fast_decoder", lambda: None)
+        for decoder in ("_fast_decoder", "_page_decoder"):
+            patch.setattr(body, decoder, lambda: None)
         return body.decode_body(Secret(data))
 
 
 def assert_same(data: bytes) -> None:
     expected, found = decode_with_json(data), body.decode_body(Secret(data))
+    if found is not None and isinstance(found.get("Items"), DecodedItems):
+        assert expected is not None
+        expected = {"Items": decode_items(expected["Items"]), "LastEvaluatedKey": expected.get("LastEvaluatedKey", {})}
 
     assert _exact(found) == _exact(expected)
 
@@ -89,6 +94,31 @@ def _exact(value: Any) -> Any:
 def test_json_is_decoded_as_by_the_standard_library(content: Any) -> None:
     assert_same(json.dumps({"Items": content}).encode() + PADDING)
     assert_same(json.dumps({"Items": content}, ensure_ascii=False).encode("utf-8", "surrogatepass") + PADDING)
+
+
+TYPED = st.dictionaries(
+    st.sampled_from(["S", "N", "B", "M"]),
+    st.none() | st.text(st.characters(), max_size=3) | st.integers().map(str) | st.integers(),
+    max_size=2,
+)
+ITEMS = st.lists(st.dictionaries(st.text(max_size=3), TYPED, max_size=3), max_size=3)
+
+
+@given(ITEMS, st.none() | st.dictionaries(st.text(max_size=3), TYPED, max_size=2))
+@example([{"a": {"S": "x", "N": "1"}}], None)
+@example([{"a": {"S": None, "N": "1"}}], None)
+@example([{"a": {"N": "1.5"}}], None)
+@example([{"a": {"S": "x"}, "b": {"N": "-7"}}], {"a": {"S": "x"}})
+def test_pages_are_decoded_as_by_the_standard_library(items: Any, last: Any) -> None:
+    page = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+    assert_same(json.dumps(page if last is None else {**page, "LastEvaluatedKey": last}).encode() + PADDING)
+
+
+def test_a_page_of_text_and_whole_numbers_is_decoded_at_once() -> None:
+    page: Any = body.decode_body(Secret(b'{"Items":[{"a":{"S":"x"},"n":{"N":"1"}}],"Count":1}' + PADDING))
+
+    assert isinstance(page["Items"], DecodedItems)
+    assert page["Items"] == [{"a": "x", "n": 1}]
 
 
 @given(PIECES)

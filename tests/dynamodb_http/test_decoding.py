@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,12 +25,12 @@ def ask(wire: Wire, answer: dict[str, Any]) -> Any:
         handler.answer(answer["status"], answer["body"].encode(), **headers)
 
     with serve(give) as server:
-        made = DynamoDBEngine(replace(config_of(server.url), wire=wire))._client
+        made = DynamoDBEngine(config_of(server.url)._replace(wire=wire))._client
         request = next(request for action, request in REQUESTS if action == answer["action"])
         read = drive(made.attempts(answer["action"], request, Deadline(2.0)), made.perform)
         made.close()
     if isinstance(read, Failure):
-        return replace(read, cause=None)
+        return read._replace(cause=None)
     return {name: value for name, value in read.items() if name != "ResponseMetadata"}
 
 

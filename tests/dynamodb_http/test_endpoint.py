@@ -184,7 +184,7 @@ def test_neither_a_home_folder_nor_a_readable_one_is_needed(monkeypatch: pytest.
         (prod(), {"https_proxy": "http://proxy.example", "NO_PROXY": "other.example"}, "a proxy is configured"),
         (prod(endpoint_url="http://db.example"), {"http_proxy": "http://proxy.example"}, "a proxy is configured"),
         (prod(endpoint_url="http://db.example/path"), {}, "the endpoint's URL has more than a host and a port"),
-        (prod(endpoint_url="http://a:b@db.example"), {}, "the endpoint's URL has more than a host and a port"),
+        (prod(endpoint_url="http://a:b@db.example"), {}, "the endpoint's URL cannot be parsed"),
         (prod(endpoint_url="nonsense"), {}, "the endpoint's URL cannot be parsed"),
         (prod(endpoint_url="http://db.example:port"), {}, "the endpoint's URL cannot be parsed"),
     ],

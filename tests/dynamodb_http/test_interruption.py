@@ -19,6 +19,8 @@ import pytest
 
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines import recovering_lock
+from open_alchemy.package_database.engines.dynamodb import engine, retry
 from open_alchemy.package_database.engines.dynamodb.blocking_calls import BlockingCalls
 from open_alchemy.package_database.engines.dynamodb.http import (
     async_connect,
@@ -32,9 +34,21 @@ from open_alchemy.package_database.engines.dynamodb.http import (
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
 from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
+from tests.apis import config_of
 from tests.canned_server import CannedServer, serve, succeed
 
-MODULES = (async_connect, async_connection, async_transport, happy_eyeballs, idle_check, semaphore, sync_transport)
+MODULES = (
+    async_connect,
+    async_connection,
+    async_transport,
+    engine,
+    happy_eyeballs,
+    idle_check,
+    recovering_lock,
+    retry,
+    semaphore,
+    sync_transport,
+)
 FILES = {module.__file__ for module in MODULES}
 REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 TIMEOUTS = Timeouts(connect=30.0, handshake=30.0, read=30.0)
@@ -156,8 +170,9 @@ def test_a_call_that_waits_can_be_interrupted_anywhere(events: str) -> None:
     assert number > 20
 
 
+@pytest.mark.parametrize("events", EVENTS)
 @pytest.mark.parametrize("earlier_calls", [0, 1])
-def test_a_call_of_asyncio_can_be_interrupted_at_any_line(one_connection: None, earlier_calls: int) -> None:
+def test_a_call_of_asyncio_can_be_interrupted_anywhere(one_connection: None, events: str, earlier_calls: int) -> None:
     async def use(transport: async_transport.AsyncTransport, interrupt: Interrupt) -> None:
         for _ in range(earlier_calls):
             await transport.exchange(lambda: REQUEST, Deadline(30))
@@ -167,7 +182,7 @@ def test_a_call_of_asyncio_can_be_interrupted_at_any_line(one_connection: None, 
 
     with serve(succeed()) as server:
         for number in count(1):
-            threads, interrupt = BlockingCalls(1), Interrupt("line", number)
+            threads, interrupt = BlockingCalls(1), Interrupt(events, number)
             transport = async_transport.AsyncTransport(endpoint_of(server), None, TIMEOUTS, threads)
             run_silently(use(transport, interrupt))
             threads.close()
@@ -175,6 +190,42 @@ def test_a_call_of_asyncio_can_be_interrupted_at_any_line(one_connection: None, 
                 break
 
     assert number > 50
+
+
+@pytest.mark.parametrize("events", ["line", "opcode"])
+def test_the_quota_can_be_used_after_an_interruption_anywhere(events: str) -> None:
+    for number in count(1):
+        quota, interrupt = retry.Quota(), Interrupt(events, number)
+        with contextlib.suppress(Interrupted), interrupt:
+            quota.acquire(14)
+            quota.release(14)
+
+        assert retry.QUOTA - 14 <= quota.left <= retry.QUOTA
+        assert quota.acquire(retry.QUOTA - 14)
+        if interrupt.left > 0:
+            break
+
+    assert number > 5
+
+
+@pytest.mark.parametrize("events", ["line", "opcode"])
+def test_creating_the_client_can_be_interrupted_anywhere(events: str) -> None:
+    kept: Interrupted | None = None
+    with ThreadPoolExecutor(1) as other_thread:
+        for number in count(1):
+            opened, interrupt = engine.DynamoDBEngine(config_of("http://127.0.0.1:1")), Interrupt(events, number)
+            try:
+                with interrupt:
+                    opened.prepare()
+            except Interrupted as error:
+                # Its traceback references the frames of the call.
+                kept = error
+            other_thread.submit(opened.prepare).result(timeout=30)
+            if interrupt.left > 0:
+                break
+
+    assert kept is not None
+    assert number > 10
 
 
 def run_silently(steps: Coroutine[Any, Any, None]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -23,6 +25,7 @@ from open_alchemy.package_database.engines.dynamodb.http import (
     sync_transport,
 )
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
+from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from tests.apis import aconnect_to, config_of
 from tests.canned_server import CannedServer, Handler, serve, succeed
@@ -208,3 +211,91 @@ def test_no_call_waits_for_the_default_executor(size: int) -> None:
     keys = {"updated_at_id": {"S": "latest#1"}, "id_updated_at": {"S": "1#latest"}}
     with serve(succeed({"Item": item | keys, "Items": [item | keys], "Count": 1})) as server:
         assert asyncio.run(use(server.url)) is not None
+
+
+class Link:
+    """A connection with a round trip time and a rate, in the time of a clock that only it moves."""
+
+    def __init__(self, *, round_trip: float = 0.0, rate: float = math.inf) -> None:
+        self.now = 0.0
+        self._round_trip, self._rate = round_trip, rate
+        self._timeout = math.inf
+        self._left = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def connect(self, _addresses: object, seconds: float) -> Link:
+        self._wait(self._round_trip, seconds)
+        return self
+
+    def wrap_socket(self, _connected: object, server_hostname: str) -> Link:
+        del server_hostname
+        # TLS 1.2 takes two round trips.
+        self._wait(2 * self._round_trip, self._timeout)
+        return self
+
+    def settimeout(self, seconds: float) -> None:
+        self._timeout = seconds
+
+    def send(self, data: bytes) -> int:
+        self._left = len(RESPONSE)
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        arrived = min(1460, size, self._left)
+        start = len(RESPONSE) - self._left
+        self._wait(self._round_trip * (start == 0) + arrived / self._rate, self._timeout)
+        self._left -= arrived
+        return RESPONSE[start : start + arrived]
+
+    def fileno(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _wait(self, seconds: float, limit: float) -> None:
+        self.now += min(seconds, limit)
+        if seconds > limit:
+            raise TimeoutError
+
+
+RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b" " * 1_000_000
+
+
+def exchange_over(link: Link, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Makes an exchange with the default deadline over a link with TLS; returns the size of the response."""
+    context: Any = link
+    monkeypatch.setattr(sync_transport, "resolve", lambda *_: [])
+    monkeypatch.setattr(sync_transport, "connect", link.connect)
+    monkeypatch.setattr(sync_transport, "time", SimpleNamespace(monotonic=link.clock))
+    endpoint = Endpoint("db.example", 443, "us-east-1", is_encrypted=True, authority="h")
+    transport = sync_transport.SyncTransport(endpoint, context, Timeouts.of(5.0))
+    try:
+        return transport.exchange(lambda: REQUEST, Deadline(5.0, clock=link.clock)).size
+    finally:
+        transport.close()
+
+
+def test_a_round_trip_of_300_ms_leaves_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = Link(round_trip=0.3)
+
+    assert exchange_over(link, monkeypatch) == 1_000_000
+    assert link.now == pytest.approx(0.3 + 0.6 + 0.3)
+
+
+def test_a_page_of_1_mb_arrives_at_4_mbit_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = Link(round_trip=0.05, rate=4_000_000 / 8)
+
+    assert exchange_over(link, monkeypatch) == 1_000_000
+    assert 2.0 < link.now < 2.3
+
+
+def test_a_response_that_stalls_ends_before_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = Link(rate=100)
+
+    with pytest.raises(ExchangeError, match="no answer came in time"):
+        exchange_over(link, monkeypatch)
+
+    assert link.now == pytest.approx(1.5)

@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database.engines.dynamodb.http import semaphore as module
-from open_alchemy.package_database.engines.dynamodb.http.semaphore import LoopSemaphore, ThreadSemaphore, Ticket
+from open_alchemy.package_database.engines.dynamodb.http.semaphore import (
+    AdmissionQueue,
+    LoopSemaphore,
+    ThreadSemaphore,
+    Ticket,
+)
 
 
 def run(steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -235,5 +240,75 @@ def test_calls_never_exceed_the_size_and_lose_no_place_when_cancelled() -> None:
             await asyncio.sleep(0)
 
         assert (most, inside, len(semaphore._queue)) == (3, 0, 0)
+
+    run(steps)
+
+
+def new_admission_queue(size: int) -> AdmissionQueue:
+    return AdmissionQueue(asyncio.get_running_loop(), new_semaphore(size))
+
+
+async def wait_in(queue: AdmissionQueue, seconds: float) -> None:
+    waiting = queue.enter(seconds)
+    if waiting is not None:
+        await waiting
+
+
+def test_a_call_is_admitted_at_once_while_few_requests_wait() -> None:
+    async def steps() -> None:
+        assert new_admission_queue(1).enter(1) is None
+        assert new_admission_queue(0).enter(1) is not None
+
+    run(steps)
+
+
+def test_calls_are_admitted_in_order_of_arrival_also_if_some_are_cancelled() -> None:
+    async def steps() -> None:
+        queue = new_admission_queue(0)
+        calls = [asyncio.create_task(wait_in(queue, 60)) for _ in range(6)]
+        await asyncio.sleep(0)
+        calls[1].cancel()
+        await asyncio.sleep(0)
+        queue.admit(3)
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+        assert [call.done() for call in calls] == [True, True, True, True, False, False]
+        queue.close()
+        await asyncio.gather(calls[4], calls[5])
+
+    run(steps)
+
+
+def test_calls_that_are_not_admitted_fail_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_EXPIRE_AT_ONCE", 2)
+
+    async def steps() -> None:
+        queue = new_admission_queue(0)
+        calls = [asyncio.create_task(wait_in(queue, 0)) for _ in range(10)]
+        counts = {0}
+        while min(call.done() for call in calls) == 0:
+            await asyncio.sleep(0)
+            counts.add(sum(call.done() for call in calls))
+
+        assert counts == {0, 2, 4, 6, 8, 10}
+        assert all(isinstance(call.exception(), TimeoutError) for call in calls)
+
+    run(steps)
+
+
+def test_an_interrupted_call_delays_admission_only_until_the_next_check() -> None:
+    async def steps() -> None:
+        semaphore = new_semaphore(1)
+        queue = AdmissionQueue(asyncio.get_running_loop(), semaphore)
+        tickets = [Ticket(), Ticket()]
+        for ticket in tickets:
+            semaphore._queue.enter(ticket, None)
+        waiting = queue.enter(60)
+        assert waiting is not None
+        # Nothing releases the tickets: they are lost with the frames of interrupted calls.
+        del ticket, tickets
+
+        await waiting
 
     run(steps)

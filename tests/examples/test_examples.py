@@ -26,13 +26,17 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def test_the_crawler_publishes_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
-    asyncio.run(load("crawler").main())
+def test_the_crawler_publishes_concurrently(capsys: pytest.CaptureFixture[str]) -> None:
+    crawler = load("crawler")
 
-    assert capsys.readouterr().out == "20 specs with 190 models\n"
+    asyncio.run(crawler.main())
+    asyncio.run(crawler.main())
+
+    assert capsys.readouterr().out == "20 specs with 190 models\n" * 2
 
 
-def test_the_service_tells_the_newest_version() -> None:
+@pytest.mark.parametrize("start", ["first", "second"])
+def test_the_service_returns_the_newest_version_in_each_start_of_a_process(start: str) -> None:
     package_database.get().create_update_spec(sub="u1", name="My.Spec", version="1.0", model_count=1)
 
     with TestClient(load("service").app) as client:

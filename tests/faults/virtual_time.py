@@ -138,6 +138,9 @@ class _AsyncEngine(_Engine):
     async def prepare(self) -> None:  # type: ignore[override]
         """Nothing to load."""
 
+    def queue(self) -> None:
+        """Nothing to wait for."""
+
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         async def perform(step: Any) -> Any:
             return step

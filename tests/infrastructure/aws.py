@@ -1,4 +1,4 @@
-"""All services of moto as a server, with enforced policies, run by ``local_server.run``."""
+"""The module that ``local_server.run`` runs: a server with all services of moto, which enforces IAM policies."""
 
 from __future__ import annotations
 

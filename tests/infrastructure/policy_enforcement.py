@@ -1,4 +1,4 @@
-"""Enforces the policies of IAM users on the DynamoDB of moto, as AWS documents it.
+"""Enforces the policies of IAM users on moto's DynamoDB, as AWS documents.
 
 moto ignores ``dynamodb:LeadingKeys``, and requires one action for a whole transaction. AWS requires the action of each
 part:
@@ -36,7 +36,7 @@ _TRANSACTION_ACTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a request asks a policy for.
+    """An access that a policy must allow.
 
     Attributes:
         action: The IAM action, without ``dynamodb:``.
@@ -50,7 +50,7 @@ class Access:
 
 
 def accesses(operation: str, request: Mapping[str, Any]) -> Iterator[Access]:
-    """Yields what a request to DynamoDB asks for."""
+    """Yields the accesses that a request to DynamoDB requires."""
     match operation:
         case "TransactWriteItems":
             for part in request["TransactItems"]:
@@ -89,7 +89,7 @@ def _queried(request: Mapping[str, Any], resource: str) -> tuple[str, ...]:
 
 
 def is_allowed(access: Access, documents: Iterable[Mapping[str, Any]]) -> bool:
-    """Returns whether a statement of the policies, which only allow, allows the access."""
+    """Returns whether a statement allows the access. The policies have no statement that denies."""
     return any(_allows(statement, access) for document in documents for statement in document["Statement"])
 
 
@@ -124,7 +124,7 @@ def _several(value: Any) -> list[Any]:
 
 
 def enforce(application: Application) -> Application:
-    """Returns the application with the policies of IAM users enforced; other credentials may do everything."""
+    """Returns an application that enforces the policies of IAM users. Other credentials have all permissions."""
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -145,7 +145,7 @@ def enforce(application: Application) -> Application:
 
 
 def _documents(authorization: str) -> list[Mapping[str, Any]] | None:
-    """Returns the policies of the IAM user whose access key signed a request; None if nobody's did."""
+    """Returns the policies of the IAM user whose access key signed a request; None for an unknown key."""
     signer = re.search(r"Credential=([^/]+)/", authorization)
     for user in iam_backends[ACCOUNT]["aws"].users.values():
         if signer and signer[1] in {key.access_key_id for key in user.access_keys}:

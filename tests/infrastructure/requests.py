@@ -1,4 +1,4 @@
-"""What the facade asks of DynamoDB, found by running every access pattern and reading the engine's requests."""
+"""Determines the requests of each function by running every access pattern and recording the requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from open_alchemy.package_database.testing.memory import MemoryEngine, MemorySto
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A request for a table, or an index of it, and the IAM action that must be allowed for it."""
+    """A request on a table or an index, and the IAM action that it requires."""
 
     operation: str
     action: str
@@ -51,7 +51,7 @@ _ARGUMENTS: dict[str, Any] = {
 
 
 def uses() -> dict[str, set[Use]]:
-    """Returns what each access pattern asks for, in every state of the store in which it asks for something else."""
+    """Returns the requests of each access pattern, over all states of the store that lead to other requests."""
     names = [pattern.name for pattern in ACCESS_PATTERNS]
     return {name: {use for store in _stores() for use in _run(name, store)} for name in names}
 
@@ -62,7 +62,7 @@ def only_reads(found: set[Use]) -> bool:
 
 
 class _Recorder(MemoryEngine):
-    """The in-memory model, which also puts each operation in DynamoDB's words, and writes them down."""
+    """The in-memory engine, which also records the DynamoDB request of each operation."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
@@ -94,7 +94,7 @@ def _stores() -> list[MemoryStore]:
     for version in ("1", "2"):
         _call("create_update_spec", MemoryEngine(full), version=version)
     _call("create_update_credentials", MemoryEngine(full))
-    # Version 4 may leave version records without the latest.
+    # Version 4 may have left version records without the latest record.
     torn = full.copy()
     torn.items = {place: item for place, item in full.items.items() if not place[2].startswith(LATEST.encode())}
     return [MemoryStore(), full, torn]
@@ -111,4 +111,6 @@ def _call(name: str, engine: MemoryEngine, **changed: Any) -> None:
     (pattern,) = (pattern for pattern in ACCESS_PATTERNS if pattern.name == name)
     parameters = inspect.signature(pattern.steps).parameters.values()
     arguments = {each.name: _ARGUMENTS[each.name] for each in parameters if each.default is each.empty}
-    getattr(open_database(engine), name)(**{**arguments, **changed})
+    result = getattr(open_database(engine), name)(**{**arguments, **changed})
+    if pattern.is_stream:
+        list(result)

@@ -33,7 +33,7 @@ def text(template: Template) -> str:
 
 
 def losses(stored: Template, synthesized: Template) -> list[str]:
-    """Returns how a deployment of the synthesized template over the stored one would lose data or an index."""
+    """Returns the losses of data or indexes that a deployment of the synthesized template would cause."""
     found = synthesized["Resources"]
     return [
         loss

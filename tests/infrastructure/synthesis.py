@@ -1,4 +1,4 @@
-"""Runs the CDK app in a child process: its Node process would outlive a test."""
+"""Runs the CDK app in a child process, because its Node process runs as long as the process that imports it."""
 
 from __future__ import annotations
 

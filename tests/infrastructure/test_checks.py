@@ -18,13 +18,13 @@ built.synth()
 """
 
 
-def test_cfn_lint_finds_nothing(synthesis: Synthesis) -> None:
+def test_the_template_passes_cfn_lint(synthesis: Synthesis) -> None:
     found = lint(synthesis.file.read_text(encoding="utf-8"))
 
     assert [str(match) for match in found] == []
 
 
-def test_the_aws_solutions_checks_of_cdk_nag_find_nothing(synthesis: Synthesis) -> None:
+def test_the_template_passes_the_aws_solutions_checks_of_cdk_nag(synthesis: Synthesis) -> None:
     assert synthesis.exit_code == 0, synthesis.output
     assert "Template validation found issues" not in synthesis.output
 

@@ -135,7 +135,7 @@ def test_the_outputs_of_the_deployed_stack_are_the_names_and_arns(cloud: Cloud) 
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_deployed_table_is_the_one_of_the_schema_and_is_protected(cloud: Cloud, table: Table) -> None:
+def test_a_deployed_table_equals_the_schema_and_is_protected(cloud: Cloud, table: Table) -> None:
     request = create_table(table)
 
     description = cloud.client("dynamodb").describe_table(TableName=table.name)["Table"]
@@ -214,7 +214,7 @@ def restricted(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, policy: str, suffi
         yield database
 
 
-def test_a_production_test_that_fails_leaves_nothing_behind(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_failing_production_test_deletes_its_items(cloud: Cloud, tmp_path: Path) -> None:
     (tmp_path / "production").mkdir()
     (tmp_path / "production" / "test_fails.py").write_text(FAILS)
 
@@ -225,14 +225,14 @@ def test_a_production_test_that_fails_leaves_nothing_behind(cloud: Cloud, tmp_pa
     assert count_items(cloud) == {"package.specs": 0, "package.credentials": 0}
 
 
-def test_the_production_tests_are_left_out_where_the_stage_is_not_prod(tmp_path: Path) -> None:
+def test_the_production_tests_are_not_collected_unless_the_stage_is_prod(tmp_path: Path) -> None:
     finished = run_production_tests(tmp_path, STAGE="TEST")
 
     assert finished.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
     assert "nothing is tested, because STAGE is not PROD" in finished.stdout
 
 
-def test_a_production_test_fails_where_it_is_named_and_the_stage_is_not_prod(tmp_path: Path) -> None:
+def test_a_named_production_test_fails_unless_the_stage_is_prod(tmp_path: Path) -> None:
     finished = run_production_tests(tmp_path, "production/test_production.py", STAGE="TEST")
 
     assert finished.returncode == pytest.ExitCode.TESTS_FAILED
@@ -240,7 +240,7 @@ def test_a_production_test_fails_where_it_is_named_and_the_stage_is_not_prod(tmp
     assert "nothing is tested, because STAGE is not PROD" in finished.stdout
 
 
-def test_the_production_tests_test_no_other_store(tmp_path: Path) -> None:
+def test_the_production_tests_refuse_another_store(tmp_path: Path) -> None:
     """Without the plugin of the package, ``get()`` would open the other store."""
     url = f"sqlite:///{tmp_path}/other.db"
 

@@ -26,7 +26,7 @@ def statements(template: Template, name: str) -> list[Any]:
 
 
 def allowed(template: Template, name: str) -> set[str]:
-    """Returns what a policy allows, as ``action on table``, or ``action on table/index/name``."""
+    """Returns the permissions of a policy as ``action on table`` or ``action on table/index/name``."""
     arns = {logical_id(template, table): table.name for table in TABLES}
     found = statements(template, name)
     assert {statement["Effect"] for statement in found} == {"Allow"}
@@ -53,7 +53,7 @@ def _resource(resource: Any, arns: dict[str, str]) -> str:
 
 
 def needed(patterns: set[str]) -> set[str]:
-    """Returns what access patterns need, in the form of ``allowed``."""
+    """Returns the permissions that access patterns require, in the format of ``allowed``."""
     found = {use for name, each in uses().items() if name in patterns for use in each}
     places = {use: f"{use.table}/index/{use.index}" if use.index else use.table for use in found}
     return {f"dynamodb:{use.action} on {place}" for use, place in places.items()}

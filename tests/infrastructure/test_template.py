@@ -117,8 +117,8 @@ def test_the_stack_is_protected_against_termination(synthesis: Synthesis) -> Non
     assert manifest["artifacts"]["PackageDatabase"]["properties"]["terminationProtection"] is True
 
 
-def test_the_assembly_is_one_that_the_workflow_deploys(synthesis: Synthesis) -> None:
-    assert list(assembly.faults(synthesis.file.parent)) == []
+def test_the_workflow_accepts_the_synthesized_assembly(synthesis: Synthesis) -> None:
+    assert list(assembly.problems(synthesis.file.parent)) == []
 
 
 @each_table

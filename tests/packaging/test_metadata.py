@@ -1,4 +1,4 @@
-"""The metadata is accepted by the uploader, leads to the project's pages, and asks for no more than is used."""
+"""The metadata is accepted by the uploader, links the project's pages, and names only tested versions of Python."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_version_of_python_is_named_only_after_it_ran(metadata: Message) -> No
     assert [each.rpartition(" ")[2] for each in named] == ["3.11", "3.12", "3.13"]
 
 
-def test_the_extra_test_installs_beside_openalchemy(metadata: Message) -> None:
+def test_the_extra_test_installs_together_with_openalchemy(metadata: Message) -> None:
     """Moto's extra server requires jsonschema 4, OpenAlchemy 2.2.0 requires jsonschema 3 and Jinja2 2.11."""
     requirements = [Requirement(each) for each in metadata.get_all("Requires-Dist", [])]
     test = {each.name: each for each in requirements if each.marker and each.marker.evaluate({"extra": "test"})}

@@ -1,4 +1,4 @@
-"""The wheel is installed alone, and beside the distributions that share the namespace.
+"""The wheel is installed alone, and together with the distributions that share the namespace.
 
 ``scripts/install`` downloads the other distributions into ``.venv/neighbours``, so the tests use no network.
 """
@@ -56,7 +56,9 @@ def test_the_wheel_alone_needs_no_extra(wheel: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_the_wheel_works_beside_its_neighbours(wheel: Path, tmp_path: Path, order: str) -> None:
+def test_the_wheel_works_with_the_distributions_that_share_the_namespace(
+    wheel: Path, tmp_path: Path, order: str
+) -> None:
     neighbours = ["open-alchemy.package-security", "OpenAlchemy==2.2.0"]
     first, second = ([wheel], neighbours) if order == "before" else (neighbours, [wheel])
     python = install(tmp_path / "venv", *first)

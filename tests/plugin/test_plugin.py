@@ -96,7 +96,7 @@ def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester) -> None:
     service.runpytest_subprocess("-n", "2").assert_outcomes(passed=2)
 
 
-def test_the_server_has_no_tables_before_they_are_asked_for(service: pytest.Pytester, run: Run) -> None:
+def test_the_server_has_no_tables_before_a_fixture_creates_them(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         import pytest
         from open_alchemy import package_database
@@ -110,7 +110,7 @@ def test_the_server_has_no_tables_before_they_are_asked_for(service: pytest.Pyte
     run().assert_outcomes(passed=1)
 
 
-def test_a_facade_that_was_taken_at_import_talks_to_the_server(service: pytest.Pytester, run: Run) -> None:
+def test_a_database_that_was_opened_at_import_uses_the_server(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(
         application="""
             from open_alchemy import package_database
@@ -137,21 +137,16 @@ CHANGES_THE_STAGE = """
 """
 SEES_THE_TEST_STAGE = """
     from open_alchemy import package_database
-    from open_alchemy.package_database import instances
 
     def test_service(_clean_specs_table, monkeypatch):
-        assert instances.current().config.stage == "TEST"
         monkeypatch.delenv("STAGE", raising=False)
         package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
         assert package_database.get().get_latest_spec_version(sub="u1", name="a") == "1"
 """
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
-@pytest.mark.parametrize("file", ["conftest", "application"])
-def test_the_stage_stays_whatever_an_application_does(
-    service: pytest.Pytester, options: tuple[str, ...], file: str
-) -> None:
+@pytest.mark.parametrize(("file", "options"), [("conftest", ("-n", "1")), ("application", ())])
+def test_an_application_cannot_change_the_stage(service: pytest.Pytester, file: str, options: tuple[str, ...]) -> None:
     load = "import application" if file == "application" else ""
     service.makepyfile(**{file: CHANGES_THE_STAGE, "test_service": f"    {load}\n{SEES_THE_TEST_STAGE}"})
 
@@ -186,7 +181,7 @@ def test_a_run_in_production_uses_get_alone(service: pytest.Pytester, monkeypatc
     service.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-def test_a_worker_in_production_leaves_the_test_stage_that_a_conftest_opened(
+def test_a_worker_in_production_replaces_the_test_stage_of_an_opened_database(
     service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAGE", "PROD")
@@ -207,7 +202,7 @@ def test_a_worker_in_production_leaves_the_test_stage_that_a_conftest_opened(
     service.runpytest_subprocess("-n", "1").assert_outcomes(passed=1)
 
 
-def test_a_run_that_uses_no_fixture_loads_nothing(service: pytest.Pytester) -> None:
+def test_a_run_that_uses_no_fixture_imports_no_driver(service: pytest.Pytester) -> None:
     service.makepyfile("""
         import sys
 
@@ -221,13 +216,13 @@ def test_a_run_that_uses_no_fixture_loads_nothing(service: pytest.Pytester) -> N
     service.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=1)
 
 
-def test_a_taken_port_is_left_alone(service: pytest.Pytester) -> None:
+def test_a_port_in_use_is_not_used(service: pytest.Pytester) -> None:
     service.makepyfile("""
         def test_service(_database):
             assert not _database.endswith(":8000")
     """)
     with closing(socket.socket()) as other:
-        # Somebody else may hold the port already, which serves as well.
+        # Another process may use the port already, with the same effect.
         with suppress(OSError):
             other.bind(("127.0.0.1", local_server.DEFAULT_PORT))
             other.listen()
@@ -235,7 +230,7 @@ def test_a_taken_port_is_left_alone(service: pytest.Pytester) -> None:
         service.runpytest_subprocess().assert_outcomes(passed=1)
 
 
-def test_a_mock_of_aws_does_not_wipe_the_server(service: pytest.Pytester, run: Run) -> None:
+def test_a_mock_of_aws_does_not_clear_the_server(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         from moto import mock_aws
         from open_alchemy import package_database
@@ -251,7 +246,7 @@ def test_a_mock_of_aws_does_not_wipe_the_server(service: pytest.Pytester, run: R
     run().assert_outcomes(passed=1)
 
 
-def test_the_factories_save(service: pytest.Pytester, run: Run) -> None:
+def test_the_factories_store_their_objects(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         from open_alchemy import package_database
         from open_alchemy.package_database.factory import CredentialsFactory, SpecFactory
@@ -291,7 +286,7 @@ def test_a_server_that_is_running_is_used_and_left_as_it_was(
     assert administration(server).describe(SPECS) is None
 
 
-def test_a_table_that_is_there_already_is_not_touched(service: pytest.Pytester, run: Run) -> None:
+def test_a_table_that_exists_already_is_not_changed(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     with local_server.run() as url:
         administration(url).create(SPECS)
@@ -299,20 +294,20 @@ def test_a_table_that_is_there_already_is_not_touched(service: pytest.Pytester, 
         result = run(f"--package-database-endpoint={url}")
 
         result.assert_outcomes(errors=2)
-        result.stdout.fnmatch_lines(["*the table package.specs is already at*"])
+        result.stdout.fnmatch_lines(["*the table package.specs already exists at*"])
         assert administration(url).describe(SPECS) is not None
 
 
-def test_a_server_without_transactions_is_named(service: pytest.Pytester, run: Run) -> None:
+def test_a_server_without_transactions_is_refused_with_the_reason(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     with serve(fail("UnknownOperationException")) as server:
         result = run(f"--package-database-endpoint={server.url}")
 
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*has no transactions (TransactWriteItems), as dynalite has none*"])
+    result.stdout.fnmatch_lines(["*does not support transactions (TransactWriteItems), as dynalite does not*"])
 
 
-def test_a_server_that_does_not_answer_is_named(service: pytest.Pytester, run: Run) -> None:
+def test_a_server_that_does_not_answer_is_named_in_the_error(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     with serve(fail("InternalServerError", status=500)) as server:
         result = run(f"--package-database-endpoint={server.url}")
@@ -383,7 +378,7 @@ def test_the_server_has_the_default_port_where_that_is_free(
     assert started == ports
 
 
-def test_a_server_that_does_not_start_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_start_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int = 0) -> None:
         raise local_server.LocalServerError("no server")
 
@@ -412,13 +407,12 @@ WITHOUT_A_SERVER = (
 )
 
 
-@pytest.mark.parametrize("way", ["option", "ini"])
-@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+@pytest.mark.parametrize(("way", "options"), [("option", ()), ("ini", ("-n", "2"))])
 def test_sqlite_needs_no_server(
     service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str, options: tuple[str, ...]
 ) -> None:
     service.makepyfile(WITHOUT_A_SERVER)
-    # Nothing is looked up and nothing listens, wherever the workers are.
+    # No process starts a server or checks a port.
     service.makeconftest("""
         import socket
         from open_alchemy.package_database import pytest_plugin
@@ -431,7 +425,7 @@ def test_sqlite_needs_no_server(
     service.runpytest_subprocess(*options, *chosen).assert_outcomes(passed=4)
 
 
-def test_the_option_comes_before_the_ini_value(service: pytest.Pytester, run: Run) -> None:
+def test_the_option_overrides_the_ini_value(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile("""
         def test_service(_database):
             assert _database == "sqlite://"
@@ -441,7 +435,7 @@ def test_the_option_comes_before_the_ini_value(service: pytest.Pytester, run: Ru
     run("--package-database-engine=sqlite").assert_outcomes(passed=1)
 
 
-def test_an_engine_that_is_not_there_is_named(service: pytest.Pytester, run: Run) -> None:
+def test_an_unknown_engine_is_refused(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
     service.makeini("[pytest]\npackage_database_engine = postgresql\n")
 
@@ -451,7 +445,7 @@ def test_an_engine_that_is_not_there_is_named(service: pytest.Pytester, run: Run
     result.stdout.fnmatch_lines(["*package_database_engine must be dynamodb or sqlite, not 'postgresql'*"])
 
 
-def test_sqlite_refuses_to_stand_in_for_production(
+def test_sqlite_fixtures_refuse_to_run_in_production(
     service: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAGE", "PROD")
@@ -464,8 +458,12 @@ def test_sqlite_refuses_to_stand_in_for_production(
     result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
 
 
-@pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
-def test_a_run_never_reaches_the_url_of_the_environment(
+@pytest.mark.parametrize(
+    ("run_or_xdist", "engine"),
+    [("in process", "dynamodb"), ("in process", "sqlite"), ("xdist", "sqlite")],
+    indirect=["run_or_xdist"],
+)
+def test_a_run_never_uses_the_url_of_the_environment(
     service: pytest.Pytester, run_or_xdist: Run, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     production = service.path / "production.db"
@@ -513,7 +511,7 @@ def test_a_command_of_the_application_reaches_the_store_of_the_fixtures(
     run(f"--package-database-engine={engine}").assert_outcomes(passed=1)
 
 
-def test_the_deadline_of_the_environment_counts_for_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_deadline_of_the_environment_applies_to_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "2")
 
     assert pytest_plugin._sqlite_configuration().deadline == 2
@@ -532,7 +530,7 @@ def test_a_clean_table_is_two_statements() -> None:
     assert statements == ['DELETE FROM "package.specs"'] * 2
 
 
-def test_the_run_of_these_tests_is_of_the_test_stage() -> None:
+def test_these_tests_run_in_the_test_stage() -> None:
     config = instances.current().config
 
     assert isinstance(config, DynamoDBConfig)

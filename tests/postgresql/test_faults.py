@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any, cast
 
 import psycopg
@@ -55,7 +54,7 @@ def superuser(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def configure(url: str, **settings: Any) -> Any:
-    return replace(cast("Any", from_url(url, os.environ)), **settings)
+    return cast("Any", from_url(url, os.environ))._replace(**settings)
 
 
 def publish(database: TDatabase, version: str = "1") -> None:

@@ -109,7 +109,7 @@ def check_index(engine: PostgreSQLEngine) -> list[Item]:
     keys = [item["public_key"] for item in items]
     assert len(keys) == len(set(keys))
     for item in items:
-        found = execute(engine, Query(CREDENTIALS, str(item["public_key"]), index=PUBLIC_KEY))
+        found = execute(engine, Query(CREDENTIALS, str(item["public_key"]), secondary_index=PUBLIC_KEY))
         assert [CREDENTIALS.key_of(entry) for entry in found] == [CREDENTIALS.key_of(item)]
     return items
 
@@ -140,7 +140,7 @@ def test_a_stale_entry_is_replaced(database: Database) -> None:
     crash_before_the_entry_is_deleted(engine, delete("u1", "t1"))
 
     before = database.get_user(public_key="pk")
-    stale = execute(engine, Query(CREDENTIALS, "pk", index=PUBLIC_KEY))
+    stale = execute(engine, Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY))
     store(database, "u2")
     after = database.get_user(public_key="pk")
 
@@ -155,7 +155,7 @@ def test_the_entry_of_deleted_credentials_is_deleted(database: Database) -> None
 
     database.delete_all(sub="u1")
 
-    assert execute(database.engine, Query(CREDENTIALS, "pk", index=PUBLIC_KEY)) == []  # type: ignore[arg-type]
+    assert execute(database.engine, Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY)) == []  # type: ignore[arg-type]
 
 
 def test_get_user_takes_two_requests(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,10 +19,10 @@ from open_alchemy.package_database.engines.registry import from_environment
 
 
 def _obstacle() -> str | None:
-    """Returns the reason why ``get()`` would not open the deployed tables; None if it would."""
+    """Returns the reason why ``get()`` does not open the deployed tables; None if it opens them."""
     if os.environ.get("STAGE") != "PROD":
         return "STAGE is not PROD"
-    # The package's plugin ignores it; without the plugin, the other store would be tested.
+    # Without the package's plugin, which ignores this variable, get() would open the other store.
     return "PACKAGE_DATABASE_URL is set: it names another store" if os.environ.get("PACKAGE_DATABASE_URL") else None
 
 

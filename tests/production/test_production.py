@@ -1,4 +1,4 @@
-"""Every function, on deployed tables. All ids and public keys begin with ``test.``, as the policy requires."""
+"""Calls every function on deployed tables. All ids and public keys begin with ``test.``, as the policy requires."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from open_alchemy.package_database import CredentialsAuthInfo, TDatabase
 
 _INDEX_SECONDS = 60
-"""The longest accepted lag of the index of ``get_user``, which usually is a fraction of a second."""
+"""The longest accepted replication lag of the index ``publicKey``, which is usually a fraction of a second."""
 
 
 def test_specs_are_written_read_and_deleted(database: TDatabase, sub: str) -> None:
@@ -36,6 +36,7 @@ def test_specs_are_written_read_and_deleted(database: TDatabase, sub: str) -> No
     assert [version["version"] for version in versions] == ["1.0", "1.1"]
     assert versions[0]["updated_at"] < versions[1]["updated_at"]
     assert database.list_specs(sub=sub) == [newest, database.get_spec(sub=sub, name="other")]
+    assert list(database.iter_specs(sub=sub)) == database.list_specs(sub=sub)
     assert database.count_customer_models(sub=sub) == 7
 
     database.delete_spec(sub=sub, name="My.Spec")

@@ -44,6 +44,9 @@ class YieldingEngine:
     async def prepare(self) -> None:
         """Nothing to load."""
 
+    def queue(self) -> None:
+        """Calls never wait."""
+
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         del deadline
         return await Request(operation)

@@ -6,7 +6,6 @@ A crash needs no fault: the invariants are checked in every state, and from each
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -223,7 +222,7 @@ class StoreWithoutTokens(MemoryStore):
         return twin
 
     def steps(self, operation: StoreOperation) -> Generator[object, None, Any]:
-        return super().steps(replace(operation, token="") if isinstance(operation, Transact) else operation)
+        return super().steps(operation._replace(token="") if isinstance(operation, Transact) else operation)
 
 
 KEY_CALLS = [

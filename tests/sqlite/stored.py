@@ -15,14 +15,16 @@ from tests.simulation.invariants import check_specs
 
 
 def check_file(path: Path, sub: str) -> set[str]:
-    """Checks the integrity of a file and the invariants of a user's specs, and returns all versions."""
+    """Checks a file's integrity and schema, and the invariants of a user's specs, and returns all versions."""
     engine = open_sqlite(SQLiteConfig(path), TABLES)
     engine.prepare()
     model = MemoryStore()
     with closing(engine):
         items = engine.execute(Query(SPECS, sub), Deadline(60))
         found = engine.run(lambda found: found.execute("PRAGMA integrity_check").fetchall(), "checking", Deadline(60))
+        differences = [found for table in TABLES for found in engine.administration().differences(table)]
     assert found == [("ok",)]
+    assert differences == []
     for item in items:
         model.items[SPECS.name, sub.encode(), item["updated_at_id"].encode()] = item
     check_specs(model)

@@ -7,6 +7,7 @@ import gc
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -114,15 +115,19 @@ def test_the_thread_of_the_loop_executes_no_statement(url: str, monkeypatch: pyt
     assert threading.get_ident() not in threads
 
 
-def test_the_loop_continues_while_a_call_waits_for_a_lock(path: Path, url: str) -> None:
+def test_the_loop_continues_while_a_call_waits_for_a_lock(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_waiting = threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda _: is_waiting.set())
+
     async def use() -> tuple[bool, list[str]]:
         async with package_database.aconnect(url) as database:
             await publish(database, "1.0")
             with closing(sqlite3.connect(path, isolation_level=None)) as other:
                 other.execute("BEGIN IMMEDIATE")
                 call = asyncio.create_task(publish(database, "2.0"))
-                for _ in range(20):
-                    await asyncio.sleep(0.005)
+                assert await asyncio.to_thread(is_waiting.wait, 10)
                 waited = not call.done()
                 other.execute("ROLLBACK")
             await call

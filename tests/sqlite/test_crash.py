@@ -18,8 +18,15 @@ import pytest
 
 from open_alchemy import package_database
 from tests.sqlite.crasher import DESCRIPTION, NAME, SUB
+from tests.sqlite.earlier_file import MAKE_EARLIER, change
 
 COMPILER = shutil.which("cc")
+STORED: dict[str, set[str]] = {
+    "no file": set(),
+    "a log to check in": {"0.0", "0.1", "0.2"},
+    "a file of an earlier version": {"0.0"},
+}
+"""The versions that are stored when the program of writes starts."""
 MODES = {"killed before a write": 0, "killed in the middle of a write": 1, "the disk is full": 2}
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or COMPILER is None, reason="needs LD_PRELOAD and a C compiler")
@@ -46,15 +53,18 @@ def make_template(folder: Path, start: str) -> Path:
                 )
             for suffix in ("", "-wal"):
                 shutil.copy(folder / f"source.db{suffix}", template / "target" / f"a.db{suffix}")
+    if start == "a file of an earlier version":
+        with closing(package_database.connect(f"sqlite:///{template / 'link.db'}")) as database:
+            database.create_update_spec(sub=SUB, name=NAME, version="0.0", model_count=1)
+        change(template / "target" / "a.db", MAKE_EARLIER)
     return template
 
 
-@pytest.mark.parametrize("start", ["no file", "a log to check in"])
+@pytest.mark.parametrize("start", STORED)
 @pytest.mark.parametrize("mode", MODES)
 def test_no_acknowledged_version_is_lost_at_any_write(tmp_path: Path, shim: Path, mode: str, start: str) -> None:
     template, copies = make_template(tmp_path, start), tmp_path / "copies"
     copies.mkdir()
-    before = {"0.0", "0.1", "0.2"} if start == "a log to check in" else set()
 
     environment = {**os.environ, "LD_PRELOAD": str(shim), "CRASH_FOLDER": str(copies)}
     command = [sys.executable, "-m", "tests.sqlite.crasher", str(copies), str(template), str(MODES[mode])]
@@ -64,6 +74,6 @@ def test_no_acknowledged_version_is_lost_at_any_write(tmp_path: Path, shim: Path
     outcomes = json.loads(finished.stdout)
     assert len(outcomes) > 40
     for writes, (acknowledged, stored) in enumerate(outcomes, start=1):
-        assert before | set(acknowledged) <= set(stored), f"at write {writes}"
+        assert STORED[start] | set(acknowledged) <= set(stored), f"at write {writes}"
         assert {found.name for found in (copies / str(writes)).iterdir()} == {"link.db", "target"}
     assert len(outcomes[-1][0]) == 2

@@ -5,7 +5,6 @@ Every public key belongs to one item: the model has no unique index.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -122,7 +121,9 @@ def queries(draw: st.DrawFn) -> Query:
     has_sort_key = index is None or index.sort_key is not None
     prefix = draw(st.just("") | keys | st.just("a")) if has_sort_key else ""
     partition = draw(items(table))[(index or table).partition_key]
-    return Query(table, str(partition), prefix, index)
+    names = [attribute.name for attribute in table.attributes]
+    attributes = draw(st.none() | st.lists(st.sampled_from(names), min_size=1, unique=True).map(tuple))
+    return Query(table, str(partition), prefix, index, attributes)
 
 
 @st.composite
@@ -157,7 +158,7 @@ class SQLiteMachine(RuleBasedStateMachine):
 
     @rule(scan=scans())
     def scan(self, scan: Scan) -> None:
-        one_more: Page = self.model.execute(replace(scan, limit=scan.limit + 1), Deadline(60))
+        one_more: Page = self.model.execute(scan._replace(limit=scan.limit + 1), Deadline(60))
         items = one_more.items[: scan.limit]
         after = scan.table.key_of(items[-1]) if one_more.items[scan.limit :] else None
         assert self.engine.execute(scan, Deadline(60)) == Page(items, after)
@@ -174,5 +175,5 @@ class SQLiteMachine(RuleBasedStateMachine):
 
 
 TestSQLiteMachine = SQLiteMachine.TestCase
-# A step is a drawn transaction and four queries.
-TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 25)
+# A step is a drawn operation and four queries.
+TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 100, stateful_step_count=20)

@@ -54,7 +54,7 @@ def test_an_item_is_read_by_its_key() -> None:
 
 
 def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
-    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT))
+    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT))
 
     assert text.endswith(
         'FROM "package.specs" AS item WHERE item."sub" = ? AND item."id_updated_at" >= ? AND item."id_updated_at" < ? '
@@ -71,13 +71,58 @@ def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
 
 
 def test_a_query_of_an_index_without_a_sort_key_has_the_order_of_the_table() -> None:
-    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY))
+    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY))
 
     assert text.endswith('WHERE item."public_key" = ? ORDER BY item."sub", item."id"')
     assert parameters == ("pk",)
 
 
+def test_a_query_of_some_attributes_reads_no_other_columns() -> None:
+    query = Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("id", "sub"))
+
+    text, parameters = STATEMENTS.query(query)
+
+    assert text == (
+        'SELECT item."sub", item."id" FROM "package.credentials" AS item WHERE item."public_key" = ? '
+        'ORDER BY item."sub", item."id"'
+    )
+    assert parameters == ("pk",)
+    assert STATEMENTS.items(query, [("u1", "1")]) == [KEY]
+
+
 SPEC_KEY = {"sub": "u1", "updated_at_id": "latest#a"}
+INDEX_KEY = {"sub": "u1", "updated_at_id": "1#a", "id_updated_at": "a#1"}
+
+
+def test_a_page_of_a_query_begins_after_the_keys_and_has_a_limit() -> None:
+    text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY))
+
+    assert text.endswith(
+        'WHERE item."sub" = ? AND (item."updated_at_id") > (?) AND item."updated_at_id" < ? '
+        'ORDER BY item."updated_at_id", item."sub" LIMIT ?'
+    )
+    assert parameters == ("u1", "latest#a", "latest$", 7)
+
+
+def test_a_page_of_an_index_begins_after_the_keys_of_both() -> None:
+    text, parameters = SPEC_STATEMENTS.query(
+        Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after=INDEX_KEY)
+    )
+
+    assert text.endswith(
+        'WHERE item."sub" = ? AND (item."id_updated_at", item."updated_at_id") > (?, ?) AND item."id_updated_at" < ? '
+        'ORDER BY item."id_updated_at", item."sub", item."updated_at_id"'
+    )
+    assert parameters == ("u1", "a#1", "1#a", "a$")
+
+
+def test_a_page_of_an_index_without_a_sort_key_begins_after_the_keys_of_the_table() -> None:
+    text, parameters = STATEMENTS.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, limit=1, after=KEY))
+
+    assert text.endswith(
+        'WHERE item."public_key" = ? AND (item."sub", item."id") > (?, ?) ORDER BY item."sub", item."id" LIMIT ?'
+    )
+    assert parameters == ("pk", "u1", "1", 1)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +253,13 @@ QUERIES: list[StoreOperation] = [
     Get(CREDENTIALS, KEY),
     Query(SPECS, "u1"),
     Query(SPECS, "u1", prefix="latest#"),
-    Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT),
+    Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
     Query(CREDENTIALS, "u1"),
-    Query(CREDENTIALS, "pk", index=PUBLIC_KEY),
+    Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY),
+    Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY),
+    Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("sub", "id")),
     Scan(SPECS, 10, SPEC_KEY),
     Scan(CREDENTIALS, 10, KEY),
     Scan(SPECS, 10, partition="u1"),
@@ -241,8 +290,19 @@ def test_every_read_is_a_search_in_an_index_without_a_sort(operation: StoreOpera
     [
         (Scan(SPECS, 10, SPEC_KEY), "PRIMARY KEY ((sub,updated_at_id)>(?,?))"),
         (Scan(SPECS, 10, SPEC_KEY, partition="u1"), "PRIMARY KEY (sub=? AND updated_at_id>?)"),
-        (Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT), "(sub=? AND id_updated_at>? AND id_updated_at<?)"),
-        (Query(CREDENTIALS, "pk", index=PUBLIC_KEY), "(public_key=?)"),
+        (
+            Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT),
+            "(sub=? AND id_updated_at>? AND id_updated_at<?)",
+        ),
+        (
+            Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, limit=7, after=INDEX_KEY),
+            "(sub=? AND (id_updated_at,updated_at_id)>(?,?) AND id_updated_at<?)",
+        ),
+        (
+            Query(SPECS, "u1", prefix="latest#", limit=7, after=SPEC_KEY),
+            "PRIMARY KEY (sub=? AND updated_at_id>? AND updated_at_id<?)",
+        ),
+        (Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY), "(public_key=?)"),
     ],
 )
 def test_a_read_is_bounded_by_its_keys(operation: StoreOperation, found_by: str) -> None:

@@ -15,7 +15,7 @@ from open_alchemy.package_database.engines.port import KeyInfo
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from open_alchemy.package_database.testing import local_server
 from tests.apis import config_of, connect_to
-from tests.canned_server import fail, serve, succeed
+from tests.canned_server import fail, reset, serve, succeed
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def administration(url: str) -> Iterator[DynamoDBAdministration]:
         tables.delete(table)
 
 
-def test_a_table_comes_and_goes(administration: DynamoDBAdministration) -> None:
+def test_a_table_is_created_and_deleted(administration: DynamoDBAdministration) -> None:
     assert administration.describe(SPECS) is None
 
     administration.create(SPECS)
@@ -47,14 +47,14 @@ def test_a_table_comes_and_goes(administration: DynamoDBAdministration) -> None:
     assert administration.delete(SPECS) is False
 
 
-def test_a_table_that_is_there_is_not_created_again(administration: DynamoDBAdministration) -> None:
+def test_an_existing_table_is_not_created_again(administration: DynamoDBAdministration) -> None:
     administration.create(SPECS)
 
     with pytest.raises(RefusedError, match="CreateTable on package.specs was refused with ResourceInUseException"):
         administration.create(SPECS)
 
 
-def test_every_page_of_a_table_is_emptied(administration: DynamoDBAdministration, url: str) -> None:
+def test_clearing_a_table_deletes_every_page(administration: DynamoDBAdministration, url: str) -> None:
     administration.create(SPECS)
     database = connect_to(config_of(url))
     for number in range(8):
@@ -65,7 +65,7 @@ def test_every_page_of_a_table_is_emptied(administration: DynamoDBAdministration
     assert [database.list_specs(sub=f"u{number}") for number in range(8)] == [[]] * 8
 
 
-def test_a_table_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_creating_a_table_waits_until_it_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
     creating, active = ({"Table": {"TableStatus": status}} for status in ("CREATING", "ACTIVE"))
     monkeypatch.setattr(module, "_POLL", 0.01)
     with serve(succeed({}), fail("ResourceNotFoundException"), succeed(creating), succeed(active)) as server:
@@ -74,7 +74,20 @@ def test_a_table_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(server.requests) == 4
 
 
-def test_a_table_that_is_never_active_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("method", "code"), [("create", "ResourceInUseException"), ("delete", "ResourceNotFoundException")]
+)
+def test_a_repeated_request_that_took_effect_before_is_a_success(method: str, code: str) -> None:
+    active = succeed({"Table": {"TableStatus": "ACTIVE"}})
+    first = [active] if method == "delete" else []
+    last = active if method == "create" else fail("ResourceNotFoundException")
+    with serve(*first, reset, fail(code), last) as server:
+        getattr(DynamoDBAdministration(DynamoDBEngine(config_of(server.url))), method)(SPECS)
+
+        assert len(server.requests) == len(first) + 3
+
+
+def test_waiting_for_an_inactive_table_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_POLL", 0.01)
     monkeypatch.setattr(module, "_DEADLINE", 2.2)
     with serve(succeed({}), succeed({"Table": {"TableStatus": "CREATING"}})) as server:

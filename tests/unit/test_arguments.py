@@ -18,7 +18,7 @@ from open_alchemy.package_database.testing.memory import MemoryConfig, MemoryEng
 
 
 class NoStore:
-    """An engine that must not be reached."""
+    """An engine whose calls fail the test."""
 
     config = MemoryConfig()
     attempt_seconds = 0.0
@@ -37,7 +37,7 @@ class NoStore:
 
 
 class Text(str):
-    """A subclass of str that formats as something else."""
+    """A subclass of str with another result of ``format``."""
 
     __slots__ = ()
 
@@ -46,7 +46,7 @@ class Text(str):
 
 
 class Choice(str, Enum):  # noqa: UP042 (a StrEnum formats as its value)
-    """An enumeration of texts, which formats as its name."""
+    """An enumeration of strings, whose members are formatted as their names."""
 
     A = "a"
 
@@ -64,7 +64,8 @@ GOOD = [
     ("name", "-" * 5000),
     ("id_", "i" * 1024),
     ("public_key", "p" * 2048),
-    ("version", ""),
+    ("version", " "),
+    ("version", "é" * 102_400),
     ("title", None),
     ("title", ""),
     ("description", None),
@@ -74,11 +75,11 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("name", "value"), GOOD, ids=[name for name, _ in GOOD])
-def test_an_argument_that_keeps_its_rule_passes_as_it_is(name: str, value: object) -> None:
+def test_a_valid_argument_is_returned_unchanged(name: str, value: object) -> None:
     assert checked(**{name: value}) == value
 
 
-KEYS = {"sub": 2048, "id_": 1024, "public_key": 2048}
+KEYS = {"sub": 2048, "id_": 1024, "public_key": 2048, "version": 204_800}
 BAD: list[tuple[str, object, str]] = [
     *[(name, "", f"{name} must have 1 to {limit} bytes in UTF-8, not ''") for name, limit in KEYS.items()],
     *[
@@ -89,12 +90,12 @@ BAD: list[tuple[str, object, str]] = [
     ("name", "", "name must have 1 to 1003 bytes in UTF-8 when canonicalized"),
     ("name", "n" * 1004, "name must have 1 to 1003 bytes in UTF-8 when canonicalized"),
     ("name", "é" * 502, "name must have 1 to 1003 bytes in UTF-8 when canonicalized"),
-    *[(name, 1, f"{name} must be a str, not 1") for name in (*KEYS, "name", "version", "title", "description")],
-    *[(name, None, f"{name} must be a str, not None") for name in (*KEYS, "name", "version")],
+    *[(name, 1, f"{name} must be a str, not 1") for name in (*KEYS, "name", "title", "description")],
+    *[(name, None, f"{name} must be a str, not None") for name in (*KEYS, "name")],
     *[(name, b"x", f"{name} must be a str, not a value of type bytes") for name in (*KEYS, "name")],
     *[
         (name, "a\ud800", f"{name} must be valid Unicode, without lone surrogates")
-        for name in (*KEYS, "name", "version", "title", "description")
+        for name in (*KEYS, "name", "title", "description")
     ],
     *[
         (name, "a\0", f"{name} must not contain a null character")
@@ -112,7 +113,7 @@ BAD: list[tuple[str, object, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "message"), BAD, ids=[name for name, _, _ in BAD])
-def test_an_argument_that_breaks_its_rule_is_refused_by_name(name: str, value: object, message: str) -> None:
+def test_an_invalid_argument_is_refused_by_name(name: str, value: object, message: str) -> None:
     with pytest.raises(ValidationError, match=message) as caught:
         check({name: value})
 
@@ -130,7 +131,7 @@ def test_a_subclass_of_str_becomes_plain_text(value: str) -> None:
 @pytest.mark.parametrize(
     "value", [b"canary", bytearray(b"canary"), memoryview(b"canary"), memoryview(b"c-a-n-a-r-y-")[::2]]
 )
-def test_secrets_are_wrapped_so_that_they_do_not_show(value: Any) -> None:
+def test_secrets_are_wrapped_in_a_class_without_a_repr_of_their_value(value: Any) -> None:
     wrapped = checked(salt=value)
 
     assert isinstance(wrapped, Secret)
@@ -167,7 +168,7 @@ def test_every_function_checks_before_any_io(call: Callable[[TDatabase], object]
         call(open_database(NoStore()))
 
 
-def test_arguments_that_a_function_does_not_have_are_a_type_error() -> None:
+def test_unknown_arguments_are_a_type_error() -> None:
     database: Any = open_database(MemoryEngine())
 
     with pytest.raises(TypeError, match="other"):
@@ -179,7 +180,7 @@ def test_arguments_that_a_function_does_not_have_are_a_type_error() -> None:
 
 
 def spec_overhead() -> int:
-    """Returns the size of a version record without its description, at most."""
+    """Returns the largest size of a version record without its description."""
     attributes: Item = {
         "sub": "u1",
         "id": "a",
@@ -206,7 +207,7 @@ def test_a_spec_and_its_copy_in_the_index_share_400_kb() -> None:
     assert [info["id"] for info in database.list_specs(sub="u1")] == ["a"]
 
 
-def test_credentials_fill_an_item() -> None:
+def test_credentials_may_have_the_maximum_size_of_an_item() -> None:
     database = open_database(MemoryEngine())
     arguments = {"sub": "u1", "id_": "1", "public_key": "p"}
     names = ("sub", "id", "public_key", "secret_key_hash", "salt", "encoding")

@@ -1,8 +1,9 @@
-"""The face for await: loops, cancellation, closing, and a loop that goes on meanwhile."""
+"""The async API: event loops, cancellation and closing; calls do not block the loop."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import os
 import subprocess
@@ -10,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, UnavailableError, ValidationError
 from open_alchemy.package_database.database import AsyncDatabase, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb import boto3_client
+from open_alchemy.package_database.engines.dynamodb.http import async_transport
 from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
+from open_alchemy.package_database.engines.dynamodb.retry import QUOTA
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
 from tests.apis import aconnect_to, config_of
 from tests.canned_server import Handler, serve, stay_silent, succeed
@@ -38,18 +40,20 @@ async def version(database: AsyncTDatabase) -> str:
     return await database.get_latest_spec_version(sub="u1", name="a")
 
 
-def functions(face: type) -> dict[str, Any]:
-    return {name: value for name, value in vars(face).items() if inspect.isfunction(value) and name[0] != "_"}
+def functions(api: type) -> dict[str, Any]:
+    return {name: value for name, value in vars(api).items() if inspect.isfunction(value) and name[0] != "_"}
 
 
 def test_both_apis_have_the_same_functions() -> None:
     blocking, awaiting = functions(TDatabase), functions(AsyncTDatabase)
 
-    assert len(blocking) == 15
+    assert len(blocking) == 16
     assert awaiting.keys() - blocking.keys() == {"aclose"}
     for name, function in blocking.items():
-        assert inspect.signature(awaiting[name]) == inspect.signature(function)
+        assert inspect.signature(awaiting[name]).parameters == inspect.signature(function).parameters
         assert getattr(AsyncDatabase, name).__doc__ == function.__doc__
+    for name in blocking.keys() - {"iter_specs"}:
+        assert inspect.signature(awaiting[name]) == inspect.signature(blocking[name])
         assert inspect.iscoroutinefunction(
             inspect.unwrap(getattr(AsyncDatabase, name), stop=inspect.iscoroutinefunction)
         )
@@ -109,7 +113,7 @@ def test_one_database_works_in_several_loops_at_the_same_time() -> None:
 
 
 def await_close(closed: list[bool]) -> Callable[[Handler], None]:
-    """Answers, and notes when the client closes the connection."""
+    """Responds, and records when the client closes the connection."""
 
     def answer(handler: Handler) -> None:
         succeed(ITEM)(handler)
@@ -223,7 +227,7 @@ def test_a_cancelled_call_closes_its_connection() -> None:
 
 
 async def fill_the_pool(database: AsyncDatabase) -> list[asyncio.Task[str]]:
-    """Has as many calls under way as there are connections, and one that waits for one."""
+    """Starts one call per connection, and one more call that waits for a connection."""
     calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 1)]
     await asyncio.sleep(0.3)
     return calls
@@ -231,7 +235,7 @@ async def fill_the_pool(database: AsyncDatabase) -> list[asyncio.Task[str]]:
 
 @pytest.mark.parametrize("turns", range(6))
 def test_a_call_can_be_cancelled_while_it_waits_for_a_connection(turns: int) -> None:
-    """Between the turn of the loop in which a connection becomes free, and the one in which the call has it."""
+    """Cancels the call after a connection was released, and before the call has acquired it."""
 
     async def use(database: AsyncDatabase) -> bool:
         *busy, waiting = await fill_the_pool(database)
@@ -247,6 +251,70 @@ def test_a_call_can_be_cancelled_while_it_waits_for_a_connection(turns: int) -> 
 
     with serve(stay_silent) as server:
         assert asyncio.run(use(open_at(server.url)))
+
+
+def test_calls_without_a_free_connection_fail_at_the_deadline_and_name_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(async_transport, "CONNECTIONS", 1)
+
+    async def use(database: AsyncDatabase) -> list[BaseException | str]:
+        with pytest.raises(UnavailableError, match="ReadTimeoutError"):
+            await version(database)
+        return await asyncio.gather(*(version(database) for _ in range(100)), return_exceptions=True)
+
+    with serve(stay_silent) as server:
+        first, *others = asyncio.run(use(open_at(server.url, deadline=0.3)))
+
+    assert isinstance(first, UnavailableError)
+    assert first.code == "ReadTimeoutError"
+    assert all("queue for" in str(error) for error in others)
+    assert {getattr(error, "code", None) for error in others} == {"PoolTimeoutError"}
+
+
+def test_a_call_that_waits_for_a_connection_holds_few_objects() -> None:
+    async def use(database: AsyncDatabase) -> float:
+        calls = await fill_the_pool(database)
+        calls += [asyncio.create_task(version(database)) for _ in range(CONNECTIONS)]
+        await asyncio.sleep(0)
+        gc.collect()
+        before = len(gc.get_objects())
+        waiting = [asyncio.create_task(version(database)) for _ in range(1000)]
+        await asyncio.sleep(0)
+        gc.collect()
+        count = len(gc.get_objects()) - before
+        for call in (*calls, *waiting):
+            call.cancel()
+        await asyncio.wait(waiting)
+        return count / len(waiting)
+
+    with serve(stay_silent) as server:
+        # A task alone has about seven: itself, its coroutine, context, future and what connects them.
+        assert asyncio.run(use(open_at(server.url, deadline=60.0))) < 12
+
+
+def test_an_invalid_argument_of_a_call_that_waits_is_no_secret_in_a_traceback() -> None:
+    secret = b"canary of the salt"
+
+    async def use(database: AsyncDatabase) -> str:
+        calls = await fill_the_pool(database)
+        calls += [asyncio.create_task(version(database)) for _ in range(CONNECTIONS)]
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(
+            database.create_update_credentials(sub="u", id_="1", public_key="p", secret_key_hash=secret, salt=secret)
+        )
+        await asyncio.sleep(0)
+        shown = str([frame.f_locals for frame in waiting.get_stack()])
+        for call in (*calls, waiting):
+            call.cancel()
+        await asyncio.wait([waiting])
+        return shown
+
+    with serve(stay_silent) as server:
+        shown = asyncio.run(use(open_at(server.url)))
+
+    assert "secret bytes" in shown
+    assert "canary" not in shown
 
 
 def test_closing_during_calls_closes_every_connection() -> None:
@@ -267,24 +335,32 @@ def test_closing_during_calls_closes_every_connection() -> None:
         assert asyncio.run(use(open_at(server.url))) == 0
 
 
-def test_calls_over_boto3_end_at_their_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_over_boto3_that_wait_for_a_thread_fail_at_the_deadline_and_cost_no_quota(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(boto3_client, "CONNECTIONS", 1)
 
-    async def use(database: AsyncDatabase) -> float:
+    is_over = threading.Event()
+
+    async def use(database: AsyncDatabase) -> tuple[list[Any], int]:
         await database.engine.prepare()
-        start = time.monotonic()
-        calls = [asyncio.create_task(version(database)) for _ in range(20)]
-        await asyncio.wait(calls)
-        assert all(isinstance(call.exception(), UnavailableError) for call in calls)
-        return time.monotonic() - start
+        engine: Any = database.engine
+        engine._client._threads.submit(is_over.wait)
+        errors = await asyncio.gather(*(version(database) for _ in range(20)), return_exceptions=True)
+        is_over.set()
+        return errors, engine._executor._quota.left
 
     with serve(stay_silent) as server:
-        database = aconnect_to(replace(config_of(server.url, deadline=0.5), wire="boto3"))
+        database = aconnect_to(config_of(server.url, deadline=0.5)._replace(wire="boto3"))
+        errors, quota = asyncio.run(use(database))
 
-        assert asyncio.run(use(database)) < 0.5 + 0.5 + 0.3
+        assert server.requests == []
+    assert all(isinstance(error, UnavailableError) for error in errors)
+    assert {error.code for error in errors} == {"PoolTimeoutError"}
+    assert quota == QUOTA
 
 
-def test_a_caller_may_set_a_shorter_timeout() -> None:
+def test_the_timeout_of_the_caller_may_be_shorter_than_the_deadline() -> None:
     async def use(database: AsyncDatabase) -> None:
         async with asyncio.timeout(0.05):
             await version(database)
@@ -294,7 +370,7 @@ def test_a_caller_may_set_a_shorter_timeout() -> None:
 
 
 class Interrupted(AsyncMemoryEngine):
-    """Cancels the call at its nth step on the store."""
+    """Cancels the call at its nth operation."""
 
     def __init__(self, store: MemoryStore, steps: int) -> None:
         super().__init__(store)
@@ -369,7 +445,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
 def test_the_first_call_does_not_block_the_loop(wire: str) -> None:
-    """Counts the loop's own CPU time, which a machine under load does not stretch."""
+    """Measures the CPU time of the loop, which does not depend on the load of the machine."""
     with serve(succeed(ITEM)) as server:
         environment = {"STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": server.url, "PACKAGE_DATABASE_WIRE": wire}
         finished = subprocess.run(

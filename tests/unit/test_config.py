@@ -1,7 +1,8 @@
-"""From the environment to the configuration, and the one facade of a process."""
+"""The configuration from the environment, and the database that ``get()`` shares in a process."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -11,7 +12,8 @@ from typing import Any, cast
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, instances
+from open_alchemy.package_database import ConfigurationError, RefusedError, instances, types
+from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.dynamodb.config import (
     DUMMY_CREDENTIALS,
     Credentials,
@@ -26,13 +28,13 @@ def configure(**environment: str) -> DynamoDBConfig:
     return read_stage(environment, find_region=lambda: None)
 
 
-def test_the_test_stage_needs_nothing_else() -> None:
+def test_the_test_stage_needs_no_other_variable() -> None:
     assert configure(STAGE="TEST") == DynamoDBConfig(
         "TEST", "us-east-1", "http://localhost:8000", DUMMY_CREDENTIALS, deadline=5.0
     )
 
 
-def test_the_test_stage_takes_what_is_set() -> None:
+def test_the_test_stage_uses_the_variables_that_are_set() -> None:
     found = configure(
         STAGE="TEST",
         AWS_ENDPOINT_URL_DYNAMODB="https://127.0.0.1:9000",
@@ -49,13 +51,13 @@ def test_the_test_stage_takes_what_is_set() -> None:
     assert "canary" not in repr(found)
 
 
-def test_half_of_the_credentials_is_none() -> None:
+def test_incomplete_credentials_are_ignored() -> None:
     assert configure(STAGE="TEST", AWS_ACCESS_KEY_ID="id").credentials == DUMMY_CREDENTIALS
 
 
 @pytest.mark.parametrize("variable", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
 @pytest.mark.parametrize("broken", ["canary\n", "canary\r\nX-Evil: 1", "canary\udcff", "canäry", "can ary"])
-def test_credentials_that_no_header_may_hold_are_not_shown(variable: str, broken: str) -> None:
+def test_credentials_with_characters_that_headers_forbid_are_not_shown(variable: str, broken: str) -> None:
     environment = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "canary", variable: broken}
 
     with pytest.raises(ConfigurationError, match=f"the AWS {variable.removeprefix('AWS_').lower()} has") as caught:
@@ -65,7 +67,7 @@ def test_credentials_that_no_header_may_hold_are_not_shown(variable: str, broken
     assert "can\u00e4ry" not in str(caught.value)
 
 
-def test_a_region_that_no_header_may_hold_is_refused() -> None:
+def test_a_region_with_characters_that_headers_forbid_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="the AWS region must be"):
         configure(STAGE="TEST", AWS_REGION="eu-west-1\r\nX-Evil: 1")
 
@@ -90,7 +92,15 @@ def test_the_region_may_come_from_a_profile() -> None:
         ({"STAGE": "PROD"}, "no AWS region: set AWS_REGION or AWS_DEFAULT_REGION"),
         *[
             ({"STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": url}, "AWS_ENDPOINT_URL_DYNAMODB must be a URL")
-            for url in ("localhost:8000", "ftp://localhost", "http://", "http://localhost:x", "http://[::1")
+            for url in (
+                "localhost:8000",
+                "ftp://localhost",
+                "http://",
+                "http://localhost:x",
+                "http://localhost:65536",
+                "http\u017f://localhost",
+                "http://[::1",
+            )
         ],
         *[
             ({"STAGE": "TEST", "PACKAGE_DATABASE_DEADLINE": seconds}, "PACKAGE_DATABASE_DEADLINE must be a number")
@@ -98,7 +108,7 @@ def test_the_region_may_come_from_a_profile() -> None:
         ],
     ],
 )
-def test_what_is_missing_or_wrong_is_named(environment: dict[str, str], message: str) -> None:
+def test_a_missing_or_invalid_variable_is_named(environment: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         configure(**environment)
 
@@ -123,7 +133,7 @@ def test_get_returns_the_same_object_to_every_thread() -> None:
 
 
 @pytest.mark.usefixtures("fresh_process")
-def test_get_raises_until_the_environment_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_get_raises_until_the_environment_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STAGE")
     with pytest.raises(
         ConfigurationError,
@@ -174,6 +184,33 @@ def test_a_call_finishes_on_the_engine_on_which_it_started() -> None:
     assert len(set(map(id, started))) == 1
 
 
+@pytest.mark.usefixtures("fresh_process")
+def test_the_shared_database_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
+    config = SQLiteConfig(tmp_path / "a.db")
+    instances.set_default(lambda: config)
+    database: Any = package_database.get()
+    database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+    engine = database.engine
+
+    database.close()
+
+    assert database.get_latest_spec_version(sub="u1", name="a") == "1"
+    with pytest.raises(RefusedError, match="the database was closed"):
+        open_database(engine).get_spec(sub="u1", name="a")
+
+
+@pytest.mark.usefixtures("fresh_process")
+def test_the_shared_async_database_serves_a_program_that_starts_twice(tmp_path: Path) -> None:
+    instances.set_default(lambda: SQLiteConfig(tmp_path / "a.db"))
+
+    async def main() -> list[str]:
+        async with package_database.get_async() as database:
+            await database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
+            return [spec["id"] for spec in await database.list_specs(sub="u1")]
+
+    assert asyncio.run(main()) == asyncio.run(main()) == ["a"]
+
+
 def test_an_instance_that_is_selected_is_used_in_its_context_only(tmp_path: Path) -> None:
     before = instances.current()
     database: Any = package_database.get()
@@ -222,8 +259,9 @@ def test_the_http_client_loads_no_slow_module() -> None:
 import sys
 before = {*sys.modules}
 from open_alchemy import package_database
+from open_alchemy.package_database import database
 from open_alchemy.package_database.engines.dynamodb.http import client
-slow = {"asyncio", "ast", "dataclasses", "email", "inspect", "logging", "pathlib", "ssl"}
+slow = {"ast", "asyncio", "dataclasses", "email", "inspect", "ipaddress", "logging", "pathlib", "random", "ssl"}
 print(sorted(slow & (sys.modules.keys() - before)))
 """
     assert run(program) == "[]"
@@ -253,9 +291,16 @@ except package_database.ConfigurationError as error:
     assert "AWS_DEFAULT_REGION" in printed
 
 
-def test_every_public_name_is_there() -> None:
+def test_every_public_name_can_be_imported() -> None:
     assert [name for name in package_database.__all__ if not hasattr(package_database, name)] == []
     assert len(set(package_database.__all__)) == len(package_database.__all__) == 19
+
+
+def test_the_type_of_get_user_is_the_same_in_both_modules() -> None:
+
+    assert types.CredentialsAuthInfo is package_database.CredentialsAuthInfo
+    with pytest.raises(AttributeError, match="has no attribute 'other'"):
+        _ = types.other  # type: ignore[attr-defined]
 
 
 def test_every_error_derives_from_the_base() -> None:

@@ -1,4 +1,4 @@
-"""A stored item that breaks the schema is a RefusedError that names the item and the attribute, on every store."""
+"""An invalid stored item raises RefusedError with the key of the item and the attribute, on every store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facade drives access patterns, and owns the deadline."""
+"""A database runs access patterns to their end, within one deadline."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from open_alchemy.package_database.testing.memory import MemoryEngine
 
 
 class Clock:
-    """A monotonic clock that advances only when somebody sleeps or a test advances it."""
+    """A monotonic clock that advances only by ``sleep`` or by a test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -39,7 +39,7 @@ def clock() -> Clock:
 
 
 class Rival(MemoryEngine):
-    """An engine on which another writer is always faster.
+    """An engine on which another client writes before each transaction.
 
     Args:
         clock: Its every operation takes a hundredth of a second.
@@ -85,7 +85,7 @@ def delete(database: Database) -> None:
     database.delete_spec(sub="u1", name="a")
 
 
-def test_a_lost_race_is_run_again(clock: Clock) -> None:
+def test_a_conflict_is_retried(clock: Clock) -> None:
     engine = Rival(clock, wins=20, deadline=60)
     database = open_database(engine, clock.sources)
 
@@ -96,7 +96,7 @@ def test_a_lost_race_is_run_again(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("call", [create, delete])
-def test_a_race_that_is_lost_until_the_deadline_is_a_conflict(clock: Clock, call: Callable[[Database], None]) -> None:
+def test_a_conflict_until_the_deadline_is_a_conflict_error(clock: Clock, call: Callable[[Database], None]) -> None:
     engine = Rival(clock, wins=10_000)
     engine.write_first(Deadline(5))
     database = open_database(engine, clock.sources)
@@ -108,7 +108,7 @@ def test_a_race_that_is_lost_until_the_deadline_is_a_conflict(clock: Clock, call
     assert 4 < clock.now - start <= 5.5
 
 
-def test_a_try_after_a_lost_race_comes_after_what_won_and_has_a_revision_of_its_own(
+def test_a_retry_has_a_later_time_than_the_winner_and_a_new_revision(
     clock: Clock,
 ) -> None:
     engine = Rival(clock, wins=1)
@@ -129,7 +129,7 @@ def test_a_try_after_a_lost_race_comes_after_what_won_and_has_a_revision_of_its_
 
 
 class SlowEngine(MemoryEngine):
-    """Notes the deadline of each operation."""
+    """Records the deadline of each operation."""
 
     def __init__(self) -> None:
         super().__init__(deadline=7)
@@ -154,7 +154,7 @@ def test_one_deadline_bounds_a_whole_call(clock: Clock) -> None:
     assert engine.deadlines[0] is not engine.deadlines[1]
 
 
-def test_a_deadline_that_is_renewable_bounds_standing_still() -> None:
+def test_each_operation_restarts_a_renewable_deadline() -> None:
     now = [0.0]
     deadline = Deadline(5, renewable=True, clock=lambda: now[0])
     now[0] = 4.0
@@ -175,7 +175,7 @@ def test_a_deadline_that_is_not_renewable_bounds_the_whole_call() -> None:
     assert deadline.remaining() == 1.0
 
 
-def test_reading_again_what_was_lost_is_progress_in_reading_but_not_in_the_race() -> None:
+def test_reads_after_a_conflict_do_not_restart_the_deadline_of_the_write() -> None:
     now = [0.0]
     deadline = Deadline(5, renewable=True, clock=lambda: now[0])
     deadline.conflict(is_first=True)
@@ -193,7 +193,7 @@ def test_reading_again_what_was_lost_is_progress_in_reading_but_not_in_the_race(
     assert not deadline.is_contended
 
 
-def test_a_race_for_something_else_has_a_deadline_of_its_own() -> None:
+def test_each_write_has_a_separate_deadline() -> None:
     now = [0.0]
     deadline = Deadline(5, renewable=True, clock=lambda: now[0])
     deadline.conflict(is_first=True)
@@ -207,9 +207,9 @@ def test_a_race_for_something_else_has_a_deadline_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.05, 0.1, 0.3, 0.7, 1.8])
-def test_a_race_that_is_lost_to_the_end_is_a_conflict_and_not_an_outage(clock: Clock, seconds: float) -> None:
+def test_a_conflict_until_the_deadline_is_no_unavailable_error(clock: Clock, seconds: float) -> None:
     class LosingEngine(MemoryEngine):
-        """Behind the real rules of time, an engine whose answers take their time, and where others always win."""
+        """Executes operations that take time, and whose transactions always conflict, with the real deadline."""
 
         attempt_seconds = 0.8
 
@@ -230,9 +230,7 @@ def test_a_race_that_is_lost_to_the_end_is_a_conflict_and_not_an_outage(clock: C
     ("now", "delay", "is_allowed"),
     [(0.0, 0.0, True), (3.5, 0.0, True), (3.6, 0.0, False), (3.0, 0.6, False), (5.0, 0.0, False)],
 )
-def test_a_request_is_allowed_that_ends_half_a_second_late_at_most(
-    now: float, delay: float, *, is_allowed: bool
-) -> None:
+def test_a_request_may_end_at_most_half_a_second_late(now: float, delay: float, *, is_allowed: bool) -> None:
     clock = [0.0]
     deadline = Deadline(5, attempt=2.0, clock=lambda: clock[0])
     clock[0] = now
@@ -243,7 +241,7 @@ def test_a_request_is_allowed_that_ends_half_a_second_late_at_most(
 @pytest.mark.parametrize(
     ("now", "attempt", "spare"), [(0.0, 0.0, 4.9), (0.0, 2.0, 3.4), (3.0, 2.0, 0.4), (3.5, 2.0, 0.0), (6.0, 0.0, 0.0)]
 )
-def test_one_may_wait_as_long_as_there_is_time_for_a_request(now: float, attempt: float, spare: float) -> None:
+def test_a_wait_must_leave_time_for_a_request(now: float, attempt: float, spare: float) -> None:
     clock = [0.0]
     deadline = Deadline(5, attempt=attempt, clock=lambda: clock[0])
     clock[0] = now

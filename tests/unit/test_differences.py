@@ -1,4 +1,4 @@
-"""Every way in which a deployed table differs from the schema has a name."""
+"""Each difference between a deployed table and the schema is listed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Description: TypeAlias = dict[str, Any]
 
 
 def described(table: Table) -> Description:
-    """Returns how DynamoDB describes a table that is as the schema says, and as production needs it."""
+    """Returns DynamoDB's description of a table that equals the schema and is protected as production requires."""
     request = copy.deepcopy(create_table(table))
     for index in request.get("GlobalSecondaryIndexes", ()):
         index["IndexStatus"] = "ACTIVE"
@@ -46,11 +46,11 @@ def global_(description: Description) -> Description:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_that_is_as_the_schema_says_has_no_difference(table: Table) -> None:
+def test_a_table_that_equals_the_schema_has_no_difference(table: Table) -> None:
     assert schema_differences(table, described(table)) == []
 
 
-def test_the_order_in_which_dynamodb_names_keys_and_attributes_is_no_difference() -> None:
+def test_the_order_of_keys_and_attributes_is_no_difference() -> None:
     description = described(SPECS)
     description["KeySchema"].reverse()
     description["AttributeDefinitions"].reverse()
@@ -59,7 +59,7 @@ def test_the_order_in_which_dynamodb_names_keys_and_attributes_is_no_difference(
     assert schema_differences(SPECS, description) == []
 
 
-def test_a_table_that_is_not_there_is_missing() -> None:
+def test_a_table_that_does_not_exist_is_missing() -> None:
     assert schema_differences(SPECS, None) == ["the table is missing"]
 
 
@@ -150,7 +150,7 @@ def test_all_differences_are_named_at_once() -> None:
 RECOVERED = {"PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"}}
 
 
-def test_a_production_table_lacks_nothing() -> None:
+def test_a_protected_production_table_has_no_difference() -> None:
     assert production_differences(described(SPECS), RECOVERED, {"TimeToLiveStatus": "DISABLED"}) == []
 
 
@@ -162,17 +162,17 @@ def without_protection() -> Iterator[tuple[Description, Description, str]]:
     unsaid = {name: value for name, value in table.items() if name != "DeletionProtectionEnabled"}
     yield unsaid, RECOVERED, "it has no deletion protection"
     yield table | {"SSEDescription": {"Status": "DISABLED"}}, RECOVERED, "it is not encrypted with a key of AWS KMS"
-    # DynamoDB leaves it out of a table that it encrypts with a key of its own (AWS, TableDescription).
+    # DynamoDB omits SSEDescription for a table that is encrypted with a key of AWS (AWS, TableDescription).
     plain = {name: value for name, value in table.items() if name != "SSEDescription"}
     yield plain, RECOVERED, "it is not encrypted with a key of AWS KMS"
     yield table | {"BillingModeSummary": {"BillingMode": "PROVISIONED"}}, RECOVERED, "its billing is not on-demand"
-    # DynamoDB leaves it out of a table that was always provisioned (AWS, TableDescription).
+    # DynamoDB omits BillingModeSummary for a table that was never on-demand (AWS, TableDescription).
     provisioned = {name: value for name, value in table.items() if name != "BillingModeSummary"}
     yield provisioned, RECOVERED, "its billing is not on-demand"
 
 
 @pytest.mark.parametrize("status", ["ENABLED", "ENABLING"])
-def test_a_table_that_lets_items_expire_is_named(status: str) -> None:
+def test_a_time_to_live_is_a_difference(status: str) -> None:
     expiry = {"TimeToLiveStatus": status, "AttributeName": "updated_at"}
 
     assert production_differences(described(SPECS), RECOVERED, expiry) == [
@@ -181,7 +181,9 @@ def test_a_table_that_lets_items_expire_is_named(status: str) -> None:
 
 
 @pytest.mark.parametrize(("description", "backups", "expected"), list(without_protection()))
-def test_what_production_lacks_is_named(description: Description, backups: Description, expected: str) -> None:
+def test_missing_protection_of_production_is_named(
+    description: Description, backups: Description, expected: str
+) -> None:
     assert production_differences(description, backups, {}) == [expected]
 
 

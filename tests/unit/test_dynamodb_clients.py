@@ -1,4 +1,4 @@
-"""Each DynamoDB client, blocking and for asyncio, against a server that fails."""
+"""Each DynamoDB client, sync and async, with a server that fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,7 +78,7 @@ def test_a_permanent_fault_raises_unavailable_error_after_four_attempts(
             database(server.url).get_spec(sub="u1", name="a")
 
         assert len(server.requests) == 4
-        # Where DynamoDB answered, there may be no exception to name.
+        # After a response of DynamoDB there may be no exception as the cause.
         assert (caught.value.__cause__ is not None) or "request id" in name
 
 
@@ -128,7 +127,7 @@ def make_client(request: pytest.FixtureRequest) -> Callable[[str], HttpClient | 
     """Creates a client for a URL."""
 
     def make(url: str) -> HttpClient | Boto3Client:
-        engine = DynamoDBEngine(replace(config_of(url), wire=request.param))
+        engine = DynamoDBEngine(config_of(url)._replace(wire=request.param))
         return engine._client
 
     return make
@@ -180,7 +179,7 @@ def test_a_missing_profile_raises_configuration_error(
 
 def test_an_unknown_error_of_botocore_raises_refused_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with serve(succeed(ITEM)) as server:
-        store = connect_to(replace(config_of(server.url), wire="boto3"))
+        store = connect_to(config_of(server.url)._replace(wire="boto3"))
 
         def refuse(**_: object) -> None:
             raise RuntimeError("the refreshed credentials are still expired")
@@ -215,7 +214,7 @@ def test_the_timeouts_leave_time_for_a_second_attempt() -> None:
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
 def test_a_forked_process_opens_its_own_connections(wire: Any) -> None:
     with serve(succeed(ITEM)) as server:
-        database = connect_to(replace(config_of(server.url), wire=wire))
+        database = connect_to(config_of(server.url)._replace(wire=wire))
         assert database.get_latest_spec_version(sub="u1", name="a") == "1.0"
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""Operations in words."""
+"""Operations as text."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ KEY = {"sub": "u1", "id": "1"}
     ("scan", "asked"),
     [
         (Scan(CREDENTIALS, 7), ("at most 7 items",)),
-        (Scan(CREDENTIALS, 7, partition="u1"), ("at most 7 items", "sub = u1")),
+        (Scan(CREDENTIALS, 7, partition="u1"), ("sub = u1", "at most 7 items")),
         (Scan(CREDENTIALS, 7, KEY), ("at most 7 items", "after sub = u1, id = 1")),
     ],
 )
-def test_a_scan_says_where_it_goes_on_and_how_far(scan: Scan, asked: tuple[str, ...]) -> None:
+def test_a_scan_is_explained_with_its_start_and_limit(scan: Scan, asked: tuple[str, ...]) -> None:
     assert explain(scan) == Explanation("Scan", "package.credentials", asked)
 
 
-def test_a_scan_reads_as_many_items_as_its_page_has() -> None:
+def test_the_items_of_a_scan_are_those_of_its_page() -> None:
     assert count_items(Scan(CREDENTIALS, 7), Page((KEY, KEY), KEY)) == 2

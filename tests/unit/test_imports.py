@@ -1,4 +1,4 @@
-"""What an import asks for, step by step."""
+"""The operations of an import, one by one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def entries(*items: Item) -> list[Entry]:
 
 
 class Observed(MemoryEngine):
-    """Notes the transactions that it carries out."""
+    """Records the transactions that it executes."""
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
@@ -69,7 +69,7 @@ def test_a_version_and_its_latest_record_are_one_transaction() -> None:
     )
 
 
-def test_a_version_below_a_newer_one_publishes_that_again() -> None:
+def test_an_older_version_renews_the_newest_one() -> None:
     steps = import_items(entries(version(900_000)))
     steps.send(None)
     steps.send(Stamped(0, "fresh"))
@@ -86,7 +86,7 @@ def test_a_version_below_a_newer_one_publishes_that_again() -> None:
     )
 
 
-def test_a_lost_race_is_run_again_once_at_once_and_after_that_waits() -> None:
+def test_the_first_conflict_is_retried_at_once_and_later_ones_with_backoff() -> None:
     steps: Any = import_items(entries(version(5)))
     lost = {1: latest(9)}
     asked = [steps.send(None), steps.send(Stamped(0, "r"))]
@@ -101,7 +101,7 @@ def test_a_lost_race_is_run_again_once_at_once_and_after_that_waits() -> None:
     assert [asked[4], asked[7]] == [Backoff(0), Backoff(1)]
 
 
-def test_a_spec_that_is_deleted_in_between_is_begun_anew() -> None:
+def test_a_spec_deleted_during_the_import_is_created_again() -> None:
     steps: Any = import_items(entries(version(5)))
     for answer in (None, Stamped(0, "r"), {1: latest(9)}, Stamped(0, "r")):
         steps.send(answer)
@@ -113,7 +113,7 @@ def test_a_spec_that_is_deleted_in_between_is_begun_anew() -> None:
     assert transaction.actions[1].item == latest(5)
 
 
-def test_a_latest_record_that_version_4_left_alone_stays() -> None:
+def test_a_latest_record_without_its_version_record_is_kept() -> None:
     store = MemoryStore()
     alone = latest(5, version="stored")
     store.items[SPECS.name, b"u1", b"latest#a"] = alone
@@ -124,7 +124,7 @@ def test_a_latest_record_that_version_4_left_alone_stays() -> None:
     assert list(store.items.values()) == [alone]
 
 
-def test_no_transaction_has_more_actions_than_one_takes() -> None:
+def test_no_transaction_exceeds_the_maximum_number_of_actions() -> None:
     engine = Observed(MemoryStore())
     for number in range(120):
         execute(engine.store, Plan("create", "1", name=f"a{number}"))
@@ -136,7 +136,7 @@ def test_no_transaction_has_more_actions_than_one_takes() -> None:
     check_specs(engine.store)
 
 
-def test_no_transaction_has_more_bytes_than_one_takes() -> None:
+def test_no_transaction_exceeds_the_maximum_size() -> None:
     engine = Observed(MemoryStore())
     large = {"description": "x" * 200_000}
 

@@ -1,4 +1,4 @@
-"""Items from elsewhere are let in only where they are what the tables hold."""
+"""Items of exports and other stores are accepted only if they are valid items of a table."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ def test_an_entry_has_the_key_of_its_item() -> None:
         (SPECS, {**RECORD, "updated_at": "0", **record_keys(padded(0), "my-spec")}),
         (SPECS, {**RECORD, "updated_at": "9" * 19, **record_keys(padded("9" * 19), "my-spec")}),
         (SPECS, {**RECORD, "of another version": 7}),
+        (SPECS, {**RECORD, "version": ""}),
         (CREDENTIALS, KEY),
         (CREDENTIALS, {**KEY, "secret_key_hash": b"", "salt": b""}),
     ],
 )
-def test_an_item_of_a_table_is_let_in(table: Table, item: Item) -> None:
+def test_a_valid_item_is_accepted(table: Table, item: Item) -> None:
     check_item(table, item)
 
 
@@ -88,9 +89,7 @@ def test_an_item_of_a_table_is_let_in(table: Table, item: Item) -> None:
         (CREDENTIALS, {"salt": b"x" * 410_000}, "salt and the other arguments make an item of"),
     ],
 )
-def test_what_is_no_item_of_a_table_is_refused_by_its_attribute(
-    table: Table, change: dict[str, Any], message: str
-) -> None:
+def test_an_invalid_item_is_refused_with_its_attribute(table: Table, change: dict[str, Any], message: str) -> None:
     whole = (RECORD if table is SPECS else KEY) | change  # type: ignore[operator]
     item = {name: value for name, value in whole.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""What the access patterns ask for, step by step."""
+"""The operations of the access patterns, one by one."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def record(seconds: int, description: str = "") -> Item:
     }
 
 
-def test_the_facade_has_a_function_for_every_access_pattern_and_no_other() -> None:
+def test_the_api_has_one_function_for_every_access_pattern() -> None:
     promised = {name for name in vars(TDatabase) if not name.startswith("_")}
 
     assert [pattern.name for pattern in ACCESS_PATTERNS if not hasattr(Database, pattern.name)] == []
     assert {pattern.name for pattern in ACCESS_PATTERNS} == promised
-    assert len(ACCESS_PATTERNS) == 15
+    assert len(ACCESS_PATTERNS) == 16
 
 
 def test_the_two_records_of_a_version() -> None:
@@ -95,7 +95,7 @@ def test_the_two_records_of_a_version() -> None:
     assert latest.item == {**common, "updated_at_id": "latest#my-spec", "id_updated_at": "my-spec#latest"}
 
 
-def test_a_contended_write_is_repeated_at_once_and_after_each_wait_with_the_newest_record() -> None:
+def test_a_conflicting_write_is_retried_with_the_newest_record() -> None:
     steps = specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1)
     steps.send(None)
     stamp, lost = Stamped(7, "r"), {1: {**record(100), "version": "0"}}
@@ -111,7 +111,7 @@ def test_a_contended_write_is_repeated_at_once_and_after_each_wait_with_the_newe
 @pytest.mark.parametrize(
     ("now", "seconds"), [(99, "100"), (100, "100"), (101, "101")], ids=["behind", "the same second", "past"]
 )
-def test_the_newest_version_is_replaced_only_where_the_clock_is_not_past_it(now: int, seconds: str) -> None:
+def test_the_newest_version_is_replaced_only_if_the_clock_is_not_past_it(now: int, seconds: str) -> None:
     steps = specs.create_update_spec.steps(sub="u1", name="a", version="1", model_count=1)
     steps.send(None)
     steps.send(Stamped(99, "r"))
@@ -180,7 +180,7 @@ def test_a_delete_takes_as_few_transactions_as_possible(versions: int, sizes: li
     assert deleted(transactions[-1])[:2] == ["latest#a", f"{padded(versions)}#a"]
 
 
-def test_a_delete_keeps_to_the_size_of_a_transaction() -> None:
+def test_a_delete_respects_the_maximum_size_of_a_transaction() -> None:
     versions = [record(second, "x" * 199_000) for second in range(1, 42)]
 
     transactions = transactions_of_delete(versions)
@@ -189,13 +189,13 @@ def test_a_delete_keeps_to_the_size_of_a_transaction() -> None:
     assert 20 * item_size(versions[0]) <= MAX_TRANSACT_BYTES < 21 * item_size(versions[0])
 
 
-def test_versions_are_looked_for_in_the_index() -> None:
+def test_versions_are_queried_by_the_index() -> None:
     operation = specs.list_spec_versions.steps(sub="u1", name="A").send(None)
 
-    assert operation == Query(SPECS, "u1", prefix="a#", index=SPECS.indexes[0])
+    assert operation == Query(SPECS, "u1", prefix="a#", secondary_index=SPECS.indexes[0])
 
 
-def test_versions_that_others_write_to_are_read_again_until_the_newest_is_seen() -> None:
+def test_versions_are_read_again_until_they_contain_the_newest() -> None:
     latest = {**record(2), **latest_key("u1", "a"), "id_updated_at": "a#latest", "revision": "r"}
     steps = specs.list_spec_versions.steps(sub="u1", name="a")
     query = steps.send(None)
@@ -228,6 +228,51 @@ def test_a_latest_record_that_version_4_left_without_its_version_record_is_the_n
     assert [info["updated_at"] for info in stop.value.value] == [1, 2]
 
 
+def test_a_page_of_specs_is_a_query_after_the_latest_record_of_an_id() -> None:
+    operation: Any = specs.list_specs.steps(sub="u1", limit=7, after="a").send(None)
+
+    assert (operation.prefix, operation.limit, operation.after) == ("latest#", 7, latest_key("u1", "a"))
+
+
+def test_a_page_of_versions_is_a_query_and_a_read_of_the_latest_record() -> None:
+    steps = specs.list_spec_versions.steps(sub="u1", name="A", limit=2, after=1)
+
+    operations: list[Any] = [steps.send(None), steps.send([record(2), record(3)])]
+    with pytest.raises(StopIteration) as stop:
+        steps.send({**record(9), **latest_key("u1", "a"), "revision": "r"})
+
+    position = {"sub": "u1", "updated_at_id": f"{padded(1)}#a", "id_updated_at": f"a#{padded(1)}"}
+    assert operations == [
+        Query(SPECS, "u1", prefix="a#0", secondary_index=SPECS.indexes[0], limit=2, after=position),
+        Get(SPECS, latest_key("u1", "a")),
+    ]
+    assert [info["updated_at"] for info in stop.value.value] == [2, 3]
+
+
+def test_a_page_that_has_only_records_of_another_spec_is_followed_by_the_next() -> None:
+    other = {**record(1), "id": "a#0", "updated_at_id": f"{padded(1)}#a#0", "id_updated_at": f"a#0#{padded(1)}"}
+    steps = specs.list_spec_versions.steps(sub="u1", name="a", limit=1)
+    steps.send(None)
+
+    following: Any = steps.send([other])
+
+    position = {name: other[name] for name in ("sub", "updated_at_id", "id_updated_at")}
+    assert (following.limit, following.after) == (1, position)
+
+
+def test_a_last_page_is_read_again_while_the_latest_record_is_newer() -> None:
+    latest = {**record(3), **latest_key("u1", "a"), "revision": "r"}
+    steps = specs.list_spec_versions.steps(sub="u1", name="a", limit=9, after=1)
+    query = steps.send(None)
+    steps.send([record(2)])
+
+    assert steps.send(latest) == query
+    steps.send([record(2), record(3)])
+    with pytest.raises(StopIteration) as stop:
+        steps.send(latest)
+    assert [info["updated_at"] for info in stop.value.value] == [2, 3]
+
+
 CREDENTIALS_ITEM: Item = {
     "sub": "u1",
     "id": "laptop",
@@ -254,7 +299,7 @@ def test_credentials_are_stored_unless_others_have_their_public_key(held: Item |
     while isinstance(asked, Get):
         asked = steps.send(held)
 
-    assert query == Query(CREDENTIALS, "pk", index=PUBLIC_KEY, attributes=("sub", "id"))
+    assert query == Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY, attributes=("sub", "id"))
     assert asked == Transact((Put(CREDENTIALS, CREDENTIALS_ITEM),))
 
 

@@ -45,7 +45,7 @@ CONFLICT = Failure(
 
 
 def run(steps: Generator[Attempt | Sleep, Any, Any], perform: Callable[[Attempt | Sleep], Any]) -> Any:
-    """Runs steps to their end."""
+    """Runs a generator of steps to its end."""
     result: Any = None
     while True:
         try:
@@ -56,7 +56,7 @@ def run(steps: Generator[Attempt | Sleep, Any, Any], perform: Callable[[Attempt 
 
 @dataclass
 class Server:
-    """Gives canned answers on a clock of its own.
+    """Executes operations with canned responses and a fake clock.
 
     Attributes:
         answers: What it answers, in order; the last for ever.
@@ -90,7 +90,7 @@ class Server:
 
     @property
     def quota_left(self) -> int:
-        return next(left for left in range(QUOTA, -1, -1) if self.quota.acquire(left))
+        return self.quota.left
 
 
 def test_an_item_is_read() -> None:
@@ -100,7 +100,7 @@ def test_an_item_is_read() -> None:
     assert server.execute(GET) is not None
 
 
-def test_waiting_for_a_connection_until_the_deadline_is_no_failed_attempt() -> None:
+def test_waiting_for_a_connection_is_not_counted_as_an_attempt() -> None:
     server = Server([Failure(POOL_TIMEOUT, answered=False)], seconds=5)
 
     with pytest.raises(UnavailableError, match=r"was not sent: it waited in the queue .* connections .* \(5\.0 s\)"):
@@ -114,7 +114,7 @@ def test_no_item_is_none() -> None:
     assert Server([{}]).execute(GET) is None
 
 
-def test_a_query_follows_every_page_also_an_empty_one() -> None:
+def test_a_query_reads_every_page_after_an_empty_one_too() -> None:
     pages = [
         {"Items": [{"id": {"S": "1"}}], "LastEvaluatedKey": {"id": {"S": "1"}}},
         {"Items": [], "LastEvaluatedKey": {"id": {"S": "5"}}},
@@ -127,7 +127,7 @@ def test_a_query_follows_every_page_also_an_empty_one() -> None:
     assert starts == [None, {"id": {"S": "1"}}, {"id": {"S": "5"}}]
 
 
-def test_a_scan_is_one_page_and_says_where_the_next_goes_on() -> None:
+def test_a_scan_returns_one_page_and_the_key_of_the_next() -> None:
     item, last = {"sub": {"S": "u1"}, "id": {"S": "1"}}, {"id": {"S": "5"}, "sub": {"S": "u1"}}
     server = Server([{"Items": [item], "LastEvaluatedKey": last}, {"Items": []}])
 
@@ -137,7 +137,7 @@ def test_a_scan_is_one_page_and_says_where_the_next_goes_on() -> None:
     assert server.asked[1].request["ExclusiveStartKey"] == {"sub": {"S": "u1"}, "id": {"S": "5"}}
 
 
-def test_the_deadline_of_many_pages_bounds_standing_still() -> None:
+def test_each_page_of_a_query_restarts_the_deadline() -> None:
     pages = [page_of(number) for number in range(20)] + [{"Items": []}]
 
     assert len(Server(pages, seconds=1).execute(Query(CREDENTIALS, "u1"), renewable=True)) == 20
@@ -201,7 +201,7 @@ def test_a_failed_condition_that_the_transaction_does_not_have_is_refused(reason
         Server([Failure("TransactionCanceledException", status=400, reasons=reasons)]).execute(TRANSACT)
 
 
-def test_a_put_answered_by_a_cancelled_transaction_is_not_stored() -> None:
+def test_a_failed_condition_of_an_unconditional_put_is_refused() -> None:
     reasons = ({"Code": "ConditionalCheckFailed"},)
 
     with pytest.raises(RefusedError, match="TransactionCanceledException"):
@@ -210,7 +210,7 @@ def test_a_put_answered_by_a_cancelled_transaction_is_not_stored() -> None:
         )
 
 
-def test_a_transaction_that_is_done_has_no_failures() -> None:
+def test_a_successful_transaction_has_no_failures() -> None:
     assert Server([{}]).execute(TRANSACT) == {}
 
 
@@ -247,14 +247,14 @@ def test_the_token_of_a_failed_transaction_is_used_up_if_an_attempt_may_be_in_fl
     assert [attempt.request for attempt in server.asked[1:]] == [requests.write(TRANSACT), requests.void(TRANSACT)]
 
 
-def test_a_token_that_is_used_up_already_is_right() -> None:
+def test_a_token_that_is_already_used_up_is_no_error() -> None:
     mismatch = Failure("IdempotentParameterMismatchException", status=400)
 
     assert Server([TIMEOUT, CHECKED, mismatch]).execute(TRANSACT) == {0: None}
 
 
 @pytest.mark.parametrize("first", [THROTTLED, CONFLICT])
-def test_the_token_stays_if_every_attempt_was_answered(first: Failure) -> None:
+def test_the_token_is_not_used_up_if_every_attempt_had_a_response(first: Failure) -> None:
     server = Server([first, CHECKED, {}])
 
     server.execute(TRANSACT)
@@ -291,7 +291,7 @@ def test_conflicts_do_not_use_up_the_attempts_for_faults() -> None:
     assert Server([CONFLICT] * 10 + [TIMEOUT] * 3 + [{}]).execute(TRANSACT) == {}
 
 
-def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
+def test_a_fault_is_retried_three_times_with_growing_delays() -> None:
     server = Server([TIMEOUT])
 
     with pytest.raises(
@@ -303,7 +303,7 @@ def test_a_fault_is_tried_four_times_with_growing_delays() -> None:
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 
-def test_load_is_given_more_time_than_a_fault() -> None:
+def test_throttling_has_longer_delays_than_a_fault() -> None:
     server = Server([THROTTLED, THROTTLED, {}])
 
     assert server.execute(GET) is None
@@ -318,7 +318,7 @@ def test_the_delays_are_jittered() -> None:
     assert server.slept == [0.5, 0.025]
 
 
-def test_the_server_may_ask_to_wait_longer_within_limits() -> None:
+def test_retry_after_extends_the_delay_within_limits() -> None:
     def after(retry_after: float) -> Failure:
         return Failure("ThrottlingException", status=400, retry_after=retry_after)
 
@@ -334,12 +334,12 @@ def test_the_server_may_ask_to_wait_longer_within_limits() -> None:
 @pytest.mark.parametrize(
     ("failure", "cost"), [(TIMEOUT, 14), (THROTTLED, 5), (Failure("InternalServerError", status=500), 14)]
 )
-def test_retries_cost_quota_that_success_gives_back(failure: Failure, cost: int) -> None:
+def test_retries_take_quota_that_a_success_returns(failure: Failure, cost: int) -> None:
     server = Server([failure, failure, {}])
 
     server.execute(GET, deadline=60)
 
-    # Two retries were paid for, and the last one came back.
+    # Two retries took quota, and the success returned that of the last one.
     assert server.quota_left == QUOTA - cost
 
 
@@ -352,14 +352,14 @@ def test_a_retry_that_the_deadline_forbids_costs_no_quota() -> None:
     assert server.quota_left == QUOTA
 
 
-def test_a_condition_that_does_not_hold_is_an_answer_and_gives_quota_back() -> None:
+def test_a_failed_condition_is_a_success_that_returns_quota() -> None:
     server = Server([TIMEOUT, CHECKED, {}])
 
     assert server.execute(TRANSACT) == {0: None}
     assert server.quota_left == QUOTA
 
 
-def test_no_quota_no_retry() -> None:
+def test_there_is_no_retry_without_quota() -> None:
     server = Server([TIMEOUT])
     server.quota.acquire(QUOTA - 13)
 
@@ -367,7 +367,7 @@ def test_no_quota_no_retry() -> None:
         server.execute(GET)
 
 
-def test_success_refills_the_quota_one_by_one() -> None:
+def test_each_success_returns_one_unit_of_quota() -> None:
     server = Server([{}])
     server.quota.acquire(QUOTA - 13)
 
@@ -376,7 +376,7 @@ def test_success_refills_the_quota_one_by_one() -> None:
     assert server.quota_left == 14
 
 
-def test_nothing_is_started_that_cannot_end_in_time() -> None:
+def test_no_attempt_starts_that_cannot_end_before_the_deadline() -> None:
     server = Server([TIMEOUT], seconds=2)
 
     with pytest.raises(UnavailableError, match="in 2 attempts"):
@@ -385,7 +385,7 @@ def test_nothing_is_started_that_cannot_end_in_time() -> None:
     assert server.now <= 5.5
 
 
-def test_a_wait_beyond_the_deadline_is_not_begun() -> None:
+def test_a_delay_beyond_the_deadline_raises_at_once() -> None:
     server = Server([THROTTLED], seconds=0.1)
 
     with pytest.raises(UnavailableError, match="ThrottlingException, request id R1"):
@@ -409,7 +409,7 @@ REFUSALS: list[tuple[Failure, str]] = [
 
 
 @pytest.mark.parametrize(("failure", "message"), REFUSALS, ids=[failure.code for failure, _ in REFUSALS])
-def test_a_refusal_is_final_and_says_why(failure: Failure, message: str) -> None:
+def test_a_refusal_is_not_retried_and_has_a_reason(failure: Failure, message: str) -> None:
     server = Server([failure])
 
     with pytest.raises(RefusedError, match=message) as caught:
@@ -433,7 +433,7 @@ def test_a_refusal_is_final_and_says_why(failure: Failure, message: str) -> None
         Failure("TransactionConflictException", status=400),
     ],
 )
-def test_what_may_pass_is_tried_again(failure: Failure) -> None:
+def test_transient_errors_are_retried(failure: Failure) -> None:
     server = Server([failure, {}])
 
     assert server.execute(GET, deadline=60) is None
@@ -451,7 +451,7 @@ def test_what_may_pass_is_tried_again(failure: Failure) -> None:
         (["None", "None"], RefusedError),
     ],
 )
-def test_a_cancelled_transaction_fails_for_its_gravest_reason(codes: list[str], error: type[BaseError]) -> None:
+def test_a_cancelled_transaction_raises_its_most_severe_reason(codes: list[str], error: type[BaseError]) -> None:
     reasons = tuple({"Code": code} for code in codes)
 
     with pytest.raises(error):

@@ -1,4 +1,4 @@
-"""Every operation renders to the exact request, no database needed."""
+"""Each operation renders to an exact request, without a database."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_query_a_table_by_prefix() -> None:
     }
 
 
-def test_a_query_asks_only_for_the_attributes_that_are_needed() -> None:
+def test_a_query_projects_only_the_required_attributes() -> None:
     assert requests.query(Query(SPECS, "u1", attributes=("id", "name"))) == {
         "TableName": "package.specs",
         "KeyConditionExpression": "#sub = :0",
@@ -75,7 +75,7 @@ def test_a_query_asks_only_for_the_attributes_that_are_needed() -> None:
 
 
 def test_query_the_local_index_is_strongly_consistent() -> None:
-    assert requests.query(Query(SPECS, "u1", prefix="a#", index=ID_UPDATED_AT)) == {
+    assert requests.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT)) == {
         "TableName": "package.specs",
         "IndexName": "idUpdatedAt",
         "KeyConditionExpression": "#sub = :0 AND begins_with(#id_updated_at, :1)",
@@ -86,12 +86,31 @@ def test_query_the_local_index_is_strongly_consistent() -> None:
 
 
 def test_query_the_global_index_cannot_be_consistent() -> None:
-    assert requests.query(Query(CREDENTIALS, "pk", index=PUBLIC_KEY)) == {
+    assert requests.query(Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY)) == {
         "TableName": "package.credentials",
         "IndexName": "publicKey",
         "KeyConditionExpression": "#public_key = :0",
         "ExpressionAttributeNames": {"#public_key": "public_key"},
         "ExpressionAttributeValues": {":0": {"S": "pk"}},
+    }
+
+
+def test_query_a_page() -> None:
+    query = Query(SPECS, "u1", prefix="latest#", limit=7, after=KEY)
+
+    assert requests.query(query) == {
+        **requests.query(Query(SPECS, "u1", prefix="latest#")),
+        "Limit": 7,
+        "ExclusiveStartKey": TYPED_KEY,
+    }
+
+
+def test_query_a_page_of_an_index() -> None:
+    query = Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after={**KEY, "id_updated_at": "a#latest"})
+
+    assert requests.query(query) == {
+        **requests.query(Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT)),
+        "ExclusiveStartKey": {**TYPED_KEY, "id_updated_at": {"S": "a#latest"}},
     }
 
 
@@ -102,7 +121,7 @@ def test_scan_a_table() -> None:
     )
 
 
-def test_scan_goes_on_after_a_key() -> None:
+def test_scan_continues_after_a_key() -> None:
     assert requests.scan(Scan(SPECS, limit=7, after=KEY)) == (
         "Scan",
         {"TableName": "package.specs", "ConsistentRead": True, "Limit": 7, "ExclusiveStartKey": TYPED_KEY},
@@ -277,7 +296,7 @@ def deletions() -> list[list[Any]]:
     return [[latest, versions, {}], [{**latest, "revision": "r"}, versions, {}]]
 
 
-def test_values_come_and_go() -> None:
+def test_values_are_encoded_and_decoded() -> None:
     item: Item = {"text": "é", "number": 2**63 - 1, "binary": Secret(b"\x00")}
 
     encoded = attribute_codec.encode_item(item)
@@ -288,18 +307,23 @@ def test_values_come_and_go() -> None:
     assert undecoded == {"other": {"BOOL": True}}
 
 
-def test_a_whole_item_has_all_its_attributes() -> None:
+def test_an_item_is_decoded_with_all_its_attributes() -> None:
     item: Any = {"sub": {"S": "u1"}, "id": {"S": "1"}, "number": {"N": "-7"}, "binary": {"B": Secret(b"\x00")}}
 
-    assert attribute_codec.decode_whole(CREDENTIALS, item) == {"sub": "u1", "id": "1", "number": -7, "binary": b"\x00"}
+    assert attribute_codec.check_whole(CREDENTIALS, attribute_codec.decode_item(item)) == {
+        "sub": "u1",
+        "id": "1",
+        "number": -7,
+        "binary": b"\x00",
+    }
 
 
 @pytest.mark.parametrize("lost", [{"BOOL": True}, {"M": {}}, {"N": "1.5"}, {"N": "1E+2"}, {"SS": ["a"]}])
-def test_an_attribute_that_would_be_lost_is_refused_by_name(lost: Any) -> None:
+def test_an_unsupported_attribute_is_refused_by_name(lost: Any) -> None:
     item = {"sub": {"S": "u1"}, "id": {"S": "1"}, "odd": lost}
 
     with pytest.raises(RefusedError, match=r"package\.credentials with sub 'u1', id '1' .* its attributes odd are"):
-        attribute_codec.decode_whole(CREDENTIALS, item)
+        attribute_codec.check_whole(CREDENTIALS, attribute_codec.decode_item(item))
 
 
 @pytest.mark.parametrize("table", TABLES)

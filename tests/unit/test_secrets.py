@@ -1,4 +1,4 @@
-"""A canary in every secret: it turns up in no log, repr, message, traceback or output, on no path."""
+"""Canary secrets appear in no log, repr, message, traceback or output, on any path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ ITEM = {
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """All loggers at DEBUG; returns all that they said."""
+    """Sets all loggers to DEBUG, and returns their output."""
     caplog.set_level(logging.DEBUG)
     names = [
         name
@@ -64,13 +63,13 @@ def create_too_large(database: TDatabase) -> None:
     )
 
 
-def create_by_place(database: TDatabase) -> None:
+def create_with_positional_arguments(database: TDatabase) -> None:
     call: Any = database.create_update_credentials
     with pytest.raises(TypeError, match="positional") as caught:
         call("u1", "1", "pk", HASH, SALT)
     frames = traceback.walk_tb(caught.value.__traceback__)
-    told = [str(frame.f_locals) for frame, _ in frames if frame.f_code.co_filename.startswith(PACKAGE)]
-    assert find(" ".join(told)) == []
+    printed = [str(frame.f_locals) for frame, _ in frames if frame.f_code.co_filename.startswith(PACKAGE)]
+    assert find(" ".join(printed)) == []
 
 
 def get_user(database: TDatabase) -> object:
@@ -78,7 +77,7 @@ def get_user(database: TDatabase) -> object:
 
 
 def get_credentials(database: TDatabase) -> object:
-    # The salt is the caller's to see.
+    # The call returns the salt, so it may appear here.
     return database.get_credentials(sub="u1", id_="1") is None
 
 
@@ -107,7 +106,7 @@ CALLS = [
     create_with_a_wrong_hash,
     create_with_a_wrong_id,
     create_too_large,
-    create_by_place,
+    create_with_positional_arguments,
     get_user,
     get_credentials,
     list_credentials,
@@ -116,27 +115,27 @@ CALLS = [
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("face", APIS)
-def test_no_path_betrays_a_secret(
-    face: str,
+@pytest.mark.parametrize("api", APIS)
+def test_no_path_discloses_a_secret(
+    api: str,
     answer: str,
     call: Callable[[TDatabase], object],
     logged: Callable[[], str],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with serve(ANSWERS[answer]) as server, open_api(face, config_of(server.url, deadline=0.3)) as database:
+    with serve(ANSWERS[answer]) as server, open_api(api, config_of(server.url, deadline=0.3)) as database:
         try:
-            told = repr(call(database))
+            shown = repr(call(database))
         except BaseError as error:
-            told = frames_below(error)
+            shown = frames_below(error)
 
     printed = capfd.readouterr()
-    assert find(told) == []
+    assert find(shown) == []
     assert find(logged() + printed.out + printed.err) == []
 
 
 def frames_below(error: Exception) -> str:
-    """Returns an error as a tool shows it that prints local variables, from the first frame that is the package's."""
+    """Returns a traceback with local variables, as some tools print it, from the first frame of the package."""
     while error.__traceback__ is not None and PACKAGE not in error.__traceback__.tb_frame.f_code.co_filename:
         error.__traceback__ = error.__traceback__.tb_next
     assert error.__traceback__ is not None
@@ -144,7 +143,7 @@ def frames_below(error: Exception) -> str:
     return "".join(shown.format()) + repr(error) + str(error)
 
 
-def test_the_canary_would_be_found(logged: Callable[[], str]) -> None:
+def test_a_disclosed_canary_is_found(logged: Callable[[], str]) -> None:
     logging.getLogger("botocore.endpoint").debug("body: %s", ITEM)
     raised = ValueError(f"{SALT!r}")
 
@@ -165,7 +164,7 @@ TOKEN = "canary-of-the-session-token"
 
 
 def near_the_recursion_limit(left: int, function: Callable[[], object]) -> BaseException | None:
-    """Returns what a function raises that may nest only so many more calls."""
+    """Returns the exception of a function that may nest only a given number of further calls."""
     depth, limit = len(inspect.stack(0)), sys.getrecursionlimit()
     sys.setrecursionlimit(depth + left)
     try:
@@ -182,10 +181,10 @@ def test_a_traceback_near_the_recursion_limit_contains_no_secret(call: Callable[
     raised = []
     with serve(succeed({"Item": ITEM, "Items": [ITEM]})) as server:
         credentials = Credentials("id", "canary-of-the-key", TOKEN)
-        config = replace(config_of(server.url, deadline=0.5), credentials=credentials)
+        config = config_of(server.url, deadline=0.5)._replace(credentials=credentials)
         with open_api("lean", config) as database:
             call(database)
-            for left in range(10, 60):
+            for left in range(9, 60):
                 error = near_the_recursion_limit(left, lambda: call(database))
                 if error is not None:
                     raised.append((left, error))
@@ -197,7 +196,7 @@ def test_a_traceback_near_the_recursion_limit_contains_no_secret(call: Callable[
 
 
 def locals_of_the_package(error: BaseException) -> list[str]:
-    """Returns the local variables of the package's frames, of an error and those that caused it."""
+    """Returns the local variables of the package's frames in the tracebacks of an error and its causes."""
     shown = [str(error), repr(error)]
     behind: list[BaseException | None] = [error]
     while behind:

@@ -36,7 +36,7 @@ def test_each_attempt_is_a_debug_record_and_each_problem_a_warning(caplog: pytes
     ]
 
 
-def test_a_conflict_and_a_failed_condition_are_no_problems(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_conflict_and_a_failed_condition_are_not_warnings(caplog: pytest.LogCaptureFixture) -> None:
     failed = Failure("TransactionCanceledException", reasons=({"Code": "ConditionalCheckFailed"},))
 
     Server([CONFLICT, failed]).execute(TRANSACT)

@@ -1,4 +1,4 @@
-"""From a database URL to a configuration, and facades beside the one of the process."""
+"""The configuration from a database URL, and the databases that ``connect`` and ``aconnect`` open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AWS = {"AWS_REGION": "eu-west-1"}
 
 @pytest.fixture
 def fresh_process(fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same, and the environment says nothing."""
+    """Extends the fixture of the same name by an environment that configures no store."""
     for name in ("STAGE", "PACKAGE_DATABASE_URL", "PACKAGE_DATABASE_DEADLINE", "AWS_ENDPOINT_URL_DYNAMODB"):
         monkeypatch.delenv(name, raising=False)
 
@@ -49,11 +49,11 @@ def fresh_process(fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
         ("sqlite:////100%.db", SQLiteConfig(Path("/100%.db"))),
     ],
 )
-def test_a_url_says_which_store(url: str, config: object) -> None:
+def test_a_url_selects_the_store(url: str, config: object) -> None:
     assert from_url(url, AWS) == config
 
 
-def test_what_aws_needs_comes_from_the_environment() -> None:
+def test_region_and_credentials_come_from_the_environment() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key", "PACKAGE_DATABASE_DEADLINE": "2"}
     endpoint = {"AWS_ENDPOINT_URL_DYNAMODB": "https://localhost:1"}
 
@@ -99,7 +99,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize("url", [*UNKNOWN, *UNREADABLE])
-def test_a_url_that_cannot_be_read_names_what_is_known(url: str) -> None:
+def test_an_invalid_url_lists_the_supported_forms(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         from_url(url, AWS)
 
@@ -121,7 +121,7 @@ def test_a_url_that_cannot_be_read_names_what_is_known(url: str) -> None:
         "user:canary@host://x",
     ],
 )
-def test_a_password_in_a_url_is_not_told(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_password_in_a_url_is_not_shown(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         from_url(url, AWS)
 
@@ -129,7 +129,7 @@ def test_a_password_in_a_url_is_not_told(url: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the current folder")
-def test_a_relative_path_without_a_current_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_without_a_current_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -140,7 +140,7 @@ def test_a_relative_path_without_a_current_folder_is_told(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("url", [None, 1, Path("sqlite:///a.db")])
-def test_what_is_no_text_is_no_url(url: Any) -> None:
+def test_a_url_must_be_a_string(url: Any) -> None:
     with pytest.raises(ConfigurationError, match="the URL is not a database URL: no scheme"):
         package_database.connect(url)
 
@@ -150,12 +150,12 @@ def test_the_url_of_the_environment_needs_no_stage() -> None:
     assert from_environment({"PACKAGE_DATABASE_URL": "sqlite://", "STAGE": "STAGING"}) == SQLiteConfig()
 
 
-def test_an_empty_url_in_the_environment_is_none() -> None:
+def test_an_empty_url_in_the_environment_is_ignored() -> None:
     with pytest.raises(ConfigurationError, match="no database is configured"):
         from_environment({"PACKAGE_DATABASE_URL": ""})
 
 
-def test_the_variable_that_is_wrong_is_named() -> None:
+def test_the_error_names_the_invalid_variable() -> None:
     with pytest.raises(ConfigurationError, match=r"^PACKAGE_DATABASE_URL is not a database URL"):
         from_environment({"PACKAGE_DATABASE_URL": "a.db"})
     with pytest.raises(ConfigurationError, match="PACKAGE_DATABASE_DEADLINE must be a number"):
@@ -174,7 +174,9 @@ def test_get_opens_the_url_of_the_environment(monkeypatch: pytest.MonkeyPatch, t
     assert package_database.get() is database
 
 
-def test_a_relative_path_stays_where_it_was_when_it_was_opened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_relative_path_is_resolved_when_the_database_is_opened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     with package_database.connect("sqlite:///a.db") as database:
         monkeypatch.chdir("/")
@@ -183,7 +185,7 @@ def test_a_relative_path_stays_where_it_was_when_it_was_opened(monkeypatch: pyte
     assert (tmp_path / "a.db").exists()
 
 
-def test_a_facade_that_is_connected_is_another_than_that_of_the_process(tmp_path: Path) -> None:
+def test_connect_returns_another_database_than_get(tmp_path: Path) -> None:
     with (
         package_database.connect(f"sqlite:///{tmp_path}/a.db") as one,
         package_database.connect(f"sqlite:///{tmp_path}/b.db") as other,
@@ -194,7 +196,7 @@ def test_a_facade_that_is_connected_is_another_than_that_of_the_process(tmp_path
         assert one is not package_database.get()
 
 
-def test_the_store_in_memory_is_one_for_the_process_and_stays() -> None:
+def test_sqlite_in_memory_is_one_database_per_process() -> None:
     with package_database.connect("sqlite://") as one:
         one.create_update_spec(sub="memory", name="a", version="1", model_count=1)
 
@@ -204,7 +206,7 @@ def test_the_store_in_memory_is_one_for_the_process_and_stays() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["sqlite", "dynamodb"])
-def test_a_closed_database_says_so(scheme: str, tmp_path: Path) -> None:
+def test_a_closed_database_raises_refused_error(scheme: str, tmp_path: Path) -> None:
     with serve(succeed({})) as server:
         url = {"sqlite": f"sqlite:///{tmp_path}/a.db", "dynamodb": server.url.replace("http", "dynamodb")}[scheme]
         database = package_database.connect(url)

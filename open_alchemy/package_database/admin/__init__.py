@@ -1,1 +1,1 @@
-"""What an operator does with whole tables: export, import and upgrade. Knows the tables, and no store."""
+"""An operator's work on whole tables: export, import, checksums and upgrade. Imports no store."""

@@ -4,9 +4,9 @@ A checksum is the sum of the SHA-256 of all items modulo 2^256 (AdHash: Bellare 
 Collision-Free Hashing: Incrementality at Reduced Cost", 1997). Unlike an exclusive or, it detects duplicates. It
 detects accidental changes, and does not resist an attacker who chooses the items.
 
-The latest record of a spec counts as the version that it names: it adds nothing if it equals that version, and differs
-from it otherwise. An import stores the same versions, so version 4's incomplete specs have the same checksum too. The
-``revision`` of a record is ignored, because an import may renew it.
+The latest record of a spec counts as the version record that it repeats, so an equal pair counts once. Version 4 left
+specs without one of the two records: such a spec and its complete import have the same checksum. The ``revision`` of a
+record is ignored, because an import may replace it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Access to a store for the operator's commands: scans, transactions and tables instead of access patterns."""
+"""A client of a store for the operator's commands: it scans, writes transactions and describes tables."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class AdminClient:
     """Runs operations and steps on the engine of a database. Its methods raise the errors of the engine.
 
     Attributes:
-        place: The location of the store, for messages.
-        administration: The tables of the store.
+        location: The location of the store, for messages.
+        administration: Creates, describes and deletes the tables of the store.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.place = database.engine.config.location
+        self.location = database.engine.config.location
         self.administration = database.engine.administration()
 
     @classmethod
@@ -44,11 +44,11 @@ class AdminClient:
         return failures
 
     def run(self, steps: Steps[Result], *, name: str) -> Result:
-        """Runs steps with the deadline of a call, which every completed request restarts."""
+        """Runs an access pattern with the deadline of a call, which every completed operation restarts."""
         return run(steps, self._database.engine, name=name)
 
     def check_tables(self) -> None:
-        """Checks that the tables exist, if the store allows to describe them.
+        """Checks that the tables exist, if the credentials allow ``DescribeTable``.
 
         Raises:
             RefusedError: A table does not exist.
@@ -56,10 +56,10 @@ class AdminClient:
         described = zip(TABLES, self._describe(TABLES) or (), strict=False)
         missing = [table.name for table, info in described if info is None]
         if missing:
-            raise RefusedError(f"{' and '.join(missing)} do not exist at {self.place}")
+            raise RefusedError(f"{' and '.join(missing)} do not exist at {self.location}")
 
     def identity(self, tables: Sequence[Table], *attributes: str) -> str | None:
-        """Returns a text that is different for other tables of the same names; None if they cannot be described.
+        """Returns a string that is unique to these tables, not only their names; None if they cannot be described.
 
         Args:
             tables: The tables.
@@ -72,7 +72,7 @@ class AdminClient:
             return None
         identities = [info.identity for info in descriptions if info is not None]
         found = [identity[name] for identity in identities for name in attributes if name in identity]
-        return ", ".join([self.place, *found])
+        return ", ".join([self.location, *found])
 
     def expected_items(self, tables: Sequence[Table]) -> int | None:
         """Returns the approximate number of items of tables, or None if the store does not count them.
@@ -85,7 +85,7 @@ class AdminClient:
         try:
             return [self.administration.describe(table) for table in tables]
         except RefusedError:
-            # Policies for reading need not allow DescribeTable.
+            # A policy that allows to read items may not allow DescribeTable.
             return None
 
 

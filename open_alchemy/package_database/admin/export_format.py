@@ -16,7 +16,7 @@ from ..model.stored_items import Entry, check_item
 
 FORMAT: Final = "open-alchemy.package-database export"
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
-"""More than an item of 400 KB takes if JSON escapes every character."""
+"""Exceeds the line of an item of 400 KB in which JSON escapes every character."""
 
 _TABLES: Final = {table.name: table for table in TABLES}
 
@@ -26,7 +26,7 @@ class Header:
     """The first line of an export.
 
     Attributes:
-        sub: The user whose items follow; None for all.
+        sub: The user of the items; None for all users.
         items: The number of items, one per line.
         sha256: The SHA-256 of all following bytes, in hexadecimal digits.
         schema_version: The version of the schema of the items.
@@ -70,10 +70,10 @@ def decode_header(line: bytes) -> Header:
 
 
 def encode_title(sub: str | None, identity: str | None) -> bytes:
-    """Returns the first line of the part of an export, which identifies the export.
+    """Returns the first line of ``FILE.part``, which identifies an unfinished export.
 
     Args:
-        sub: The user; None for all.
+        sub: The user; None for all users.
         identity: Identifies the tables; None if they cannot be identified.
     """
     return _encode({"format": f"{FORMAT}, part", "schema_version": SCHEMA_VERSION, "sub": sub, "tables": identity})
@@ -121,7 +121,7 @@ def _decode(line: bytes) -> object:
 
 
 def _to_secret(content: dict[str, Any]) -> object:
-    """Decodes a JSON object with base64 to a ``Secret`` at once, so that no later frame has the text."""
+    """Decodes a JSON object with base64 to a ``Secret``, so that no local variable of a traceback has the text."""
     if content.keys() != {"base64"}:
         return content
     try:

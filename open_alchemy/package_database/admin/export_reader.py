@@ -1,4 +1,4 @@
-"""Reads an export. It can be verified completely before any item is used."""
+"""Reads an export. A caller can verify the whole file before it uses an item."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GZIP: Final = b"\x1f\x8b"
 
 
 class ExportFile:
-    """An open export, in gzip or not, that can be read repeatedly.
+    """An open export, compressed with gzip or not, that can be read repeatedly.
 
     Every method raises ``ValidationError`` if the file is not a valid export; the message names the file and the line.
     """
@@ -37,7 +37,7 @@ class ExportFile:
             return decode_header(self._file.readline(MAX_LINE_BYTES))
 
     def entries(self) -> Iterator[Entry]:
-        """Yields the items, and finally checks their count and checksum."""
+        """Yields the items, then checks their number and checksum."""
         header = self.header()
         digest = hashlib.sha256()
         count = 0
@@ -52,7 +52,7 @@ class ExportFile:
             yield entry
         if count != header.items:
             raise ValidationError(
-                f"{self._path} has {count} items and its header says {header.items}: it is truncated or damaged"
+                f"{self._path} has {count} items, but its header states {header.items}: it is truncated or damaged"
             )
         if digest.hexdigest() != header.sha256:
             raise ValidationError(f"{self._path} does not match the checksum of its header: it was changed or damaged")
@@ -64,13 +64,13 @@ class ExportFile:
         return self.header()
 
     @contextmanager
-    def _errors(self, place: str) -> Iterator[None]:
+    def _errors(self, position: str) -> Iterator[None]:
         try:
             yield
         except ValidationError as error:
-            raise ValidationError(f"{self._path}, {place}: {error}") from None
+            raise ValidationError(f"{self._path}, {position}: {error}") from None
         except (OSError, EOFError, zlib.error) as error:
-            raise ValidationError(f"{self._path}, {place}: it is truncated or damaged: {error}") from error
+            raise ValidationError(f"{self._path}, {position}: it is truncated or damaged: {error}") from error
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Writes an export; one that was interrupted is resumed.
+"""Writes an export, and resumes an interrupted one.
 
-Items are appended to ``FILE.part``, whose last complete line is the position in the tables. When all items are written,
-their count and checksum are known: ``FILE`` is made of the part and appears complete.
+Items are appended to ``FILE.part``, whose last complete line is the position in the tables. The header needs the number
+and the checksum of all items, so ``FILE`` is written from the part at the end, and replaced atomically.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from . import private_files
 from .export_format import Header, decode_entry, encode_entry, encode_header, encode_title
 
 PAGE_ITEMS: Final = 100
-"""Items of a page: at most 40 MB."""
+"""Items of a page, which together have at most 40 MB."""
 
 _COMPLETE: Final = b'{"complete":true}\n'
-"""The last line of a part that an export was made of."""
+"""The last line of a part whose export is complete."""
 
 
 def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> Iterator[Sequence[Entry]]:
@@ -36,8 +36,8 @@ def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> 
 
     Args:
         read: Reads a page.
-        sub: The user; None for all.
-        last: The item to continue after; None for the beginning.
+        sub: The user; None for all users.
+        last: The item after which to continue; None to start at the beginning.
     """
     first_table = TABLES.index(last.table) if last else 0
     for table in TABLES[first_table:]:
@@ -68,7 +68,7 @@ class ExportBody:
         """Appends a page.
 
         Raises:
-            RefusedError: An item breaks the rules of its table, and could not be imported.
+            RefusedError: An item is invalid, so an import would refuse it.
         """
         for entry in entries:
             check_stored(entry)
@@ -96,7 +96,7 @@ class ExportBody:
 
 
 class Part(ExportBody):
-    """The beginning of an export in the file ``FILE.part``.
+    """The items of an unfinished export, in the file ``FILE.part``.
 
     Attributes:
         written: The time of its last write before it was opened, in seconds since the epoch.
@@ -114,13 +114,13 @@ class Part(ExportBody):
     def resume(self) -> None:
         """Reads the existing lines, and removes an incomplete last line.
 
-        Starts again if the tables cannot be identified or the part already became an export.
+        Deletes all lines if the tables cannot be identified, or if the export of this part is complete.
 
         Raises:
             ValidationError: The file is the part of another export, or damaged.
         """
         title = self._file.read(len(self._title))
-        # An incomplete title is a prefix of it; anything else is the part of another export, or another file.
+        # An interrupted write may leave a prefix of the title. Any other text belongs to another export or program.
         if not self._title.startswith(title):
             raise ValidationError(
                 f"{self._path} is not the beginning of this export: finish the other export, or delete the file"
@@ -140,7 +140,7 @@ class Part(ExportBody):
             self._file.write(self._title)
 
     def finish(self, path: Path) -> None:
-        """Makes the export, in gzip if its name ends in .gz, and deletes the part."""
+        """Writes the export, compressed with gzip if its name ends in .gz, and deletes the part."""
         new = _new_path(path)
         new.unlink(missing_ok=True)
         with private_files.create(new) as file:
@@ -150,7 +150,7 @@ class Part(ExportBody):
             else:
                 self.write_export(file)
             private_files.save(file)
-        # If the process ends before the part is deleted, the next export must not continue it.
+        # If the process ends before the part is deleted, the next export must not resume it.
         self.is_resumable = False
         self._file.write(_COMPLETE)
         self._file.flush()
@@ -164,8 +164,8 @@ class Part(ExportBody):
         try:
             return decode_entry(line, self._sub)
         except ValidationError as error:
-            place = f"{self._path}, line {self.items + 2}"
-            raise ValidationError(f"{place}: {error}: delete the file, and export again") from None
+            position = f"{self._path}, line {self.items + 2}"
+            raise ValidationError(f"{position}: {error}: delete the file, and export again") from None
 
 
 @contextmanager
@@ -174,13 +174,13 @@ def open_part(path: Path, sub: str | None, identity: str | None, *, replace: boo
 
     Args:
         path: The path of the export.
-        sub: The user; None for all.
-        identity: Identifies the tables; None if they cannot be identified, so that the export starts again.
+        sub: The user; None for all users.
+        identity: Identifies the tables; None if they cannot be identified, so that the export cannot be resumed.
         replace: Whether an existing export may be replaced.
 
     Raises:
         ValidationError: The export exists, or the part belongs to another export, is damaged or cannot be written.
-        OSError: The disk is full, or fails.
+        OSError: Writing fails, for example because the disk is full.
     """
     private_files.check_replaceable(path)
     part_path = path.with_name(f"{path.name}.part")
@@ -200,10 +200,10 @@ def open_part(path: Path, sub: str | None, identity: str | None, *, replace: boo
 
 @contextmanager
 def open_body(sub: str | None) -> Iterator[ExportBody]:
-    """Opens the body of an export that is not a file, in an anonymous temporary file.
+    """Opens the body of an export to standard output, in an anonymous temporary file.
 
     Raises:
-        OSError: The disk is full, or fails.
+        OSError: Writing fails, for example because the disk is full.
     """
     with TemporaryFile() as file:
         yield ExportBody(file, sub)

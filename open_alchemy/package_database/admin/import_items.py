@@ -1,7 +1,7 @@
-"""Putting items that come from elsewhere into the tables, beside whatever is there and whoever writes.
+"""Adds items from an export or another store, while other clients write; stored items are not changed.
 
-A version of a spec is added by a transaction that also renews the latest record, as publishing does: so a spec's latest
-record equals its newest version at every moment, and a delete at the same time notices. What is there stays as it is.
+A transaction that adds a version of a spec also writes its latest record with a new revision, as ``create_update_spec``
+does. So the latest record always equals the newest version, and a concurrent delete fails its condition and retries.
 """
 
 from __future__ import annotations
@@ -33,140 +33,146 @@ from ..model.specs import unchanged_since
 from ..model.stored_items import Entry
 from ..model.validation import item_size
 
-MAX_TOGETHER: Final = MAX_TRANSACT_ACTIONS // 3
-"""Entries that one transaction takes: each may also need a latest record and the newest version's."""
+BATCH_ENTRIES: Final = MAX_TRANSACT_ACTIONS // 3
+"""Entries in one transaction: each may also need puts of the latest record and of the newest version."""
 
-Place: TypeAlias = tuple[str, str, str]
-"""A table's name and the two keys."""
+ItemKey: TypeAlias = tuple[str, str, str]
+"""The name of a table, the partition key and the sort key of an item."""
 
 
 class Outcome(Enum):
-    """What became of an entry."""
+    """The result for an entry."""
 
     NEW = "new"
-    """It was not there, and was written."""
-    SAME = "there already"
-    """The same was there, but perhaps for its revision."""
+    """It was added."""
+    SAME = "already stored"
+    """An equal item is stored; only the revision may differ."""
     KEPT = "kept"
-    """Something else was there under its key, and stays."""
+    """A different item has its key or its public key, and was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is to be put: credentials, or the version record of a spec."""
+    """An item to add: credentials, or the version record of a spec.
+
+    Attributes:
+        number: The position of its entry.
+        table: Its table.
+        item: The item.
+    """
 
     number: int
     table: Table
     item: Item
 
     @property
-    def place(self) -> Place:
-        return _place(self.table, self.item)
+    def key(self) -> ItemKey:
+        return _key(self.table, self.item)
 
     @property
-    def latest(self) -> Place | None:
-        """The place of the latest record of its spec."""
-        return _place(SPECS, _as_latest(self.item)) if self.table is SPECS else None
+    def latest_key(self) -> ItemKey | None:
+        """The key of the latest record of its spec; None for credentials."""
+        return _key(SPECS, _as_latest(self.item)) if self.table is SPECS else None
 
 
 def import_items(entries: Sequence[Entry]) -> Steps[list[Outcome]]:
-    """Adds checked entries, and returns what became of each.
+    """Adds checked entries, and returns the outcome of each.
 
-    A latest record stands for the version that it names: that version is added, and the latest record follows from it.
+    A latest record is added as the version that it repeats; the latest record is derived from it.
     """
     outcomes: dict[int, Outcome] = {}
-    pending: dict[Place, _Record] = {}
+    pending: dict[ItemKey, _Record] = {}
     for number, entry in enumerate(entries):
         record = _Record(number, entry.table, as_version(entry.item) if entry.table is SPECS else entry.item)
-        if record.place in pending:
-            outcomes[number] = _compare(pending[record.place].item, record.item)
+        if record.key in pending:
+            outcomes[number] = _compare(pending[record.key].item, record.item)
         else:
-            pending[record.place] = record
+            pending[record.key] = record
 
-    latest: dict[Place, Item] = {}
-    races = 0
+    latest: dict[ItemKey, Item] = {}
+    conflicts = 0
     while pending:
-        if races > 1:
-            yield Backoff(races - 2)
-        chosen = _choose(pending.values(), latest)
+        if conflicts > 1:
+            yield Backoff(conflicts - 2)
+        batch = _next_batch(pending.values(), latest)
         stamp: Stamped = yield Stamp()
-        puts = _puts(chosen, latest, stamp.revision)
+        puts = _puts(batch, latest, stamp.revision)
         failures: Failures = yield Transact(tuple(puts.values()))
         if failures:
-            settled = _learn(puts, failures, pending, latest)
+            done = _evaluate_failures(puts, failures, pending, latest)
         else:
-            settled = {record.number: Outcome.NEW for record in chosen}
-        races = 0 if settled else races + 1
-        outcomes |= settled
-        pending = {place: record for place, record in pending.items() if record.number not in settled}
+            done = {record.number: Outcome.NEW for record in batch}
+        conflicts = 0 if done else conflicts + 1
+        outcomes |= done
+        pending = {key: record for key, record in pending.items() if record.number not in done}
     return [outcomes[number] for number in range(len(entries))]
 
 
-def _choose(pending: Iterable[_Record], latest: Mapping[Place, Item]) -> list[_Record]:
-    """Returns the first records that one transaction takes, with the latest records that they need."""
-    chosen: list[_Record] = []
-    room = MAX_TRANSACT_BYTES
+def _next_batch(pending: Iterable[_Record], latest: Mapping[ItemKey, Item]) -> list[_Record]:
+    """Returns the first records that fit into one transaction, together with their latest records."""
+    batch: list[_Record] = []
+    remaining_bytes = MAX_TRANSACT_BYTES
     for record in pending:
-        known = latest.get(record.latest, {}) if record.latest else {}
-        room -= 2 * (item_size(record.item) + item_size(known))
-        if chosen and (room < 0 or len(chosen) == MAX_TOGETHER):
+        stored = latest.get(record.latest_key, {}) if record.latest_key else {}
+        remaining_bytes -= 2 * (item_size(record.item) + item_size(stored))
+        if batch and (remaining_bytes < 0 or len(batch) == BATCH_ENTRIES):
             break
-        chosen.append(record)
-    return chosen
+        batch.append(record)
+    return batch
 
 
-def _puts(chosen: Sequence[_Record], latest: Mapping[Place, Item], revision: str) -> dict[Place, Put]:
-    """Returns the puts of records that must not be there, and of what keeps the latest records true."""
-    puts = {record.place: Put(record.table, record.item, Missing("sub")) for record in chosen}
-    newest: dict[Place, Item] = {}
-    for record in chosen:
-        place = record.latest
-        if place is not None and (place not in newest or _seconds(newest[place]) < _seconds(record.item)):
-            newest[place] = record.item
-    for place, version in newest.items():
-        known = latest.get(place)
-        if known is None or _seconds(known) < _seconds(version):
+def _puts(batch: Sequence[_Record], latest: Mapping[ItemKey, Item], revision: str) -> dict[ItemKey, Put]:
+    """Returns the puts of the records, each on condition that its key is free, and of their latest records."""
+    puts = {record.key: Put(record.table, record.item, Missing("sub")) for record in batch}
+    newest: dict[ItemKey, Item] = {}
+    for record in batch:
+        key = record.latest_key
+        if key is not None and (key not in newest or _seconds(newest[key]) < _seconds(record.item)):
+            newest[key] = record.item
+    for key, version in newest.items():
+        stored = latest.get(key)
+        if stored is None or _seconds(stored) < _seconds(version):
             newer = AnyOf((Missing("sub"), Below("updated_at", str(version["updated_at"]))))
-            puts[place] = Put(SPECS, _as_latest(version), newer)
+            puts[key] = Put(SPECS, _as_latest(version), newer)
         else:
-            # An older version is added: the newest is published again, so that a delete at the same time notices.
-            renewed = {**known, "revision": revision}
-            puts[place] = Put(SPECS, renewed, unchanged_since(known))
+            # An older version is added. A new revision of the newest one makes a concurrent delete fail its condition.
+            renewed = {**stored, "revision": revision}
+            puts[key] = Put(SPECS, renewed, unchanged_since(stored))
             again = as_version(renewed)
-            puts[_place(SPECS, again)] = Put(SPECS, again)
+            puts[_key(SPECS, again)] = Put(SPECS, again)
     return puts
 
 
-def _learn(
-    puts: Iterable[Place], failures: Failures, pending: Mapping[Place, _Record], latest: dict[Place, Item]
+def _evaluate_failures(
+    puts: Iterable[ItemKey], failures: Failures, pending: Mapping[ItemKey, _Record], latest: dict[ItemKey, Item]
 ) -> dict[int, Outcome]:
-    """Learns from failed conditions what is there: notes latest records, and returns what became of which entries."""
-    settled: dict[int, Outcome] = {}
-    for number, place in enumerate(puts):
+    """Updates ``latest`` from the old items of failed conditions, and returns the outcomes that follow from them."""
+    done: dict[int, Outcome] = {}
+    for number, key in enumerate(puts):
         if number not in failures:
             continue
         old = failures[number]
         if old is None:
-            # The latest record that was known is gone: the spec was deleted.
-            latest.pop(place, None)
-        elif place in pending:
-            settled[pending[place].number] = _compare(old, pending[place].item)
+            # The spec was deleted since its latest record was read.
+            latest.pop(key, None)
+        elif key in pending:
+            done[pending[key].number] = _compare(old, pending[key].item)
         else:
-            latest[place] = old
-            # Version 4 may have left it without its version record.
+            latest[key] = old
+            # Version 4 may have stored it without its version record.
             version = as_version(old)
-            named = pending.get(_place(SPECS, version))
-            if named is not None:
-                settled[named.number] = _compare(version, named.item)
-    return settled
+            repeated = pending.get(_key(SPECS, version))
+            if repeated is not None:
+                done[repeated.number] = _compare(version, repeated.item)
+    return done
 
 
-def _place(table: Table, item: Item) -> Place:
+def _key(table: Table, item: Item) -> ItemKey:
     return table.name, str(item[table.partition_key]), str(item[table.sort_key])
 
 
 def as_version(record: Item) -> Item:
-    """Returns the version record that a record of a spec stands for: itself, or what a latest record names."""
+    """Returns the version record that a latest record repeats; a version record is returned unchanged."""
     return {**record, **record_keys(padded(str(record["updated_at"])), str(record["id"]))}
 
 

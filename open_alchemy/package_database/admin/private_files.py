@@ -21,7 +21,7 @@ def create(path: Path) -> BinaryIO:
     """Creates a file with mode 0600, open for writing and reading.
 
     Raises:
-        OSError: It exists, also as a link, or cannot be created.
+        OSError: The path exists (a link counts), or cannot be created.
     """
     # O_EXCL does not follow links (POSIX, open).
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, _PRIVATE), "w+b")
@@ -30,7 +30,7 @@ def create(path: Path) -> BinaryIO:
 
 
 def reopen(path: Path) -> BinaryIO:
-    """Opens a file that ``create`` made for reading and writing, and resets its mode.
+    """Opens a file that ``create`` made, for reading and writing, and sets its mode to 0600.
 
     Raises:
         OSError: It does not exist, is not a regular file, or cannot be opened.
@@ -45,10 +45,10 @@ def reopen(path: Path) -> BinaryIO:
 
 
 def check_replaceable(path: Path) -> None:
-    """Checks that a path is free or a regular file, so that no device, pipe or folder is replaced by a file.
+    """Checks that a path does not exist or is a regular file, so that no device, pipe or folder is replaced.
 
     Raises:
-        ValidationError: It is something else, or a link to something else.
+        ValidationError: The path is no regular file, or a link to another kind of file.
     """
     if path.exists() and not path.is_file():
         raise ValidationError(f"{path} is not a regular file; - is standard output")
@@ -58,7 +58,7 @@ def check_replaceable(path: Path) -> None:
 def closed(file: BinaryIO) -> Iterator[BinaryIO]:
     """Closes a file when the context ends.
 
-    After an exception, an error on closing is suppressed: flushing what could not be written fails again.
+    After an exception, an error of ``close`` is suppressed: flushing unwritten data fails again.
     """
     try:
         yield file
@@ -76,7 +76,7 @@ def save(file: BinaryIO) -> None:
 
 
 def save_folder(path: Path) -> None:
-    """Writes the directory entry of a file to the disk, where the system can: Windows cannot open folders."""
+    """Writes the directory entry of a file to the disk. Does nothing on Windows, which cannot open folders."""
     with suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
         try:

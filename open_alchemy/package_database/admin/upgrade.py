@@ -1,4 +1,4 @@
-"""Upgrades what version 4 stored. Each write is conditional: the upgrade can be interrupted, repeated and run twice."""
+"""Upgrades credentials of version 4. Each write is conditional, so runs may be interrupted, repeated or concurrent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 from ..core.operations import Failures, Item, Key, Page, Scan, Transact
 from ..model.schema import CREDENTIALS
 from ..model.stored_items import Entry, check_stored
-from . import version_4
+from . import version_4_secrets
 
 _PAGE_ITEMS = 100
 
@@ -21,14 +21,14 @@ class State(Enum):
     UNMARKED = "bytes without the attribute encoding"
     CURRENT = "current"
     UPGRADED = "upgraded"
-    CHANGED = "changed by others meanwhile"
+    CHANGED = "changed during the upgrade"
 
 
 def state(item: Item) -> State:
-    """Returns the encoding of credentials as they are stored."""
+    """Returns the encoding of stored credentials."""
     if "encoding" in item:
         return State.CURRENT
-    return State.ENCODED if version_4.is_encoded(item) else State.UNMARKED
+    return State.ENCODED if version_4_secrets.is_encoded(item) else State.UNMARKED
 
 
 def survey(read: Callable[[Scan], Page], sub: str | None, advance: Callable[[int], None]) -> Counter[State]:
@@ -56,7 +56,7 @@ def upgrade(
         read: Reads a page.
         transact: Executes a transaction.
         sub: The user whose credentials are upgraded; None for all users.
-        advance: Receives the number of credentials that are done.
+        advance: Called with the number of processed credentials.
     """
     found: Counter[State] = Counter()
     for items in _pages(read, sub):
@@ -64,7 +64,7 @@ def upgrade(
             if state(item) is State.CURRENT:
                 found[State.CURRENT] += 1
             else:
-                found[State.CHANGED if transact(version_4.upgrade(item)) else State.UPGRADED] += 1
+                found[State.CHANGED if transact(version_4_secrets.upgrade(item)) else State.UPGRADED] += 1
             advance(1)
     return found
 

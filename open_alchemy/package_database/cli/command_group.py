@@ -21,7 +21,7 @@ class _WrongInputError(click.ClickException):
 
 
 class InterruptedCommandError(click.ClickException):
-    """Ctrl-C; the message says how to continue."""
+    """Ctrl-C was pressed; the message describes how to continue."""
 
     exit_code = 130
 
@@ -31,7 +31,7 @@ class InterruptedCommandError(click.ClickException):
 
 
 def require_existing(config: Config) -> None:
-    """Checks that a SQLite file exists, before a command that only reads would create it.
+    """Checks that a SQLite file exists, because opening a missing file creates it.
 
     Raises:
         RefusedError: It does not exist.
@@ -40,14 +40,14 @@ def require_existing(config: Config) -> None:
         raise RefusedError(f"the file {config.path} does not exist")
 
 
-def _use(context: click.Context, _: click.Parameter, url: str | None) -> None:
+def _select_store(context: click.Context, _: click.Parameter, url: str | None) -> None:
     if url is not None:
         config = registry.from_url(url, os.environ)
         context.with_resource(instances.use(instances.Instance(config)))
 
 
 class UrlCommand(click.Command):
-    """A command on the store at the URL of its option ``--url``, or on the one that the environment configures."""
+    """A command on the store at the URL of its option ``--url``, or on the store that the environment configures."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -55,14 +55,14 @@ class UrlCommand(click.Command):
             click.Option(
                 ["--url"],
                 expose_value=False,
-                callback=_use,
+                callback=_select_store,
                 help="The URL of the store, such as sqlite:///a.db. Takes precedence over the environment.",
             )
         )
 
 
 class ReadingCommand(UrlCommand):
-    """A command that only reads. It does not create a SQLite file."""
+    """A command that requires an existing store, so it never creates a SQLite file."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command if the store exists."""
@@ -77,7 +77,7 @@ class Commands(click.Group):
     group_class = type
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; an expected error becomes one message, with exit code 2 if the input is wrong."""
+        """Runs a command, and prints an expected error as a message; the exit code is 2 if the input is wrong."""
         try:
             return super().invoke(ctx)
         except click.Abort as error:

@@ -1,4 +1,4 @@
-"""The commands that publish, list, count and delete, the tour and the local server."""
+"""The root command, its subcommands for specs and credentials, the tour and the local server."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from ..testing import local_server
 from . import openapi
 from .command_group import Commands, ReadingCommand
 from .copy import copy_command
-from .export import export_command, import_command
-from .output import count_of, json_option, printable, say, show, show_json
+from .export_import import export_command, import_command
+from .output import count_of, json_option, print_json, print_message, print_rows, printable
 from .tables import tables
-from .tour import take_tour
+from .tour import run_tour
 
 if TYPE_CHECKING:
     from ..types import TSpecInfo
 
 _SPEC_COLUMNS = ("id", "name", "version", "model_count", "updated_at", "title")
 
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="open-alchemy.package-database")
 def commands() -> None:
-    """Store which specs, versions and credentials a user has.
+    """Manage the specs, versions and credentials of users.
 
-    The store is the one at --url, such as sqlite:///a.db or dynamodb://eu-west-1. Without it, the environment variable
-    PACKAGE_DATABASE_URL names the store. Without that, STAGE does: TEST is a DynamoDB at http://localhost:8000 or at
-    AWS_ENDPOINT_URL_DYNAMODB, PROD is DynamoDB on AWS. Only tour, serve and publish --dry-run need none of them.
+    --url selects the store, such as sqlite:///a.db or dynamodb://eu-west-1. Its default is the environment variable
+    PACKAGE_DATABASE_URL. If neither is set, STAGE selects the store: TEST is a DynamoDB at http://localhost:8000 or at
+    AWS_ENDPOINT_URL_DYNAMODB, PROD is DynamoDB on AWS. Only tour, serve, copy and publish --dry-run need none of them.
 
     Exit codes: 0 success, 1 failure, 2 wrong input, 130 interrupted.
     """
@@ -47,22 +47,23 @@ def commands() -> None:
 @commands.command()
 @click.option("--verbose", is_flag=True, help="Show every request.")
 def tour(*, verbose: bool) -> None:
-    """Call every function on example data and show the answers.
+    """Call every function on example data, and print and check the results.
 
-    Without --url the tour starts a local DynamoDB. With --url it uses a user of its own, and deletes its data.
+    Without --url the tour starts a local DynamoDB. With --url it creates the data of a new user, and deletes it at the
+    end.
     """
     selected = instances.selected()
-    raise SystemExit(take_tour(Console(), selected.config if selected else None, verbose=verbose))
+    raise SystemExit(run_tour(Console(), selected.config if selected else None, verbose=verbose))
 
 
 @commands.command()
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--sub", required=True, help="The user's unique id.")
 @click.option("--name", help="The name of the spec. The default is the document's title.")
-@click.option("--dry-run", is_flag=True, help="Read and check the document, and store nothing.")
+@click.option("--dry-run", is_flag=True, help="Check the document without storing it.")
 @json_option
 def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: bool) -> None:
-    """Publish the OpenAPI document FILE as a version of a spec; - is standard input.
+    """Store the OpenAPI document FILE as a version of a spec; - is standard input.
 
     FILE is JSON if its name ends in .json, otherwise YAML. References to other files are not followed.
     """
@@ -80,10 +81,11 @@ def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: b
     else:
         instances.get().create_update_spec(**spec)
     if as_json:
-        show_json(spec)
+        print_json(spec)
         return
     action = "would publish" if dry_run else "published"
-    say(f"{action} {spec['name']} {document.version} with {count_of(document.model_count, 'model')} for {sub}")
+    models = count_of(document.model_count, "model")
+    print_message(f"{action} {spec['name']} {document.version} with {models} for {sub}")
 
 
 @commands.command(cls=ReadingCommand)
@@ -92,7 +94,7 @@ def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: b
 def specs(sub: str, *, as_json: bool) -> None:
     """List the newest version of each spec of the user SUB.
 
-    Columns: id, name, version, model count, time, title. Outside of a terminal they are separated by tabs.
+    Columns: id, name, version, model count, time, title. If the output is not a terminal, tabs separate them.
     """
     _show_specs(instances.get().list_specs(sub=sub), as_json=as_json)
 
@@ -102,7 +104,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def versions(sub: str, name: str, *, as_json: bool) -> None:
-    """List every version of the spec NAME of the user SUB, oldest first, in the columns of specs."""
+    """List every version of the spec NAME of the user SUB, oldest first. The columns are those of the command specs."""
     _show_specs(instances.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
 
 
@@ -113,7 +115,7 @@ def count(sub: str, *, as_json: bool) -> None:
     """Print the number of models in the newest versions of all specs of the user SUB."""
     models = instances.get().count_customer_models(sub=sub)
     if as_json:
-        show_json({"sub": sub, "model_count": models})
+        print_json({"sub": sub, "model_count": models})
     else:
         click.echo(models)
 
@@ -126,7 +128,7 @@ def credentials(sub: str, *, as_json: bool) -> None:
     rows = [
         {"id": found["id"], "public_key": found["public_key"]} for found in instances.get().list_credentials(sub=sub)
     ]
-    show(rows, ("id", "public_key"), as_json=as_json)
+    print_rows(rows, ("id", "public_key"), as_json=as_json)
 
 
 @commands.command(cls=ReadingCommand)
@@ -135,7 +137,7 @@ def credentials(sub: str, *, as_json: bool) -> None:
 @click.option("--all", "is_all", is_flag=True, help="Delete all specs and all credentials of the user.")
 @yes_option
 def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
-    """Delete the spec NAME of the user SUB with all its versions, or everything of the user. Asks first."""
+    """Delete the spec NAME of the user SUB with all its versions, or all data of the user, after a confirmation."""
     if is_all == (name is not None):
         raise click.UsageError("expected SUB NAME or SUB --all")
     database = instances.get()
@@ -148,10 +150,10 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
         database.delete_spec(sub=sub, name=name)
     else:
         database.delete_all(sub=sub)
-    say(f"deleted {what}")
+    print_message(f"deleted {what}")
 
 
-@commands.command(cls=click.Command)  # It starts a store and takes no URL of one.
+@commands.command(cls=click.Command)  # It starts a store, so it has no option --url.
 @click.option("--port", type=click.IntRange(1, 65535), default=local_server.DEFAULT_PORT, show_default=True)
 def serve(port: int) -> None:
     """Run a local DynamoDB with both tables, for the development of a service with STAGE=TEST."""
@@ -163,11 +165,11 @@ def serve(port: int) -> None:
         if port != local_server.DEFAULT_PORT:
             click.echo(f"Connect services with AWS_ENDPOINT_URL_DYNAMODB={url}")
         click.echo("Data is kept in memory only. Press Ctrl-C to stop.")
-        _wait_for_a_signal()
+        _wait_for_signal()
 
 
-def _wait_for_a_signal() -> None:
-    """Waits for Ctrl-C, or for SIGTERM from a supervisor."""
+def _wait_for_signal() -> None:
+    """Waits for SIGINT (Ctrl-C) or SIGTERM."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -176,7 +178,7 @@ def _wait_for_a_signal() -> None:
 
 
 def _show_specs(found: Sequence[TSpecInfo], *, as_json: bool) -> None:
-    show([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
+    print_rows([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
 
 
 for _command in (copy_command, export_command, import_command, tables):

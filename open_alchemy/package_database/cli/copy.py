@@ -1,4 +1,4 @@
-"""The command copy."""
+"""The command ``copy``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from ..admin.checksums import StoreChecksum, compute, differences, entries
 from ..admin.client import AdminClient
-from ..admin.import_export import import_entries
+from ..admin.import_batches import import_entries
 from ..database import open_database
 from ..engines import registry
 from ..engines.port import Config
@@ -16,13 +16,13 @@ from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ValidationError
 from ..model.schema import TABLES
 from .command_group import InterruptedCommandError
-from .export import report
-from .output import progress, say
+from .export_import import report
+from .output import print_message, progress
 
-_INTERRUPTED = "interrupted: the same command copies the rest"
+_INTERRUPTED = "interrupted: run the same command to copy the rest"
 
 
-@click.command("copy", cls=click.Command)  # It takes two URLs, and ignores the environment's.
+@click.command("copy", cls=click.Command)  # It takes two URLs as arguments, so it has no option --url.
 @click.argument("source_url", metavar="FROM_URL")
 @click.argument("target_url", metavar="TO_URL")
 def copy_command(source_url: str, target_url: str) -> None:
@@ -33,8 +33,8 @@ def copy_command(source_url: str, target_url: str) -> None:
     """
     source_config = registry.from_url(source_url, os.environ, source="FROM_URL")
     target_config = registry.from_url(target_url, os.environ, source="TO_URL")
-    if _is_one_store(source_config, target_config):
-        raise ValidationError(f"FROM_URL and TO_URL are one store: {source_config.location}")
+    if _is_same_store(source_config, target_config):
+        raise ValidationError(f"FROM_URL and TO_URL are the same store: {source_config.location}")
     with (
         open_database(source_config.open_engine(TABLES)) as source,
         open_database(target_config.open_engine(TABLES)) as target,
@@ -50,10 +50,10 @@ def _copy(source: AdminClient, target: AdminClient) -> None:
     try:
         with progress("copying", source.expected_items(TABLES)) as advance:
             imported = import_entries(entries(source.read), lambda steps: target.run(steps, name="an import"), advance)
-        report(imported, f"copied from {source.place} to {target.place}", source.place)
+        report(imported, f"copied from {source.location} to {target.location}", source.location)
         checksums = [_compute(source, "FROM_URL"), _compute(target, "TO_URL")]
     except BaseError:
-        say(_INTERRUPTED)
+        print_message(_INTERRUPTED)
         raise
     _compare(*checksums)
 
@@ -64,19 +64,19 @@ def _compute(client: AdminClient, name: str) -> StoreChecksum:
 
 
 def _compare(source: StoreChecksum, target: StoreChecksum) -> None:
-    """Prints the checksum of both stores; raises ``ClickException`` if they differ."""
+    """Prints the differences of two stores, or their checksum; raises ``ClickException`` if they differ."""
     found = differences(source, target)
     for difference in found:
-        say(f"FROM_URL and TO_URL differ: {difference}")
+        print_message(f"FROM_URL and TO_URL differ: {difference}")
     if found:
         raise click.ClickException(
-            "the stores differ: one had other items before, or was written to during the copy;\n"
+            "the stores differ: TO_URL had other items before, or one of them was written to during the copy;\n"
             "stop the writers, and copy again"
         )
-    say(f"verified: {target}")
+    print_message(f"verified: {target}")
 
 
-def _is_one_store(source: Config, target: Config) -> bool:
+def _is_same_store(source: Config, target: Config) -> bool:
     match source, target:
         case SQLiteConfig(path=first), SQLiteConfig(path=second) if first and second:
             return first == second or (first.exists() and second.exists() and first.samefile(second))

@@ -1,8 +1,8 @@
 """Counts the models of an OpenAPI document by the rules of OpenAlchemy 2.2.0 (``open_alchemy.helpers.schema``).
 
-A schema is a model if it has ``x-tablename`` or ``x-inherits`` itself, in a reference or in a part of its ``allOf``. A
-schema that is only a reference within the document is not. ``allOf`` with one part counts as that part. References to
-other documents are not followed: they count as schemas that do not exist.
+A schema is a model if it has ``x-tablename`` or ``x-inherits``, directly, in a referenced schema or in a part of its
+``allOf``. A schema that is only a reference within the document is no model. ``allOf`` with one part is treated as that
+part. References to other documents are not followed: their schemas are treated as missing.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Any, Final
 from .yaml_json import DocumentError
 
 MAX_STEPS: Final = 1_000_000
-"""Schemas that are visited at most: chains of references make the work grow with the square of the schemas."""
+"""The maximum number of visited schemas: with chains of references it grows with the square of the schemas."""
 
 _REFERENCE: Final = re.compile(r"#/components/schemas/(\w+)\n?")
 _PREFIXES: Final = ("x-", "x-open-alchemy-")
 
 
 class _MalformedError(Exception):
-    """A schema, ``$ref`` or ``allOf`` has a wrong type, or a reference occurs twice on the way."""
+    """A schema, ``$ref`` or ``allOf`` has a wrong type, or a reference occurs twice in one search."""
 
 
 class _NotFoundError(Exception):
-    """A reference leads nowhere."""
+    """The schema of a reference does not exist."""
 
 
 def count_models(schemas: Mapping[str, Any]) -> int:
@@ -52,7 +52,7 @@ def _is_model(schema: Any, lookup: _Lookup) -> bool:
 
 
 def _unwrap(schema: Any) -> dict[str, Any]:
-    """Returns the only part of an ``allOf`` in its place; an empty schema for what cannot be a model."""
+    """Replaces each ``allOf`` that has one part by that part; returns an empty schema if it cannot be a model."""
     while isinstance(schema, dict):
         reference = schema.get("$ref")
         if reference is not None and (not isinstance(reference, str) or reference.startswith("#")):
@@ -65,7 +65,7 @@ def _unwrap(schema: Any) -> dict[str, Any]:
 
 
 class _Lookup:
-    """Finds extension properties through references and ``allOf``, with one step limit for a document."""
+    """Finds extension properties through references and ``allOf``, with a step limit for the whole document."""
 
     def __init__(self, schemas: Mapping[str, Any]) -> None:
         self._schemas = schemas
@@ -87,7 +87,7 @@ class _Lookup:
                 return value
             reference, parts = current.get("$ref"), current.get("allOf")
             if reference is not None:
-                # Shared between the parts of an allOf, as in OpenAlchemy: the same reference in two parts is an error.
+                # As in OpenAlchemy, the same reference in two parts of an allOf is an error.
                 if not isinstance(reference, str) or reference in followed:
                     raise _MalformedError
                 followed.add(reference)

@@ -1,4 +1,4 @@
-"""Reads an OpenAPI document: what of it is published."""
+"""Reads the attributes of a spec from an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERSIONS: Final = "3."
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What is published of an OpenAPI document."""
+    """The attributes of a spec that an OpenAPI document contains."""
 
     title: str
     version: str
@@ -48,7 +48,7 @@ def read(path: Path) -> Document:
 
 
 def _parse(text: str) -> object:
-    """Parses YAML, which may be JSON too: YAML does not have all of its escape sequences."""
+    """Parses YAML or JSON. Tries JSON first, because libyaml refuses its escaped surrogate pairs."""
     if text.lstrip().startswith("{"):
         with suppress(DocumentError):
             return parse_json(text)

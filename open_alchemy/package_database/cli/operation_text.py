@@ -33,12 +33,12 @@ class Explanation:
     Attributes:
         operation: The name of the operation.
         target: The table or the index.
-        asked: The keys, prefixes, actions and conditions, one per line.
+        parameters: The keys, prefixes, actions and conditions, one per line.
     """
 
     operation: str
     target: str
-    asked: tuple[str, ...]
+    parameters: tuple[str, ...]
 
 
 def explain(operation: StoreOperation) -> Explanation:
@@ -46,19 +46,16 @@ def explain(operation: StoreOperation) -> Explanation:
     match operation:
         case Get(table, key):
             return Explanation("Get", table.name, (_key(key),))
-        case Query(table, partition, prefix, index, attributes):
+        case Query(table, partition, prefix, index, attributes, limit, after):
             keys: Any = index or table
             begins = f", {keys.sort_key} begins with {prefix}" if prefix else ""
             target = f"{table.name}, index {index.name}" if index else table.name
             only = f", of which {', '.join(attributes)}" if attributes is not None else ""
-            return Explanation("Query", target, (f"{keys.partition_key} = {partition}{begins}{only}",))
+            asked = [f"{keys.partition_key} = {partition}{begins}{only}", *_page(limit, after)]
+            return Explanation("Query", target, tuple(asked))
         case Scan(table, limit, after, partition):
-            asked = [f"at most {limit} items"]
-            if partition is not None:
-                asked.append(f"{table.partition_key} = {partition}")
-            if after is not None:
-                asked.append(f"after {_key(after)}")
-            return Explanation("Scan", table.name, tuple(asked))
+            of_partition = [] if partition is None else [f"{table.partition_key} = {partition}"]
+            return Explanation("Scan", table.name, (*of_partition, *_page(limit, after)))
         case Transact(actions):
             tables = ", ".join(dict.fromkeys(action.table.name for action in actions))
             return Explanation("Transact", tables, tuple(map(_action, actions)))
@@ -75,6 +72,11 @@ def count_items(operation: StoreOperation, result: Any) -> int:
             return len(result.items)
         case Transact(actions):
             return 0 if result else sum(not isinstance(action, Check) for action in actions)
+
+
+def _page(limit: int | None, after: Key | None) -> list[str]:
+    most = [] if limit is None else [f"at most {limit} items"]
+    return most if after is None else [*most, f"after {_key(after)}"]
 
 
 def _action(action: Action) -> str:

@@ -1,4 +1,4 @@
-"""Prints results to stdout and messages to stderr. Escapes control characters of stored and imported text."""
+"""Prints results to stdout and messages to stderr, with control characters of stored or imported text escaped."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PROGRESS_AFTER_SECONDS = 1.0
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
     """Prints rows to stdout: as JSON, as aligned columns on a terminal, otherwise as tab-separated lines.
 
     No value is shortened. Tab-separated lines have no header, so that every line is a row.
     """
     if as_json:
-        show_json(rows)
+        print_json(rows)
         return
     cells = [[_cell(column, row.get(column)) for column in columns] for row in rows]
     if not sys.stdout.isatty():
@@ -39,19 +39,19 @@ def show(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: boo
         click.echo(line)
 
 
-def show_json(value: object) -> None:
+def print_json(value: object) -> None:
     """Prints a value to stdout as JSON in which every unprintable character is escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     click.echo("".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text))
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     """Prints a line to stderr."""
     click.echo(printable(message), err=True)
 
 
 def printable(text: str) -> str:
-    """Returns text with control characters and other unprintable characters escaped."""
+    """Returns text with unprintable characters escaped, such as control characters."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
@@ -62,9 +62,9 @@ def count_of(number: int, noun: str) -> str:
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Shows a progress bar on stderr once an operation takes longer than a second, only on a terminal.
+    """Shows a progress bar on stderr if that is a terminal and the operation takes longer than a second.
 
-    Yields a function that takes the number of items that were processed since its last call.
+    Yields a function to call with the number of items that were processed since its last call.
 
     Args:
         what: The operation.
@@ -92,7 +92,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def report_write_errors(file: Path) -> Iterator[None]:
-    """Turns an ``OSError`` into an error message, for example if the disk is full."""
+    """Reports an ``OSError``, such as a full disk, as a message without a traceback."""
     try:
         yield
     except OSError as error:
@@ -100,7 +100,7 @@ def report_write_errors(file: Path) -> Iterator[None]:
 
 
 def format_time(seconds: float) -> str:
-    """Returns seconds since the epoch as a date and a time, or as they are if they are not within the years to 9999."""
+    """Returns seconds since the epoch as a date and time in UTC, or as a number if the year is not in 1 to 9999."""
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
     except (OverflowError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The commands on the tables."""
+"""The commands ``tables create``, ``describe``, ``upgrade`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -13,96 +13,98 @@ from ..engines.port import KeyInfo, Sharded, TableInfo
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands
-from .output import json_option, progress, say, show
+from .output import json_option, print_message, print_rows, progress
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
 
 
 @click.group(cls=Commands)
 def tables() -> None:
-    """Create, describe, upgrade or delete the tables of the configured database."""
+    """Create, describe, upgrade or delete the tables of the selected store."""
 
 
 @tables.command("create")
 @click.option("--shards", type=int, help="The number of shards of a new PostgreSQL database; 64 without it.")
 def create_tables(shards: int | None) -> None:
     """Create the tables that do not exist."""
-    store = AdminClient.configured()
+    client = AdminClient.configured()
     if shards is not None:
-        if not isinstance(store.administration, Sharded):
-            raise click.UsageError(f"--shards: {store.place} has no shards")
-        store.administration.choose_shards(shards)
-    # Before any is created: on SQLite the first one creates the others too.
-    missing = [table for table in TABLES if store.administration.describe(table) is None]
+        if not isinstance(client.administration, Sharded):
+            raise click.UsageError(f"--shards: {client.location} has no shards")
+        client.administration.choose_shards(shards)
+    # Described before any is created, because SQLite creates all tables together.
+    missing = [table for table in TABLES if client.administration.describe(table) is None]
     for table in TABLES:
         if table in missing:
-            store.administration.create(table)
-            click.echo(f"created {table.name} at {store.place}")
+            client.administration.create(table)
+            click.echo(f"created {table.name} at {client.location}")
         else:
-            click.echo(f"{table.name} already exists at {store.place}")
+            click.echo(f"{table.name} already exists at {client.location}")
 
 
 @tables.command("describe")
 @json_option
 def describe_tables(*, as_json: bool) -> None:
-    """Show the tables and their differences from the schema. The exit code is 1 if there are any.
+    """Show the tables and their differences from the schema. The exit code is 1 if they differ.
 
-    With STAGE=PROD, point-in-time recovery, deletion protection, on-demand billing and encryption with a key of AWS KMS
-    are required too, and a time to live is a difference.
+    STAGE=PROD also requires point-in-time recovery, deletion protection, on-demand billing and encryption with a key of
+    AWS KMS, and forbids a time to live.
     """
-    store = AdminClient.configured()
+    client = AdminClient.configured()
     rows: list[dict[str, Any]] = []
     for table in TABLES:
-        found = store.administration.differences(table)
-        rows.append(_row(table, store.administration.describe(table)) | {"differences": found})
-    show(rows, _COLUMNS, as_json=as_json)
+        found = client.administration.differences(table)
+        rows.append(_row(table, client.administration.describe(table)) | {"differences": found})
+    print_rows(rows, _COLUMNS, as_json=as_json)
     differences = [f"{row['table']}: {difference}" for row in rows for difference in row["differences"]]
     for difference in differences:
-        say(difference)
+        print_message(difference)
     if differences:
         raise click.ClickException(
-            f"the tables at {store.place} differ from the schema; differences: {len(differences)}"
+            f"the tables at {client.location} differ from the schema; differences: {len(differences)}"
         )
 
 
 @tables.command("upgrade")
 @click.option("--from", "version", type=click.Choice(["4"]), required=True, help="The version that wrote the tables.")
 @click.option("--sub", help="Only the credentials of this user.")
-@click.option("--write", is_flag=True, help="Upgrade them; without it, nothing is changed.")
+@click.option("--write", is_flag=True, help="Upgrade the credentials. Without this option, nothing is changed.")
 def upgrade_tables(version: str, sub: str | None, *, write: bool) -> None:
     """Decode the secrets that version 4 stored as base64 text.
 
-    Without --write, only count them. Can be interrupted and repeated, also while services of version 5 run. Stop the
-    services of version 4 first: they cannot read upgraded credentials.
+    Without --write, only count them. The command can be interrupted and repeated, and services of version 5 can run at
+    the same time. Stop the services of version 4 first: they cannot read upgraded credentials.
     """
-    del version  # There is only one.
+    del version  # Version 4 is the only choice.
     if sub is not None:
         check({"sub": sub})
-    store = AdminClient.configured()
-    with progress("reading", store.expected_items([CREDENTIALS]) if sub is None else None) as advance:
-        found = survey(store.read, sub, advance)
+    client = AdminClient.configured()
+    with progress("reading", client.expected_items([CREDENTIALS]) if sub is None else None) as advance:
+        found = survey(client.read, sub, advance)
     for state in State:
         if found[state]:
-            say(f"{CREDENTIALS.name} at {store.place}: {found[state]} credentials: {state.value}")
+            print_message(f"{CREDENTIALS.name} at {client.location}: {found[state]} credentials: {state.value}")
     left = found[State.ENCODED] + found[State.UNMARKED]
     if not write or not left:
-        say(f"nothing was changed; --write upgrades {left} credentials" if left else "there is nothing to upgrade")
+        print_message(
+            f"nothing was changed; --write upgrades {left} credentials" if left else "all credentials are current"
+        )
         return
     with progress("upgrading", found.total()) as advance:
-        found = upgrade(store.read, store.transact, sub, advance)
-    say(f"upgraded: {found[State.UPGRADED]}; changed by others meanwhile: {found[State.CHANGED]}")
+        found = upgrade(client.read, client.transact, sub, advance)
+    print_message(f"upgraded: {found[State.UPGRADED]}; changed during the upgrade: {found[State.CHANGED]}")
 
 
 @tables.command("delete")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def delete_tables(*, yes: bool) -> None:
-    """Delete the tables with all their data. Asks first."""
-    store = AdminClient.configured()
+    """Delete the tables with all their data, after a confirmation."""
+    client = AdminClient.configured()
     names = " and ".join(table.name for table in TABLES)
-    if not yes and not click.confirm(f"Delete {names} at {store.place} with all their data?", err=True):
+    if not yes and not click.confirm(f"Delete {names} at {client.location} with all their data?", err=True):
         raise click.ClickException("nothing was deleted")
     for table in TABLES:
-        click.echo(f"deleted {table.name}" if store.administration.delete(table) else f"{table.name} does not exist")
+        click.echo(f"deleted {table.name}" if client.administration.delete(table) else f"{table.name} does not exist")
 
 
 def _row(table: Table, info: TableInfo | None) -> dict[str, Any]:

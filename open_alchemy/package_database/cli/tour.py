@@ -1,4 +1,4 @@
-"""The tour: calls every function on example documents, checks the answers and shows the requests to the store."""
+"""The command ``tour``: calls every function on example documents, checks the results and prints the operations."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _SUB = "alice"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """An operation that was executed, the number of its items and its duration."""
+class Execution:
+    """An executed operation, the number of its items and its duration."""
 
     operation: StoreOperation
     items: int
@@ -40,16 +40,16 @@ class Request:
 
 
 class RecordingEngine:
-    """An engine that records its operations."""
+    """An engine that records the operations that another engine executes."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._engine = config.open_engine(TABLES)
-        self.requests: list[Request] = []
+        self.executions: list[Execution] = []
 
     @property
     def attempt_seconds(self) -> float:
-        """As the recorded engine."""
+        """The value of the recorded engine."""
         return self._engine.attempt_seconds
 
     def prepare(self) -> None:
@@ -61,11 +61,11 @@ class RecordingEngine:
         start = time.perf_counter()
         result = self._engine.execute(operation, deadline)
         milliseconds = (time.perf_counter() - start) * 1000
-        self.requests.append(Request(operation, count_items(operation, result), milliseconds))
+        self.executions.append(Execution(operation, count_items(operation, result), milliseconds))
         return result
 
     def administration(self) -> Administration:
-        """Returns the administration of the store's tables."""
+        """Returns the administration of the recorded engine."""
         return self._engine.administration()
 
     def close(self) -> None:
@@ -75,53 +75,55 @@ class RecordingEngine:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of the tour: the function, its arguments, and a check of its answer or the expected error."""
+    """A call of a function with its arguments, and a check of its result or the expected error."""
 
     function: str
     arguments: dict[str, Any]
-    is_right: Callable[[Any], bool]
+    is_expected: Callable[[Any], bool]
     error: type[BaseError] | None = None
 
 
-def take_tour(console: Console, config: Config | None = None, *, verbose: bool = False) -> int:
-    """Runs the tour and returns the exit code: 0 only if every answer is right.
+def run_tour(console: Console, config: Config | None = None, *, verbose: bool = False) -> int:
+    """Runs the tour and returns the exit code: 0 only if every result is correct.
 
     Args:
-        console: Where it is shown.
-        config: The store, on which the tour uses a user of its own and deletes its data; None for a local DynamoDB.
-        verbose: Whether to show every request.
+        console: The output.
+        config: The store, on which the tour creates the data of a new user and deletes it; None for a local DynamoDB.
+        verbose: Whether to print every operation.
     """
     if config is not None:
         _print(console, f"Store: {config.location}", "")
-        return _take_tour(console, config, f"{_SUB}-{uuid4().hex[:8]}", verbose=verbose)
+        return _run_calls(console, config, f"{_SUB}-{uuid4().hex[:8]}", verbose=verbose)
     with local_server.run() as url:
         config = local_server.config_of(url)
         administration = config.open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         _print(console, f"Store: a local DynamoDB at {url}", "")
-        return _take_tour(console, config, _SUB, verbose=verbose)
+        return _run_calls(console, config, _SUB, verbose=verbose)
 
 
-def _take_tour(console: Console, config: Config, sub: str, *, verbose: bool) -> int:
+def _run_calls(console: Console, config: Config, sub: str, *, verbose: bool) -> int:
     documents = [openapi.read(path) for path in sorted(EXAMPLES.iterdir())]
     engine = RecordingEngine(config)
     with open_database(engine) as database:
         engine.prepare()
         try:
-            wrong = sum(not _make(call, database, engine, console, verbose=verbose) for call in _calls(documents, sub))
+            wrong = sum(
+                not _run_call(call, database, engine, console, verbose=verbose) for call in _calls(documents, sub)
+            )
         finally:
             with suppress(BaseError):
                 database.delete_all(sub=sub)
     if wrong:
-        _print(console, f"{wrong} answers were wrong.", style="bold red")
+        _print(console, f"{count_of(wrong, 'result')} not as expected.", style="bold red")
     else:
-        _print(console, f"Every answer was right: {len(ACCESS_PATTERNS)} functions were called.", style="bold green")
+        _print(console, f"All results are correct: {len(ACCESS_PATTERNS)} functions were called.", style="bold green")
     return int(bool(wrong))
 
 
 def _calls(documents: list[openapi.Document], sub: str) -> Iterator[Call]:
-    """Yields the calls. The expected answers follow from the documents."""
+    """Yields the calls. The expected results are derived from the documents."""
     newest = {document.title: document for document in documents}
     titles = sorted(newest, key=lambda title: title.lower().replace(".", "-"))
     library = [document for document in documents if document.title == "Library"]
@@ -143,6 +145,7 @@ def _calls(documents: list[openapi.Document], sub: str) -> Iterator[Call]:
     models = sum(document.model_count for document in newest.values())
     yield Call("count_customer_models", user, lambda answer: answer == models)
     yield Call("list_specs", user, lambda answer: [info["name"] for info in answer] == titles)
+    yield Call("iter_specs", user, lambda answer: [info["name"] for info in answer] == titles)
     yield Call("get_spec", spec, lambda answer: answer["description"] == newest["Library"].description)
     yield Call("get_latest_spec_version", spec, lambda answer: answer == newest["Library"].version)
     versions = [document.version for document in library]
@@ -167,40 +170,41 @@ def _calls(documents: list[openapi.Document], sub: str) -> Iterator[Call]:
     yield Call("list_credentials", user, lambda answer: answer == [])
 
 
-def _is_none(answer: object) -> bool:
-    return answer is None
+def _is_none(result: object) -> bool:
+    return result is None
 
 
-def _is_right(call: Call, answer: object) -> bool:
+def _is_correct(call: Call, result: object) -> bool:
     try:
-        return call.is_right(answer)
+        return call.is_expected(result)
     except (TypeError, LookupError, AttributeError):
-        return False  # The answer has another type.
+        return False  # The result has another type.
 
 
-def _make(call: Call, database: Database, engine: RecordingEngine, console: Console, *, verbose: bool) -> bool:
-    """Makes a call, shows it, and returns whether its answer is right."""
-    engine.requests.clear()
+def _run_call(call: Call, database: Database, engine: RecordingEngine, console: Console, *, verbose: bool) -> bool:
+    """Makes a call, prints it, and returns whether its result is correct."""
+    engine.executions.clear()
     try:
-        answer: object = getattr(database, call.function)(**call.arguments)
-        right = call.error is None and _is_right(call, answer)
+        result: object = getattr(database, call.function)(**call.arguments)
+        result = list(result) if isinstance(result, Iterator) else result
+        correct = call.error is None and _is_correct(call, result)
     except BaseError as error:
-        answer, right = error, call.error is not None and isinstance(error, call.error)
+        result, correct = error, call.error is not None and isinstance(error, call.error)
     question = next(pattern.question for pattern in ACCESS_PATTERNS if pattern.name == call.function)
     arguments = ", ".join(f"{name}={_show(name, value)}" for name, value in call.arguments.items())
-    milliseconds = sum(request.milliseconds for request in engine.requests)
-    _print(console, f"{'✓' if right else 'WRONG'} {question}", style="bold" if right else "bold red")
-    _print(console, f"  {call.function}({arguments})", f"  → {_summarize(answer)}")
-    _print(console, f"  {count_of(len(engine.requests), 'request')}, {milliseconds:.1f} ms", style="dim")
+    milliseconds = sum(execution.milliseconds for execution in engine.executions)
+    _print(console, f"{'✓' if correct else 'WRONG'} {question}", style="bold" if correct else "bold red")
+    _print(console, f"  {call.function}({arguments})", f"  → {_summarize(result)}")
+    _print(console, f"  {count_of(len(engine.executions), 'operation')}, {milliseconds:.1f} ms", style="dim")
     if verbose:
-        for request in engine.requests:
-            _print(console, *_describe(request))
+        for execution in engine.executions:
+            _print(console, *_describe(execution))
     _print(console, "")
-    return right
+    return correct
 
 
 def _print(console: Console, *lines: str, style: str = "") -> None:
-    """Prints lines; one that does not fit a terminal is cut."""
+    """Prints lines; on a terminal, lines that are too long are truncated."""
     for line in lines:
         text = Text(printable(line), style)
         if console.is_terminal:
@@ -208,11 +212,11 @@ def _print(console: Console, *lines: str, style: str = "") -> None:
         console.print(text, soft_wrap=True)
 
 
-def _describe(request: Request) -> Iterator[str]:
-    text = explain(request.operation)
-    cost = f"{count_of(request.items, 'item')}, {request.milliseconds:.1f} ms"
+def _describe(execution: Execution) -> Iterator[str]:
+    text = explain(execution.operation)
+    cost = f"{count_of(execution.items, 'item')}, {execution.milliseconds:.1f} ms"
     yield f"    {text.operation} {text.target} ({cost})"
-    for line in text.asked:
+    for line in text.parameters:
         yield f"      {line}"
 
 
@@ -220,12 +224,12 @@ def _show(name: str, value: object) -> str:
     return "<secret>" if name in ("secret_key_hash", "salt") else repr(value)
 
 
-def _summarize(answer: object) -> str:
-    if isinstance(answer, BaseError):
-        return f"{type(answer).__name__}: {answer}"
-    if isinstance(answer, list):
-        shown = ", ".join(_summarize(entry) for entry in answer)
-        return f"{len(answer)}: {shown}" if answer else "[]"
-    if isinstance(answer, dict):
-        return " ".join(str(answer[name]) for name in ("id", "version", "public_key") if name in answer)
-    return repr(answer)
+def _summarize(result: object) -> str:
+    if isinstance(result, BaseError):
+        return f"{type(result).__name__}: {result}"
+    if isinstance(result, list):
+        shown = ", ".join(_summarize(entry) for entry in result)
+        return f"{len(result)}: {shown}" if result else "[]"
+    if isinstance(result, dict):
+        return " ".join(str(result[name]) for name in ("id", "version", "public_key") if name in result)
+    return repr(result)

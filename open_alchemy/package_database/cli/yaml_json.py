@@ -1,7 +1,7 @@
-"""Parses YAML and JSON from untrusted files: every input ends in a value or a ``DocumentError``, within fixed limits.
+"""Parses YAML and JSON from untrusted files: returns a value or raises ``DocumentError``, within fixed limits.
 
-The values are built from parser events without recursion. An alias counts as many nodes as it expands to, so documents
-that grow by aliases or merge keys are refused before anything is expanded. Constructs no Python objects from tags.
+Values are built from parser events without recursion. The nodes of an alias are counted again for each use, so a
+document that expands to too many nodes is refused before it is expanded. Tags never construct Python objects.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class _Collection:
         value: Its entries so far.
         anchor: Its anchor, if it has one.
         nodes_before: The number of nodes before it, to compute its own.
-        key: The key whose value comes next, in a list, because None is a key too.
+        key: The key whose value follows, in a list, because None is a key too; empty if a key follows.
         merged: The values of its merge keys.
     """
 
@@ -100,7 +100,7 @@ class _Collection:
 
 
 class _Builder:
-    """Builds a value from events; ``root`` is the value."""
+    """Builds a value from events. After the last event, ``root`` is the value."""
 
     def __init__(self) -> None:
         self.root: object = None
@@ -202,7 +202,7 @@ def _scalar(event: Any) -> tuple[str, object]:
 
 
 def _implicit_tag(text: str) -> str:
-    """Returns the tag that YAML 1.1 gives to a plain scalar."""
+    """Returns the tag of a plain scalar by the rules of YAML 1.1."""
     for tag, pattern in yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], ()):
         if pattern.match(text):
             return str(tag)
@@ -239,7 +239,7 @@ def _locate(text: str, line: int, column: int, problem: str) -> str:
     """Returns a message with the line and a caret under the column."""
     lines = _LINE_BREAK.split(text.rstrip())
     if line >= len(lines):
-        # At the end of the text: the end of the last line.
+        # An error at the end of the text is shown at the end of the last line.
         line = len(lines) - 1
         column = len(lines[line])
     shown = lines[line]

@@ -24,6 +24,7 @@ class Deadline:
         attempt: The longest duration in seconds of a request once it was sent, whatever the deadline; 0 if a request
             is cancelled after ``attempt_seconds``.
         clock: Returns the monotonic time in seconds.
+        start: When the call began on that clock; None for now.
     """
 
     __slots__ = ("_attempt", "_begin", "_clock", "_contended_since", "_renewable", "_start", "seconds")
@@ -35,12 +36,13 @@ class Deadline:
         renewable: bool = False,
         attempt: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        start: float | None = None,
     ) -> None:
         self.seconds = seconds
         self._renewable = renewable
         self._attempt = attempt
         self._clock = clock
-        self._begin = self._start = clock()
+        self._begin = self._start = clock() if start is None else start
         self._contended_since: float | None = None
 
     def remaining(self) -> float:

@@ -3,12 +3,8 @@
 Operations are immutable values in DynamoDB's terms. This module knows no pattern and no engine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Mapping
-from typing import Any, Final, Literal, TypeAlias, TypeVar
-
-from ..record import record
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 Value: TypeAlias = str | int | bytes
 Item: TypeAlias = Mapping[str, Value]
@@ -20,8 +16,11 @@ MAX_TRANSACT_BYTES: Final = 4_000_000
 """Size of all items of one transaction in bytes (AWS, TransactWriteItems: 4 MB)."""
 
 
-@record
-class Attribute:
+DUPLICATE_KEY: Final = "DuplicateKey"
+"""The code of the ``ConflictError`` if another item has the same key of a unique index."""
+
+
+class Attribute(NamedTuple):
     """An attribute of a table's items; ``type`` is DynamoDB's: S text, N number, B binary."""
 
     name: str
@@ -30,12 +29,11 @@ class Attribute:
     is_optional: bool = False
 
 
-@record
-class Index:
+class Index(NamedTuple):
     """A secondary index that projects all attributes.
 
     A local index has the table's partition key and is read strongly consistent; a global index lags. ``is_unique``:
-    stores that can, refuse a second item with the same key.
+    stores that can, refuse a second item with the same key (``DUPLICATE_KEY``).
     """
 
     name: str
@@ -45,8 +43,7 @@ class Index:
     is_unique: bool = False
 
 
-@record
-class Table:
+class Table(NamedTuple):
     """A table: its keys, its secondary indexes and the attributes of its items."""
 
     name: str
@@ -60,75 +57,72 @@ class Table:
         return {name: str(item[name]) for name in (self.partition_key, self.sort_key)}
 
 
-@record
-class Missing:
+class Missing(NamedTuple):
     """The attribute, or the whole item, does not exist."""
 
     attribute: str
 
 
-@record
-class Equal:
+class Equal(NamedTuple):
     """The attribute exists and has this value."""
 
     attribute: str
     value: Value
 
 
-@record
-class Below:
+class Below(NamedTuple):
     """The attribute, decimal digits without leading zeros, is a smaller number than ``digits``."""
 
     attribute: str
     digits: str
 
 
-@record
-class AllOf:
+class AllOf(NamedTuple):
     """All of the conditions hold."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple["Condition", ...]
 
 
-@record
-class AnyOf:
+class AnyOf(NamedTuple):
     """At least one of the conditions holds."""
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple["Condition", ...]
 
 
 Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf
 
 
-@record
-class Get:
+class Get(NamedTuple):
     """Read one item by its primary key, strongly consistent. Result: the item, or None."""
 
     table: Table
     key: Key
 
 
-@record
-class Query:
-    """Read one partition of a table or an index, by sort-key prefix. Result: the items of all pages, in key order.
+class Query(NamedTuple):
+    """Read one partition of a table or an index, by sort-key prefix. Result: the items, in key order.
 
     Attributes:
         table: The table.
         partition: The partition key.
         prefix: The prefix of the sort keys.
-        index: The index; None for the table itself.
+        secondary_index: The index; None for the table itself.
         attributes: The attributes to return; a store may return more. None for all.
+        limit: The maximum number of items, at least 1; None for all. Fewer are returned only if there are no more.
+        after: Only the items after this position: the keys of the table, and those of the index. There need not be an
+            item with these keys. The sort key has the prefix.
     """
 
     table: Table
     partition: str
     prefix: str = ""
-    index: Index | None = None
+    secondary_index: Index | None = None
     attributes: tuple[str, ...] | None = None
+    limit: int | None = None
+    after: Key | None = None
 
 
-@record
-class Scan:
+class Scan(NamedTuple):
     """Read a page of a whole table, or of one partition of it. Result: ``Page``.
 
     Only the commands of ``admin/`` use it, to process tables in bounded memory. The order is the store's and is stable:
@@ -150,8 +144,7 @@ class Scan:
     partition: str | None = None
 
 
-@record
-class Page:
+class Page(NamedTuple):
     """A page of a table.
 
     Attributes:
@@ -163,8 +156,7 @@ class Page:
     after: Key | None
 
 
-@record
-class Put:
+class Put(NamedTuple):
     """Store an item, replacing the one with its key, if the condition on the old item holds."""
 
     table: Table
@@ -172,8 +164,7 @@ class Put:
     condition: Condition | None = None
 
 
-@record
-class Delete:
+class Delete(NamedTuple):
     """Delete the item with this key, if the condition on it holds. A missing item alone is not a failure."""
 
     table: Table
@@ -181,8 +172,7 @@ class Delete:
     condition: Condition | None = None
 
 
-@record
-class Check:
+class Check(NamedTuple):
     """Fail the transaction if the condition does not hold."""
 
     table: Table
@@ -195,8 +185,7 @@ Failures: TypeAlias = Mapping[int, Item | None]
 """The old item, or None, of each action whose condition did not hold, by the action's position."""
 
 
-@record
-class Transact:
+class Transact(NamedTuple):
     """Execute all actions or none, on distinct items. Result: ``Failures``, empty if they were executed.
 
     It is the only operation that writes. An engine executes a transaction at most once per token, and never after it
@@ -211,21 +200,18 @@ class Transact:
     token: str = ""
 
 
-@record
-class Stamp:
+class Stamp(NamedTuple):
     """Return the time and a new revision. Result: ``Stamped``."""
 
 
-@record
-class Stamped:
+class Stamped(NamedTuple):
     """Whole seconds since the epoch, at least 0, and a unique text."""
 
     seconds: int
     revision: str
 
 
-@record
-class Backoff:
+class Backoff(NamedTuple):
     """Wait before the next attempt of a contended write, longer with each ``attempt`` (from 0). Result: None."""
 
     attempt: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
 from ..exceptions import ConflictError
@@ -72,7 +71,7 @@ def execute_steps(
                 if deadline.is_contended and not deadline.allows():
                     raise _conflict(name, deadline)
                 if isinstance(operation, Transact):
-                    result = yield replace(operation, token=sources.revision())
+                    result = yield operation._replace(token=sources.revision())
                     if result:
                         deadline.conflict()
                     else:

@@ -1,8 +1,16 @@
-"""One registry of the objects that must act when the process forks."""
+"""The one registry of the objects that must act when the process forks.
+
+*Order.* Before a fork, the objects prepare in the order of their registration, and share one second to wait for calls
+in progress. In the child, they recover in the same order. The parent has no hook per object: it continues when the fork
+ends, which is one C call, so that an exception from a signal handler cannot keep later calls waiting.
+
+*Concurrency.* Objects may be registered, and collected, while another thread forks.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 import weakref
 from typing import Final, Protocol
@@ -12,44 +20,57 @@ _WAIT_SECONDS: Final = 1.0
 
 
 class Forkable(Protocol):
-    """Holds locks or connections that a child process must not inherit."""
+    """Has locks, threads or connections that a child process must not use."""
 
     def before_fork(self, end: float) -> None:
-        """Prepares for a fork; waits for calls in progress until ``end`` on the monotonic clock at most."""
+        """Prepares for a fork; waits for calls in progress until ``end`` on the monotonic clock at most.
 
-    def after_fork_in_parent(self) -> None:
-        """Resumes work in the parent."""
+        By default nothing is to be prepared.
+        """
 
     def after_fork_in_child(self) -> None:
-        """Replaces locks and discards connections in the child."""
+        """Replaces locks and drops threads and connections in the child, which has one thread."""
 
 
-_registered: Final[weakref.WeakSet[Forkable]] = weakref.WeakSet()
-_forking: Final[list[Forkable]] = []
-"""Strong references during a fork: an object must not be collected between its hooks."""
+_registered: Final[dict[weakref.ref[Forkable], None]] = {}
+"""A dict keeps the order, and ``tuple`` copies it atomically."""
+_forks: Final[dict[int, int]] = {}
+"""The threads that fork, with the process that each of them forks."""
 
 
 def register(target: Forkable) -> None:
     """Calls the hooks of an object at every fork, as long as the object exists."""
-    _registered.add(target)
+    _registered[weakref.ref(target, _forget)] = None
+
+
+def is_in_progress() -> bool:
+    """Returns whether another thread of this process is forking it."""
+    if not _forks:
+        return False
+    process, this_thread = os.getpid(), threading.get_ident()
+    return any(forked == process and thread != this_thread for thread, forked in tuple(_forks.items()))
+
+
+def _forget(reference: weakref.ref[Forkable]) -> None:
+    _registered.pop(reference, None)
+
+
+def _targets() -> list[Forkable]:
+    return [target for reference in tuple(_registered) if (target := reference()) is not None]
 
 
 def _before() -> None:
-    _forking[:] = list(_registered)
+    _forks[threading.get_ident()] = os.getpid()
     end = time.monotonic() + _WAIT_SECONDS
-    for target in _forking:
+    for target in _targets():
         target.before_fork(end)
 
 
-def _after_in_parent() -> None:
-    while _forking:
-        _forking.pop().after_fork_in_parent()
-
-
 def _after_in_child() -> None:
-    while _forking:
-        _forking.pop().after_fork_in_child()
+    _forks.clear()
+    for target in _targets():
+        target.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_forks.clear, after_in_child=_after_in_child)

@@ -7,41 +7,33 @@ the ``Config`` that ``read_url`` returns.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation, Table
 from ..exceptions import ConfigurationError
-from ..record import record
 
 Environment: TypeAlias = Mapping[str, str]
 
 DEFAULT_DEADLINE: Final = 5.0
 
 
-@record(kw_only=True)
-class Config(ABC):
-    """The configuration of a store.
-
-    Attributes:
-        deadline: The deadline of a call in seconds.
-    """
-
-    deadline: float = DEFAULT_DEADLINE
+class Config(Protocol):
+    """The configuration of a store."""
 
     @property
-    @abstractmethod
+    def deadline(self) -> float:
+        """The deadline of a call in seconds."""
+
+    @property
     def location(self) -> str:
         """Where the store is, for people: a URL without credentials, a region or a path."""
 
-    @abstractmethod
     def open_engine(self, tables: Sequence[Table]) -> Engine:
         """Returns an engine. It loads its driver and opens connections on first use."""
 
-    @abstractmethod
     def open_async_engine(self, tables: Sequence[Table]) -> AsyncEngine:
         """Returns an engine for asyncio. It loads its driver and opens connections on first use."""
 
@@ -95,6 +87,15 @@ class AsyncEngine(Protocol):
     async def prepare(self) -> None:
         """See ``Engine.prepare``."""
 
+    def queue(self) -> Awaitable[None] | None:
+        """Returns None if a call can start now, otherwise what it must await before it starts.
+
+        A call that waits allocates nothing else, so that ten thousand of them do not stall the event loop.
+
+        Raises:
+            TimeoutError: When awaited: the call could not start before its deadline.
+        """
+
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """See ``Engine.execute``."""
 
@@ -102,8 +103,7 @@ class AsyncEngine(Protocol):
         """Closes the connections of the running loop; every later call raises ``RefusedError``."""
 
 
-@record
-class KeyInfo:
+class KeyInfo(NamedTuple):
     """The keys of a table or an index.
 
     Attributes:
@@ -117,8 +117,7 @@ class KeyInfo:
     sort_key: str | None
 
 
-@record
-class TableInfo:
+class TableInfo(NamedTuple):
     """A table as it exists in a store.
 
     Attributes:

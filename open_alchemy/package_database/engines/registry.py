@@ -18,7 +18,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "postgresql": ".postgresql.config",
     "shards": ".postgresql.shards_url",
 }
-_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
+_SCHEME: Final = r"[a-z][a-z0-9+.-]*"
 
 
 class _Store(Protocol):
@@ -73,7 +73,7 @@ def from_url(url: str, environment: Environment, *, source: str = "the URL") -> 
     scheme, separator, rest = str(url).partition("://")
     scheme = scheme.lower()
     if scheme not in _MODULES:
-        has_scheme = separator and _SCHEME.fullmatch(scheme)
+        has_scheme = separator and re.fullmatch(_SCHEME, scheme)
         problem = f"unknown scheme {scheme!r}" if has_scheme else "no scheme"
         raise ConfigurationError(f"{source} is not a database URL: {problem}; {_known_urls()}")
     try:

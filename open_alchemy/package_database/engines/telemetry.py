@@ -34,7 +34,7 @@ class Request:
     https://opentelemetry.io/docs/specs/semconv/database/dynamodb/
     """
 
-    __slots__ = ("_collection", "_operation", "_span")
+    __slots__ = ("_collection", "_is_http", "_operation", "_span")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Request:
     ) -> None:
         self._operation = operation
         self._collection = collection
+        self._is_http = aws_service is not None
         trace = sys.modules.get("opentelemetry.trace")
         self._span: Any = None if trace is None else self._start(trace, system, aws_service, attributes or {})
 
@@ -103,7 +104,7 @@ class Request:
         if self._span is not None:
             if request_id is not None:
                 self._span.set_attribute("aws.request_id", request_id)
-            if number > 1:
+            if number > 1 and self._is_http:
                 self._span.set_attribute("http.request.resend_count", number - 1)
         if is_debug():
             self._log(logger().debug, number, seconds, code, request_id)
@@ -126,6 +127,16 @@ def debug(message: str, *arguments: object) -> None:
     """Logs a message at DEBUG."""
     if is_debug():
         logger().debug(message, *arguments)
+
+
+def is_active() -> bool:
+    """Returns whether requests that succeed are logged or traced."""
+    return is_traced() or is_debug()
+
+
+def is_traced() -> bool:
+    """Returns whether the application has imported OpenTelemetry."""
+    return "opentelemetry.trace" in sys.modules
 
 
 def is_debug() -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..exceptions import RefusedError, UnavailableError
+from . import fork
 from .port import Config, Engine
 
 if TYPE_CHECKING:
@@ -34,10 +35,17 @@ class ThreadedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._executor: ThreadPoolExecutor | None = None
-        self._process = 0
         self._is_prepared = False
         self._is_closed = False
+        self.after_fork_in_child()
+        fork.register(self)
+
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare: threads may run during a fork."""
+
+    def after_fork_in_child(self) -> None:
+        """Drops the executor, whose threads a child does not have."""
+        self._executor: ThreadPoolExecutor | None = None
 
     @property
     def config(self) -> Config:
@@ -58,6 +66,9 @@ class ThreadedEngine:
         if self._is_closed or not self._is_prepared:
             await self._call(self._engine.prepare, Deadline(self._engine.config.deadline))
             self._is_prepared = True
+
+    def queue(self) -> None:
+        """Calls wait when they execute an operation."""
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; raises what the engine raises.
@@ -95,7 +106,8 @@ class ThreadedEngine:
                 # Progress of the operation may have restarted the deadline.
                 if deadline.attempt_seconds() <= 0:
                     state = "did not finish" if submitted.running() else "was not started: all threads were busy"
-                    raise UnavailableError(f"an operation {state} in {deadline.elapsed():.1f} s")
+                    seconds = deadline.elapsed()
+                    raise UnavailableError(f"an operation {state} in {seconds:.1f} s", seconds=seconds)
                 await asyncio.wait([work], timeout=max(_MIN_WAIT, deadline.attempt_seconds()))
             return work.result()
         finally:
@@ -108,13 +120,13 @@ class ThreadedEngine:
     def _submit(self, function: Callable[[], Result]) -> Future[Result]:
         if self._is_closed:
             raise RefusedError("the database was closed", code="Closed")
-        if self._executor is None or self._process != os.getpid():
-            # The threads of an executor do not survive a fork.
+        if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._executor, self._process = ThreadPoolExecutor(_THREADS, "package-database"), os.getpid()
+            self._executor = ThreadPoolExecutor(_THREADS, "package-database")
         try:
-            return self._executor.submit(function)
+            # With the context of the caller, whose span is the parent of the operation's.
+            return self._executor.submit(copy_context().run, function)
         except RuntimeError as error:
             if self._is_closed:
                 raise RefusedError("the database was closed", code="Closed") from error

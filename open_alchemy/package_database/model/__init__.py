@@ -12,6 +12,7 @@ ACCESS_PATTERNS: tuple[AccessPattern[..., Any], ...] = (
     specs.create_update_spec,
     specs.get_latest_spec_version,
     specs.list_specs,
+    specs.iter_specs,
     specs.get_spec,
     specs.delete_spec,
     specs.list_spec_versions,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..core.operations import Delete, Get, Item, Key, Put, Query, Steps, Transact
 from ..core.secret import Secret
 from ..exceptions import ConflictError
-from ..types import BytesLike, CredentialsAuthInfo, TCredentialsInfo, TCredentialsInfoList
+from ..types import BytesLike, TCredentialsInfo, TCredentialsInfoList
 from .access_pattern import access_pattern
 from .projection import Projection
 from .schema import CREDENTIALS, PUBLIC_KEY, RAW
 from .transactions import split
 from .validation import check_item_size
+
+if TYPE_CHECKING:
+    from ..auth_info import CredentialsAuthInfo
 
 _KEY = Projection(CREDENTIALS, "sub", "id")
 _INFO = Projection(CREDENTIALS, "id", "public_key", "salt")
@@ -19,7 +24,11 @@ _AUTH_INFO = Projection(CREDENTIALS, "sub", "id", "public_key", "secret_key_hash
 
 @access_pattern("Which credentials does a user have?", unbounded=True)
 def list_credentials(*, sub: str) -> Steps[TCredentialsInfoList]:
-    """Queries the user's partition."""
+    """Returns the user's credentials, in the order of their ids, without the hashes of the secret keys.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+    """
     items = yield Query(CREDENTIALS, sub)
     return [_to_info(item, sub) for item in items]
 
@@ -28,10 +37,21 @@ def list_credentials(*, sub: str) -> Steps[TCredentialsInfoList]:
 def create_update_credentials(
     *, sub: str, id_: str, public_key: str, secret_key_hash: BytesLike, salt: BytesLike
 ) -> Steps[None]:
-    """Puts the item, unless other credentials have its public key.
+    """Stores credentials, and replaces those of the user that have this id.
 
-    The index lags on DynamoDB: credentials that were stored within the last second or so may be overlooked.
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        id_: The id of the credentials, unique for the user, 1 to 1,024 bytes in UTF-8.
+        public_key: The public key, 1 to 2,048 bytes in UTF-8. ``get_user`` may find it only after a moment, because
+            DynamoDB's index lags.
+        secret_key_hash: The hash of the secret key.
+        salt: The salt of the hash. All of these values may have at most 409,600 bytes.
+
+    Raises:
+        ConflictError: Other credentials have this public key; or other transactions on these credentials prevented
+            the call until the deadline.
     """
+    # The index lags on DynamoDB: credentials that were stored within the last second or so may be overlooked.
     item: Item = {
         "sub": sub,
         "id": id_,
@@ -49,16 +69,28 @@ def create_update_credentials(
 
 @access_pattern("What is known of credentials?")
 def get_credentials(*, sub: str, id_: str) -> Steps[TCredentialsInfo | None]:
-    """Gets the item."""
+    """Returns the credentials with this id, or None if the user has no such credentials.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        id_: The id of the credentials, unique for the user, 1 to 1,024 bytes in UTF-8.
+    """
     item = yield Get(CREDENTIALS, _key(sub, id_))
     return None if item is None else _to_info(item, sub)
 
 
 @access_pattern("Whose is a public key, and how is its secret key checked?")
 def get_user(*, public_key: str) -> Steps[CredentialsAuthInfo | None]:
-    """Looks the credentials up in the index, then reads them from the table.
+    """Returns whose credentials have this public key, or None if there are none.
 
-    Raises ``ConflictError`` if several credentials have the key: they may belong to different users.
+    Once a call that deleted credentials or replaced their public key has returned, that key finds nothing. A new
+    public key may be found only after a moment, because DynamoDB's index lags.
+
+    Args:
+        public_key: The public key, 1 to 2,048 bytes in UTF-8.
+
+    Raises:
+        ConflictError: Two credentials have this public key, which may belong to different users.
     """
     holders = yield from _holders(public_key)
     if len(holders) > 1:
@@ -73,13 +105,29 @@ def get_user(*, public_key: str) -> Steps[CredentialsAuthInfo | None]:
 
 @access_pattern("Delete credentials.")
 def delete_credentials(*, sub: str, id_: str) -> Steps[None]:
-    """Deletes the item."""
+    """Deletes the credentials with this id. Does nothing if the user has no such credentials.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        id_: The id of the credentials, unique for the user, 1 to 1,024 bytes in UTF-8.
+
+    Raises:
+        ConflictError: Other transactions on these credentials prevented the call until the deadline.
+    """
     yield Transact((Delete(CREDENTIALS, _key(sub, id_)),))
 
 
 @access_pattern("Delete all of a user's credentials.", unbounded=True)
 def delete_all_credentials(*, sub: str) -> Steps[None]:
-    """Deletes the items of the user's partition, in as few transactions as possible."""
+    """Deletes all of the user's credentials.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+
+    Raises:
+        ConflictError: Other transactions on these credentials prevented the call until the deadline.
+    """
+    # Deletes the items of the user's partition, in as few transactions as possible.
     items = yield Query(CREDENTIALS, sub)
     for group in split(items):
         yield Transact(tuple(Delete(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(item, sub=sub))) for item in group))
@@ -90,7 +138,7 @@ def _holders(public_key: str) -> Steps[list[Item]]:
 
     The index lags on DynamoDB, and a revoked key must not authenticate anybody.
     """
-    indexed = yield Query(CREDENTIALS, public_key, index=PUBLIC_KEY, attributes=_KEY.names)
+    indexed = yield Query(CREDENTIALS, public_key, secondary_index=PUBLIC_KEY, attributes=_KEY.names)
     holders: list[Item] = []
     for found in indexed:
         item = yield Get(CREDENTIALS, CREDENTIALS.key_of(_KEY.check(found)))
@@ -109,6 +157,8 @@ def _to_info(item: Item, sub: str) -> TCredentialsInfo:
 
 
 def _to_auth_info(item: Item) -> CredentialsAuthInfo:
+    from ..auth_info import CredentialsAuthInfo
+
     checked = _AUTH_INFO.check(item)
     return CredentialsAuthInfo(
         sub=checked["sub"],

@@ -34,12 +34,12 @@ from ..core.operations import (
 )
 from ..exceptions import NotFoundError
 from ..types import TSpecInfo, TSpecInfoList
-from .access_pattern import access_pattern
+from .access_pattern import StreamPage, access_pattern
 from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
 from .projection import Projection, seconds_of
 from .schema import ID_UPDATED_AT, SPECS
 from .transactions import split
-from .validation import check_item_size
+from .validation import AFTER_ID, AFTER_UPDATED_AT, check_argument, check_item_size
 
 _MAX_READS = 4
 """Reads of the versions of a spec while others write to it."""
@@ -50,13 +50,19 @@ _VERSION = Projection(SPECS, "version")
 _ID = Projection(SPECS, "id")
 _NEWEST = Projection(SPECS, "updated_at", "version")
 _RECORD = Projection(SPECS, "sub", "id", "updated_at", "updated_at_id", "revision")
+_STREAM_PAGE = 200
+"""Specs on a page of a stream: at most 40 MB."""
 _ANY_SECONDS = 10**10
 """Has as many digits as the time, for the size of an item before the time is known."""
 
 
 @access_pattern("How many models does a user have?", unbounded=True)
 def count_customer_models(*, sub: str) -> Steps[int]:
-    """Sums over the latest records."""
+    """Returns how many models the user has: the sum over the newest versions of all specs.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+    """
     items = yield _latest_records(sub, _MODEL_COUNT)
     return sum(_MODEL_COUNT.check(item, sub=sub)["model_count"] for item in items)
 
@@ -71,11 +77,30 @@ def create_update_spec(
     title: str | None = None,
     description: str | None = None,
 ) -> Steps[None]:
-    """Puts the version record and the latest record in one transaction.
+    """Publishes a version of a spec.
 
-    The first attempt takes the time from the clock. If it is not after the newest record, the transaction fails and
-    returns that record, from which the next attempt derives its time.
+    The version becomes the newest one: its ``updated_at`` is greater than that of every other version of the spec,
+    also within one second and if the clock is slow. All other versions stay, also those with the same version text,
+    with one exception: if the newest version has this text and the clock is not past its ``updated_at``, it is
+    replaced.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+        version: The version, any text of 1 to 204,800 bytes in UTF-8.
+        model_count: The number of models of this version, 0 to 2^63 - 1.
+        title: The title of the spec, if it has one.
+        description: The description of the spec, if it has one. A version with its keys and all of these values may
+            have at most 204,800 bytes (DynamoDB's 400 KB for an item and its copy in the local index).
+
+    Raises:
+        ConflictError: The call lost against other writers of this spec until the deadline.
     """
+    # Puts the version record and the latest record in one transaction.
+    #
+    # The first attempt takes the time from the clock. If it is not after the newest record, the transaction fails and
+    # returns that record, from which the next attempt derives its time.
     attributes: dict[str, Value] = {
         "sub": sub,
         "id": spec_id(name),
@@ -108,7 +133,16 @@ def create_update_spec(
 
 @access_pattern("What is the newest version of a spec?")
 def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
-    """Gets the latest record."""
+    """Returns the newest version of a spec, the one with the greatest ``updated_at``.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+
+    Raises:
+        NotFoundError: The user has no such spec.
+    """
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
     if item is None:
         raise _not_found(name)
@@ -117,60 +151,153 @@ def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
 
 
 @access_pattern("Which specs does a user have?", unbounded=True)
-def list_specs(*, sub: str) -> Steps[TSpecInfoList]:
-    """Queries the latest records."""
-    items = yield _latest_records(sub, _INFO)
-    return [_to_info(item, sub) for item in items]
+def list_specs(*, sub: str, limit: int | None = None, after: str | None = None) -> Steps[TSpecInfoList]:
+    """Returns the newest version of each of the user's specs, in the order of their ids (of the bytes in UTF-8).
+
+    With ``limit``, it returns one page; a page with fewer specs than ``limit`` is the last one. Whatever is written
+    between two pages, no spec is on both, and every spec that exists throughout is on one page.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        limit: The maximum number of specs, 1 to 1,000; None for all.
+        after: The page token: the ``id`` of the last spec of the previous page, 1 to 1,003 bytes in UTF-8; None for
+            the first page. The spec may have been deleted.
+    """
+    items = yield _latest_records(sub, _INFO, limit, check_argument("after", after, AFTER_ID))
+    return [_to_info(item, sub) for item in _INFO.check_all(items, sub=sub)]
+
+
+@access_pattern("Which specs does a user have, page by page?", unbounded=True, is_stream=True)
+def iter_specs(*, sub: str, after: str | None = None) -> Steps[StreamPage[TSpecInfo]]:
+    """Yields the newest version of each of the user's specs, in the order of ``list_specs``.
+
+    It reads a page of at most 200 specs when the previous one was consumed. Each page has a deadline of its own.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        after: Only the specs after this ``id``, 1 to 1,003 bytes in UTF-8; None for all.
+    """
+    page = yield from list_specs.steps(sub=sub, limit=_STREAM_PAGE, after=after)
+    return StreamPage(page, page[-1]["id"] if len(page) == _STREAM_PAGE else None)
 
 
 @access_pattern("What is known of a spec?")
 def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
-    """Gets the latest record."""
+    """Returns the newest version of a spec, or None if the user has no such spec.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+    """
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
-    return None if item is None else _to_info(item, sub)
+    return None if item is None else _to_info(_INFO.check(item, sub=sub), sub)
 
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
-def list_spec_versions(*, sub: str, name: str) -> Steps[TSpecInfoList]:
-    """Queries the records of the spec: the versions in the order of time, then the latest record.
+def list_spec_versions(
+    *, sub: str, name: str, limit: int | None = None, after: int | None = None
+) -> Steps[TSpecInfoList]:
+    """Returns every version of a spec, oldest first: in the order of ``updated_at``, which increases strictly.
 
-    Without a latest record, the spec does not exist. If the latest record is newer than the versions, it was written
-    during the query, and the query is repeated. A latest record without a revision is version 4's, which may have left
-    it without its version record: it is the newest version.
+    The last one is the newest, which ``get_latest_spec_version`` and ``get_spec`` return. A version text that was
+    published several times is in the list once for each time.
+
+    With ``limit``, it returns one page; a page with fewer versions than ``limit`` is the last one. Whatever is
+    written between two pages, no version is on both, and every version that exists throughout is on one page.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+        limit: The maximum number of versions, 1 to 1,000; None for all.
+        after: The page token: the ``updated_at`` of the last version of the previous page, in seconds, 0 to
+            10^19 - 1; None for the first page.
+
+    Raises:
+        NotFoundError: The user has no such spec.
     """
+    # Without a latest record, the spec does not exist. If the latest record is newer than the versions, it was written
+    # during the query, and the query is repeated. A latest record without a revision is version 4's, which may have
+    # left it without its version record: it is the newest version.
+    after = check_argument("after", after, AFTER_UPDATED_AT)
     for reads_left in reversed(range(_MAX_READS)):
-        records = yield from _all_records(sub, spec_id(name))
-        if not records or not _is_latest(records[-1]):
+        versions, latest = yield from _read_versions(sub, spec_id(name), limit, after)
+        if latest is None:
             break
-        *versions, latest = records
         older = [record for record in versions if _seconds(record) < _seconds(latest)]
+        if len(older) == limit or (after is not None and _seconds(latest) <= after):
+            return [_to_info(record, sub) for record in _INFO.check_all(older, sub=sub)]
         if not reads_left or len(older) < len(versions) or "revision" not in latest:
-            return [_to_info(record, sub) for record in (*older, latest)]
+            return [_to_info(record, sub) for record in _INFO.check_all((*older, latest), sub=sub)]
     raise _not_found(name)
 
 
 @access_pattern("Delete a spec with all its versions.", unbounded=True)
 def delete_spec(*, sub: str, name: str) -> Steps[None]:
-    """Deletes the oldest versions first, and the newest together with the latest record."""
+    """Deletes a spec with all its versions. Does nothing if the user has no such spec.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+
+    Raises:
+        ConflictError: The call lost against other writers of this spec until the deadline.
+    """
+    # Deletes the oldest versions first, and the newest together with the latest record.
     yield from _delete_spec(sub, spec_id(name))
 
 
 @access_pattern("Delete all of a user's specs.", unbounded=True)
 def delete_all_specs(*, sub: str) -> Steps[None]:
-    """Deletes the specs one by one, and then those of which version 4 left only version records."""
+    """Deletes all of the user's specs with all their versions.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+
+    Raises:
+        ConflictError: The call lost against other writers of one of the specs until the deadline.
+    """
+    # Deletes the specs one by one, and then those of which version 4 left only version records.
     for query in (_latest_records(sub, _ID), Query(SPECS, sub, attributes=_ID.names)):
         items = yield query
         for id_ in sorted({_ID.check(item, sub=sub)["id"] for item in items}):
             yield from _delete_spec(sub, id_)
 
 
-def _latest_records(sub: str, projection: Projection) -> Query:
-    return Query(SPECS, sub, prefix=f"{LATEST}#", attributes=projection.names)
+def _latest_records(sub: str, projection: Projection, limit: int | None = None, after: str | None = None) -> Query:
+    position = None if after is None else latest_key(sub, after)
+    return Query(SPECS, sub, prefix=f"{LATEST}#", attributes=projection.names, limit=limit, after=position)
+
+
+def _read_versions(
+    sub: str, id_: str, limit: int | None, after: int | None
+) -> Steps[tuple[Sequence[Item], Item | None]]:
+    """Reads version records of a spec, oldest first, and then its latest record."""
+    if limit is None and after is None:
+        records = yield from _all_records(sub, id_)
+        return (records[:-1], records[-1]) if records and _is_latest(records[-1]) else (records, None)
+    position = None if after is None else {"sub": sub, **record_keys(padded(after), id_)}
+    versions: list[Item] = []
+    while True:
+        # Padded seconds begin with a zero. The latest record is after the records of spec "a#b".
+        items = yield Query(SPECS, sub, prefix=f"{id_}#0", secondary_index=ID_UPDATED_AT, limit=limit, after=position)
+        versions += _of_spec(items, sub, id_)
+        if limit is None or len(items) < limit or len(versions) >= limit:
+            break
+        position = {name: items[-1][name] for name in ("sub", "updated_at_id", "id_updated_at")}
+    latest = yield Get(SPECS, latest_key(sub, id_))
+    return versions[:limit], None if latest is None else _RECORD.check(latest, sub=sub)
 
 
 def _all_records(sub: str, id_: str) -> Steps[list[Item]]:
     """Reads a spec's version records, oldest first, and then its latest record."""
-    items = yield Query(SPECS, sub, prefix=f"{id_}#", index=ID_UPDATED_AT)
+    items = yield Query(SPECS, sub, prefix=f"{id_}#", secondary_index=ID_UPDATED_AT)
+    return _of_spec(items, sub, id_)
+
+
+def _of_spec(items: Iterable[Item], sub: str, id_: str) -> list[Item]:
     # Spec "a#b" has records with the prefix "a#" too.
     return [item for item in items if _RECORD.check(item, sub=sub)["id"] == id_]
 
@@ -274,12 +401,11 @@ def unchanged_since(latest: Item | None) -> Condition:
     return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
 
 
-def _to_info(item: Item, sub: str) -> TSpecInfo:
-    checked: Mapping[str, Any] = _INFO.check(item, sub=sub)
+def _to_info(checked: Mapping[str, Any], sub: str) -> TSpecInfo:
     info: TSpecInfo = {
         "id": checked["id"],
         "name": checked["name"],
-        "updated_at": _seconds(item),
+        "updated_at": seconds_of(SPECS, checked, sub=sub),
         "version": checked["version"],
         "model_count": checked["model_count"],
     }

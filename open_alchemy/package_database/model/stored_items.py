@@ -13,6 +13,8 @@ from .schema import RAW, SPECS
 from .validation import RULES, check, check_item_size
 
 _TYPES: Final[dict[str, tuple[type, str]]] = {"S": (str, "text"), "N": (int, "a number"), "B": (bytes, "bytes")}
+_UNCHECKED: Final = frozenset({"version"})
+"""Attributes without the rule of their argument: version 4 stored empty versions."""
 _ARGUMENTS: Final = {"id": "id_"}
 """The arguments whose name differs from that of their attribute."""
 _MAX_NUMBER: Final = 10**38
@@ -49,7 +51,7 @@ def check_item(table: Table, item: Item) -> None:
             raise ValidationError(f"{attribute.name} must be {name}")
     _check_values(item)
     arguments: dict[str, Any] = {_ARGUMENTS.get(name, name): item[name] for name in _known(table, item)}
-    check({name: value for name, value in arguments.items() if name in RULES})
+    check({name: value for name, value in arguments.items() if name in RULES.keys() - _UNCHECKED})
     if table is SPECS:
         _check_record(item)
     elif item.get("encoding", RAW) != RAW:

@@ -20,7 +20,10 @@ MAX_PARTITION_KEY_BYTES: Final = 2048
 MAX_SORT_KEY_BYTES: Final = 1024
 MAX_SPEC_ID_BYTES: Final = MAX_SORT_KEY_BYTES - SECONDS_DIGITS - len("#")
 MAX_MODEL_COUNT: Final = 2**63 - 1
+MAX_PAGE: Final = 1000
 MAX_ITEM_BYTES: Final = 400 * 1024
+MAX_RECORD_BYTES: Final = MAX_ITEM_BYTES // 2
+"""A record of a spec and its copy in the local index share one limit (AWS, Local Secondary Indexes)."""
 _NUMBER_BYTES: Final = 21
 """The most that a number of up to 38 digits takes."""
 _SHOWN: Final = 80
@@ -48,11 +51,11 @@ def _text(value: object) -> str:
     return plain
 
 
-def _optional_text(value: object) -> str | None:
-    return None if value is None else _text(value)
+def _optional(rule: Rule) -> Rule:
+    return lambda value: None if value is None else rule(value)
 
 
-def _key(limit: int) -> Rule:
+def _bytes(limit: int) -> Rule:
     def rule(value: object) -> str:
         plain = _text(value)
         if not 1 <= len(plain.encode()) <= limit:
@@ -69,12 +72,15 @@ def _spec_name(value: object) -> str:
     return plain
 
 
-def _model_count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _BrokenRuleError("must be an int")
-    if not 0 <= value <= MAX_MODEL_COUNT:
-        raise _BrokenRuleError(f"must be from 0 to {MAX_MODEL_COUNT}")
-    return int(value)
+def _integer(least: int, most: int) -> Rule:
+    def rule(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise _BrokenRuleError("must be an int")
+        if not least <= value <= most:
+            raise _BrokenRuleError(f"must be from {least} to {most}")
+        return int(value)
+
+    return rule
 
 
 def _secret(value: object) -> Secret:
@@ -84,17 +90,22 @@ def _secret(value: object) -> Secret:
 
 
 RULES: Final[Mapping[str, Rule]] = {
-    "sub": _key(MAX_PARTITION_KEY_BYTES),
+    "sub": _bytes(MAX_PARTITION_KEY_BYTES),
     "name": _spec_name,
-    "version": _text,
-    "model_count": _model_count,
-    "title": _optional_text,
-    "description": _optional_text,
-    "id_": _key(MAX_SORT_KEY_BYTES),
-    "public_key": _key(MAX_PARTITION_KEY_BYTES),
+    "version": _bytes(MAX_RECORD_BYTES),
+    "model_count": _integer(0, MAX_MODEL_COUNT),
+    "title": _optional(_text),
+    "description": _optional(_text),
+    "id_": _bytes(MAX_SORT_KEY_BYTES),
+    "public_key": _bytes(MAX_PARTITION_KEY_BYTES),
     "secret_key_hash": _secret,
     "salt": _secret,
+    "limit": _optional(_integer(1, MAX_PAGE)),
 }
+AFTER_ID: Final = _optional(_bytes(MAX_SPEC_ID_BYTES))
+"""The rule of a page token of specs."""
+AFTER_UPDATED_AT: Final = _optional(_integer(0, 10 ** (SECONDS_DIGITS - 1) - 1))
+"""The rule of a page token of versions. The padded seconds in a key begin with a zero."""
 _SECRETS: Final = frozenset({"secret_key_hash", "salt"})
 
 
@@ -108,25 +119,37 @@ class _Withheld:
         return f"a value of type {self._type}"
 
 
-def check(arguments: dict[str, Any]) -> None:
-    """Checks the arguments of a call by name, and puts each in its plain type in place.
+def wrap_secrets(arguments: dict[str, Any]) -> None:
+    """Wraps the secrets among arguments in place, so that no frame of a traceback below the caller's own shows one."""
+    for name in _SECRETS:
+        if name in arguments and not isinstance(arguments[name], Secret | _Withheld):
+            is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
+            arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
 
-    Secrets are wrapped first, so that no frame of a traceback below the caller's own shows one.
+
+def check(arguments: dict[str, Any]) -> None:
+    """Checks the arguments of a call by name, and puts each in its plain type in place; wraps secrets first.
 
     Raises:
         ValidationError: An argument breaks its rule; the message names the argument, the rule and what was given.
     """
-    for name in _SECRETS:
-        if name in arguments:
-            is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
-            arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
+    wrap_secrets(arguments)
     for name, value in arguments.items():
         # An argument that the function does not take is refused when it is called.
         if (rule := RULES.get(name)) is not None:
-            try:
-                arguments[name] = rule(value)
-            except _BrokenRuleError as broken:
-                raise ValidationError(f"{name} {broken}, not {_shown(value)}") from None
+            arguments[name] = check_argument(name, value, rule)
+
+
+def check_argument(name: str, value: object, rule: Rule) -> Any:
+    """Returns an argument in its plain type.
+
+    Raises:
+        ValidationError: The argument breaks the rule; the message names the argument, the rule and what was given.
+    """
+    try:
+        return rule(value)
+    except _BrokenRuleError as broken:
+        raise ValidationError(f"{name} {broken}, not {_shown(value)}") from None
 
 
 def check_item_size(item: Item, *, copies: int = 1) -> None:

@@ -1,1 +1,1 @@
-"""Stores for tests and development: an in-memory model and a local DynamoDB server."""
+"""Stores for tests and development: an in-memory engine and a local DynamoDB server."""

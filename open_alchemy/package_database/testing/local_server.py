@@ -1,7 +1,7 @@
 """A local DynamoDB for tests and development: moto in a child process, which ends with its parent.
 
-``mock_aws`` in a test resets the moto of its own process and does not reach the child. The server handles one request
-at a time, because moto's transactions are not thread-safe. The time of a write does not depend on the number of stored
+``mock_aws`` in a test resets only moto in the process of the test, not in the child. The server handles one request at
+a time, because moto's transactions are not thread-safe. The time of a write does not depend on the number of stored
 items (``moto_limits``). A query or scan sorts all items of its table: a list of more than 5,000 specs may time out.
 """
 
@@ -28,7 +28,7 @@ _STOP_SECONDS = 10
 
 
 class LocalServerError(BaseError):
-    """The local DynamoDB does not start."""
+    """The local DynamoDB did not start."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def run(port: int = 0, *, module: str = __name__) -> Iterator[str]:
 
     Args:
         port: The port on the loopback interface; 0 selects a free one.
-        module: The main module of the child process. It calls ``serve`` with the port, its command-line argument.
+        module: The main module of the child process. It calls ``serve`` with the port from its command line.
 
     Raises:
         LocalServerError: moto is not installed, the port is taken, or the server does not start.
@@ -67,7 +67,7 @@ def _await_start(server: subprocess.Popen[bytes], port: int, errors: IO[bytes]) 
 
 
 def config_of(url: str, *, deadline: float = DEFAULT_DEADLINE) -> DynamoDBConfig:
-    """Returns the configuration of a local server: dummy credentials and a dummy region."""
+    """Returns the configuration of a local server, with dummy credentials and a dummy region."""
     return DynamoDBConfig("TEST", DUMMY_REGION, url, DUMMY_CREDENTIALS, deadline=deadline)
 
 
@@ -106,16 +106,16 @@ def serve(port: int, application: Application) -> None:
 
     from werkzeug.serving import make_server
 
-    # Ctrl-C signals the whole process group. The parent may need the server while it cleans up.
+    # Ctrl-C sends SIGINT to the whole process group. The parent may need the server for its cleanup.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     parent = os.getppid()
-    # One thread per connection, so that idle connections do not block others. The lock serializes requests.
+    # One thread per connection, so that an idle connection does not block others. The lock serializes requests.
     server = make_server(_HOST, port, _serialized(application), threaded=True)
 
     def exit_with_parent() -> None:
-        # A fork of the parent may keep the pipe open when the parent has ended.
+        # A forked child of the parent may keep the pipe open after the parent has ended.
         if os.getppid() != parent:
             os._exit(0)
 
@@ -133,7 +133,7 @@ def dynamodb() -> Application:
 
     moto_limits.apply()
 
-    # moto's own application needs Flask, of which no version both works and installs beside OpenAlchemy 2.2.0.
+    # moto's own application needs Flask, and no version that works with moto can be installed with OpenAlchemy 2.2.0.
     def respond(request: Any) -> Response:
         status, headers, body = DynamoHandler.dispatch(request, request.url, request.headers)
         return Response(body, status, headers)
@@ -143,7 +143,7 @@ def dynamodb() -> Application:
 
 
 def _request_class() -> Any:
-    """Returns the class of the requests that this version of moto expects from a server."""
+    """Returns the request class that the installed version of moto expects from a server."""
     try:
         from moto.core.request import Request
     except ImportError:

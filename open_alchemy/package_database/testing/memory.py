@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ..core.deadline import Deadline
 from ..core.operations import (
@@ -37,7 +36,7 @@ from ..core.operations import (
     Transact,
 )
 from ..core.runner import drive, drive_async
-from ..engines.port import DEFAULT_DEADLINE, Administration, Config
+from ..engines.port import DEFAULT_DEADLINE, Administration
 
 Place: TypeAlias = tuple[str, bytes, bytes]
 """A table's name and the two keys: text sorts by its bytes in UTF-8."""
@@ -87,12 +86,14 @@ class MemoryStore:
 
     def _query(self, query: Query) -> Generator[object, None, list[Item]]:
         found: list[Item] = []
-        last: tuple[bytes, ...] = ()
+        last = () if query.after is None else _position(query, query.after)
         while following := [(position, item) for position, item in self._partition(query) if position > last]:
             writes = self.writes
             for last, item in following:  # noqa: B007 (used after the loop)
                 found.append(_needed(item, query))
                 yield item
+                if len(found) == query.limit:
+                    return found
                 if self.writes != writes:
                     break
             else:
@@ -118,12 +119,12 @@ class MemoryStore:
 
     def _partition(self, query: Query) -> list[tuple[tuple[bytes, ...], Item]]:
         """Returns the items of a query, each with its position, in key order."""
-        keys = query.index or query.table
+        keys = query.secondary_index or query.table
         prefix = query.prefix.encode()
         return sorted(
             (
-                ((_text(item, keys.sort_key), place[1], place[2]), item)
-                for place, item in self._view(query.index).items()
+                (_position(query, item), item)
+                for place, item in self._view(query.secondary_index).items()
                 if place[0] == query.table.name
                 and item[keys.partition_key] == query.partition
                 and _text(item, keys.sort_key).startswith(prefix)
@@ -160,9 +161,10 @@ class MemoryStore:
                 pass
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryConfig(Config):
+class MemoryConfig(NamedTuple):
     """The configuration of an in-memory model; every engine that it opens has a store of its own."""
+
+    deadline: float = DEFAULT_DEADLINE
 
     @property
     def location(self) -> str:
@@ -217,6 +219,9 @@ class AsyncMemoryEngine:
     async def prepare(self) -> None:
         """Nothing to load."""
 
+    def queue(self) -> None:
+        """Calls never wait."""
+
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation; other tasks may run between its steps."""
         del deadline
@@ -255,6 +260,13 @@ def _key(action: Action) -> Key:
 
 def _place(table: Table, key: Key) -> Place:
     return (table.name, key[table.partition_key].encode(), key[table.sort_key].encode())
+
+
+def _position(query: Query, keys: Item) -> tuple[bytes, ...]:
+    """Returns the position of an item in a query, from its keys."""
+    table, index = query.table, query.secondary_index
+    sort_key = index.sort_key if index else table.sort_key
+    return _text(keys, sort_key), _text(keys, table.partition_key), _text(keys, table.sort_key)
 
 
 def _text(item: Item, attribute: str | None) -> bytes:

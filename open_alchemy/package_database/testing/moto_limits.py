@@ -1,8 +1,8 @@
 """Bounds the memory and the time per request of moto's DynamoDB.
 
 moto keeps every model instance for its dashboard, copies each table of a transaction once per action, and looks up
-eleven members for each attribute of an answer. ``apply`` replaces these three methods. Full garbage collections pause
-for as long as all items take to visit, so they are off. Both are for a process that serves DynamoDB and nothing else,
+eleven members for each attribute of a response. ``apply`` replaces these three methods. It also disables full garbage
+collections, whose pause grows with the number of items. Both are only for a process that serves nothing but DynamoDB,
 one request at a time.
 """
 
@@ -24,7 +24,7 @@ _NEVER = 1_000_000_000
 
 
 def apply() -> None:
-    """Replaces the methods in this process, and turns full garbage collections off."""
+    """Replaces the methods in this process, and disables full garbage collections."""
     youngest, middle, _ = gc.get_threshold()
     gc.set_threshold(youngest, middle, _NEVER)
     for owner, name, function in replacements():
@@ -32,7 +32,7 @@ def apply() -> None:
 
 
 def replacements() -> Iterator[Replacement]:
-    """Yields class, method name and replacement; nothing for a method that this version of moto does not define."""
+    """Yields class, method name and replacement of each method that the installed version of moto defines."""
     for module, class_name, method, replace in (
         ("moto.core.common_models", "BaseModel", "__new__", _without_tracking),
         ("moto.dynamodb.models", "DynamoDBBackend", "transact_write_items", _with_undo_log),
@@ -48,9 +48,9 @@ def _without_tracking(_new: Callable[..., object]) -> Callable[..., object]:
 
 
 def _with_undo_log(transact: Transact) -> Transact:
-    """Returns a transaction that restores the items it names, and not the tables, when it fails.
+    """Returns a method that restores only the items of a failed transaction, instead of its whole tables.
 
-    Records of a stream are not restored; this package's tables have no streams.
+    It does not restore the records of a stream; the tables of this package have no streams.
     """
     from moto.dynamodb.models.table import Table
 
@@ -94,7 +94,7 @@ def _restore(partition: dict[Any, Any], key: object, item: object | None) -> Non
 
 
 def _with_plain_attributes(serialize: Serialize) -> Serialize:
-    """Returns a serializer that copies strings and numbers, which moto stores as DynamoDB sends them."""
+    """Returns a serializer that passes strings and numbers on: moto stores them in the format of a response."""
 
     @wraps(serialize)
     def serialize_type_structure(serializer: Any, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:

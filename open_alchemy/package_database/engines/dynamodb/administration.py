@@ -19,6 +19,7 @@ _DEADLINE: Final = 60.0
 """Seconds for one table: AWS takes up to half a minute to create one."""
 _POLL: Final = 0.5
 _NO_TABLE: Final = "ResourceNotFoundException"
+_IN_USE: Final = "ResourceInUseException"
 
 
 def create_table(table: Table) -> Request:
@@ -60,7 +61,12 @@ class DynamoDBAdministration:
             RefusedError: The table is there already, or the credentials do not allow it.
         """
         deadline = Deadline(_DEADLINE)
-        self._engine.ask("CreateTable", create_table(table), table.name, deadline)
+        try:
+            self._engine.ask("CreateTable", create_table(table), table.name, deadline)
+        except RefusedError as error:
+            # An attempt whose response was lost may have created it.
+            if error.code != _IN_USE or error.attempts == 1:
+                raise
         while (self._describe(table, deadline) or {}).get("TableStatus") != "ACTIVE":
             self._wait(table, "active", deadline)
 
@@ -69,7 +75,12 @@ class DynamoDBAdministration:
         deadline = Deadline(_DEADLINE)
         if self._describe(table, deadline) is None:
             return False
-        self._engine.ask("DeleteTable", {"TableName": table.name}, table.name, deadline)
+        try:
+            self._engine.ask("DeleteTable", {"TableName": table.name}, table.name, deadline)
+        except RefusedError as error:
+            # An attempt whose response was lost has deleted it.
+            if error.code != _NO_TABLE:
+                raise
         while self._describe(table, deadline) is not None:
             self._wait(table, "gone", deadline)
         return True

@@ -37,32 +37,53 @@ def decode_item(item: Mapping[str, AttributeValue]) -> Item:
 
     The model refuses it if it is an attribute of the schema, and ignores it otherwise.
     """
-    decoded: dict[str, Any] = {}
-    # The types in the order of their frequency: a list has tens of thousands of values.
-    for name, typed in item.items():
-        if "S" in typed:
-            decoded[name] = typed["S"]
-        elif "N" in typed:
-            number = typed["N"]
-            decoded[name] = int(number) if _WHOLE.fullmatch(number) else typed
-        else:
-            binary = typed.get("B")
-            decoded[name] = binary if isinstance(binary, Secret) else typed
-    return decoded
+    # A list has tens of thousands of values, and most of them are text.
+    return {name: typed["S"] if "S" in typed else _decode(typed) for name, typed in item.items()}
 
 
-def decode_whole(table: Table, item: Mapping[str, AttributeValue]) -> Item:
-    """Returns DynamoDB's item with all its attributes.
+def decode_number(number: str) -> int:
+    """Returns a whole number; raises ``ValueError`` for another number, and ``TypeError`` for another type."""
+    if not _WHOLE.fullmatch(number):
+        raise ValueError("not a whole number")
+    return int(number)
+
+
+def decode_items(items: Any) -> list[Item]:
+    """Returns DynamoDB's items, which the HTTP client may have decoded.
+
+    Raises:
+        TypeError: They are not a list.
+    """
+    if isinstance(items, DecodedItems):
+        return items
+    if not isinstance(items, list):
+        raise TypeError("Items is not a list")
+    return [*map(decode_item, items)]
+
+
+class DecodedItems(list[Item]):
+    """Items whose attributes are decoded; all are text or whole numbers."""
+
+
+def _decode(typed: AttributeValue) -> Any:
+    number = typed.get("N")
+    if number is not None:
+        return int(number) if _WHOLE.fullmatch(number) else typed
+    binary = typed.get("B")
+    return binary if isinstance(binary, Secret) else typed
+
+
+def check_whole(table: Table, item: Mapping[str, Any]) -> Item:
+    """Returns a decoded item if all its attributes are.
 
     Raises:
         RefusedError: An attribute has a type, or a number, that no table has. The message names the item.
     """
-    decoded: Mapping[str, Any] = decode_item(item)
-    unreadable = sorted(name for name, value in decoded.items() if not isinstance(value, str | int | bytes))
+    unreadable = sorted(name for name, value in item.items() if not isinstance(value, str | int | bytes))
     if unreadable:
-        key = ", ".join(f"{name} {decoded.get(name)!r}" for name in (table.partition_key, table.sort_key))
+        key = ", ".join(f"{name} {item.get(name)!r}" for name in (table.partition_key, table.sort_key))
         raise RefusedError(
             f"the item of {table.name} with {key} cannot be read: its attributes {', '.join(unreadable)} are neither "
             "text nor whole numbers nor bytes"
         )
-    return decoded
+    return item

@@ -38,7 +38,7 @@ class BlockingCalls:
         """
         running = self._executor.submit(function, *arguments)
         try:
-            return await _wait(running, deadline.attempt_seconds())
+            return await wait_in_loop(running, deadline.attempt_seconds())
         finally:
             running.cancel()
 
@@ -73,10 +73,11 @@ class SharedCall(Generic[Result]):
         running = self._running
         if running is None or running.done():
             running = self._running = self._executor.submit(self._function)
-        return await _wait(running, seconds)
+        return await wait_in_loop(running, seconds)
 
 
-async def _wait(running: Future[Result], seconds: float) -> Result:
+async def wait_in_loop(running: Future[Result], seconds: float) -> Result:
+    """Returns the result of a function that runs in a thread; raises ``TimeoutError`` if it takes longer."""
     loop = asyncio.get_running_loop()
     done = loop.create_future()
 

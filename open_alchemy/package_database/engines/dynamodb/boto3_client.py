@@ -14,6 +14,7 @@ from zlib import crc32
 from ...core.deadline import Deadline
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
+from .blocking_calls import wait_in_loop
 from .botocore_errors import failure_of
 from .botocore_session import make_session
 from .config import DynamoDBConfig
@@ -21,7 +22,7 @@ from .execution import Response
 from .limits import CONNECTIONS, Timeouts
 from .log_redaction import silence_libraries, suppress_library_logs
 from .requests import Request
-from .retry import Failure, refusal
+from .retry import POOL_TIMEOUT, Failure, refusal
 from .traceback_redaction import without_frames
 
 if TYPE_CHECKING:
@@ -131,15 +132,19 @@ class ThreadedBoto3Client:
 
     async def perform(self, attempt: Attempt) -> Response | Failure:
         """Makes an attempt and returns the response, its binary values as ``Secret``, or a failure."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
+        running = self._threads.submit(self._client.perform, attempt)
         try:
-            # The deadline includes waiting for a free thread.
-            async with asyncio.timeout(attempt.seconds):
-                return await loop.run_in_executor(self._threads, self._client.perform, attempt)
+            return await wait_in_loop(running, attempt.seconds)
         except TimeoutError as error:
-            return Failure("ReadTimeoutError", answered=False, cause=error)
+            # An attempt that can still be cancelled waited for a thread, and for its connection, all the time.
+            code = POOL_TIMEOUT if running.cancel() else "ReadTimeoutError"
+            return Failure(code, answered=False, cause=error)
+        finally:
+            running.cancel()
+
+    @staticmethod
+    def queue(_seconds: float) -> None:
+        """Calls wait for a thread, which has its own connection."""
 
     async def aclose(self) -> None:
         """Closes the idle connections, which all loops share; a later attempt opens new ones."""

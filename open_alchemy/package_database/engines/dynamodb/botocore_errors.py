@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from .retry import CERTIFICATE_ERROR, Failure
 from .traceback_redaction import without_frames
@@ -20,6 +19,8 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, _PARSING):
         return Failure("ResponseParserError", answered=False, cause=error)
     if any(reason in str(error) for reason in _INVALID_CERTIFICATE):
+        from urllib.parse import urlsplit
+
         host = urlsplit(getattr(error, "kwargs", {}).get("endpoint_url", "")).hostname
         return Failure(CERTIFICATE_ERROR, detail=f"the certificate of {host} is not valid", cause=error)
     return Failure(type(error).__name__, answered=not _is_transient(error), cause=error)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, TypeAlias, TypeVar, get_args
-from urllib.parse import urlsplit
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
-from ...record import hidden, record
-from ..port import AsyncEngine, Config, Engine, Environment, read_deadline
+from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
+from .endpoint_url import LAST_PORT, split_url
 
 Stage: TypeAlias = Literal["TEST", "PROD"]
 Wire: TypeAlias = Literal["lean", "boto3"]
@@ -23,38 +22,39 @@ DEFAULT_TEST_ENDPOINT: Final = "http://localhost:8000"
 Choice = TypeVar("Choice", bound=str)
 
 _DUMMY: Final = "package-database-test"
-_GRAPHIC: Final = re.compile(r"[!-~]*")
-_REGION_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
-_REGION: Final = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
-_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
-_LAST_PORT: Final = 65535
-_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_GRAPHIC: Final = r"[!-~]*"
+_REGION_NAME: Final = r"[A-Za-z0-9-]+"
+_REGION: Final = r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+"
+_ADDRESS: Final = r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})"
 
 
-@record
-class Credentials:
-    """AWS credentials.
-
-    Raises:
-        ConfigurationError: They have a character that no header of a request may have; the message shows none.
-    """
+class Credentials(NamedTuple):
+    """AWS credentials."""
 
     access_key_id: str
-    secret_access_key: str = hidden()
-    session_token: str | None = hidden(default=None)
+    secret_access_key: str
+    session_token: str | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("access_key_id", "secret_access_key", "session_token"):
-            if not _GRAPHIC.fullmatch(getattr(self, name) or ""):
+    def __repr__(self) -> str:
+        return f"Credentials(access_key_id={self.access_key_id!r})"
+
+    def checked(self) -> Credentials:
+        """Returns these credentials if a header can contain them.
+
+        Raises:
+            ConfigurationError: They contain other characters than visible ASCII. The message contains none of them.
+        """
+        for name in self._fields:
+            if not re.fullmatch(_GRAPHIC, getattr(self, name) or ""):
                 raise ConfigurationError(f"the AWS {name} has other characters than visible ones of ASCII")
+        return self
 
 
 DUMMY_REGION: Final = "us-east-1"
 DUMMY_CREDENTIALS: Final = Credentials(_DUMMY, _DUMMY)
 
 
-@record
-class DynamoDBConfig(Config):
+class DynamoDBConfig(NamedTuple):
     """The configuration of a DynamoDB.
 
     Attributes:
@@ -63,6 +63,7 @@ class DynamoDBConfig(Config):
         endpoint_url: The endpoint; None for AWS's own endpoint of the region.
         credentials: None for the standard AWS credential chain.
         wire: The HTTP client: the package's own (``lean``) or boto3.
+        deadline: The deadline of a call in seconds.
     """
 
     stage: Stage
@@ -70,6 +71,7 @@ class DynamoDBConfig(Config):
     endpoint_url: str | None = None
     credentials: Credentials | None = None
     wire: Wire = "lean"
+    deadline: float = DEFAULT_DEADLINE
 
     @property
     def location(self) -> str:
@@ -128,17 +130,12 @@ def read_url(rest: str, environment: Environment, *, find_region: RegionFinder |
             contain a password.
     """
     place = rest.removesuffix("/")
-    if not place or _REGION.fullmatch(place):
+    if not place or re.fullmatch(_REGION, place):
         return _on_aws(environment, place or None, find_region)
-    address = _ADDRESS.fullmatch(place)
-    if address is None or not 1 <= int(address[1]) <= _LAST_PORT:
+    address = re.fullmatch(_ADDRESS, place)
+    if address is None or not 1 <= int(address[1]) <= LAST_PORT:
         raise ConfigurationError(f"expected {', '.join(URLS[:-1])} or {URLS[-1]}")
     return _local(environment, f"http://{place}")
-
-
-def ascii_host(host: str) -> str:
-    """Returns a host name as a header and DNS need it; raises ``UnicodeError`` if there is no such form (IDNA)."""
-    return host if host.isascii() else host.encode("idna").decode()
 
 
 def check_url(url: str, *, source: str) -> None:
@@ -148,13 +145,7 @@ def check_url(url: str, *, source: str) -> None:
         ConfigurationError: It is not. The message names the URL's source and contains no part of the URL, which may
             contain a password.
     """
-    try:
-        parts = urlsplit(url)
-        host = ascii_host(parts.hostname or "")
-        is_valid = parts.scheme in ("http", "https") and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        is_valid, host = False, ""
-    if not is_valid or not _HOST.fullmatch(host):
+    if split_url(url) is None:
         raise ConfigurationError(f"{source} must be a URL such as {DEFAULT_TEST_ENDPOINT}, without credentials")
 
 
@@ -165,7 +156,7 @@ def environment_credentials(environment: Environment) -> Credentials | None:
     if not access_key_id or not secret_access_key:
         return None
     token = environment.get("AWS_SECURITY_TOKEN") or environment.get("AWS_SESSION_TOKEN")
-    return Credentials(access_key_id, secret_access_key, token or None)
+    return Credentials(access_key_id, secret_access_key, token or None).checked()
 
 
 def _choose(environment: Environment, variable: str, choices: tuple[Choice, ...], *, default: Choice | None) -> Choice:
@@ -207,7 +198,7 @@ def _region(environment: Environment) -> str | None:
 
 
 def _checked_region(region: str) -> str:
-    if not _REGION_NAME.fullmatch(region):
+    if not re.fullmatch(_REGION_NAME, region):
         raise ConfigurationError(f"the AWS region must be letters, digits and hyphens, not {region!r}")
     return region
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
-import random
-import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive, drive_async
 from ...exceptions import RefusedError, UnavailableError
-from .. import telemetry
+from .. import fork, telemetry
 from ..port import Administration
+from ..randomness import random
+from ..recovering_lock import RecoveringLock
 from .config import DynamoDBConfig
 
 # What a client needs is imported when it is created: by asyncio, in a thread.
@@ -33,18 +34,27 @@ _LOADING_SECONDS: Final = 10.0
 Client = TypeVar("Client", "HttpClient | Boto3Client", "AsyncHttpClient | ThreadedBoto3Client")
 
 
+class _Call:
+    """A call that creates the client."""
+
+    __slots__ = ("__weakref__",)
+
+
 class _Engine(ABC, Generic[Client]):
     """DynamoDB, on AWS or local. Nothing is loaded or opened before it is used."""
 
     def __init__(self, config: DynamoDBConfig) -> None:
         self.config = config
         self._is_closed = False
-        self.after_fork()
-        _ENGINES.add(self)
+        self.after_fork_in_child()
+        fork.register(self)
 
-    def after_fork(self) -> None:
-        """Drops the client, whose connections belong to the parent process."""
-        self._lock = threading.Lock()
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare: connections may be open during a fork."""
+
+    def after_fork_in_child(self) -> None:
+        """Drops the client, whose connections belong to the parent, and claims of lost threads."""
+        self._lock = RecoveringLock()
         self._created: Client | None = None
 
     @property
@@ -62,19 +72,30 @@ class _Engine(ABC, Generic[Client]):
         """
         self._check_open()
         if self._created is None:
-            # A with statement on a lock is safe from signals: CPython handles none between the call that acquires or
-            # releases the lock and the block.
-            with self._lock:
+            self._create()
+            # Another thread may have closed the engine meanwhile.
+            self._check_open()
+        return self._created  # type: ignore[return-value] # It is not None any more.
+
+    def _create(self) -> None:
+        """Creates the client, unless another thread has, which may take a while."""
+        call = _Call()
+        claim = weakref.ref(call)
+        try:
+            try:
+                self._lock.acquire(claim, Deadline(math.inf))
                 if self._created is None:
                     from .execution import Executor
                     from .retry import Quota
 
                     client = self._create_client()
-                    self._executor = Executor(client.attempts, Quota(), random.random)
+                    self._executor = Executor(client.attempts, Quota(), random)
                     self._created = client
-            # Another thread may have closed the engine meanwhile.
-            self._check_open()
-        return self._created
+            finally:
+                self._lock.release(claim, None)
+        finally:
+            # A signal handler may have interrupted the other.
+            self._lock.release(claim, None)
 
     def _check_open(self) -> None:
         if self._is_closed:
@@ -151,9 +172,9 @@ class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
 class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
     """The ``DynamoDBEngine`` for asyncio, in any event loop of the process."""
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Drops the client and the thread that creates it."""
-        super().after_fork()
+        super().after_fork_in_child()
         self._loading: SharedCall[Any] | None = None
 
     async def prepare(self) -> None:
@@ -175,6 +196,10 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
         except TimeoutError as error:
             raise UnavailableError(f"the DynamoDB client was not created within {seconds:g} s") from error
 
+    def queue(self) -> Awaitable[None] | None:
+        """Returns None if a call can start now, otherwise what it awaits; that raises ``TimeoutError`` in time."""
+        return None if self._created is None else self._created.queue(self.config.deadline)
+
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
         """Executes an operation and returns its result; raises what the blocking engine raises."""
         perform = self._client.perform
@@ -195,16 +220,3 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
         from .boto3_client import ThreadedBoto3Client
 
         return ThreadedBoto3Client(self.config)
-
-
-_ENGINES: weakref.WeakSet[_Engine[Any]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for engine in list(_ENGINES):
-        engine.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    # Two processes that share a connection would mix up their responses, and a lock may be held by a lost thread.
-    os.register_at_fork(after_in_child=_after_fork)

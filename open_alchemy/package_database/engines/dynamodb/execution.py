@@ -16,10 +16,9 @@ from ...core.deadline import Deadline
 from ...core.operations import Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
-from ...record import record
 from .. import telemetry
 from . import requests
-from .attribute_codec import decode_item, decode_whole
+from .attribute_codec import check_whole, decode_item, decode_items
 from .limits import CONNECTIONS
 from .retry import POOL_TIMEOUT, Failure, Kind, Quota, Retries
 from .traceback_redaction import without_frames
@@ -66,19 +65,19 @@ _HINTS: Final[Mapping[str, str]] = {
 }
 
 
-@record
 class Executor:
     """Executes operations.
 
-    Attributes:
+    Args:
         attempts: Returns the steps of one attempt.
         quota: The retry quota of all calls.
         random: Returns a random number from 0 to 1.
     """
 
-    attempts: Attempts
-    quota: Quota
-    random: Callable[[], float]
+    def __init__(self, attempts: Attempts, quota: Quota, random: Callable[[], float]) -> None:
+        self._attempt = attempts
+        self._quota = quota
+        self._random = random
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> RequestSteps[Any]:
         """Returns the steps of an operation; they return its result."""
@@ -108,29 +107,31 @@ class Executor:
             return decode_item(response["Item"]) if "Item" in response else None
 
     def _query(self, operation: Query, deadline: Deadline) -> RequestSteps[list[Item]]:
-        name = operation.table.name
+        name, limit = operation.table.name, operation.limit
         items: list[Item] = []
         request = requests.query(operation)
-        starts: set[object] = set()
+        starts: set[object] = {_hashable(request.get("ExclusiveStartKey") or {})}
         while True:
             response = yield from self.request("Query", request, name, deadline)
             with decoding(f"Query on {name}", deadline):
-                page = [*map(decode_item, _list(response["Items"]))]
+                page = decode_items(response["Items"])
                 last = next_page_key(response, starts)
             items += page
             # A page may be empty and not be the last (AWS, Query, Paginating); only items are progress.
             if page:
                 deadline.progress()
-            if last is None:
-                return items
+            if last is None or (limit is not None and len(items) >= limit):
+                return items[:limit]
             request = {**request, "ExclusiveStartKey": last}
+            if limit is not None:
+                request["Limit"] = limit - len(items)
 
     def _scan(self, operation: Scan, deadline: Deadline) -> RequestSteps[Page]:
         table = operation.table
         action, request = requests.scan(operation)
         response = yield from self.request(action, request, table.name, deadline)
         with decoding(f"{action} on {table.name}", deadline):
-            items = tuple(decode_whole(table, item) for item in _list(response["Items"]))
+            items = tuple(check_whole(table, item) for item in decode_items(response["Items"]))
             last = next_page_key(response, {_hashable(request.get("ExclusiveStartKey") or {})})
             after = None if last is None else table.key_of(decode_item(last))
         if items:
@@ -177,11 +178,11 @@ class Executor:
             raise UnavailableError(
                 f"{what}: deadline exceeded before the request was sent ({seconds:.1f} s)", seconds=seconds
             )
-        retries = Retries(self.quota, self.random)
+        retries = Retries(self._quota, self._random)
         with telemetry.Request("aws.dynamodb", action, table, aws_service="DynamoDB") as record:
             for attempt in count(1):
                 start = deadline.elapsed()
-                result = yield from self.attempts(action, request, deadline)
+                result = yield from self._attempt(action, request, deadline)
                 seconds = deadline.elapsed() - start
                 if not isinstance(result, Failure):
                     retries.succeeded()
@@ -225,12 +226,6 @@ def next_page_key(response: Response, starts: set[object]) -> Response | None:
 
 def _hashable(key: Response) -> object:
     return tuple(sorted(decode_item(key).items()))
-
-
-def _list(items: Any) -> list[Any]:
-    if isinstance(items, list):
-        return items
-    raise TypeError("Items is not a list")
 
 
 def _request_id(response: Response) -> str | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from ...record import record
+from typing import Final, NamedTuple
 
 CONNECTIONS: Final = 50
 """Connections of one client, for all threads or for one event loop."""
 
 
-@record
-class Timeouts:
+class Timeouts(NamedTuple):
     """Timeouts of the phases of an attempt in seconds.
 
     They are shares of a call's deadline, so that an attempt without a response leaves time for another. Name lookup

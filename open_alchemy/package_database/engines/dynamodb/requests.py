@@ -84,7 +84,7 @@ def get_item(operation: Get) -> Request:
 
 def query(operation: Query) -> Request:
     """Returns the request for the first page of Query."""
-    table, index = operation.table, operation.index
+    table, index = operation.table, operation.secondary_index
     keys: Table | Any = index or table
     expression = _Expression()
     condition = f"{expression.name(keys.partition_key)} = {expression.value(operation.partition)}"
@@ -97,6 +97,10 @@ def query(operation: Query) -> Request:
         request["ConsistentRead"] = True
     if operation.attributes is not None:
         request["ProjectionExpression"] = ", ".join(map(expression.name, operation.attributes))
+    if operation.limit is not None:
+        request["Limit"] = operation.limit
+    if operation.after is not None:
+        request["ExclusiveStartKey"] = encode_item(operation.after)
     return request | expression.attributes()
 
 

@@ -8,13 +8,13 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 from __future__ import annotations
 
 import re
-import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Final
+from itertools import repeat
+from typing import Any, Final, NamedTuple
 
 from ...core.backoff import full_jitter
-from ...record import hidden, record
 
 MAX_ATTEMPTS: Final = 4
 """Attempts at one request, including the first."""
@@ -59,7 +59,7 @@ _CONFLICT_CODES: Final = frozenset({"TransactionConflict", "TransactionConflictE
 _TOO_MANY_REQUESTS: Final = 429
 
 
-_CODE: Final = re.compile(r"[\w.#:-]{1,200}", re.ASCII)
+_CODE: Final = r"(?a)[\w.#:-]{1,200}"
 _LONGEST_MILLISECONDS: Final = 9
 
 
@@ -74,8 +74,7 @@ class Kind(Enum):
     REFUSED = "refused permanently"
 
 
-@record
-class Failure:
+class Failure(NamedTuple):
     """An attempt that failed.
 
     Attributes:
@@ -93,12 +92,15 @@ class Failure:
     code: str
     status: int | None = None
     request_id: str | None = None
-    reasons: tuple[dict[str, Any], ...] = hidden(default=())
+    reasons: tuple[dict[str, Any], ...] = ()
     retry_after: float | None = None
     answered: bool = True
     is_skewed: bool = False
     detail: str = ""
-    cause: BaseException | None = hidden(default=None)
+    cause: BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"Failure(code={self.code!r}, status={self.status}, request_id={self.request_id!r})"
 
     @property
     def kind(self) -> Kind:
@@ -136,7 +138,7 @@ def refusal(
     return Failure(
         code=error_code(error, status),
         status=status,
-        request_id=request_id if _CODE.fullmatch(request_id) else None,
+        request_id=request_id if re.fullmatch(_CODE, request_id) else None,
         reasons=_cancellation_reasons(reasons),
         retry_after=int(milliseconds) / 1000 if is_number else None,
         is_skewed=is_skewed,
@@ -146,7 +148,7 @@ def refusal(
 
 def error_code(error: object, status: int) -> str:
     """Returns the error code of a response without its namespace; the status if there is none."""
-    is_code = isinstance(error, str) and _CODE.fullmatch(error)
+    is_code = isinstance(error, str) and re.fullmatch(_CODE, error)
     return (str(error).rpartition("#")[2] if is_code else "") or str(status)
 
 
@@ -156,7 +158,7 @@ def _cancellation_reasons(reasons: object) -> tuple[dict[str, Any], ...]:
     found: list[dict[str, Any]] = []
     for reason in reasons:
         code = reason.get("Code", "None") if isinstance(reason, dict) else None
-        if not isinstance(code, str) or not _CODE.fullmatch(code):
+        if not isinstance(code, str) or not re.fullmatch(_CODE, code):
             return ()
         found.append({**reason, "Code": code})
     return tuple(found)
@@ -186,24 +188,33 @@ def _cancelled(codes: tuple[str, ...]) -> Kind:
 
 
 class Quota:
-    """The retry quota that all calls of an engine share: a token bucket, so that retries do not overload a store."""
+    """The retry quota that all calls of an engine share: a token bucket, so that retries do not overload a store.
+
+    There is no lock that an exception of a signal handler could leave locked: each change is one operation of a deque,
+    which other threads cannot interrupt. An interrupted ``acquire`` loses a few tokens, which successes restore.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left = QUOTA
+        self._tokens = deque(repeat(None, QUOTA), QUOTA)
+
+    @property
+    def left(self) -> int:
+        """How much is left."""
+        return len(self._tokens)
 
     def acquire(self, cost: int) -> bool:
         """Subtracts ``cost`` and returns True, or returns False if less is left."""
-        with self._lock:
-            if self._left < cost:
+        for taken in range(cost):
+            try:
+                self._tokens.pop()
+            except IndexError:
+                self.release(taken)
                 return False
-            self._left -= cost
-            return True
+        return True
 
     def release(self, amount: int) -> None:
         """Adds ``amount``."""
-        with self._lock:
-            self._left = min(QUOTA, self._left + amount)
+        self._tokens.extend(repeat(None, amount))
 
 
 class Retries:

@@ -49,6 +49,9 @@ class AsyncPostgreSQLEngine:
             check_driver(self.config)
             self._is_prepared = True
 
+    def queue(self) -> None:
+        """Calls wait for a connection when they execute an operation."""
+
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; see ``PostgreSQLEngine.execute``."""
         await self.prepare()
@@ -77,9 +80,6 @@ class AsyncPostgreSQLEngine:
         return pools
 
     def before_fork(self, end: float) -> None:
-        """Does nothing."""
-
-    def after_fork_in_parent(self) -> None:
         """Does nothing."""
 
     def after_fork_in_child(self) -> None:

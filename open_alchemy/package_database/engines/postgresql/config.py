@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
-from ...record import hidden, record
-from ..port import AsyncEngine, Config, Engine, Environment, read_deadline
+from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
 from .shard_map import DEFAULT_POOL_BLOCK_TIMEOUT, DEFAULT_POOL_MAX, Server
 
 URLS: Final = ("postgresql://USER@HOST:PORT/DATABASE",)
 
 
-@record
-class PostgreSQLConfig(Config):
+class PostgreSQLConfig(NamedTuple):
     """The configuration of a database on PostgreSQL.
 
     Attributes:
@@ -24,13 +22,15 @@ class PostgreSQLConfig(Config):
         shards: The number of shards; None where only the server stores it.
         pool_max: The most connections that a process keeps to each server.
         pool_block_timeout: The most seconds that a call waits for a connection.
+        deadline: The deadline of a call in seconds.
     """
 
-    servers: tuple[Server, ...] = hidden()
+    servers: tuple[Server, ...]
     place: str
     shards: int | None = None
     pool_max: int = DEFAULT_POOL_MAX
     pool_block_timeout: float = DEFAULT_POOL_BLOCK_TIMEOUT
+    deadline: float = DEFAULT_DEADLINE
 
     @property
     def location(self) -> str:

@@ -97,9 +97,6 @@ class PostgreSQLEngine:
     def before_fork(self, end: float) -> None:
         """Does nothing."""
 
-    def after_fork_in_parent(self) -> None:
-        """Does nothing."""
-
     def after_fork_in_child(self) -> None:
         """Forgets all connections."""
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
-from ...core.operations import Action, Failures, Get, Page, Query, Scan, StoreOperation, Table, Transact
+from ...core.operations import DUPLICATE_KEY, Action, Failures, Get, Page, Query, Scan, StoreOperation, Table, Transact
 from ...exceptions import ConflictError, RefusedError
 from ..sql.execution import key_of
 from .failures import Failure
@@ -58,7 +58,7 @@ class Routing:
         match operation:
             case Get(table, key):
                 return self._in_shard_of(key[table.partition_key], operation)
-            case Query(table, partition, index=index) if index is not None and index.scope == "global":
+            case Query(table, partition, secondary_index=index) if index is not None and index.scope == "global":
                 return self._look_up(table, partition)
             case Query(_, partition):
                 return self._in_shard_of(partition, operation)
@@ -144,7 +144,7 @@ class Routing:
         while (other := (yield from self._on(number, partial(index.claim, entry, stale), what))) is not None:
             holder = yield from self._locations.shard_of(other.holder[0])
             if not (yield from self._on(holder, partial(self.shard(holder).invalidate, other), what)):
-                raise ConflictError(f"{what}: another item has the same {index.key}", code="UniqueViolation")
+                raise ConflictError(f"{what}: another item has the same {index.key}", code=DUPLICATE_KEY)
             stale = other
 
     def _delete_entry(self, entry: Entry, what: str) -> Requests[None]:

@@ -7,7 +7,6 @@ no two transactions of a user can deadlock.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -70,7 +69,7 @@ class Shard:
         """Returns the statements that create a table, its indexes and what its transactions need, by name."""
         index = self.indexes.get(table.name)
         columns = (*table.attributes, ENTRY) if index else table.attributes
-        local = replace(table, indexes=tuple(i for i in table.indexes if i.scope == "local"), attributes=columns)
+        local = table._replace(indexes=tuple(i for i in table.indexes if i.scope == "local"), attributes=columns)
         return {
             **TableStatements(local, POSTGRESQL, self.schema).definitions(),
             **(index.definitions() if index else {}),

@@ -80,7 +80,7 @@ class SQLExecution:
     def _query(self, operation: Query) -> StatementSteps[list[Item]]:
         statements = self.of(operation.table)
         rows = yield statements.query(operation)
-        return list(map(statements.item, rows))
+        return statements.items(operation, rows)
 
     def _scan(self, operation: Scan) -> StatementSteps[Page]:
         statements = self.of(operation.table)

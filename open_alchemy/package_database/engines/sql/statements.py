@@ -9,7 +9,7 @@ Columns of a ``SELECT`` are qualified: SQLite reads a quoted name without such a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...core.operations import Index, Item, Key, Query, Scan, Table
@@ -32,7 +32,7 @@ class Statement(NamedTuple):
 
 
 class TableStatements:
-    """The statements of one table, rendered once.
+    """The statements of one table.
 
     Args:
         table: The table.
@@ -48,14 +48,9 @@ class TableStatements:
         self._dialect = dialect
         self._schema = f"{_quoted(schema)}." if schema else ""
         self.sql_name = f"{self._schema}{_quoted(table.name.rpartition('.')[2] if schema else table.name)}"
-        columns = ", ".join(map(_column, self.names))
-        self._select = f"SELECT {columns} FROM {self.sql_name} AS item"  # noqa: S608 (names of the schema)
+        self._select = self._render_select(self.names)
         self._columns = ", ".join(map(_quoted, self.names))
         self._key_columns = self._index_columns(table.partition_key, table.sort_key)
-        self._queries: Mapping[str | None, tuple[str, str]] = {
-            None: self._render_query(table),
-            **{index.name: self._render_query(index) for index in table.indexes},
-        }
         self._sort = _column(table.sort_key)
         self._partition = dialect.partition.format(_column(table.partition_key))
         self._partition_mark = dialect.partition.format(dialect.placeholder)
@@ -82,6 +77,11 @@ class TableStatements:
         """Returns the statements that create the table and its indexes where they are missing."""
         return tuple(if_not_exists(text) for text in self.definitions().values())
 
+    def add_column(self, name: str) -> str:
+        """Returns the statement that adds the column of an attribute to a table that lacks it."""
+        (type_,) = (self._dialect.types[found.type] for found in self.table.attributes if found.name == name)
+        return f"ALTER TABLE {self.sql_name} ADD COLUMN {_quoted(name)} {type_}"
+
     def drop(self) -> str:
         """Returns the statement that drops the table and its indexes."""
         return f"DROP TABLE IF EXISTS {self.sql_name}"
@@ -103,14 +103,32 @@ class TableStatements:
 
         A prefix is a range of the sort key: LIKE and GLOB give some characters a meaning.
         """
-        index = operation.index
-        unbounded, bounded = self._queries[index.name if index else None]
-        if index is not None and index.sort_key is None:
-            return Statement(unbounded, (operation.partition,))
-        end = prefix_end(operation.prefix)
-        if end is None:
-            return Statement(unbounded, (operation.partition, operation.prefix))
-        return Statement(bounded, (operation.partition, operation.prefix, end))
+        table, mark, after = self.table, self._dialect.placeholder, operation.after
+        keys: Table | Index = operation.secondary_index or table
+        # Items with the same sort key, or without one, are in the order of their primary key.
+        order = dict.fromkeys(key for key in (keys.sort_key, table.partition_key, table.sort_key) if key is not None)
+        partition = self._dialect.partition.format(_column(keys.partition_key))
+        conditions, parameters = [f"{partition} = {self._dialect.partition.format(mark)}"], [operation.partition]
+        if after is not None:
+            position = [key for key in order if key != keys.partition_key]
+            conditions.append(f"({', '.join(map(_column, position))}) > ({', '.join([mark] * len(position))})")
+            parameters += [after[key] for key in position]
+        elif keys.sort_key is not None:
+            conditions.append(f"{_column(keys.sort_key)} >= {mark}")
+            parameters.append(operation.prefix)
+        if keys.sort_key is not None and (end := prefix_end(operation.prefix)) is not None:
+            conditions.append(f"{_column(keys.sort_key)} < {mark}")
+            parameters.append(end)
+        where, ordered = " AND ".join(conditions), ", ".join(map(_column, order))
+        text = f"{self._render_select(self._names_of(operation))} WHERE {where} ORDER BY {ordered}"
+        if operation.limit is None:
+            return Statement(text, tuple(parameters))
+        return Statement(f"{text} LIMIT {mark}", (*parameters, operation.limit))
+
+    def items(self, operation: Query, rows: Sequence[Row]) -> list[Item]:
+        """Returns the items of the rows of a query."""
+        names = self._names_of(operation)
+        return [self.item(row, names) for row in rows]
 
     def scan(self, operation: Scan) -> Statement:
         """Returns the statement that reads a page of the table or of a partition, and one more item."""
@@ -147,17 +165,24 @@ class TableStatements:
         """Returns the statement that deletes an item."""
         return Statement(self._delete, self._key(key))
 
-    def item(self, row: Row) -> Item:
-        """Returns the item of a row, with its binary values as ``Secret``."""
+    def item(self, row: Row, names: Sequence[str] | None = None) -> Item:
+        """Returns the item of a row, with its binary values as ``Secret``.
+
+        Args:
+            row: The values.
+            names: The attributes that were read; None for all.
+        """
+        if names is None:
+            names = self.names
         if not self._has_binary:
             return {
                 name: Secret(value) if type(value) is bytes else value
-                for name, value in zip(self.names, row, strict=True)
+                for name, value in zip(names, row, strict=True)
                 if value is not None
             }
         # No local variable refers to the plain bytes of a secret: a traceback could show them.
         item: dict[str, Any] = {}
-        for place, name in enumerate(self.names):
+        for place, name in enumerate(names):
             if row[place] is not None:
                 item[name] = Secret(row[place]) if type(row[place]) is bytes else row[place]
         return item
@@ -180,18 +205,13 @@ class TableStatements:
         key = ", ".join(f"{name} {value!r}" for name, value in self.table.key_of(item).items())
         return RefusedError(f"the item of {self.table.name} with {key} {problem}")
 
-    def _render_query(self, keys: Table | Index) -> tuple[str, str]:
-        """Returns a query without and with an upper bound of the sort key."""
-        mark, table = self._dialect.placeholder, self.table
-        partition = self._dialect.partition.format(_column(keys.partition_key))
-        found = f"{self._select} WHERE {partition} = {self._dialect.partition.format(mark)}"
-        # Items with the same sort key, or without one, are in the order of their primary key.
-        order = (keys.sort_key, table.partition_key, table.sort_key)
-        ordered = f" ORDER BY {', '.join(dict.fromkeys(_column(key) for key in order if key is not None))}"
-        if keys.sort_key is None:
-            return found + ordered, found + ordered
-        begins = f"{found} AND {_column(keys.sort_key)} >= {mark}"
-        return begins + ordered, f"{begins} AND {_column(keys.sort_key)} < {mark}{ordered}"
+    def _names_of(self, operation: Query) -> tuple[str, ...]:
+        """Returns the columns that a query reads."""
+        attributes = operation.attributes
+        return self.names if attributes is None else tuple(name for name in self.names if name in attributes)
+
+    def _render_select(self, names: Sequence[str]) -> str:
+        return f"SELECT {', '.join(map(_column, names))} FROM {self.sql_name} AS item"  # noqa: S608 (names of the schema)
 
     def _render_put(self) -> str:
         # Not INSERT OR REPLACE of SQLite: it deletes other items that a unique index makes a conflict with.

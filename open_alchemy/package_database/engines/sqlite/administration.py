@@ -9,8 +9,8 @@ from ...core.deadline import Deadline
 from ...core.operations import Table
 from ..port import KeyInfo, TableInfo
 from .connection_pool import Result, Work
-from .database_file import create_tables, transaction
 from .engine import SQLiteEngine
+from .schema import create_tables, differences, transaction
 
 
 class SQLiteAdministration:
@@ -54,17 +54,10 @@ class SQLiteAdministration:
 
     def differences(self, table: Table) -> list[str]:
         """Returns how a table and its indexes differ from the schema, in sentences; empty if they do not."""
-        if self.describe(table) is None:
+        path = self._engine.config.path
+        if path is not None and _is_missing(path):
             return ["the table is missing"]
-        found = self._run(lambda connection: _definitions(connection, table), f"describing {table.name}")
-        differences: list[str] = []
-        for name, text in self._engine.sql.of(table).definitions().items():
-            what = "the table" if name == table.name else f"the index {name.removeprefix(f'{table.name}.')}"
-            if name not in found:
-                differences.append(f"{what} is missing")
-            elif found[name] != text:
-                differences.append(f"{what} was created by another statement: {found[name]}")
-        return differences
+        return self._run(lambda connection: differences(connection, table), f"describing {table.name}")
 
     def clear(self, table: Table) -> None:
         """Deletes every item of a table."""
@@ -92,7 +85,3 @@ def _is_missing(path: Path) -> bool:
     except OSError:
         pass  # SQLite's error for it is the better one.
     return False
-
-
-def _definitions(connection: sqlite3.Connection, table: Table) -> dict[str, str]:
-    return dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = ?", (table.name,)))

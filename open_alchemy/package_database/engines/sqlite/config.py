@@ -5,28 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
-from ...record import record
-from ..port import AsyncEngine, Config, Engine, Environment, read_deadline
+from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
 
 URLS: Final = ("sqlite://", "sqlite:///RELATIVE/PATH", "sqlite:////ABSOLUTE/PATH")
 
 
-@record
-class SQLiteConfig(Config):
+class SQLiteConfig(NamedTuple):
     """The configuration of a SQLite database.
 
     Attributes:
         path: The absolute path of the file; None for a database in memory.
         memory: The name of the database in memory, which exists once per process and name.
+        deadline: The deadline of a call in seconds.
     """
 
     path: Path | None = None
     memory: str = ""
+    deadline: float = DEFAULT_DEADLINE
 
     @property
     def location(self) -> str:

@@ -1,4 +1,4 @@
-"""Lends connections to calls: a pool for a file, one connection for a store in memory. Handles forks and interruptions.
+"""Connection pools: one for a file, and one with a single connection for a store in memory.
 
 *Interruptions.* An exception from a signal handler may end a call at any bytecode. What a call takes is released in a
 ``finally`` by a single C call, which a signal cannot interrupt, or is found by a weak reference to have ended with the
@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,13 +23,12 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 from ...core.deadline import Deadline
 from ...core.operations import Table
 from ...exceptions import RefusedError, UnavailableError
+from .. import fork
+from ..recovering_lock import Claim, RecoveringLock
+from .calls import Call, Calls
 from .database_file import connect_to_file, connect_to_memory, prepare_file
-from .recovering_lock import Claim, RecoveringLock
 
 _MAX_IDLE: Final = 16
-_MAX_FORK_WAIT: Final = 1.0
-"""Seconds that a fork waits for calls to end, on all stores together."""
-_POLL: Final = 0.001
 
 Identity: TypeAlias = tuple[int, int]
 """The device and the inode of a file, by which SQLite too records its locks."""
@@ -86,19 +83,21 @@ class FilePool:
         self._tables = tables
         self._file: Identity | None = None
         self._is_closed = False
+        self._calls = Calls()
         self._idle: list[sqlite3.Connection] = []
         weakref.finalize(self, _close_all, self._idle)
-        _register(self)
+        fork.register(self)
 
     def prepare(self, deadline: Deadline) -> None:
         """Opens or creates the file, and stores its identity."""
-        lease = _Lease(self)
-        claim: Claim = weakref.ref(lease)
+        call = Call()
+        claim: Claim = weakref.ref(call)
         try:
-            _begin_call(claim)
+            self._calls.begin(claim)
             try:
                 if not _opening.acquire(claim, deadline):
-                    raise UnavailableError(f"another thread was opening a file for {deadline.elapsed():.1f} s")
+                    seconds = deadline.elapsed()
+                    raise UnavailableError(f"another thread was opening a file for {seconds:.1f} s", seconds=seconds)
                 self._refuse_after_fork(self._identity())
                 self._resolved = Path(os.path.realpath(self._path))
                 prepare_file(self._resolved, self._tables)
@@ -106,15 +105,15 @@ class FilePool:
             finally:
                 _opening.release(claim, None)
         finally:
-            _leases.pop(claim, None)
+            self._calls.end(claim, None)
 
     def use(self, work: Work[Result], deadline: Deadline) -> Result:
         """Lends an idle connection, or a new one."""
         del deadline
-        lease = _Lease(self)
-        claim: Claim = weakref.ref(lease)
+        call = Call()
+        claim: Claim = weakref.ref(call)
         try:
-            _begin_call(claim)
+            self._calls.begin(claim)
             self._refuse_after_fork(self._file)
             connection = self._acquire()
             try:
@@ -124,7 +123,7 @@ class FilePool:
                 if self._is_closed:
                     self.close()
         finally:
-            _leases.pop(claim, None)
+            self._calls.end(claim, None)
 
     def _acquire(self) -> sqlite3.Connection:
         while True:
@@ -150,21 +149,31 @@ class FilePool:
     def close(self) -> None:
         """Closes the idle connections, and lends none again."""
         self._is_closed = True
-        self.close_idle()
+        self._close_idle()
 
-    def close_idle(self) -> None:
-        """Closes the idle connections."""
+    def before_fork(self, end: float) -> None:
+        """Waits for the calls in progress, and closes the idle connections."""
+        self._calls.wait(end)
+        self._close_idle()
+
+    def after_fork_in_child(self) -> None:
+        """Refuses all calls on the file in the child of a fork in the middle of a call.
+
+        A connection that was open during the fork stays open: closing it would release the parent's locks.
+        """
+        is_in_use = self._idle or self._calls.in_progress()
+        self._calls.clear()
+        _opening.clear()
+        if is_in_use and (file := self._file or self._identity()):
+            _in_use_at_fork.add(file)
+            if self._idle is not _inherited:
+                _inherited.extend(self._idle)
+                self._idle.clear()
+                self._idle = _inherited
+
+    def _close_idle(self) -> None:
         if self._file not in _in_use_at_fork:
             _close_all(self._idle)
-
-    def refuse_calls(self) -> None:
-        """Refuses all later calls, in the child of a fork in the middle of a call.
-
-        A connection of that call, which a signal handler interrupted to fork, stays open: closing it would release the
-        parent's locks.
-        """
-        if file := self._file or self._identity():
-            self._idle = _in_use_at_fork.setdefault(file, [])
 
     def check_identity(self) -> None:
         """Refuses another file than the one that was opened: a write to a deleted file would be lost."""
@@ -192,24 +201,26 @@ class MemoryPool:
     def __init__(self, tables: Sequence[Table]) -> None:
         self._connection = connect_to_memory(tables)
         self._lock = RecoveringLock()
+        self._calls = Calls()
         self._is_refused = False
         weakref.finalize(self, self._connection.close)
-        _register(self)
+        fork.register(self)
 
     def prepare(self, deadline: Deadline) -> None:
         """The store is open already."""
 
     def use(self, work: Work[Result], deadline: Deadline) -> Result:
         """Lends the connection after the calls that came earlier."""
-        lease = _Lease(self)
-        claim: Claim = weakref.ref(lease)
+        call = Call()
+        claim: Claim = weakref.ref(call)
         try:
-            _begin_call(claim)
+            self._calls.begin(claim)
             if self._is_refused:
                 raise _forked("the store in memory")
             try:
                 if not self._lock.acquire(claim, deadline):
-                    raise UnavailableError(f"the store in memory was in use for {deadline.elapsed():.1f} s")
+                    seconds = deadline.elapsed()
+                    raise UnavailableError(f"the store in memory was in use for {seconds:.1f} s", seconds=seconds)
                 if self._connection.in_transaction:
                     # Of a call that was interrupted before it could.
                     self._connection.execute("ROLLBACK")
@@ -217,7 +228,7 @@ class MemoryPool:
             finally:
                 self._lock.release(claim, None)
         finally:
-            _leases.pop(claim, None)
+            self._calls.end(claim, None)
 
     def check_identity(self) -> None:
         """Nothing can replace the store."""
@@ -225,12 +236,14 @@ class MemoryPool:
     def close(self) -> None:
         """Keeps the store: it exists as long as anything refers to it."""
 
-    def close_idle(self) -> None:
-        """Keeps the connection, which uses no file."""
+    def before_fork(self, end: float) -> None:
+        """Waits for the calls in progress."""
+        self._calls.wait(end)
 
-    def refuse_calls(self) -> None:
-        """Refuses all later calls, in the child of a fork in the middle of a call."""
-        self._is_refused = True
+    def after_fork_in_child(self) -> None:
+        """Refuses all calls in the child of a fork in the middle of a call."""
+        self._is_refused = self._is_refused or bool(self._calls.in_progress())
+        self._calls.clear()
 
 
 _memory: dict[str, MemoryPool] = {}
@@ -242,50 +255,12 @@ def process_memory(name: str, tables: Sequence[Table]) -> MemoryPool:
     return _memory.get(name) or _memory.setdefault(name, MemoryPool(tables))
 
 
-class _Lease:
-    """A call in progress. Only the call's frame refers to it, so that it is gone when the frame is."""
-
-    __slots__ = ("__weakref__", "pool", "thread")
-
-    def __init__(self, pool: FilePool | MemoryPool) -> None:
-        self.pool = pool
-        self.thread = threading.get_ident()
-
-
-_leases: dict[Claim, None] = {}
-"""The calls in progress on all stores."""
-_pools: dict[weakref.ref[FilePool | MemoryPool], None] = {}
 _opening = RecoveringLock()
 """Held to open a file for the first time: creating one closes it, which releases all locks of the process on it."""
-_forking: list[int] = []
-"""The thread that forks, while it does."""
-_in_use_at_fork: dict[Identity | None, list[sqlite3.Connection]] = {}
-"""The files that calls used when this process was forked, with the connections that these calls returned since."""
-
-
-def _register(pool: FilePool | MemoryPool) -> None:
-    _pools[weakref.ref(pool, _pools.pop)] = None
-
-
-def _begin_call(claim: Claim) -> None:
-    """Registers a call, so that a fork waits for it; waits first where a fork is in progress."""
-    _leases[claim] = None
-    while _forking and threading.get_ident() not in _forking:
-        _leases.pop(claim, None)
-        time.sleep(_POLL)
-        _leases[claim] = None
-
-
-def _calls() -> list[_Lease]:
-    """Returns the calls in progress, and forgets those whose frame ended without a release."""
-    found = []
-    for claim in tuple(_leases):
-        lease = claim()
-        if lease is None:
-            _leases.pop(claim, None)
-        else:
-            found.append(lease)
-    return found
+_in_use_at_fork: set[Identity | None] = set()
+"""The files that calls used when this process was forked."""
+_inherited: list[sqlite3.Connection] = []
+"""The connections to these files, which must not be closed."""
 
 
 def _close_all(connections: list[sqlite3.Connection]) -> None:
@@ -303,27 +278,3 @@ def _forked(store: str) -> RefusedError:
         "start processes with spawn or forkserver, or fork while no call is in progress",
         code="Forked",
     )
-
-
-def _before_fork() -> None:
-    _forking.append(threading.get_ident())
-    end = time.monotonic() + _MAX_FORK_WAIT
-    # A call of this thread cannot end: a signal handler that it runs forks.
-    while any(call.thread != threading.get_ident() for call in _calls()) and time.monotonic() < end:
-        time.sleep(_POLL)
-    for reference in tuple(_pools):
-        if pool := reference():
-            pool.close_idle()
-
-
-def _after_fork_in_child() -> None:
-    for call in _calls():
-        call.pool.refuse_calls()
-    _leases.clear()
-    _opening.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    # The end of a fork is one C call: a signal handler cannot keep all later calls waiting.
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
-    os.register_at_fork(after_in_parent=_forking.clear, after_in_child=_forking.clear)

@@ -1,4 +1,4 @@
-"""Opens and creates the file of a database.
+"""Opens and creates the file of a database, and checks that it belongs to the package.
 
 The file contains the package's ``application_id``, and the version of its schema as ``user_version``. The id is written
 first, alone in one page, so that every later state of the file contains it, at whatever instant a process is killed or
@@ -16,20 +16,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...core.operations import Table
 from ...exceptions import ConfigurationError
-from ..sql.execution import COMMIT, SQLExecution
-from .dialect import SQLITE
 from .errors import is_unreadable
+from .schema import SCHEMA_VERSION, create_tables, transaction, upgrade_tables
 
 APPLICATION_ID: Final = 0x4F415044
 """The letters OAPD."""
-SCHEMA_VERSION: Final = 1
 
 _CACHED_STATEMENTS: Final = 64
 
@@ -54,7 +52,7 @@ class _Header(NamedTuple):
 
 
 def prepare_file(path: Path, tables: Sequence[Table]) -> None:
-    """Creates a file with its tables where it is missing or empty, and checks that it belongs to the package.
+    """Creates a missing or empty file with its tables, or upgrades the tables of a file of the package.
 
     Any number of processes may do this at once, and one thread of each.
 
@@ -76,7 +74,7 @@ def prepare_file(path: Path, tables: Sequence[Table]) -> None:
                 if _header(connection).is_new:
                     create_tables(connection, tables)
         _check(_header(connection), path)
-        _make_indexes_unique(connection, tables)
+        upgrade_tables(connection, tables)
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise ConfigurationError(
@@ -107,15 +105,6 @@ def connect_to_memory(tables: Sequence[Table]) -> sqlite3.Connection:
     connection = _open(":memory:")
     create_tables(connection, tables)
     return connection
-
-
-def create_tables(connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
-    """Creates the tables that are missing, and sets the version of the schema."""
-    sql = SQLExecution(tables, SQLITE)
-    for table in tables:
-        for statement in sql.of(table).create():
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _check_owner(path: Path) -> None:
@@ -168,40 +157,6 @@ def _claim(connection: sqlite3.Connection) -> None:
         with transaction(connection):
             if _header(connection).is_new:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-
-
-def _make_indexes_unique(connection: sqlite3.Connection, tables: Sequence[Table]) -> None:
-    """Replaces indexes that were created before they were unique; one with duplicate keys stays as it is."""
-    sql = SQLExecution(tables, SQLITE)
-    for table in tables:
-        definitions = sql.of(table).definitions()
-        for index in table.indexes:
-            name = f"{table.name}.{index.name}"
-            plain = definitions[name].replace("CREATE UNIQUE INDEX", "CREATE INDEX")
-            found = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
-            if index.is_unique and found == (plain,):
-                _replace_index(connection, name, definitions[name])
-
-
-def _replace_index(connection: sqlite3.Connection, name: str, definition: str) -> None:
-    try:
-        with transaction(connection):
-            connection.execute(f'DROP INDEX IF EXISTS "{name}"')
-            connection.execute(definition)
-    except sqlite3.IntegrityError:
-        pass  # Duplicates: `tables describe` reports the index.
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that holds the write lock from its start; rolled back where the block raises."""
-    connection.execute(SQLITE.begin)
-    try:
-        yield
-        connection.execute(COMMIT.text)
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

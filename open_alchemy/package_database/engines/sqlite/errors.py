@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from ...exceptions import BaseError, ConflictError, RefusedError
+from ...core.operations import DUPLICATE_KEY
+from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
 
 _PRIMARY: Final = 0xFF
 """The primary result code in an extended one (https://www.sqlite.org/rescode.html)."""
@@ -28,12 +29,12 @@ _HINTS: Final[Mapping[int, str]] = {
 
 def is_transient(error: sqlite3.Error) -> bool:
     """Returns whether another connection was in the way, so that a retry may succeed."""
-    return _code(error) in _TRANSIENT
+    return _number(error) in _TRANSIENT
 
 
 def is_unreadable(error: sqlite3.Error) -> bool:
     """Returns whether the file is not a database, or a damaged one."""
-    return _code(error) in _UNREADABLE
+    return _number(error) in _UNREADABLE
 
 
 def is_undecodable_text(error: sqlite3.Error) -> bool:
@@ -44,15 +45,39 @@ def is_undecodable_text(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
 
 
-def translate(error: sqlite3.Error, what: str) -> BaseError:
-    """Returns the package's error for one that a retry does not solve."""
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    if name == "SQLITE_CONSTRAINT_UNIQUE":
-        return ConflictError(f"{what}: another item has the same {str(error).removeprefix(_UNIQUE).rpartition('.')[2]}")
-    hint = _HINTS.get(_code(error))
-    return RefusedError(f"{what} was refused with {name}: {error}{f' ({hint})' if hint else ''}", code=name)
+def code_of(error: sqlite3.Error) -> str:
+    """Returns SQLite's name of an error, or the class of an error of ``sqlite3`` itself."""
+    name: str = getattr(error, "sqlite_errorname", type(error).__name__)
+    return name
 
 
-def _code(error: sqlite3.Error) -> int:
+def is_conflict(error: sqlite3.Error) -> bool:
+    """Returns whether another item has the key of a unique index."""
+    return code_of(error) == "SQLITE_CONSTRAINT_UNIQUE"
+
+
+def translate(error: sqlite3.Error, what: str, *, attempts: int, seconds: float) -> StoreError:
+    """Returns the package's error for one that a retry did not solve, or cannot.
+
+    Args:
+        error: The last attempt's.
+        what: What was attempted.
+        attempts: How many times.
+        seconds: The time since the call began.
+    """
+    code = code_of(error)
+    if is_transient(error):
+        kind: type[StoreError] = UnavailableError
+        message = f"{what} waited {seconds:.1f} s for the lock of another writer"
+    elif is_conflict(error):
+        column = str(error).removeprefix(_UNIQUE).rpartition(".")[2]
+        kind, message, code = ConflictError, f"{what}: another item has the same {column}", DUPLICATE_KEY
+    else:
+        hint = _HINTS.get(_number(error))
+        kind, message = RefusedError, f"{what} was refused with {code}: {error}{f' ({hint})' if hint else ''}"
+    return kind(message, code=code, attempts=attempts, seconds=seconds)
+
+
+def _number(error: sqlite3.Error) -> int:
     code: int = getattr(error, "sqlite_errorcode", 0)
     return code & _PRIMARY

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 from .happy_eyeballs import ATTEMPT_DELAY, Address, new_socket
 
@@ -39,10 +40,14 @@ async def connect(addresses: Sequence[Address], seconds: float) -> socket.socket
 
 
 async def _attempt(address: Address) -> socket.socket:
-    created = new_socket(address[0])
+    loop, created = asyncio.get_running_loop(), new_socket(address[0])
     try:
-        await asyncio.get_running_loop().sock_connect(created, address[1])
+        await loop.sock_connect(created, address[1])
     except BaseException:
+        # An interrupted sock_connect leaves the descriptor in the selector. Its next owner would wait for ever: the
+        # loop would take it as registered.
+        with suppress(NotImplementedError):
+            loop.remove_writer(created)
         created.close()
         raise
     return created

@@ -21,7 +21,7 @@ from .endpoint import Endpoint
 from .errors import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import Address, resolve
 from .response import HttpResponse
-from .semaphore import LoopSemaphore, Ticket
+from .semaphore import AdmissionQueue, LoopSemaphore, Ticket
 
 _CHUNK: Final = 1 << 16
 
@@ -32,6 +32,7 @@ class _Pool:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.semaphore = LoopSemaphore(loop, CONNECTIONS)
+        self.admission = AdmissionQueue(loop, self.semaphore)
         # Shared by all connections: what is received is copied out of it at once.
         self.buffer = memoryview(bytearray(_CHUNK))
         self.idle: deque[Connection] = deque()
@@ -50,6 +51,7 @@ class _Pool:
     def close(self) -> None:
         """Closes all connections. Calls that are in progress may open others, and keep none."""
         self.is_closed = True
+        self.admission.close()
         self.idle.clear()
         for connection in list(self.open):
             connection.close()
@@ -103,6 +105,11 @@ class AsyncTransport:
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._addresses: SharedCall[list[Address]] = threads.shared(partial(resolve, endpoint.host, endpoint.port))
 
+    def queue(self, seconds: float) -> asyncio.Future[None] | None:
+        """Returns None if a call can be admitted now, otherwise what it awaits; raises ``TimeoutError`` in time."""
+        pool = self._pools.get(asyncio.get_running_loop())
+        return None if pool is None else pool.admission.enter(seconds)
+
     async def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> HttpResponse:
         """Sends a request when a connection is free, and returns the complete answer.
 
@@ -121,12 +128,15 @@ class AsyncTransport:
         try:
             try:
                 await _acquire(pool, ticket, deadline)
-                return await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
+                # A return here would add an instruction that neither block covers.
+                answer = await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
             finally:
                 pool.semaphore.release(ticket)
         finally:
             # A signal handler may have interrupted the other.
             pool.semaphore.release(ticket)
+            pool.admission.admit(min(1, pool.semaphore.free))
+        return answer
 
     async def aclose(self) -> None:
         """Closes all connections; those of other event loops when their loop runs next."""
@@ -182,6 +192,8 @@ class AsyncTransport:
                 lambda: connection, sock=connected, ssl=self._context, server_hostname=name
             )
         except BaseException:
+            # A call may be interrupted when the loop has the transport already, which must leave the selector first.
+            connection.close()
             connected.close()
             raise
         return connection

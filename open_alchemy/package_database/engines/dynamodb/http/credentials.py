@@ -68,7 +68,7 @@ class BotocoreCredentials:
             frozen = self._found.get_frozen_credentials()
         known, credentials = self._frozen
         if frozen is not known:
-            credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+            credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token).checked()
             self._frozen = (frozen, credentials)
         return credentials
 

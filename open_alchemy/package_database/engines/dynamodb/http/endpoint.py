@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Final, NamedTuple
 
-from ....record import record
 from ..aws_profile import read_profile
-from ..config import DynamoDBConfig, ascii_host
+from ..config import DynamoDBConfig
+from ..endpoint_url import split_url
 
-_MAIN_PARTITION: Final = re.compile(r"(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+")
+_MAIN_PARTITION: Final = r"(us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+"
 """Regions whose endpoint is ``dynamodb.REGION.amazonaws.com`` (botocore, partitions.json)."""
 _PORTS: Final = {"http": 80, "https": 443}
 _SETTINGS: Final = {
@@ -27,8 +26,7 @@ _SETTINGS: Final = {
 _HARMLESS: Final = frozenset({"", "false", "preferred", "disabled"})
 
 
-@record
-class Endpoint:
+class Endpoint(NamedTuple):
     """A DynamoDB endpoint.
 
     Attributes:
@@ -52,8 +50,7 @@ class _DetourError(Exception):
     """A configuration needs boto3."""
 
 
-@record
-class Detour:
+class Detour(NamedTuple):
     """The reason why a configuration needs boto3."""
 
     reason: str
@@ -87,24 +84,22 @@ def _find(config: DynamoDBConfig, environment: Mapping[str, str], profile: Mappi
 
 
 def _regional_url(region: str) -> str:
-    if not _MAIN_PARTITION.fullmatch(region):
+    if not re.fullmatch(_MAIN_PARTITION, region):
         raise _DetourError(f"the region {region} is in another partition than aws")
     return f"https://dynamodb.{region}.amazonaws.com"
 
 
 def _endpoint(url: str, region: str, ca_bundle: str | None) -> Endpoint:
-    try:
-        parts = urlsplit(url)
-        usual = _PORTS[parts.scheme]
-        port = parts.port or usual
-        hostname = ascii_host(parts.hostname or "")
-    except (ValueError, KeyError):
-        raise _DetourError("the endpoint's URL cannot be parsed") from None
-    if not hostname or parts.path not in ("", "/") or parts.query or "@" in parts.netloc:
+    parts = split_url(url)
+    if parts is None:
+        raise _DetourError("the endpoint's URL cannot be parsed")
+    if parts.rest not in ("", "/"):
         raise _DetourError("the endpoint's URL has more than a host and a port")
-    host = f"[{hostname}]" if ":" in hostname else hostname
+    usual = _PORTS[parts.scheme]
+    port = parts.port or usual
+    host = f"[{parts.host}]" if ":" in parts.host else parts.host
     authority = host if port == usual else f"{host}:{port}"
-    return Endpoint(hostname, port, region, parts.scheme == "https", authority, ca_bundle or None)
+    return Endpoint(parts.host, port, region, parts.scheme == "https", authority, ca_bundle or None)
 
 
 def _needs_proxy(url: str, environment: Mapping[str, str]) -> bool:
@@ -117,4 +112,4 @@ def _needs_proxy(url: str, environment: Mapping[str, str]) -> bool:
     from botocore.utils import get_environ_proxies
 
     proxies: Mapping[str, str] = get_environ_proxies(url)
-    return any(proxies.get(scheme) for scheme in (urlsplit(url).scheme, "all"))
+    return any(proxies.get(scheme) for scheme in (url.partition(":")[0].lower(), "all"))

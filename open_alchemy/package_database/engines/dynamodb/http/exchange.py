@@ -14,12 +14,11 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 from ....core.deadline import Deadline
 from ....core.secret import Secret
-from ....record import record
 from ..config import Credentials
 from ..execution import Response
 from ..requests import Request
@@ -53,15 +52,13 @@ def _binary(value: object) -> str:
 _encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
 
 
-@record
-class FetchCredentials:
+class FetchCredentials(NamedTuple):
     """Fetch credentials from their source. Result: ``Credentials``, or a ``Failure``."""
 
     deadline: Deadline
 
 
-@record
-class Exchange:
+class Exchange(NamedTuple):
     """Send a request and receive the response. Result: the ``HttpResponse``, or a ``Failure``.
 
     Attributes:
@@ -74,8 +71,7 @@ class Exchange:
     deadline: Deadline
 
 
-@record
-class Parse:
+class Parse(NamedTuple):
     """Parse a large response, which takes milliseconds. Result: what ``HttpAttempts.read`` returns."""
 
     response: HttpResponse
@@ -83,8 +79,7 @@ class Parse:
     deadline: Deadline
 
 
-@record
-class _Second:
+class _Second(NamedTuple):
     """What all requests of one second and one set of credentials share."""
 
     seconds: int

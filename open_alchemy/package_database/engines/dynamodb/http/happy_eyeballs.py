@@ -28,9 +28,11 @@ def resolve(host: str, port: int) -> list[Address]:
 
     Raises:
         OSError: The host has no address.
-        UnicodeError: It is no host name.
+        UnicodeError: The host is not ASCII.
     """
-    found = [(family, address) for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    # A text would be encoded with IDNA, whose import takes milliseconds.
+    answer = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
+    found = [(family, address) for family, *_, address in answer]
     if not found:
         raise OSError(f"{host} has no address")
     return interleave(found)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import time
 from _thread import LockType, allocate_lock
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
@@ -166,6 +167,11 @@ class LoopSemaphore:
         self._queue: _Queue[_Turn | None] = _Queue(size)
         self._timer: asyncio.Handle | None = None
 
+    @property
+    def free(self) -> int:
+        """How many calls may be admitted, so that as many wait as the semaphore admits."""
+        return 2 * self._queue.size - len(self._queue)
+
     async def acquire(self, ticket: Ticket, seconds: float) -> None:
         """Acquires the semaphore. The ticket must be released, also if this fails.
 
@@ -212,3 +218,60 @@ class LoopSemaphore:
             self._timer = self._loop.call_later(_RECHECK_SECONDS, self._check)
         else:
             self._timer = None
+
+
+class AdmissionQueue:
+    """Calls of one event loop that wait, in order of arrival, before they allocate anything else.
+
+    Ten thousand calls may wait: each costs a future, and no more. Calls that were admitted wait in the semaphore.
+
+    Args:
+        semaphore: A call is admitted when at most as many requests wait for it as it admits.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, semaphore: LoopSemaphore) -> None:
+        self._loop = loop
+        self._semaphore = semaphore
+        self._waiting: OrderedDict[asyncio.Future[None], float] = OrderedDict()
+        self._timer: asyncio.Handle | None = None
+
+    def enter(self, seconds: float) -> asyncio.Future[None] | None:
+        """Returns None if a call is admitted, otherwise a future that raises ``TimeoutError`` after so many seconds."""
+        if not self._waiting and self._semaphore.free > 0:
+            return None
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiting[waiter] = self._loop.time() + seconds
+        if self._timer is None:
+            self._timer = self._loop.call_later(_RECHECK_SECONDS, self._check)
+        return waiter
+
+    def admit(self, count: int) -> None:
+        """Admits so many calls."""
+        while count > 0 and self._waiting:
+            count -= self._resume(None)
+
+    def close(self) -> None:
+        """Admits all calls."""
+        self.admit(len(self._waiting))
+
+    def _resume(self, error: Exception | None) -> bool:
+        """Resumes the first call; returns False if it was cancelled."""
+        waiter, _ = self._waiting.popitem(last=False)
+        if waiter.done():
+            return False
+        if error is None:
+            waiter.set_result(None)
+        else:
+            waiter.set_exception(error)
+        return True
+
+    def _check(self) -> None:
+        """Fails the calls whose time is over, and admits others: an interrupted call admits none."""
+        expired, now = 0, self._loop.time()
+        while expired < _EXPIRE_AT_ONCE and self._waiting and next(iter(self._waiting.values())) <= now:
+            expired += self._resume(TimeoutError())
+        self.admit(self._semaphore.free)
+        if expired == _EXPIRE_AT_ONCE:
+            self._timer = self._loop.call_soon(self._check)
+        else:
+            self._timer = self._loop.call_later(_RECHECK_SECONDS, self._check) if self._waiting else None

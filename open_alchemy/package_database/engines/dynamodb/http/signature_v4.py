@@ -8,15 +8,14 @@ from __future__ import annotations
 import hmac
 import time
 from hashlib import sha256
+from typing import NamedTuple
 
-from ....record import hidden, record
 from ..config import Credentials
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-@record
-class Moment:
+class Moment(NamedTuple):
     """A second in the two forms that a signature takes: 20150830T123600Z and 20150830."""
 
     timestamp: str
@@ -29,13 +28,15 @@ class Moment:
         return cls(timestamp, timestamp[:8])
 
 
-@record
-class Key:
+class Key(NamedTuple):
     """The key that signs one day's requests to one service in one region."""
 
     credentials: Credentials
     scope: str
-    secret: bytes = hidden()
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"Key(scope={self.scope!r})"
 
     @classmethod
     def of(cls, credentials: Credentials, date: str, region: str, service: str) -> Key:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from ..core.operations import Steps
+from ..core.operations import DUPLICATE_KEY, Steps
+from ..exceptions import ConflictError
 from ..model.keys import LATEST
 from ..model.stored_items import Entry
-from .import_items import MAX_TOGETHER, Outcome, import_items
+from .import_items import BATCH_ENTRIES, Outcome, import_items
 
 _SHOWN: Final = 20
 
@@ -21,7 +22,7 @@ class Imported:
 
     Attributes:
         counts: The number of versions and credentials by outcome.
-        kept: The first entries that were not imported, because a different item has their key.
+        kept: The first entries that were not imported, because a different item has their key or public key.
     """
 
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
@@ -42,8 +43,20 @@ def import_entries(
     """Adds checked entries, in bounded memory; calls ``advance`` with the size of each batch."""
     imported = Imported()
     rest = iter(entries)
-    while batch := list(islice(rest, MAX_TOGETHER)):
-        for entry, outcome in zip(batch, run(import_items(batch)), strict=True):
+    while batch := list(islice(rest, BATCH_ENTRIES)):
+        for entry, outcome in zip(batch, _import_batch(batch, run), strict=True):
             imported.add(entry, outcome)
         advance(len(batch))
     return imported
+
+
+def _import_batch(batch: list[Entry], run: Callable[[Steps[list[Outcome]]], list[Outcome]]) -> list[Outcome]:
+    """Adds entries together, or one by one if other credentials have the public key of one of them."""
+    try:
+        return run(import_items(batch))
+    except ConflictError as error:
+        if error.code != DUPLICATE_KEY:
+            raise
+    if len(batch) == 1:
+        return [Outcome.KEPT]
+    return [outcome for entry in batch for outcome in _import_batch([entry], run)]

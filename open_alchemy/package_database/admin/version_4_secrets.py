@@ -1,8 +1,8 @@
-"""Credentials as version 4 stored them: each secret as base64 text, in the binary attribute.
+"""Decodes credentials of version 4, which stored each secret as base64 text in a binary attribute.
 
-Version 4 used pynamodb before 6.0, whose ``BinaryAttribute`` encoded in base64 what DynamoDB's protocol encodes again
-(https://pynamodb.readthedocs.io/en/stable/upgrading_binary.html). It wrote no ``encoding``. A secret that is base64
-text itself, such as a hexadecimal digest, looks like an encoded one: only the attribute shows what was decoded.
+Version 4 used pynamodb before 6.0, whose ``BinaryAttribute`` encoded values in base64, and DynamoDB's protocol encoded
+them again (https://pynamodb.readthedocs.io/en/stable/upgrading_binary.html). It wrote no attribute ``encoding``. A
+decoded secret may be valid base64 too, such as a hexadecimal digest: only ``encoding`` distinguishes the two.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _SECRETS: Final = ("secret_key_hash", "salt")
 
 
 def is_encoded(item: Item) -> bool:
-    """Returns whether both secrets are base64 text in the form that an encoder writes; empty secrets alone are not."""
+    """Returns whether both secrets are canonical base64 text; False if both are empty."""
     secrets = [_secret(item, name) for name in _SECRETS]
     return any(secrets) and all(map(_is_canonical, secrets))
 
 
 def upgraded(item: Item) -> Item:
-    """Returns an item of version 4 in the current encoding. Secrets that version 4 cannot have written stay."""
+    """Returns an item of version 4 in the current encoding. Secrets that are not base64 text stay as they are."""
     if not is_encoded(item):
         return {**item, "encoding": RAW}
     return {**item, "encoding": RAW} | {name: Secret(base64.b64decode(_secret(item, name))) for name in _SECRETS}

@@ -11,7 +11,7 @@ import time
 import weakref
 from typing import Any, Final, TypeAlias
 
-from ...core.deadline import Deadline
+from ..core.deadline import Deadline
 
 Claim: TypeAlias = "weakref.ref[Any]"
 

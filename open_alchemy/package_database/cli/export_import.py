@@ -1,4 +1,4 @@
-"""The commands export and import."""
+"""The commands ``export`` and ``import``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import click
 from ..admin.client import AdminClient
 from ..admin.export_reader import ExportFile, open_export, open_export_stream
 from ..admin.export_writer import ExportBody, Part, open_body, open_part, pages
-from ..admin.import_export import Imported, import_entries
+from ..admin.import_batches import Imported, import_entries
 from ..admin.import_items import Outcome
 from ..model.schema import TABLES
 from ..model.validation import check
 from .command_group import InterruptedCommandError, ReadingCommand, UrlCommand
 from .openapi import STDIN
-from .output import count_of, format_time, printable, progress, report_write_errors, say
+from .output import count_of, format_time, print_message, printable, progress, report_write_errors
 
 STDOUT = STDIN
 
@@ -29,7 +29,7 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
     """Write the items of the user SUB, or of all users, to FILE; - is standard output.
 
     The format is JSON Lines, compressed with gzip if FILE ends in .gz. FILE contains secret key hashes and salts; only
-    its owner may read it. The same command resumes an interrupted export.
+    its owner may read it. Run the same command again to resume an interrupted export.
     """
     if len(what) != (1 if is_all else 2):
         raise click.UsageError("expected SUB FILE, or --all FILE")
@@ -44,17 +44,18 @@ def export_command(what: tuple[str, ...], *, is_all: bool, force: bool) -> None:
             body.write_export(sys.stdout.buffer)
     else:
         body = _export_file(client, file, sub, force=force)
-        say(f"warning: {file} contains secret key hashes and salts; store it securely")
-    say(f"exported {count_of(body.items, 'item')} of {'all users' if is_all else sub} from {client.place}")
+        print_message(f"warning: {file} contains secret key hashes and salts; store it securely")
+    print_message(f"exported {count_of(body.items, 'item')} of {'all users' if is_all else sub} from {client.location}")
 
 
 def _export_file(client: AdminClient, file: Path, sub: str | None, *, force: bool) -> Part:
     identity = client.identity(TABLES, "TableArn", "TableId")
     if identity is None:
-        say("DescribeTable is refused: the tables cannot be identified, so an interrupted export starts again")
+        print_message("DescribeTable is refused: tables cannot be identified, so an interrupted export starts again")
     with report_write_errors(file), open_part(file, sub, identity, replace=force) as part:
         if part.items:
-            say(f"resuming after {count_of(part.items, 'item')} in {file}.part of {format_time(part.written)}")
+            items = count_of(part.items, "item")
+            print_message(f"resuming after {items} in {file}.part of {format_time(part.written)}")
         try:
             _read_items(part, client, sub)
             part.finish(file)
@@ -63,7 +64,7 @@ def _export_file(client: AdminClient, file: Path, sub: str | None, *, force: boo
             message = f"interrupted: {file}.part has {count_of(part.items, 'item')}; the same command {continuation}"
             if isinstance(error, KeyboardInterrupt):
                 raise InterruptedCommandError(printable(message)) from None
-            say(message)
+            print_message(message)
             raise
     return part
 
@@ -97,12 +98,12 @@ def _import(export: ExportFile, client: AdminClient) -> None:
         with progress("importing", header.items) as advance:
             imported = import_entries(export.entries(), lambda steps: client.run(steps, name="an import"), advance)
     except KeyboardInterrupt:
-        raise InterruptedCommandError("interrupted: the same command imports the rest") from None
-    report(imported, f"imported {count_of(header.items, 'item')} to {client.place}", "the file")
+        raise InterruptedCommandError("interrupted: run the same command to import the rest") from None
+    report(imported, f"imported {count_of(header.items, 'item')} to {client.location}", "the file")
 
 
 def report(imported: Imported, summary: str, source: str) -> None:
-    """Prints what was added and what was not.
+    """Prints the outcomes of an import.
 
     Args:
         imported: The outcomes.
@@ -110,16 +111,17 @@ def report(imported: Imported, summary: str, source: str) -> None:
         source: The origin of the items, for messages.
 
     Raises:
-        ClickException: A different item was stored under the key of an item.
+        ClickException: A different item is stored under the key of an item.
     """
-    say(summary)
-    say(
+    print_message(summary)
+    print_message(
         "versions and credentials: "
         + ", ".join(f"{number} {outcome.value}" for outcome, number in imported.counts.items())
     )
     for entry in imported.kept:
         key = ", ".join(f"{name} {value!r}" for name, value in entry.key.items())
-        say(f"kept the stored item of {entry.table.name} with {key}: it differs from {source}")
+        item = f"the item of {entry.table.name} with {key}"
+        print_message(f"not imported from {source}: {item}: the stored item with its key or public key differs")
     kept = imported.counts[Outcome.KEPT]
     if kept:
         raise click.ClickException(f"{count_of(kept, 'item')} not imported: the store has different items")
