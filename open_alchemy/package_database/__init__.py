@@ -22,14 +22,7 @@ from .exceptions import (
     ValidationError,
 )
 from .instances import aconnect, connect, get, get_async
-from .types import (
-    TConnectedDatabase,
-    TCredentialsInfo,
-    TCredentialsInfoList,
-    TDatabase,
-    TSpecInfo,
-    TSpecInfoList,
-)
+from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
 
 __version__: str
 

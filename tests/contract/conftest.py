@@ -15,10 +15,10 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.database import open_async_database, open_database
+from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration, Config
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory
-from open_alchemy.package_database.engines.threaded import ThreadedEngine
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.attribute_codec import DecodedItems, decode_items
-from open_alchemy.package_database.engines.dynamodb.http import body
+from open_alchemy.package_database.engines.dynamodb.http import body_decoder
 
 PADDING = b" " * 20_000
 """Makes a body large enough for msgspec."""
@@ -64,12 +64,12 @@ def _msgspec() -> None:
 def decode_with_json(data: bytes) -> dict[str, Any] | None:
     with pytest.MonkeyPatch.context() as patch:
         for decoder in ("_fast_decoder", "_page_decoder"):
-            patch.setattr(body, decoder, lambda: None)
-        return body.decode_body(Secret(data))
+            patch.setattr(body_decoder, decoder, lambda: None)
+        return body_decoder.decode_body(Secret(data))
 
 
 def assert_same(data: bytes) -> None:
-    expected, found = decode_with_json(data), body.decode_body(Secret(data))
+    expected, found = decode_with_json(data), body_decoder.decode_body(Secret(data))
     if found is not None and isinstance(found.get("Items"), DecodedItems):
         assert expected is not None
         expected = {"Items": decode_items(expected["Items"]), "LastEvaluatedKey": expected.get("LastEvaluatedKey", {})}
@@ -115,7 +115,7 @@ def test_pages_are_decoded_as_by_the_standard_library(items: Any, last: Any) -> 
 
 
 def test_a_page_of_text_and_whole_numbers_is_decoded_at_once() -> None:
-    page: Any = body.decode_body(Secret(b'{"Items":[{"a":{"S":"x"},"n":{"N":"1"}}],"Count":1}' + PADDING))
+    page: Any = body_decoder.decode_body(Secret(b'{"Items":[{"a":{"S":"x"},"n":{"N":"1"}}],"Count":1}' + PADDING))
 
     assert isinstance(page["Items"], DecodedItems)
     assert page["Items"] == [{"a": "x", "n": 1}]
@@ -137,7 +137,9 @@ def test_nesting_is_decoded_as_by_the_standard_library(depth: int) -> None:
 
 
 def test_binary_values_are_secrets() -> None:
-    found: Any = body.decode_body(Secret(b'{"Item":{"salt":{"B":"aGFzaA=="},"many":{"BS":["aGFzaA=="]}}}' + PADDING))
+    found: Any = body_decoder.decode_body(
+        Secret(b'{"Item":{"salt":{"B":"aGFzaA=="},"many":{"BS":["aGFzaA=="]}}}' + PADDING)
+    )
 
     assert found == {"Item": {"salt": {"B": b"hash"}, "many": {"BS": [b"hash"]}}}
     assert isinstance(found["Item"]["salt"]["B"], Secret)
@@ -150,4 +152,4 @@ def test_large_bodies_are_decoded_by_msgspec(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(json, "loads", refuse)
 
-    assert body.decode_body(Secret(b'{"Item":{}}' + PADDING)) == {"Item": {}}
+    assert body_decoder.decode_body(Secret(b'{"Item":{}}' + PADDING)) == {"Item": {}}

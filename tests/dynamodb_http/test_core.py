@@ -15,7 +15,7 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials
 from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
+from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.http.exchange import Exchange, FetchCredentials, HttpAttempts, Parse
 from open_alchemy.package_database.engines.dynamodb.http.response import HttpResponse
 from open_alchemy.package_database.engines.dynamodb.retry import Failure, Kind

@@ -23,7 +23,7 @@ from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTI
 from open_alchemy.package_database.engines.dynamodb.execution import Executor
 from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
+from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.http.exchange import Exchange, HttpAttempts, Parse
 from open_alchemy.package_database.engines.dynamodb.http.response import (
     MAX_HEAD_BYTES,

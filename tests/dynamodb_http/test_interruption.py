@@ -21,7 +21,6 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines import recovering_lock
 from open_alchemy.package_database.engines.dynamodb import engine, retry
-from open_alchemy.package_database.engines.dynamodb.blocking_calls import BlockingCalls
 from open_alchemy.package_database.engines.dynamodb.http import (
     async_connect,
     async_connection,
@@ -32,8 +31,9 @@ from open_alchemy.package_database.engines.dynamodb.http import (
     sync_transport,
 )
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
-from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
+from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
+from open_alchemy.package_database.engines.dynamodb.thread_executor import BlockingCalls
+from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import config_of
 from tests.canned_server import CannedServer, serve, succeed
 

@@ -17,11 +17,11 @@ import pytest
 from open_alchemy.package_database import TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.dynamodb.blocking_calls import BlockingCalls
 from open_alchemy.package_database.engines.dynamodb.http import async_transport, idle_check, sync_transport
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.errors import ExchangeError
-from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
+from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
+from open_alchemy.package_database.engines.dynamodb.thread_executor import BlockingCalls
+from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import config_of, connect_to, open_api
 from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, succeed
 from tests.faults.sockets import black_hole

@@ -20,8 +20,8 @@ from open_alchemy.package_database.core.runner import Sleep, Sources, drive, dri
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import SYSTEM, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb.execution import Executor
-from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
 from open_alchemy.package_database.engines.dynamodb.retry import Failure, Quota
+from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import blocking, config_of
 from tests.faults.backend import Answer, Request
 from tests.faults.faults import Lost, Network

@@ -13,13 +13,7 @@ from typing import Any, cast
 import psycopg
 import pytest
 
-from open_alchemy.package_database import (
-    ConfigurationError,
-    ConflictError,
-    RefusedError,
-    TDatabase,
-    UnavailableError,
-)
+from open_alchemy.package_database import ConfigurationError, ConflictError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection
 from open_alchemy.package_database.engines.postgresql.requests import Batch

@@ -20,12 +20,12 @@ from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError, instances
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
-from open_alchemy.package_database.engines import threaded
+from open_alchemy.package_database.engines import async_adapter
+from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
-from open_alchemy.package_database.engines.threaded import ThreadedEngine
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from tests.sqlite.stored import check_file
 
@@ -281,7 +281,7 @@ def test_a_cancelled_call_that_no_thread_started_is_not_executed(gated: Gated, r
     async def use() -> None:
         engine = ThreadedEngine(gated)
         await engine.prepare()
-        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(threaded._THREADS)]
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(async_adapter._THREADS)]
         await gated.wait_until_reached(len(busy))
         queued = asyncio.create_task(engine.execute(PUT, Deadline(10)))
         await asyncio.sleep(0)
@@ -320,7 +320,7 @@ def test_a_call_waits_for_a_thread_no_longer_than_its_deadline(gated: Gated) -> 
     async def use() -> None:
         engine = ThreadedEngine(gated)
         await engine.prepare()
-        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(threaded._THREADS)]
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(async_adapter._THREADS)]
         await gated.wait_until_reached(len(busy))
         with pytest.raises(UnavailableError, match="was not started: all threads were busy"):
             await engine.execute(PUT, Deadline(0.01))

@@ -21,9 +21,9 @@ from open_alchemy.package_database import ConflictError, RefusedError, Unavailab
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Delete, Get, Transact
 from open_alchemy.package_database.engines import telemetry
+from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_sqlite
-from open_alchemy.package_database.engines.threaded import ThreadedEngine
 from open_alchemy.package_database.model.keys import latest_key
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from tests.canary import HASH, SALT, find

@@ -21,8 +21,8 @@ from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabas
 from open_alchemy.package_database.database import AsyncDatabase, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.http import async_transport
-from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
 from open_alchemy.package_database.engines.dynamodb.retry import QUOTA
+from open_alchemy.package_database.engines.dynamodb.timeouts import CONNECTIONS
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
 from tests.apis import aconnect_to, config_of
 from tests.canned_server import CannedServer, Handler, serve, stay_silent, succeed

@@ -21,7 +21,7 @@ from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Cli
 from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.dynamodb.http.client import HttpClient
-from open_alchemy.package_database.engines.dynamodb.limits import Timeouts
+from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import APIS, config_of, connect_to, open_api
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
 

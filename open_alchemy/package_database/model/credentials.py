@@ -9,9 +9,9 @@ from ..core.secret import Secret
 from ..exceptions import ConflictError
 from ..types import BytesLike, TCredentialsInfo, TCredentialsInfoList
 from .access_pattern import access_pattern
-from .projection import Projection
+from .item_checks import Projection
 from .schema import CREDENTIALS, PUBLIC_KEY, RAW
-from .transactions import split
+from .transaction_batches import split
 from .validation import check_item_size
 
 if TYPE_CHECKING:

@@ -35,10 +35,10 @@ from ..core.operations import (
 from ..exceptions import NotFoundError
 from ..types import TSpecInfo, TSpecInfoList
 from .access_pattern import StreamPage, access_pattern
+from .item_checks import Projection, seconds_of
 from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
-from .projection import Projection, seconds_of
 from .schema import ID_UPDATED_AT, SPECS
-from .transactions import split
+from .transaction_batches import split
 from .validation import AFTER_ID, AFTER_UPDATED_AT, check_argument, check_item_size
 
 _MAX_READS = 4

@@ -14,15 +14,15 @@ from zlib import crc32
 from ...core.deadline import Deadline
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
-from .blocking_calls import wait_in_loop
 from .botocore_errors import failure_of
 from .botocore_session import make_session
 from .config import DynamoDBConfig
 from .execution import Response
-from .limits import CONNECTIONS, Timeouts
 from .log_redaction import silence_libraries, suppress_library_logs
 from .requests import Request
 from .retry import POOL_TIMEOUT, Failure, refusal
+from .thread_executor import wait_in_loop
+from .timeouts import CONNECTIONS, Timeouts
 from .traceback_redaction import without_frames
 
 if TYPE_CHECKING:

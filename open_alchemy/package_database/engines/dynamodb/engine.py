@@ -21,12 +21,12 @@ from .config import DynamoDBConfig
 
 # What a client needs is imported when it is created: by asyncio, in a thread.
 if TYPE_CHECKING:
-    from .blocking_calls import SharedCall
     from .boto3_client import Boto3Client, ThreadedBoto3Client
     from .execution import Response
     from .http.client import AsyncHttpClient, HttpClient
     from .http.endpoint import Endpoint
     from .requests import Request
+    from .thread_executor import SharedCall
 
 _LOADING_SECONDS: Final = 10.0
 """How long a call waits until boto3 is imported and credentials are fetched, if its deadline is not longer."""
@@ -187,7 +187,7 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
         if self._created is not None:
             return
         if self._loading is None:
-            from .blocking_calls import BlockingCalls
+            from .thread_executor import BlockingCalls
 
             self._loading = BlockingCalls(1).shared(lambda: self._client)
         seconds = max(_LOADING_SECONDS, self.config.deadline)

@@ -19,8 +19,8 @@ from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableEr
 from .. import telemetry
 from . import requests
 from .attribute_codec import check_whole, decode_item, decode_items
-from .limits import CONNECTIONS
 from .retry import POOL_TIMEOUT, Failure, Kind, Quota, Retries
+from .timeouts import CONNECTIONS
 from .traceback_redaction import without_frames
 
 Response: TypeAlias = Mapping[str, Any]

@@ -40,7 +40,7 @@ class SQLiteConfig(NamedTuple):
 
     def open_async_engine(self, tables: Sequence[Table]) -> AsyncEngine:
         """Returns an engine for asyncio."""
-        from ..threaded import ThreadedEngine
+        from ..async_adapter import ThreadedEngine
         from .engine import open_sqlite
 
         return ThreadedEngine(open_sqlite(self, tables))

@@ -25,8 +25,8 @@ from ...core.operations import Table
 from ...exceptions import RefusedError, UnavailableError
 from .. import fork
 from ..recovering_lock import Claim, RecoveringLock
-from .calls import Call, Calls
 from .database_file import connect_to_file, connect_to_memory, prepare_file
+from .fork_guard import Call, Calls
 
 _MAX_IDLE: Final = 16
 

@@ -19,7 +19,7 @@ from ..port import Administration
 from ..randomness import random
 from ..sql.execution import SQLExecution
 from ..sql.statements import Row, Statement
-from . import rows
+from . import statement_execution
 from .config import SQLiteConfig
 from .connection_pool import ConnectionPool, FilePool, MemoryPool, Work, process_memory
 from .dialect import SQLITE
@@ -131,7 +131,7 @@ class SQLiteEngine:
         self, connection: sqlite3.Connection, operation: StoreOperation, progress: Callable[[], None] = _ignore
     ) -> Any:
         def execute(statement: Statement) -> list[Row]:
-            found = rows.execute(connection, statement, progress)
+            found = statement_execution.execute(connection, statement, progress)
             if statement is self.sql.begin:
                 self._pool.check_identity()
             return found

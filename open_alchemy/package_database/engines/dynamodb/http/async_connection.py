@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ....core.secret import Secret
-from .errors import ExchangeError
+from .error_codes import ExchangeError
 from .idle_check import IdleCheck
 from .response import HttpResponse
 

@@ -13,12 +13,12 @@ from typing import Final
 
 from ....core.deadline import Deadline
 from ....core.secret import Secret
-from ..blocking_calls import BlockingCalls, SharedCall
-from ..limits import CONNECTIONS, Timeouts
+from ..thread_executor import BlockingCalls, SharedCall
+from ..timeouts import CONNECTIONS, Timeouts
 from .async_connect import connect
 from .async_connection import Connection
 from .endpoint import Endpoint
-from .errors import ExchangeError, interrupted, not_connected, queue_timeout
+from .error_codes import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import Address, resolve
 from .response import HttpResponse
 from .semaphore import AdmissionQueue, LoopSemaphore, Ticket

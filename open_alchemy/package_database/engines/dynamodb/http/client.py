@@ -9,12 +9,12 @@ from ....exceptions import ConfigurationError
 from ..botocore_errors import failure_of
 from ..config import Credentials, DynamoDBConfig
 from ..execution import Response
-from ..limits import Timeouts
 from ..retry import Failure
+from ..timeouts import Timeouts
 from ..traceback_redaction import without_frames
 from .credentials import Source, find_source
 from .endpoint import Endpoint
-from .errors import ExchangeError
+from .error_codes import ExchangeError
 from .exchange import Exchange, FetchCredentials, HttpAttempts, Parse
 from .response import HttpResponse
 from .sync_transport import SyncTransport
@@ -70,7 +70,7 @@ class AsyncHttpClient:
     attempt_seconds = 0.0
 
     def __init__(self, config: DynamoDBConfig, endpoint: Endpoint, environment: Mapping[str, str]) -> None:
-        from ..blocking_calls import IO_THREADS, BlockingCalls
+        from ..thread_executor import IO_THREADS, BlockingCalls
         from .async_transport import AsyncTransport
 
         self._source = _find_source(config, environment)

@@ -24,10 +24,10 @@ from ..execution import Response
 from ..requests import Request
 from ..retry import Failure, error_code, refusal
 from ..traceback_redaction import without_frames
-from .body import decode_body
+from .body_decoder import decode_body
 from .credentials import Source
 from .endpoint import Endpoint
-from .errors import ExchangeError
+from .error_codes import ExchangeError
 from .response import HttpResponse
 from .signature_v4 import Key, Moment, authorization
 

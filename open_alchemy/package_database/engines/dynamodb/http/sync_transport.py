@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from ....core.deadline import Deadline
 from ....core.secret import Secret
-from ..limits import CONNECTIONS, Timeouts
+from ..timeouts import CONNECTIONS, Timeouts
 from .endpoint import Endpoint
-from .errors import ExchangeError, interrupted, not_connected, queue_timeout
+from .error_codes import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import connect, resolve
 from .idle_check import IdleCheck
 from .response import HttpResponse
