@@ -65,7 +65,8 @@ def connect(url: str) -> TConnectedDatabase:
         url: ``dynamodb://`` is DynamoDB on AWS, found by the standard AWS chain; ``dynamodb://eu-west-1`` the same in
             this region; ``dynamodb://localhost:8000`` a local one, with dummy credentials if the environment has none.
             ``sqlite:///relative.db`` and ``sqlite:////absolute.db`` are files, created on first use; ``sqlite://`` is
-            a database in memory, one per process, which outlives its connections.
+            a database in memory, one per process, which outlives its connections. ``postgresql://user@host/name`` is a
+            PostgreSQL server, and ``shards:///map.toml`` the file that lists many.
 
     Raises:
         ConfigurationError: The URL is invalid or its scheme is unknown; or as ``get()``.

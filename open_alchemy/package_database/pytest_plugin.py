@@ -37,7 +37,10 @@ _ALLOW_REMOTE = "package_database_allow_remote"
 _FIXTURES = ("_database", "_specs_table", "_clean_specs_table", "_credentials_table", "_clean_credentials_table")
 _WORKER_STAGE = "package_database_stage"
 
-_stage = os.environ.get("STAGE") or "TEST"
+_DEFAULT_STAGE = "TEST"
+
+_stage = os.environ.get("STAGE", "")
+"""The value of ``STAGE`` when pytest started; empty if it was not set."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,7 +65,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     stage of the controller.
     """
     del early_config
-    _settle_stage("TEST" if "PYTEST_XDIST_WORKER" in os.environ else _stage)
+    _settle_stage("" if "PYTEST_XDIST_WORKER" in os.environ else _stage)
     return (yield)
 
 
@@ -90,14 +93,14 @@ def _settle_stage(stage: str) -> None:
 
 def _configuration() -> Config:
     """Returns the configuration of the stage, without ``PACKAGE_DATABASE_URL``: it may name a database in use."""
-    return registry.from_environment({**os.environ, "STAGE": _stage, registry.URL_VARIABLE: ""})
+    return registry.from_environment({**os.environ, "STAGE": _stage or _DEFAULT_STAGE, registry.URL_VARIABLE: ""})
 
 
 def _configuration_without_fixtures() -> Config:
-    """Returns the configuration of the stage; no store for ``STAGE=TEST`` without an endpoint."""
+    """Returns the configuration of the stage; no store if neither a stage nor an endpoint is set."""
     config = _configuration()
     # The server at the default port may be another program's.
-    is_configured = _stage != "TEST" or os.environ.get("AWS_ENDPOINT_URL_DYNAMODB")
+    is_configured = _stage or os.environ.get("AWS_ENDPOINT_URL_DYNAMODB")
     return config if is_configured else _NoStore(config.deadline)
 
 
@@ -113,7 +116,7 @@ class _NoStore:
         del tables
         raise ConfigurationError(
             "no store is selected in this test run: use a fixture of the pytest plugin, such as _clean_specs_table, "
-            "or set AWS_ENDPOINT_URL_DYNAMODB"
+            "or set STAGE or AWS_ENDPOINT_URL_DYNAMODB"
         )
 
     open_async_engine = open_engine
@@ -139,7 +142,7 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
     """Opens the store of the fixtures, and makes it the default store of ``package_database.get()``."""
     from .model.schema import TABLES
 
-    if _stage != "TEST":
+    if (_stage or _DEFAULT_STAGE) != "TEST":
         pytest.fail(
             f"STAGE is {_stage!r}: the fixtures that create and delete tables only run with STAGE=TEST; "
             "tests of deployed tables must use package_database.get() without these fixtures",

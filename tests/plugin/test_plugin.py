@@ -70,7 +70,7 @@ def run(service: pytest.Pytester, server: str, monkeypatch: pytest.MonkeyPatch) 
     """Runs the suite of the service in this process, on the shared server."""
     monkeypatch.setattr(instances._process, "source", instances._process.source)
     monkeypatch.setattr(instances._process, "default", None)
-    monkeypatch.setattr(pytest_plugin, "_stage", "TEST")
+    monkeypatch.setattr(pytest_plugin, "_stage", "")
     monkeypatch.setattr(pytest_plugin, "is_free", lambda _: False)
     monkeypatch.setattr(pytest_plugin, "run", lambda: nullcontext(server))
     return partial(service.runpytest_inprocess, "-p", "no:cacheprovider")
@@ -529,6 +529,20 @@ def test_a_test_without_a_fixture_uses_a_configured_endpoint(
         def test_service():
             assert package_database.get() is package_database.get()
             assert instances.current().config.endpoint_url == "http://127.0.0.1:1"
+    """)
+
+    run().assert_outcomes(passed=1)
+
+
+def test_a_test_without_a_fixture_uses_the_stage_that_was_set(
+    service: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pytest_plugin, "_stage", "TEST")
+    service.makepyfile("""
+        from open_alchemy.package_database import instances
+
+        def test_service():
+            assert instances.current().config.endpoint_url == "http://localhost:8000"
     """)
 
     run().assert_outcomes(passed=1)
