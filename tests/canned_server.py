@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.requests.append(json.loads(self.body))
+        self.server.add_request(json.loads(self.body))
         self.server.next_behaviour()(self)
 
     def log_message(self, *_: object) -> None:
@@ -60,6 +60,7 @@ class CannedServer(ThreadingHTTPServer):
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.requests: list[Any] = []
         self.connections = 0
+        self._arrived = threading.Condition()
         self.is_over = threading.Event()
         self._behaviours = list(behaviours)
         self._lock = threading.Lock()
@@ -67,6 +68,16 @@ class CannedServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def add_request(self, request: Any) -> None:
+        with self._arrived:
+            self.requests.append(request)
+            self._arrived.notify_all()
+
+    def wait_for_requests(self, number: int) -> None:
+        """Waits until so many requests have arrived."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(self.requests) >= number)
 
     def next_behaviour(self) -> Behaviour:
         with self._lock:

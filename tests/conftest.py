@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from open_alchemy.package_database.engines import registry
 pytest_plugins = ["pytester"]
 
 _PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=50)
-settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=400)
+settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=100)
 settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000)
 
 
@@ -34,6 +35,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture(scope="session")
+def postgresql_servers() -> Iterator[tuple[str, str]]:
+    """The URLs of two PostgreSQL servers."""
+    from tests.postgresql.databases import run_servers
+
+    with run_servers() as urls:
+        yield urls
 
 
 @pytest.fixture

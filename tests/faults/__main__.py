@@ -12,7 +12,7 @@ from open_alchemy.package_database import BaseError, TDatabase
 from tests.apis import SYNC_APIS
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, WRITES
-from tests.faults.faults import PERMANENT, TRANSIENT, Fault, Network
+from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Fault, Network
 from tests.faults.virtual_time import Clock, open_virtual
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
@@ -30,6 +30,8 @@ functions, with each of the two HTTP clients: its timeouts, and the delays betwe
 A transient fault meets the first request of a call. The caller does not notice it: the call takes effect exactly
 once. A permanent fault meets every request. The caller gets an error of the given class, and the call
 takes effect as a whole or not at all; a call that deletes an unbounded number of items may delete a part of them.
+A late delivery meets the first write of a call: the request arrives again after the call and after a later write of the
+same items, which it must not undo.
 
 `tests/faults/test_virtual_time.py` checks every fault with every function and API, sync and async, also for faults that
 meet the first write of a call. `tests/faults/test_sockets.py` checks them over real sockets: in the ordinary test run a
@@ -45,7 +47,8 @@ def page() -> str:
     backend = Backend()
     rows = [_row(backend, f"{name}, once", fault, times=1) for name, fault in TRANSIENT.items()]
     rows += [_row(backend, f"{name}, permanently", fault, times=None) for name, (fault, _) in PERMANENT.items()]
-    return INTRODUCTION + "".join(rows) + _late_row(backend)
+    rows += [_late_row(backend, title, fault) for title, fault in LATE.items()]
+    return INTRODUCTION + "".join(rows)
 
 
 def _row(backend: Backend, title: str, fault: Fault, *, times: int | None) -> str:
@@ -62,21 +65,21 @@ def _row(backend: Backend, title: str, fault: Fault, *, times: int | None) -> st
     return f"| {title} | {', '.join(results)} |{columns}\n"
 
 
-def _late_row(backend: Backend) -> str:
-    """Returns the row of a first attempt that is delivered after a later call."""
+def _late_row(backend: Backend, title: str, fault: Fault) -> str:
     results: dict[str, None] = {}
-    for call in WRITES:
-        later = CALLS[call].later
-        assert later is not None
-        backend.restore()
-        network = Network(backend, TRANSIENT["reset before the effect"], writes_only=True)
-        with open_virtual("lean", network, Clock()) as database:
-            CALLS[call].perform(database)
-            later(database)
-        expected = backend.items()
-        network.deliver_late()
-        results["no effect" if backend.items() == expected else "an effect"] = None
-    return f"| a write, delivered again after a later call | {', '.join(results)} | | |\n"
+    columns = ""
+    for api in SYNC_APIS:
+        seconds = []
+        for call in WRITES:
+            backend.restore()
+            network = Network(backend, fault, writes_only=True)
+            _, waited = _measure(api, network, CALLS[call].perform_with_later)
+            expected = backend.items()
+            network.deliver_late()
+            results["no effect of the delivery" if backend.items() == expected else "an effect"] = None
+            seconds.append(waited)
+        columns += f" {max(seconds):.2f} |"
+    return f"| {title} | {', '.join(results)} |{columns}\n"
 
 
 def _measure(api: str, network: Network, perform: Callable[[TDatabase], object]) -> tuple[str, float]:

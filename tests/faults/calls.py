@@ -35,6 +35,12 @@ class Call:
     partial: tuple[State, ...] = ()
     later: Callable[[TDatabase], object] | None = None
 
+    def perform_with_later(self, database: TDatabase) -> None:
+        """Makes the call and then the later write."""
+        assert self.later is not None
+        self.perform(database)
+        self.later(database)
+
 
 def _create(database: TDatabase) -> None:
     database.create_update_spec(sub="u1", name="a", version="2.0", model_count=2)

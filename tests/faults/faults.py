@@ -65,6 +65,12 @@ TRANSIENT: dict[str, Fault] = {
 }
 """Faults of one request, which the package's retry hides from the caller."""
 
+LATE: dict[str, Fault] = {
+    "a write that was lost, delivered after its retry and a later call": TRANSIENT["reset before the effect"],
+    "a write that was answered, delivered again after a later call": Backend.answer,
+}
+"""Faults of the first write of a call, which ``Network.deliver_late`` delivers again."""
+
 PERMANENT: dict[str, tuple[Fault, str]] = {
     "throttled": (TRANSIENT["throttled"], "UnavailableError"),
     "status 500": (TRANSIENT["status 500"], "UnavailableError"),

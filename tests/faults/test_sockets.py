@@ -24,13 +24,13 @@ from tests.apis import APIS, config_of, open_api
 from tests.canned_server import serve, succeed
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, ONE_OF_EACH_KIND, UNTOUCHED, WRITES, stored
-from tests.faults.faults import PERMANENT, TRANSIENT, Network
+from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
 from tests.faults.sockets import black_hole, pairwise, serve_network
 
 
-def rows(faults: Any) -> list[Any]:
+def rows(faults: Any, calls: Any = ONE_OF_EACH_KIND) -> list[Any]:
     """Returns every combination that exists, those that are not in the pairwise selection marked long."""
-    possible = list(product(APIS, faults, ONE_OF_EACH_KIND))
+    possible = list(product(APIS, faults, calls))
     selected = set(pairwise(possible))
     return [pytest.param(*row, marks=() if row in selected else pytest.mark.long) for row in possible]
 
@@ -69,15 +69,11 @@ def test_a_host_that_does_not_accept_connections_is_unavailable(api: str) -> Non
         database.get_latest_spec_version(sub="u1", name="a")
 
 
-@pytest.mark.parametrize("call", WRITES)
-@pytest.mark.parametrize("api", APIS)
-def test_a_late_delivery_changes_nothing(backend: Backend, api: str, call: str) -> None:
-    network = Network(backend, TRANSIENT["reset before the effect"], writes_only=True)
-    later = CALLS[call].later
-    assert later is not None
+@pytest.mark.parametrize(("api", "fault", "call"), rows(LATE, WRITES))
+def test_a_late_delivery_changes_nothing(backend: Backend, api: str, fault: str, call: str) -> None:
+    network = Network(backend, LATE[fault], writes_only=True)
     with serve_network(network) as server, open_api(api, config_of(server.url)) as database:
-        CALLS[call].perform(database)
-        later(database)
+        CALLS[call].perform_with_later(database)
     expected = backend.items()
 
     network.deliver_late()

@@ -11,7 +11,7 @@ from open_alchemy.package_database.core.deadline import GRACE
 from tests.apis import APIS
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, READ_BEFORE_WRITING, UNTOUCHED, WRITES, stored
-from tests.faults.faults import PERMANENT, TRANSIENT, Network
+from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
 from tests.faults.virtual_time import Clock, open_virtual
 
 DEADLINE = 5.0
@@ -62,14 +62,12 @@ def test_a_permanent_fault_is_a_typed_error_within_the_deadline(
 
 
 @pytest.mark.parametrize("call", WRITES)
+@pytest.mark.parametrize("fault", LATE)
 @pytest.mark.parametrize("api", APIS)
-def test_a_late_delivery_changes_nothing(backend: Backend, clock: Clock, api: str, call: str) -> None:
-    network = Network(backend, TRANSIENT["reset before the effect"], writes_only=True)
-    later = CALLS[call].later
-    assert later is not None
+def test_a_late_delivery_changes_nothing(backend: Backend, clock: Clock, api: str, fault: str, call: str) -> None:
+    network = Network(backend, LATE[fault], writes_only=True)
     with open_virtual(api, network, clock) as database:
-        CALLS[call].perform(database)
-        later(database)
+        CALLS[call].perform_with_later(database)
     expected = backend.items()
 
     network.deliver_late()

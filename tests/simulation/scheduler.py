@@ -279,7 +279,7 @@ def explore(
     kinds: Sequence[Fault] = FAULTS,
     begin: Begin = by_the_pattern,
 ) -> Iterator[Run]:
-    """Yields every state that the calls can reach, each once.
+    """Yields every state that the calls can reach, each once. A run that is not over continues after it was yielded.
 
     A crash needs no fault: it is the state in which the call takes no further step while the others do. A request that
     is in flight may never be delivered, or after any step.
@@ -294,21 +294,30 @@ def explore(
     seen: set[object] = set()
     schedules: list[list[Step]] = [[]]
     while schedules:
-        schedule = schedules.pop()
         run = Run(store.copy(), plans, begin=begin)
-        for number, fault in schedule:
-            run.step(number, fault)
-        happened = sum(event is not None and event != "delivery" for _, event in schedule)
-        if (state := (run.state(), happened)) in seen:
-            continue
-        seen.add(state)
-        yield run
-        for number, call in enumerate(run.calls):
-            if not call.is_over:
-                schedules.append([*schedule, (number, None)])
-                possible = [fault for fault in kinds if happened < faults and call.can_meet(fault)]
-                schedules += [[*schedule, (number, fault)] for fault in possible]
-        schedules += [[*schedule, (number, "delivery")] for number in range(len(run.in_flight))]
+        for number, event in schedules.pop():
+            run.step(number, event)
+        while True:
+            happened = sum(event is not None and event != "delivery" for _, event in run.schedule)
+            if (state := (run.state(), happened)) in seen:
+                break
+            seen.add(state)
+            next_steps = _next_steps(run, kinds if happened < faults else ())
+            first = 0 if run.is_over else 1
+            schedules += [[*run.schedule, step] for step in next_steps[first:]]
+            yield run
+            if run.is_over:
+                break
+            run.step(*next_steps[0])
+
+
+def _next_steps(run: Run, kinds: Sequence[Fault]) -> list[Step]:
+    """Returns the steps that are possible in a state, with the faults of these kinds."""
+    steps: list[Step] = []
+    for number, call in enumerate(run.calls):
+        if not call.is_over:
+            steps += [(number, None), *((number, fault) for fault in kinds if call.can_meet(fault))]
+    return [*steps, *((number, "delivery") for number in range(len(run.in_flight)))]
 
 
 def _trace(result: object) -> object:

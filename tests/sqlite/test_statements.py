@@ -211,19 +211,27 @@ def test_a_transaction_whose_condition_fails_writes_nothing_and_returns_the_old_
 
 def test_a_dialect_changes_placeholders_types_row_locks_and_schema() -> None:
     dialect = Dialect(
-        types={"S": 'TEXT COLLATE "C"', "N": "BIGINT", "B": "BYTEA"}, placeholder="%s", row_lock=" FOR UPDATE"
+        types={"S": 'TEXT COLLATE "C"', "N": "BIGINT", "B": "BYTEA"},
+        placeholder="%s",
+        row_lock=" FOR UPDATE",
+        partition="digest({})",
     )
     statements = TableStatements(CREDENTIALS, dialect, schema="shard_1")
 
     assert statements.get(KEY, for_update=True).text == (
-        f'SELECT {COLUMNS} FROM "shard_1"."package.credentials" AS item '  # noqa: S608 (constants)
-        'WHERE item."sub" = %s AND item."id" = %s FOR UPDATE'
+        f'SELECT {COLUMNS} FROM "shard_1"."credentials" AS item '  # noqa: S608 (constants)
+        'WHERE digest(item."sub") = digest(%s) AND item."id" = %s FOR UPDATE'
     )
-    assert statements.create()[0].endswith(
-        '"shard_1"."package.credentials" ("sub" TEXT COLLATE "C", "id" TEXT COLLATE "C", '
-        '"public_key" TEXT COLLATE "C", "secret_key_hash" BYTEA, "salt" BYTEA, "encoding" TEXT COLLATE "C", '
-        'PRIMARY KEY ("sub", "id"))'
-    )
+    assert list(statements.create()[:2]) == [
+        (
+            'CREATE TABLE IF NOT EXISTS "shard_1"."credentials" ("sub" TEXT COLLATE "C", "id" TEXT COLLATE "C", '
+            '"public_key" TEXT COLLATE "C", "secret_key_hash" BYTEA, "salt" BYTEA, "encoding" TEXT COLLATE "C")'
+        ),
+        (
+            'CREATE UNIQUE INDEX IF NOT EXISTS "package.credentials.primaryKey" ON "shard_1"."credentials" '
+            '(digest("sub"), "id")'
+        ),
+    ]
 
 
 letters = st.sampled_from(["a", "b", "#", "\0", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0010fffe", "\U0010ffff"])

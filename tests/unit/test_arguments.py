@@ -97,6 +97,10 @@ BAD: list[tuple[str, object, str]] = [
         (name, "a\ud800", f"{name} must be valid Unicode, without lone surrogates")
         for name in (*KEYS, "name", "title", "description")
     ],
+    *[
+        (name, "a\0", f"{name} must not contain a null character")
+        for name in (*KEYS, "name", "version", "title", "description")
+    ],
     ("model_count", True, "model_count must be an int, not True"),
     ("model_count", 1.0, "model_count must be an int, not a value of type float"),
     ("model_count", "1", "model_count must be an int, not '1'"),

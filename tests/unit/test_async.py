@@ -6,10 +6,10 @@ import asyncio
 import gc
 import inspect
 import os
+import queue
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from open_alchemy.package_database.engines.dynamodb.limits import CONNECTIONS
 from open_alchemy.package_database.engines.dynamodb.retry import QUOTA
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine, MemoryStore
 from tests.apis import aconnect_to, config_of
-from tests.canned_server import Handler, serve, stay_silent, succeed
+from tests.canned_server import CannedServer, Handler, serve, stay_silent, succeed
 from tests.simulation.invariants import check_specs
 
 ROOT = Path(__file__).parents[2]
@@ -112,13 +112,13 @@ def test_one_database_works_in_several_loops_at_the_same_time() -> None:
         assert server.connections == 4
 
 
-def await_close(closed: list[bool]) -> Callable[[Handler], None]:
+def await_close(closed: queue.SimpleQueue[bool]) -> Callable[[Handler], None]:
     """Responds, and records when the client closes the connection."""
 
     def answer(handler: Handler) -> None:
         succeed(ITEM)(handler)
-        handler.connection.settimeout(5)
-        closed.append(handler.connection.recv(1) == b"")
+        handler.connection.settimeout(30)
+        closed.put(handler.connection.recv(1) == b"")
         handler.close_connection = True
 
     return answer
@@ -142,14 +142,11 @@ async def leave_the_loop(database: AsyncDatabase) -> None:
 
 @pytest.mark.parametrize("end", [leave_the_context, close_by_hand, leave_the_loop])
 def test_connections_are_closed(end: Callable[[AsyncDatabase], Any]) -> None:
-    closed: list[bool] = []
+    closed: queue.SimpleQueue[bool] = queue.SimpleQueue()
     with serve(await_close(closed)) as server:
         asyncio.run(end(open_at(server.url)))
-        end_of_wait = time.monotonic() + 5
-        while not closed and time.monotonic() < end_of_wait:
-            time.sleep(0.01)
 
-    assert closed == [True]
+        assert closed.get()
 
 
 def test_a_closed_database_refuses_every_call_in_every_loop() -> None:
@@ -211,8 +208,7 @@ def test_a_cancelled_call_closes_its_connection() -> None:
     async def use(database: AsyncDatabase) -> str:
         for number in range(1, 61):
             call = asyncio.create_task(version(database))
-            while len(server.requests) < number:  # noqa: ASYNC110 (another thread appends to it)
-                await asyncio.sleep(0.001)
+            await asyncio.to_thread(server.wait_for_requests, number)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
@@ -226,10 +222,10 @@ def test_a_cancelled_call_closes_its_connection() -> None:
         assert asyncio.run(use(open_at(server.url))) == "1.0"
 
 
-async def fill_the_pool(database: AsyncDatabase) -> list[asyncio.Task[str]]:
+async def fill_the_pool(database: AsyncDatabase, server: CannedServer) -> list[asyncio.Task[str]]:
     """Starts one call per connection, and one more call that waits for a connection."""
     calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 1)]
-    await asyncio.sleep(0.3)
+    await asyncio.to_thread(server.wait_for_requests, CONNECTIONS)
     return calls
 
 
@@ -238,7 +234,7 @@ def test_a_call_can_be_cancelled_while_it_waits_for_a_connection(turns: int) -> 
     """Cancels the call after a connection was released, and before the call has acquired it."""
 
     async def use(database: AsyncDatabase) -> bool:
-        *busy, waiting = await fill_the_pool(database)
+        *busy, waiting = await fill_the_pool(database, server)
         busy[0].cancel()
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -274,7 +270,7 @@ def test_calls_without_a_free_connection_fail_at_the_deadline_and_name_the_queue
 
 def test_a_call_that_waits_for_a_connection_holds_few_objects() -> None:
     async def use(database: AsyncDatabase) -> float:
-        calls = await fill_the_pool(database)
+        calls = await fill_the_pool(database, server)
         calls += [asyncio.create_task(version(database)) for _ in range(CONNECTIONS)]
         await asyncio.sleep(0)
         gc.collect()
@@ -297,7 +293,7 @@ def test_an_invalid_argument_of_a_call_that_waits_is_no_secret_in_a_traceback() 
     secret = b"canary of the salt"
 
     async def use(database: AsyncDatabase) -> str:
-        calls = await fill_the_pool(database)
+        calls = await fill_the_pool(database, server)
         calls += [asyncio.create_task(version(database)) for _ in range(CONNECTIONS)]
         await asyncio.sleep(0)
         waiting = asyncio.create_task(
@@ -320,18 +316,21 @@ def test_an_invalid_argument_of_a_call_that_waits_is_no_secret_in_a_traceback() 
 def test_closing_during_calls_closes_every_connection() -> None:
     async def use(database: AsyncDatabase) -> int:
         calls = [asyncio.create_task(version(database)) for _ in range(CONNECTIONS + 30)]
-        await asyncio.sleep(0.02)
+        await asyncio.to_thread(server.wait_for_requests, CONNECTIONS)
         engine: Any = database.engine
         (pool,) = engine._client._transport._pools.values()
+        is_closing.set()
         await database.aclose()
         await asyncio.wait(calls)
         return len([connection for connection in pool.open if connection.is_open])
 
-    def answer_late(handler: Handler) -> None:
-        time.sleep(0.1)
+    is_closing = threading.Event()
+
+    def answer_during_the_close(handler: Handler) -> None:
+        is_closing.wait()
         succeed(ITEM)(handler)
 
-    with serve(answer_late) as server:
+    with serve(answer_during_the_close) as server:
         assert asyncio.run(use(open_at(server.url))) == 0
 
 

@@ -7,7 +7,6 @@ import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -82,15 +81,9 @@ def test_a_permanent_fault_raises_unavailable_error_after_four_attempts(
         assert (caught.value.__cause__ is not None) or "request id" in name
 
 
-def test_a_server_that_never_responds_raises_at_the_deadline(database: Opener) -> None:
-    with serve(stay_silent) as server:
-        store = database(server.url, deadline=1.0)
-        start = time.monotonic()
-        with pytest.raises(UnavailableError, match="ReadTimeoutError"):
-            store.get_spec(sub="u1", name="a")
-
-        assert time.monotonic() - start < 1.5 + 0.3
-        assert len(server.requests) >= 2
+def test_a_server_that_never_responds_raises_unavailable_error(database: Opener) -> None:
+    with serve(stay_silent) as server, pytest.raises(UnavailableError, match="ReadTimeoutError"):
+        database(server.url, deadline=0.5).get_spec(sub="u1", name="a")
 
 
 def test_a_closed_port_raises_unavailable_error(database: Opener) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 import socket
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,14 +15,14 @@ from open_alchemy.package_database.testing import local_server
 from open_alchemy.package_database.testing.local_server import LocalServerError
 
 PARENT = """
-import os, sys, time
+import os, sys
 from open_alchemy.package_database.testing import local_server
 with local_server.run() as url:
     if sys.argv[1:] == ["fork"] and os.fork() == 0:
-        time.sleep(20)
+        sys.stdin.read()
         os._exit(0)
     print(url, flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
@@ -30,13 +30,6 @@ def is_up(url: str) -> bool:
     parts = urlsplit(url)
     with socket.socket() as probe:
         return probe.connect_ex((parts.hostname or "", parts.port or 0)) == 0
-
-
-def wait_until_down(url: str) -> bool:
-    until = time.monotonic() + 10
-    while is_up(url) and time.monotonic() < until:
-        time.sleep(0.05)
-    return not is_up(url)
 
 
 def test_the_server_answers_and_stops() -> None:
@@ -54,15 +47,15 @@ def test_the_server_answers_and_stops() -> None:
     ],
 )
 def test_the_server_ends_with_its_parent(argument: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", PARENT, argument], stdout=subprocess.PIPE, text=True) as parent:
+    command = [sys.executable, "-c", PARENT, argument]
+    # The forked child reads the pipe until the end of the test. A server that ends closes its connections.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        url = parent.stdout.readline().strip()
-        was_up = is_up(url)
-        parent.kill()
-        parent.stdout.close()
-
-    assert was_up
-    assert wait_until_down(url)
+        address = urlsplit(parent.stdout.readline().strip())
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            parent.kill()
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
 
 
 def test_the_error_names_a_port_in_use() -> None:

@@ -15,6 +15,8 @@ from open_alchemy.package_database import ConfigurationError, RefusedError
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.dynamodb import config as dynamodb
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials, DynamoDBConfig
+from open_alchemy.package_database.engines.postgresql import config as postgresql
+from open_alchemy.package_database.engines.postgresql import shards_url
 from open_alchemy.package_database.engines.registry import from_environment, from_url
 from open_alchemy.package_database.engines.sqlite import config as sqlite
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -76,7 +78,7 @@ UNKNOWN = [
     "sqlite:/a.db",
     "://",
     " sqlite://",
-    "postgresql://host/a",
+    "postgres://host/a",
     "sqlite3:///a.db",
 ]
 UNREADABLE = [
@@ -85,6 +87,14 @@ UNREADABLE = [
     *("dynamodb://a b:1", "dynamodb://EU-WEST-1", "dynamodb://localhost:8000#x", "dynamodb://localhost:8000\n"),
     *("sqlite://a.db", "sqlite://host/a.db", "sqlite:///", "sqlite:///a.db?mode=ro", "sqlite:///a.db#x"),
     *("sqlite:///\ud800.db", "sqlite:////\udfff/a.db"),
+    *(
+        "postgresql://host/a b",
+        "postgresql://host/a\n",
+        "shards://",
+        "shards:///",
+        "shards://a.toml",
+        "shards:///a?x=1",
+    ),
     *("sqlite:///a%00b", "sqlite:///a%FF", "sqlite:///:memory:", "sqlite://?x=1", "sqlite://:memory:"),
 ]
 
@@ -95,14 +105,15 @@ def test_an_invalid_url_lists_the_supported_forms(url: str) -> None:
         from_url(url, AWS)
 
     assert str(caught.value).startswith("the URL ")
-    for known in (*dynamodb.URLS, *sqlite.URLS):
+    for known in (*dynamodb.URLS, *sqlite.URLS, *postgresql.URLS, *shards_url.URLS):
         assert known in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "postgresql://user:canary@host/a",
+        "postgresql://user:canary@host/a b",
+        "postgres://user:canary@host/a",
         "dynamodb://user:canary@localhost:8000",
         "dynamodb://canary@eu-west-1",
         "sqlite://user:canary@host/a.db",

@@ -10,7 +10,7 @@ from .. import instances
 from ..admin.client import AdminClient
 from ..admin.upgrade import State, survey, upgrade
 from ..core.operations import Table
-from ..engines.port import KeyInfo, TableInfo
+from ..engines.port import KeyInfo, Sharded, TableInfo
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands, require_persistent
@@ -25,10 +25,15 @@ def tables() -> None:
 
 
 @tables.command("create")
-def create_tables() -> None:
+@click.option("--shards", type=int, help="The number of shards of a new PostgreSQL database; 64 without it.")
+def create_tables(shards: int | None) -> None:
     """Create the tables that do not exist."""
     require_persistent(instances.current().config)
     client = AdminClient.configured()
+    if shards is not None:
+        if not isinstance(client.administration, Sharded):
+            raise click.UsageError(f"--shards: {client.location} has no shards")
+        client.administration.choose_shards(shards)
     # Described before any is created, because SQLite creates all tables together.
     missing = [table for table in TABLES if client.administration.describe(table) is None]
     for table in TABLES:

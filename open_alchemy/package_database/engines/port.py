@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation, Table
@@ -159,6 +159,14 @@ class Administration(Protocol):
 
     def clear(self, table: Table) -> None:
         """Deletes every item of a table."""
+
+
+@runtime_checkable
+class Sharded(Protocol):
+    """The administration of a store that distributes its items over shards."""
+
+    def choose_shards(self, shards: int) -> None:
+        """Sets the number of shards that ``create`` creates; raises ``ConfigurationError`` if it is not possible."""
 
 
 def read_deadline(environment: Environment) -> float:

@@ -15,6 +15,8 @@ URL_VARIABLE: Final = "PACKAGE_DATABASE_URL"
 _MODULES: Final[Mapping[str, str]] = {
     "dynamodb": ".dynamodb.config",
     "sqlite": ".sqlite.config",
+    "postgresql": ".postgresql.config",
+    "shards": ".postgresql.shards_url",
 }
 _SCHEME: Final = r"[a-z][a-z0-9+.-]*"
 

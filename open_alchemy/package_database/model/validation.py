@@ -45,6 +45,9 @@ def _text(value: object) -> str:
         plain.encode()
     except UnicodeEncodeError:
         raise _BrokenRuleError("must be valid Unicode, without lone surrogates") from None
+    if "\0" in plain:
+        # PostgreSQL's text cannot contain it.
+        raise _BrokenRuleError("must not contain a null character")
     return plain
 
 

@@ -19,6 +19,8 @@ class Dialect:
         table_options: Follows ``CREATE TABLE (...)``.
         row_lock: Follows a ``SELECT`` inside a transaction, and locks its rows until the end of the transaction.
         integers: The numbers that a column can store.
+        partition: What an index has in place of a partition key, and a comparison on both sides. Where it is not the
+            key itself, a unique index takes the place of the primary key.
     """
 
     types: Mapping[Literal["S", "N", "B"], str]
@@ -27,3 +29,4 @@ class Dialect:
     table_options: str = ""
     row_lock: str = ""
     integers: range = range(-(2**63), 2**63)
+    partition: str = "{}"

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from ...core.operations import (
     Action,
     Check,
+    Delete,
     Failures,
     Get,
     Item,
@@ -72,10 +73,9 @@ class SQLExecution:
             case Transact(actions):
                 return self._transact(actions)
 
-    def _get(self, table: Table, key: Key, *, for_update: bool = False) -> StatementSteps[Item | None]:
-        statements = self.of(table)
-        rows = yield statements.get(key, for_update=for_update)
-        return statements.item(rows[0]) if rows else None
+    def _get(self, table: Table, key: Key) -> StatementSteps[Item | None]:
+        rows = yield self.of(table).get(key)
+        return self._item(table, rows)
 
     def _query(self, operation: Query) -> StatementSteps[list[Item]]:
         statements = self.of(operation.table)
@@ -90,23 +90,47 @@ class SQLExecution:
 
     def _transact(self, actions: Sequence[Action]) -> StatementSteps[Failures]:
         yield self.begin
-        failures: dict[int, Item | None] = {}
-        for place, action in enumerate(actions):
-            if action.condition is not None:
-                old = yield from self._get(action.table, _key(action), for_update=True)
-                if not holds(action.condition, old):
-                    failures[place] = old
+        found: list[Sequence[Row]] = []
+        for statement in self.reads(actions):
+            found.append((yield statement))  # noqa: PERF401 (a generator must yield here)
+        failures = self.failures(actions, found)
         if not failures:
-            for action in actions:
-                if not isinstance(action, Check):
-                    yield self._write(action)
+            for statement in self.writes(actions):
+                yield statement
         yield COMMIT
         return failures
 
-    def _write(self, action: Action) -> Statement:
+    def reads(self, actions: Sequence[Action]) -> list[Statement]:
+        """Returns the statements that read and lock the items of the actions with conditions."""
+        return [
+            self.of(action.table).get(key_of(action), for_update=True)
+            for action in actions
+            if action.condition is not None
+        ]
+
+    def failures(self, actions: Sequence[Action], found: Sequence[Sequence[Row]]) -> Failures:
+        """Returns the actions whose conditions do not hold for the rows that ``reads`` found."""
+        failures: dict[int, Item | None] = {}
+        rows = iter(found)
+        for place, action in enumerate(actions):
+            if action.condition is not None:
+                old = self._item(action.table, next(rows))
+                if not holds(action.condition, old):
+                    failures[place] = old
+        return failures
+
+    def writes(self, actions: Sequence[Action]) -> list[Statement]:
+        """Returns the statements of the puts and deletes."""
+        return [self._write(action) for action in actions if not isinstance(action, Check)]
+
+    def _item(self, table: Table, rows: Sequence[Row]) -> Item | None:
+        return self.of(table).item(rows[0]) if rows else None
+
+    def _write(self, action: Put | Delete) -> Statement:
         statements = self.of(action.table)
         return statements.put(action.item) if isinstance(action, Put) else statements.delete(action.key)
 
 
-def _key(action: Action) -> Key:
+def key_of(action: Action) -> Key:
+    """Returns the primary key of the item of an action."""
     return action.table.key_of(action.item) if isinstance(action, Put) else action.key

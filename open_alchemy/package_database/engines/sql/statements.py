@@ -37,7 +37,8 @@ class TableStatements:
     Args:
         table: The table.
         dialect: The dialect.
-        schema: The SQL schema that contains the table; empty for the default one.
+        schema: The SQL schema that contains the table, under the last part of its name; empty for the default schema,
+            which contains it under its whole name.
     """
 
     def __init__(self, table: Table, dialect: Dialect, schema: str = "") -> None:
@@ -46,45 +47,52 @@ class TableStatements:
         self._has_binary = any(attribute.type == "B" for attribute in table.attributes)
         self._dialect = dialect
         self._schema = f"{_quoted(schema)}." if schema else ""
-        self._name = f"{self._schema}{_quoted(table.name)}"
+        self.sql_name = f"{self._schema}{_quoted(table.name.rpartition('.')[2] if schema else table.name)}"
         self._select = self._render_select(self.names)
         self._columns = ", ".join(map(_quoted, self.names))
-        mark, partition, sort = dialect.placeholder, _column(table.partition_key), _column(table.sort_key)
-        self._partition, self._sort = partition, sort
-        self._get = f"{self._select} WHERE {partition} = {mark} AND {sort} = {mark}"
+        self._key_columns = self._index_columns(table.partition_key, table.sort_key)
+        self._sort = _column(table.sort_key)
+        self._partition = dialect.partition.format(_column(table.partition_key))
+        self._partition_mark = dialect.partition.format(dialect.placeholder)
+        key = f"{self._partition} = {self._partition_mark} AND {self._sort} = {dialect.placeholder}"
+        self._get = f"{self._select} WHERE {key}"
         self._put = self._render_put()
-        self._delete = f"DELETE FROM {self._name} AS item WHERE {partition} = {mark} AND {sort} = {mark}"  # noqa: S608 (names of the schema)
+        self._delete = f"DELETE FROM {self.sql_name} AS item WHERE {key}"  # noqa: S608 (names of the schema)
 
     def definitions(self) -> dict[str, str]:
         """Returns the statements that create the table and its indexes, by the name of what they create."""
         table, types = self.table, self._dialect.types
         columns = ", ".join(f"{_quoted(attribute.name)} {types[attribute.type]}" for attribute in table.attributes)
-        key = f"{_quoted(table.partition_key)}, {_quoted(table.sort_key)}"
-        return {
-            table.name: f"CREATE TABLE {self._name} ({columns}, PRIMARY KEY ({key})){self._dialect.table_options}",
-            **{f"{table.name}.{index.name}": self._render_index(index) for index in table.indexes},
+        has_primary_key = self._key_columns == f"{_quoted(table.partition_key)}, {_quoted(table.sort_key)}"
+        primary_key = f", PRIMARY KEY ({self._key_columns})" if has_primary_key else ""
+        definitions = {
+            table.name: f"CREATE TABLE {self.sql_name} ({columns}{primary_key}){self._dialect.table_options}"
         }
+        if not has_primary_key:
+            name = f"{table.name}.primaryKey"
+            definitions[name] = f"CREATE UNIQUE INDEX {_quoted(name)} ON {self.sql_name} ({self._key_columns})"
+        return definitions | {f"{table.name}.{index.name}": self._render_index(index) for index in table.indexes}
 
     def create(self) -> tuple[str, ...]:
         """Returns the statements that create the table and its indexes where they are missing."""
-        return tuple(_if_not_exists(text) for text in self.definitions().values())
+        return tuple(if_not_exists(text) for text in self.definitions().values())
 
     def add_column(self, name: str) -> str:
         """Returns the statement that adds the column of an attribute to a table that lacks it."""
         (type_,) = (self._dialect.types[found.type] for found in self.table.attributes if found.name == name)
-        return f"ALTER TABLE {self._name} ADD COLUMN {_quoted(name)} {type_}"
+        return f"ALTER TABLE {self.sql_name} ADD COLUMN {_quoted(name)} {type_}"
 
     def drop(self) -> str:
         """Returns the statement that drops the table and its indexes."""
-        return f"DROP TABLE IF EXISTS {self._name}"
+        return f"DROP TABLE IF EXISTS {self.sql_name}"
 
     def clear(self) -> str:
         """Returns the statement that deletes every item."""
-        return f"DELETE FROM {self._name}"  # noqa: S608 (a name of the schema)
+        return f"DELETE FROM {self.sql_name}"  # noqa: S608 (a name of the schema)
 
     def count(self) -> str:
         """Returns the statement that counts the items."""
-        return f"SELECT count(*) FROM {self._name}"  # noqa: S608 (a name of the schema)
+        return f"SELECT count(*) FROM {self.sql_name}"  # noqa: S608 (a name of the schema)
 
     def get(self, key: Key, *, for_update: bool = False) -> Statement:
         """Returns the statement that reads an item, and locks it until the end of the transaction ``for_update``."""
@@ -99,7 +107,8 @@ class TableStatements:
         keys: Table | Index = operation.secondary_index or table
         # Items with the same sort key, or without one, are in the order of their primary key.
         order = dict.fromkeys(key for key in (keys.sort_key, table.partition_key, table.sort_key) if key is not None)
-        conditions, parameters = [f"{_column(keys.partition_key)} = {mark}"], [operation.partition]
+        partition = self._dialect.partition.format(_column(keys.partition_key))
+        conditions, parameters = [f"{partition} = {self._dialect.partition.format(mark)}"], [operation.partition]
         if after is not None:
             position = [key for key in order if key != keys.partition_key]
             conditions.append(f"({', '.join(map(_column, position))}) > ({', '.join([mark] * len(position))})")
@@ -124,14 +133,18 @@ class TableStatements:
     def scan(self, operation: Scan) -> Statement:
         """Returns the statement that reads a page of the table or of a partition, and one more item."""
         mark, partition, sort = self._dialect.placeholder, self._partition, self._sort
+        partition_mark = self._partition_mark
         bounds, parameters = "", ()  # type: tuple[str, tuple[str, ...]]
         if operation.partition is not None:
-            bounds, parameters = f" WHERE {partition} = {mark}", (operation.partition,)
+            bounds, parameters = f" WHERE {partition} = {partition_mark}", (operation.partition,)
             if operation.after is not None:
                 # A comparison of both keys would make SQLite read the partition from its start.
                 bounds, parameters = f"{bounds} AND {sort} > {mark}", self._key(operation.after)
         elif operation.after is not None:
-            bounds, parameters = f" WHERE ({partition}, {sort}) > ({mark}, {mark})", self._key(operation.after)
+            bounds, parameters = (
+                f" WHERE ({partition}, {sort}) > ({partition_mark}, {mark})",
+                self._key(operation.after),
+            )
         text = f"{self._select}{bounds} ORDER BY {partition}, {sort} LIMIT {mark}"
         return Statement(text, (*parameters, operation.limit + 1))
 
@@ -198,7 +211,7 @@ class TableStatements:
         return self.names if attributes is None else tuple(name for name in self.names if name in attributes)
 
     def _render_select(self, names: Sequence[str]) -> str:
-        return f"SELECT {', '.join(map(_column, names))} FROM {self._name} AS item"  # noqa: S608 (names of the schema)
+        return f"SELECT {', '.join(map(_column, names))} FROM {self.sql_name} AS item"  # noqa: S608 (names of the schema)
 
     def _render_put(self) -> str:
         # Not INSERT OR REPLACE of SQLite: it deletes other items that a unique index makes a conflict with.
@@ -206,14 +219,18 @@ class TableStatements:
         updates = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in self.names if name not in key)
         values = ", ".join([self._dialect.placeholder] * len(self.names))
         return (
-            f"INSERT INTO {self._name} ({self._columns}) VALUES ({values}) "  # noqa: S608 (names of the schema)
-            f"ON CONFLICT ({', '.join(map(_quoted, key))}) DO UPDATE SET {updates}"
+            f"INSERT INTO {self.sql_name} ({self._columns}) VALUES ({values}) "  # noqa: S608 (names of the schema)
+            f"ON CONFLICT ({self._key_columns}) DO UPDATE SET {updates}"
         )
 
     def _render_index(self, index: Index) -> str:
         kind = "CREATE UNIQUE INDEX" if index.is_unique else "CREATE INDEX"
-        keys = ", ".join(_quoted(name) for name in (index.partition_key, index.sort_key) if name)
-        return f"{kind} {_quoted(f'{self.table.name}.{index.name}')} ON {self._name} ({keys})"
+        keys = self._index_columns(index.partition_key, index.sort_key)
+        return f"{kind} {_quoted(f'{self.table.name}.{index.name}')} ON {self.sql_name} ({keys})"
+
+    def _index_columns(self, partition_key: str, sort_key: str | None) -> str:
+        columns = [self._dialect.partition.format(_quoted(partition_key))]
+        return ", ".join([*columns, _quoted(sort_key)] if sort_key else columns)
 
 
 def prefix_end(prefix: str) -> str | None:
@@ -228,7 +245,8 @@ def prefix_end(prefix: str) -> str | None:
     return stem[:-1] + chr(_SURROGATES.stop if following in _SURROGATES else following)
 
 
-def _if_not_exists(definition: str) -> str:
+def if_not_exists(definition: str) -> str:
+    """Returns a definition that has no effect where what it creates exists."""
     kind = "INDEX" if definition.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "TABLE"
     return definition.replace(f"{kind} ", f"{kind} IF NOT EXISTS ", 1)
 

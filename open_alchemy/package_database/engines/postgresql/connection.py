@@ -1,0 +1,218 @@
+"""Connections whose waits end at the deadline of a call.
+
+psycopg's protocol is a generator that yields when it must wait, and a wait returns to it at least every 0.1 s. The
+deadline is checked there, once for both APIs.
+
+Also defines what every connection has: an unlimited number of prepared statements, because each shard has its own, and
+binary values that are read as ``Secret``.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, ClassVar, Final
+
+import psycopg
+from psycopg import waiting
+from psycopg.adapt import Loader
+from psycopg.pq import Format, TransactionStatus
+
+from ...core.deadline import Deadline
+from ...core.secret import Secret
+from ..sql.execution import COMMIT
+from ..sql.statements import Row, Statement
+from .requests import Batch
+
+_INTERVAL: Final = 0.1
+_Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)
+_CANCEL_SECONDS: Final = 0.2
+PING_AFTER: Final = 60.0
+"""Seconds of idleness after which a connection is tested before its use."""
+PING_SECONDS: Final = 1.0
+OPTIONS: Final[dict[str, Any]] = {
+    "autocommit": True,
+    "client_encoding": "utf8",
+    "fallback_application_name": "package-database",
+}
+
+connecting_until: ContextVar[Deadline | None] = ContextVar("connecting_until", default=None)
+"""The deadline of the call that opens a connection."""
+
+
+class DeadlineExceededError(Exception):
+    """The deadline was exceeded while the connection waited for the server."""
+
+
+def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, lease: _Lease | None = None) -> Any:
+    """Runs psycopg's generator until the deadline."""
+    if deadline is None:
+        return (yield from steps)
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if lease is not None and lease.reports_progress and ready & waiting.Ready.R:
+                deadline.progress()
+            if deadline.remaining() <= 0:
+                if lease is not None:
+                    lease.is_late = True
+                raise DeadlineExceededError
+            wanted = steps.send(ready)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        steps.close()
+
+
+class _Lease:
+    """The state of a connection while a call uses it.
+
+    Attributes:
+        deadline: The deadline of the call; None outside of calls.
+        reports_progress: Whether each received part of a result restarts the deadline.
+        idle_since: The monotonic time of its last use.
+        is_late: Whether the deadline was exceeded: psycopg may raise another error when it leaves a pipeline then.
+        is_committing: Whether the last request commits a transaction.
+    """
+
+    # psycopg does not warn about such a connection when it is deleted.
+    _pool: ClassVar[Any] = None
+    deadline: Deadline | None = None
+    reports_progress = False
+    idle_since = 0.0
+    is_late = False
+    is_committing = False
+
+
+class SyncConnection(_Lease, psycopg.Connection[Row]):
+    """A connection for threads."""
+
+    def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
+        """Waits until the deadline."""
+        del timeout  # Only methods that no call uses have one.
+        steps = _bounded(gen, self.deadline, self)
+        return waiting.wait(steps, self.pgconn.socket, interval=interval)
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:
+        steps = super()._connect_gen(conninfo, **options)
+        return _bounded(steps, connecting_until.get())
+
+    def run(self, request: Statement | Batch) -> list[Any]:
+        """Executes a statement and returns its rows; or a batch, and returns the rows of each statement."""
+        self.is_committing = _commits(request)
+        if isinstance(request, Statement):
+            cursor = self.execute(request.text, request.parameters or None, **_options(request))
+            return cursor.fetchall() if cursor.description else []
+        with self.pipeline():
+            cursors = [self.execute(text, parameters or None, binary=True) for text, parameters in request.statements]
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    def abort(self) -> None:
+        """Cancels the statement on the server, and closes the connection."""
+        self.deadline = None
+        try:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                self.cancel_safe(timeout=_CANCEL_SECONDS)
+        except psycopg.Error:
+            pass  # The server ends the statement when it notices that the connection is closed.
+        finally:
+            self.close()
+
+
+class AsyncConnection(_Lease, psycopg.AsyncConnection[Row]):
+    """A connection for one event loop."""
+
+    async def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:  # noqa: ASYNC109
+        """Waits until the deadline."""
+        del timeout  # Only methods that no call uses have one.
+        steps = _bounded(gen, self.deadline, self)
+        return await waiting.wait_async(steps, self.pgconn.socket, interval=interval)
+
+    @classmethod
+    def _connect_gen(cls, conninfo: str = "", **options: Any) -> Any:
+        steps = super()._connect_gen(conninfo, **options)
+        return _bounded(steps, connecting_until.get())
+
+    async def run(self, request: Statement | Batch) -> list[Any]:
+        """Executes a statement and returns its rows; or a batch, and returns the rows of each statement."""
+        self.is_committing = _commits(request)
+        if isinstance(request, Statement):
+            cursor = await self.execute(request.text, request.parameters or None, **_options(request))
+            return await cursor.fetchall() if cursor.description else []
+        async with self.pipeline():
+            cursors = [
+                await self.execute(text, parameters or None, binary=True) for text, parameters in request.statements
+            ]
+        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    async def abort(self) -> None:
+        """Cancels the statement on the server, and closes the connection."""
+        self.deadline = None
+        try:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                await self.cancel_safe(timeout=_CANCEL_SECONDS)
+        except psycopg.Error:
+            pass  # See SyncConnection.abort.
+        finally:
+            await self.close()
+
+
+class _SecretLoader(Loader):
+    format = Format.BINARY
+
+    def load(self, data: Any) -> Secret:
+        return Secret(data)
+
+
+def configure(connection: SyncConnection | AsyncConnection) -> None:
+    """Prepares a new connection."""
+    connection.prepared_max = None
+    connection.adapters.register_loader("bytea", _SecretLoader)
+
+
+def is_in_transaction(connection: SyncConnection | AsyncConnection) -> bool:
+    """Returns whether a failed statement left a transaction open, which can be rolled back."""
+    return connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+
+
+def is_idle(connection: SyncConnection | AsyncConnection) -> bool:
+    """Returns whether another call can use a connection."""
+    return connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+
+def _has_input(connection: SyncConnection | AsyncConnection) -> bool:
+    """Returns whether an idle connection received something, such as its end after a restart of the server."""
+    with _Selector() as selector:
+        selector.register(connection.pgconn.socket, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def is_alive(connection: SyncConnection | AsyncConnection) -> bool:
+    """Returns whether an idle connection seems to be open, without a request."""
+    return not connection.closed and not _has_input(connection)
+
+
+def is_stale(connection: SyncConnection | AsyncConnection) -> bool:
+    """Returns whether a connection was idle for so long that a firewall may have dropped it."""
+    return time.monotonic() - connection.idle_since > PING_AFTER
+
+
+def abandon(connection: SyncConnection | AsyncConnection) -> None:
+    """Closes the socket of a connection in the child of a fork, without a message to the server."""
+    with suppress(OSError, psycopg.Error):
+        os.close(connection.pgconn.socket)
+
+
+def _options(statement: Statement) -> dict[str, Any]:
+    # Without parameters, a statement may consist of several, which can neither be prepared nor return binary values.
+    return {"binary": True} if statement.parameters else {"prepare": False}
+
+
+def _commits(request: Statement | Batch) -> bool:
+    return (request if isinstance(request, Statement) else request.statements[-1]) == COMMIT

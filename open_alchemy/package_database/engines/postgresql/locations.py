@@ -1,0 +1,82 @@
+"""Which server has a shard: read from the catalogs of the servers, when a shard is first used or has moved."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from ...exceptions import ConfigurationError, RefusedError
+from . import catalog
+from .catalog import ServerCatalog
+from .failures import Failure
+from .requests import OnServer
+from .shard_map import Server
+from .sharding import shard_of
+
+COMMAND = "package-database tables create --url ..."
+
+
+class Locations:
+    """The location of each shard, as far as it was needed.
+
+    Args:
+        servers: The servers.
+        shards: The number of shards according to the configuration; None if only the servers store it.
+    """
+
+    def __init__(self, servers: Sequence[Server], shards: int | None) -> None:
+        self._servers = servers
+        self._shards = shards
+        self._catalogs: dict[str, ServerCatalog] = {}
+
+    def shard_of(self, key: str) -> Generator[OnServer, Any, int]:
+        """Returns the shard of a key."""
+        return shard_of(key, (yield from self.shards()))
+
+    def shards(self) -> Generator[OnServer, Any, int]:
+        """Returns the number of shards."""
+        if self._shards is not None:
+            return self._shards
+        if not self._catalogs:
+            yield from self._read(self._servers[0])
+        return next(iter(self._catalogs.values())).shards
+
+    def server_of(self, shard: int) -> Generator[OnServer, Any, str]:
+        """Returns the name of the server that has a shard.
+
+        Reads the catalog of the server that the configuration names first, so that a shard can be used while other
+        servers cannot be reached.
+
+        Raises:
+            ConfigurationError: A server has another number of shards than the configuration.
+            RefusedError: No server has the shard.
+        """
+        for server in sorted(self._servers, key=lambda server: shard not in server.shards):
+            if server.name not in self._catalogs and not self._is_located(shard):
+                yield from self._read(server)
+        for name, found in self._catalogs.items():
+            if shard in found.located:
+                return name
+        raise _not_created(f"no server has shard {shard}")
+
+    def forget(self) -> None:
+        """Reads the catalogs again before the next use."""
+        self._catalogs = {}
+
+    def _is_located(self, shard: int) -> bool:
+        return any(shard in found.located for found in self._catalogs.values())
+
+    def _read(self, server: Server) -> Generator[OnServer, Any, None]:
+        found = yield OnServer(server.name, catalog.read, "reading the catalog")
+        if isinstance(found, Failure):
+            raise _not_created(f"the server {server.name} has no catalog")
+        if found.shards != (self._shards or found.shards):
+            raise ConfigurationError(
+                f"the configuration has {self._shards} shards, and the server {server.name} has {found.shards}: "
+                "the number of shards cannot be changed"
+            )
+        self._catalogs = {**self._catalogs, server.name: found}
+
+
+def _not_created(problem: str) -> RefusedError:
+    return RefusedError(f"the database was not created: {problem}; run {COMMAND}", code="NotCreated")

@@ -1,0 +1,160 @@
+"""Executes an operation on the shards that it concerns. No I/O: yields requests to servers.
+
+*Index entries.* Before a transaction stores items with a globally unique key, it writes their entries:
+
+1. It reads the generation of its partition.
+2. It writes each entry. If another item has one, ``Shard.invalidate`` finds out whether that item has the key. If it
+   has, the write is refused. If it has not, a new generation of its partition begins, so that no transaction that wrote
+   the entry can commit any more, and the entry is replaced, unless it was written again.
+3. The transaction commits only if the generation of its own partition is still the one of step 1; otherwise it starts
+   from there again. It stores the token of the entry with the item. The token contains the generation: an entry that
+   was written again in a new generation is not the one that step 2 found stale.
+4. Afterwards, the entries of removed and replaced items are deleted, each only if it has the token that its item had: a
+   concurrent transaction that stores the key again has written it with another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias, TypeVar
+
+from ...core.operations import DUPLICATE_KEY, Action, Failures, Get, Page, Query, Scan, StoreOperation, Table, Transact
+from ...exceptions import ConflictError, RefusedError
+from ..sql.execution import key_of
+from .failures import Failure
+from .global_index import Entry
+from .locations import COMMAND, Locations
+from .requests import BatchSteps, OnServer
+from .shard import Outcome, Shard, entry_token
+
+Result = TypeVar("Result")
+Steps: TypeAlias = Callable[[], BatchSteps[Any]]
+Requests: TypeAlias = Generator[OnServer, Any, Result]
+
+
+class Routing:
+    """The operations on a sharded database.
+
+    Args:
+        locations: The locations of the shards.
+        tables: The tables.
+    """
+
+    def __init__(self, locations: Locations, tables: Sequence[Table]) -> None:
+        self._locations: Final = locations
+        self._tables = tables
+        self._shards: dict[int, Shard] = {}
+
+    def shard(self, number: int) -> Shard:
+        """Returns the statements of a shard, rendered once."""
+        found = self._shards.get(number)
+        if found is None:
+            found = self._shards[number] = Shard(number, self._tables)
+        return found
+
+    def execute(self, operation: StoreOperation) -> Requests[Any]:
+        """Executes an operation and returns its result."""
+        match operation:
+            case Get(table, key):
+                return self._in_shard_of(key[table.partition_key], operation)
+            case Query(table, partition, secondary_index=index) if index is not None and index.scope == "global":
+                return self._look_up(table, partition)
+            case Query(_, partition):
+                return self._in_shard_of(partition, operation)
+            case Scan():
+                return self._scan(operation)
+            case Transact():
+                return self._transact(operation)
+
+    def _in_shard_of(self, partition: str, operation: Get | Query | Scan) -> Requests[Any]:
+        number = yield from self._locations.shard_of(partition)
+        return (yield from self._in_shard(number, operation))
+
+    def _in_shard(self, number: int, operation: Get | Query | Scan) -> Requests[Any]:
+        sql = self.shard(number).sql
+        what = f"{type(operation).__name__} on {operation.table.name}"
+        is_unbounded = not isinstance(operation, Get)
+        return (yield from self._on(number, partial(sql.steps, operation), what, is_unbounded=is_unbounded))
+
+    def _on(self, number: int, steps: Steps, what: str, *, is_unbounded: bool = False) -> Requests[Any]:
+        """Executes steps on the server that has a shard; finds the shard again where it has moved."""
+        for is_last in (False, True):
+            server = yield from self._locations.server_of(number)
+            result = yield OnServer(server, steps, what, is_unbounded)
+            if not isinstance(result, Failure):
+                return result
+            self._locations.forget()
+            if is_last:
+                raise RefusedError(
+                    f"{what} was refused: {result.message} ({result.code}); run {COMMAND}", code=result.code
+                )
+        raise AssertionError
+
+    def _look_up(self, table: Table, value: str) -> Requests[Any]:
+        number = yield from self._locations.shard_of(value)
+        index = self.shard(number).indexes[table.name]
+        return (yield from self._on(number, partial(index.look_up, value), f"Query on {table.name}.{index.key}"))
+
+    def _scan(self, scan: Scan) -> Requests[Page]:
+        """Reads the shards in the order of their numbers."""
+        if scan.partition is not None:
+            found: Page = yield from self._in_shard_of(scan.partition, scan)
+            return found
+        table, last = scan.table, (yield from self._locations.shards())
+        first = 1
+        if scan.after is not None:
+            first = yield from self._locations.shard_of(scan.after[table.partition_key])
+        items: list[Any] = []
+        after = scan.after
+        for number in range(first, last + 1):
+            page = yield from self._in_shard(number, Scan(table, scan.limit - len(items), after))
+            items += page.items
+            after = None
+            if len(items) == scan.limit:
+                is_end = number == last and page.after is None
+                return Page(tuple(items), None if is_end else table.key_of(items[-1]))
+        return Page(tuple(items), None)
+
+    def _transact(self, operation: Transact) -> Requests[Failures]:
+        actions, token = operation.actions, operation.token
+        partition = _partition_of(actions)
+        number = yield from self._locations.shard_of(partition)
+        shard = self.shard(number)
+        what = f"Transact on {', '.join(sorted({action.table.name for action in actions}))}"
+        while True:
+            generation: int | None = None
+            if shard.stores_keys(actions):
+                generation = yield from self._on(number, partial(shard.generation, partition), what)
+                for entry in shard.entries(actions, entry_token(token, generation)):
+                    yield from self._claim(entry, what)
+            steps = partial(shard.transact, actions, token, generation)
+            outcome: Outcome = yield from self._on(number, steps, what)
+            if not outcome.is_fenced:
+                break
+        for entry in outcome.removed:
+            yield from self._delete_entry(entry, what)
+        return outcome.failures
+
+    def _claim(self, entry: Entry, what: str) -> Requests[None]:
+        """Writes an index entry, unless another item has the key."""
+        number = yield from self._locations.shard_of(entry.value)
+        index = self.shard(number).indexes[entry.table]
+        stale: Entry | None = None
+        while (other := (yield from self._on(number, partial(index.claim, entry, stale), what))) is not None:
+            holder = yield from self._locations.shard_of(other.holder[0])
+            if not (yield from self._on(holder, partial(self.shard(holder).invalidate, other), what)):
+                raise ConflictError(f"{what}: another item has the same {index.key}", code=DUPLICATE_KEY)
+            stale = other
+
+    def _delete_entry(self, entry: Entry, what: str) -> Requests[None]:
+        number = yield from self._locations.shard_of(entry.value)
+        index = self.shard(number).indexes[entry.table]
+        yield from self._on(number, partial(index.delete, entry), what)
+
+
+def _partition_of(actions: Iterable[Action]) -> str:
+    partitions = {key_of(action)[action.table.partition_key] for action in actions}
+    if len(partitions) != 1:
+        raise RefusedError("a transaction must stay within one partition", code="SeveralPartitions")
+    return partitions.pop()

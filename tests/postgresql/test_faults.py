@@ -1,0 +1,317 @@
+"""Faults of a real server: each is the error of the package, in time, or is repaired without an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from open_alchemy.package_database import (
+    ConfigurationError,
+    ConflictError,
+    RefusedError,
+    TDatabase,
+    UnavailableError,
+)
+from open_alchemy.package_database.engines.port import Config
+from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection
+from open_alchemy.package_database.engines.postgresql.requests import Batch
+from open_alchemy.package_database.engines.registry import from_url
+from open_alchemy.package_database.engines.sql.execution import COMMIT
+from open_alchemy.package_database.engines.sql.statements import Statement
+from open_alchemy.package_database.testing import postgresql_server
+from tests.apis import aconnect_to, blocking, connect_to
+from tests.postgresql.databases import create_database, create_tables
+
+Open = Callable[[Config], AbstractContextManager[TDatabase]]
+
+APIS: dict[str, Open] = {"sync": connect_to, "async": lambda config: blocking(aconnect_to(config))}
+
+
+@pytest.fixture(params=APIS)
+def open_api(request: pytest.FixtureRequest) -> Open:
+    return APIS[request.param]
+
+
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """A database with one shard."""
+    create_tables(empty_url, shards=1)
+    return empty_url
+
+
+@contextmanager
+def superuser(url: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(url, autocommit=True, application_name="superuser") as connection:
+        yield connection
+
+
+def configure(url: str, **settings: Any) -> Any:
+    return cast("Any", from_url(url, os.environ))._replace(**settings)
+
+
+def publish(database: TDatabase, version: str = "1") -> None:
+    database.create_update_spec(sub="u", name="a", version=version, model_count=1)
+
+
+def versions(database: TDatabase) -> list[str]:
+    return [info["version"] for info in database.list_spec_versions(sub="u", name="a")]
+
+
+def active_statements(connection: psycopg.Connection[Any]) -> int:
+    ((count,),) = connection.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'package-database' AND state <> 'idle'"
+    ).fetchall()
+    return int(count)
+
+
+def test_a_statement_that_waits_for_a_lock_is_cancelled_at_the_deadline(url: str, open_api: Open) -> None:
+    with open_api(configure(url, deadline=5.0)) as database, superuser(url) as other:
+        publish(database)
+        with open_api(configure(url, deadline=0.3)) as hasty, other.transaction():
+            other.execute("LOCK TABLE shard0001.specs")
+            with pytest.raises(UnavailableError) as caught:
+                publish(hasty, "2")
+            # The statement would wait as long as the lock is held, which is until it was cancelled.
+            with superuser(url) as observer:
+                while active_statements(observer):
+                    pass
+        found = versions(database)
+
+    assert caught.value.code == "DeadlineExceeded"
+    assert found == ["1"]
+
+
+def test_a_call_waits_for_a_connection_until_the_timeout_of_the_pool(url: str) -> None:
+    config = configure(url, pool_max=1, pool_block_timeout=0.1)
+    with connect_to(config) as database, superuser(url) as other, ThreadPoolExecutor() as threads:
+        with other.transaction():
+            other.execute("LOCK TABLE shard0001.specs")
+            waiting = threads.submit(publish, database)
+            with pytest.raises(UnavailableError) as caught:
+                while not waiting.done():
+                    database.list_credentials(sub="u")
+        waiting.result()
+
+    assert caught.value.code == "PoolExhausted"
+
+
+def test_a_server_that_cannot_be_reached_is_unavailable_at_the_deadline(open_api: Open) -> None:
+    config = configure("postgresql://u:canary@127.0.0.1:1/a", deadline=0.5)
+    with open_api(config) as database, pytest.raises(UnavailableError) as caught:
+        publish(database)
+
+    assert "refused" in str(caught.value)
+    assert caught.value.attempts > 1
+    assert "canary" not in repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_terminated_connections_are_replaced_without_an_error(url: str, open_api: Open) -> None:
+    with open_api(configure(url)) as database, superuser(url) as other:
+        publish(database)
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'package-database'"
+        )
+        publish(database, "2")
+        found = versions(database)
+
+    assert found == ["1", "2"]
+
+
+@pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
+def test_a_commit_whose_response_is_lost_takes_effect_once(
+    url: str, open_api: Open, monkeypatch: pytest.MonkeyPatch, *, is_before: bool
+) -> None:
+    lost: list[Statement | Batch] = []
+
+    def lose(connection: SyncConnection, statement: Statement | Batch) -> Any:
+        is_lost = isinstance(statement, Batch) and statement.statements[-1] == COMMIT and not lost
+        if is_lost:
+            lost.append(statement)
+        result = [] if is_lost and is_before else run(connection, statement)
+        if is_lost:
+            connection.pgconn.finish()
+            raise psycopg.OperationalError
+        return result
+
+    async def lose_async(connection: AsyncConnection, statement: Statement | Batch) -> Any:
+        is_lost = isinstance(statement, Batch) and statement.statements[-1] == COMMIT and not lost
+        if is_lost:
+            lost.append(statement)
+        result = [] if is_lost and is_before else await run_async(connection, statement)
+        if is_lost:
+            connection.pgconn.finish()
+            raise psycopg.OperationalError
+        return result
+
+    run, run_async = SyncConnection.run, AsyncConnection.run
+    with open_api(configure(url)) as database:
+        publish(database)
+        monkeypatch.setattr(SyncConnection, "run", lose)
+        monkeypatch.setattr(AsyncConnection, "run", lose_async)
+        publish(database, "2")
+        found = versions(database)
+
+    assert len(lost) == 1
+    assert found == ["1", "2"]
+
+
+TRIGGER = """
+CREATE SEQUENCE shard0001.failures;
+CREATE FUNCTION shard0001.fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('shard0001.failures') <= {times} THEN RAISE SQLSTATE '{code}'; END IF;
+    RETURN new;
+END $$;
+CREATE TRIGGER fail BEFORE INSERT ON shard0001.specs FOR EACH ROW EXECUTE FUNCTION shard0001.fail()
+"""
+TRANSIENT = ["40001", "40P01", "55P03", "57014", "25006", "57P03"]
+
+
+def fail(url: str, code: str, *, times: int) -> None:
+    with superuser(url) as connection:
+        connection.execute(TRIGGER.format(code=code, times=times).encode())
+
+
+@pytest.mark.parametrize("code", TRANSIENT)
+def test_a_transient_error_is_repeated(url: str, code: str) -> None:
+    fail(url, code, times=2)
+
+    with connect_to(configure(url)) as database:
+        publish(database)
+        found = versions(database)
+
+    assert found == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("40001", ConflictError),
+        ("40P01", ConflictError),
+        ("25006", UnavailableError),
+        ("57P03", UnavailableError),
+        ("53100", RefusedError),
+        ("23514", RefusedError),
+    ],
+)
+def test_a_lasting_error_has_its_code(url: str, code: str, error: type[Exception], open_api: Open) -> None:
+    fail(url, code, times=1_000_000)
+
+    with open_api(configure(url, deadline=1.0)) as database, pytest.raises(error) as caught:
+        publish(database)
+
+    assert caught.value.code == code  # type: ignore[attr-defined]
+
+
+def test_a_role_without_free_connections_is_unavailable(url: str, open_api: Open) -> None:
+    role = url.rpartition("/")[2].replace("test", "role")
+    with superuser(url) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0".encode())
+
+    config = configure(url.replace("postgres@", f"{role}@"), deadline=1.0)
+    with open_api(config) as database, pytest.raises(UnavailableError, match="too many connections"):
+        publish(database)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda url: f"{url}_missing", "does not exist"),
+        (lambda url: url.replace("postgres@", "nobody@"), 'role "nobody" does not exist'),
+        (lambda url: f"{url}?sslmode=require", "server does not support SSL"),
+    ],
+)
+def test_a_connection_that_is_refused_is_not_repeated(
+    url: str, open_api: Open, change: Callable[[str], str], message: str
+) -> None:
+    with open_api(configure(change(url))) as database, pytest.raises(RefusedError, match=message) as caught:
+        publish(database)
+
+    assert caught.value.attempts == 1
+
+
+def test_a_wrong_connection_string_is_a_configuration_error_without_its_text(open_api: Open) -> None:
+    config = configure("postgresql://u:canary@host/a?canary=1")
+    with open_api(config) as database, pytest.raises(ConfigurationError) as caught:
+        publish(database)
+
+    assert "canary" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__context__!r}"
+
+
+def test_without_the_driver_the_extra_is_named(open_api: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    extra = r"open-alchemy.package-database\[postgresql\]"
+    with open_api(configure("postgresql://host/a")) as database, pytest.raises(ConfigurationError, match=extra):
+        publish(database)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_process_and_its_parent_use_the_database(url: str) -> None:
+    with connect_to(configure(url)) as database:
+        publish(database)
+        child = os.fork()
+        if child == 0:
+            publish(database, "2")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        publish(database, "3")
+        found = versions(database)
+
+    assert status == 0
+    assert found == ["1", "2", "3"]
+
+
+def test_closing_is_final(url: str) -> None:
+    with connect_to(configure(url)) as database:
+        publish(database)
+        engine: Any = cast("Any", database).engine
+        engine.close()
+
+        with pytest.raises(RefusedError, match="was closed"):
+            publish(database)
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[postgresql_server.PostgreSQLServer]:
+    with postgresql_server.run() as server:
+        yield server
+
+
+def test_a_restart_of_the_server_is_no_error(own_server: postgresql_server.PostgreSQLServer, open_api: Open) -> None:
+    config = create_tables(create_database(own_server.url()), shards=2)
+    with open_api(config) as database:
+        publish(database)
+        own_server.stop()
+        starting = threading.Thread(target=own_server.start)
+        starting.start()
+        publish(database, "2")
+        starting.join()
+        found = versions(database)
+
+    assert found == ["1", "2"]
+
+
+def test_a_wrong_password_is_refused(own_server: postgresql_server.PostgreSQLServer, open_api: Open) -> None:
+    own_server.require_passwords("secured")
+    with superuser(own_server.url()) as connection:
+        connection.execute("DROP ROLE IF EXISTS secured")
+        connection.execute("CREATE ROLE secured LOGIN PASSWORD 'right'")
+
+    url = own_server.url().replace("postgres@", "secured:canary@")
+    with open_api(configure(url)) as database, pytest.raises(RefusedError) as caught:
+        publish(database)
+
+    assert caught.value.code == "28P01"
+    assert "canary" not in str(caught.value)
