@@ -222,6 +222,8 @@ def test_a_port_in_use_is_not_used(service: pytest.Pytester) -> None:
             assert not _database.endswith(":8000")
     """)
     with closing(socket.socket()) as other:
+        # Connections of an earlier server may be in TIME_WAIT.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Another process may use the port already, with the same effect.
         with suppress(OSError):
             other.bind(("127.0.0.1", local_server.DEFAULT_PORT))
