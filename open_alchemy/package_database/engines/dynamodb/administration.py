@@ -10,6 +10,7 @@ from ...core.deadline import Deadline
 from ...core.operations import MAX_TRANSACT_ACTIONS, Delete, Index, Table, Transact
 from ...exceptions import RefusedError, UnavailableError
 from ..port import KeyInfo, TableInfo
+from .attribute_codec import decode_items
 from .engine import DynamoDBEngine
 from .execution import decoding, next_page_key
 from .requests import Request
@@ -127,7 +128,7 @@ class DynamoDBAdministration:
         while True:
             page = self._engine.ask("Scan", request, table.name, deadline)
             with decoding(f"Scan on {table.name}", deadline):
-                deletes = [Delete(table, {name: value["S"] for name, value in item.items()}) for item in page["Items"]]
+                deletes = [Delete(table, table.key_of(item)) for item in decode_items(page["Items"])]
                 last = next_page_key(page, starts)
             # A page has at most 1 MB (AWS, Scan), so its items fit into transactions of any number.
             for start in range(0, len(deletes), MAX_TRANSACT_ACTIONS):
