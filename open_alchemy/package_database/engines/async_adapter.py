@@ -1,4 +1,4 @@
-"""An engine for ``await`` over one that blocks: each operation runs in a thread of an executor of the engine's own."""
+"""An async engine that runs the operations of a blocking engine in threads of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys of a spec: its id, and the sort keys of its records. Pure; knows no table."""
+"""The keys of a spec: its id, and the sort keys of its records. Pure; imports no table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Validates items that the access patterns did not make: from exports, and from tables that others may have changed."""
+"""Validates items of exports, and stored items that other programs may have changed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """An in-memory model of a store, with DynamoDB's semantics.
 
-An operation is executed in the steps between which other operations may be executed: a query and a scan item by item,
-all others in one step. The contract suite runs on the model too, so that it behaves as a real store does.
+An operation is executed in steps, and other operations may run between them: a query and a scan take one step per item,
+other operations one step. The contract suite runs on the model too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The DynamoDB engines, blocking and for asyncio: they run conversations over a client."""
+"""The DynamoDB engines for threads and for asyncio. They execute operations with an HTTP client."""
 
 from __future__ import annotations
 

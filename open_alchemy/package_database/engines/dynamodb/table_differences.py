@@ -1,4 +1,4 @@
-"""What a deployed table is, against what the schema says it must be. Pure: the descriptions come in.
+"""Lists the differences between the description of a deployed table and the schema. Does no I/O.
 
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html
 """
