@@ -1,4 +1,4 @@
-"""Random numbers for backoff, from the operating system. Importing ``random`` would add milliseconds to a cold start."""
+"""Random numbers for backoff, from the operating system. Importing ``random`` adds milliseconds to a cold start."""
 
 from __future__ import annotations
 
