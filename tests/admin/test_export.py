@@ -124,7 +124,7 @@ def test_a_resumed_export_equals_an_uninterrupted_one(tmp_path: Path, page: int)
         return read(scan)
 
     with open_part(path, None, "here", replace=False) as part:
-        assert part.items == len(lines(tmp_path / "all.jsonl.part")) - 1
+        assert part.items == max(0, len(lines(tmp_path / "all.jsonl.part")) - 1)
         for entries in pages(count, None, part.last):
             part.add(entries)
         part.finish(path)

@@ -152,7 +152,8 @@ def test_calls_that_are_cancelled_leave_whole_specs(path: Path, url: str) -> Non
 
     asyncio.run(use())
 
-    assert len(check_file(path, "u1")) > 3
+    # At least the version "0" or "last", and the latest record.
+    assert len(check_file(path, "u1")) >= 3
 
 
 def test_many_loops_share_a_database(url: str) -> None:

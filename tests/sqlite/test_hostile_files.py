@@ -31,6 +31,7 @@ CALLS: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("count_customer_models", {"sub": "u1"}),
     ("get_latest_spec_version", SPEC),
     ("list_specs", {"sub": "u1"}),
+    ("iter_specs", {"sub": "u1"}),
     ("get_spec", SPEC),
     ("list_spec_versions", SPEC),
     ("list_credentials", {"sub": "u1"}),
@@ -146,7 +147,9 @@ def call_all(path: Path, *, is_async: bool) -> None:
             database = stack.enter_context(package_database.connect(f"sqlite:///{path}"))
         for name, arguments in CALLS:
             try:
-                getattr(database, name)(**arguments)
+                result = getattr(database, name)(**arguments)
+                if name == "iter_specs":
+                    list(result)
             except BaseError as error:
                 found = find(texts_of(error))
                 assert found == [], name

@@ -264,8 +264,11 @@ def test_calls_without_a_free_connection_fail_at_the_deadline_and_name_the_queue
 
     assert isinstance(first, UnavailableError)
     assert first.code == "ReadTimeoutError"
-    assert all("queue for" in str(error) for error in others)
-    assert {getattr(error, "code", None) for error in others} == {"PoolTimeoutError"}
+    # A call that gets the connection just before its deadline fails as the first one.
+    queued = [error for error in others if getattr(error, "code", None) != "ReadTimeoutError"]
+    assert queued
+    assert all("queue for" in str(error) for error in queued)
+    assert {getattr(error, "code", None) for error in queued} == {"PoolTimeoutError"}
 
 
 def test_a_call_that_waits_for_a_connection_holds_few_objects() -> None:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ...core.operations import Table
-from ...exceptions import ConfigurationError
-from ..port import DEFAULT_DEADLINE, AsyncEngine, Engine, Environment, read_deadline
+from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
 from .shard_map import DEFAULT_POOL_BLOCK_TIMEOUT, DEFAULT_POOL_MAX, Server
 
 URLS: Final = ("postgresql://USER@HOST:PORT/DATABASE",)
@@ -60,11 +59,12 @@ def read_url(rest: str, environment: Environment) -> PostgreSQLConfig:
         environment: The environment variables.
 
     Raises:
-        ConfigurationError: The URL or the deadline is invalid; the message contains no part of the URL.
+        DatabaseURLError: The URL is invalid; the message contains no part of it.
+        ConfigurationError: The deadline is invalid.
     """
     url = f"postgresql://{rest}"
     if any(character.isspace() or not character.isprintable() for character in url):
-        raise ConfigurationError("a postgresql URL contains spaces or control characters: percent-encode them")
+        raise DatabaseURLError("a postgresql URL contains spaces or control characters: percent-encode them")
     authority, _, path = rest.partition("?")[0].partition("/")
     place = f"postgresql://{authority.rpartition('@')[2]}/{path}"
     server = Server("postgresql", url, range(0))

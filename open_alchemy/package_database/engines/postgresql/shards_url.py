@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from ...exceptions import ConfigurationError
-from ..port import Environment, read_deadline
+from ..port import DatabaseURLError, Environment, read_deadline
 from .config import PostgreSQLConfig
 from .shard_map import read_shard_map
 
@@ -22,10 +21,11 @@ def read_url(rest: str, environment: Environment) -> PostgreSQLConfig:
         environment: The environment variables.
 
     Raises:
-        ConfigurationError: The URL, the file or the deadline is invalid.
+        DatabaseURLError: The URL is invalid.
+        ConfigurationError: The file or the deadline is invalid.
     """
     if len(rest) < len("/x") or not rest.startswith("/") or "?" in rest or "#" in rest or "%00" in rest:
-        raise ConfigurationError(f"expected {URLS[0]} or {URLS[1]}")
+        raise DatabaseURLError(f"expected {URLS[0]} or {URLS[1]}")
     path = Path(unquote(rest[1:]))
     found = read_shard_map(path)
     return PostgreSQLConfig(
