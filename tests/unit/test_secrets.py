@@ -202,7 +202,12 @@ def locals_of_the_package(error: BaseException) -> list[str]:
     while behind:
         current = behind.pop()
         if current is not None:
-            frames = [frame for frame, _ in traceback.walk_tb(current.__traceback__)]
+            # A tracer, such as coverage's, may exceed the limit before the first statement of a function.
+            frames = [
+                frame
+                for frame, line in traceback.walk_tb(current.__traceback__)
+                if sys.gettrace() is None or line != frame.f_code.co_firstlineno
+            ]
             shown += [str(frame.f_locals) for frame in frames if frame.f_code.co_filename.startswith(PACKAGE)]
             behind += [current.__cause__, current.__context__]
     return shown
