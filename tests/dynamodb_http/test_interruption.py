@@ -78,10 +78,12 @@ class Interrupt:
         self.left = number
 
     def __enter__(self) -> None:
+        self._tracer = sys.gettrace()
         sys.settrace(self._trace)
 
     def __exit__(self, *_: object) -> None:
-        sys.settrace(None)
+        # Coverage's, for example.
+        sys.settrace(self._tracer)
 
     def _trace(self, frame: FrameType, event: str, _: object) -> Any:
         if frame.f_code.co_filename not in FILES:
