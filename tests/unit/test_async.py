@@ -260,13 +260,11 @@ def test_calls_without_a_free_connection_fail_at_the_deadline_and_name_the_queue
         return await asyncio.gather(*(version(database) for _ in range(100)), return_exceptions=True)
 
     with serve(stay_silent) as server:
-        first, *others = asyncio.run(use(open_at(server.url, deadline=0.3)))
+        errors = asyncio.run(use(open_at(server.url, deadline=0.3)))
 
-    assert isinstance(first, UnavailableError)
-    assert first.code == "ReadTimeoutError"
-    # A call that gets the connection just before its deadline fails as the first one.
-    queued = [error for error in others if getattr(error, "code", None) != "ReadTimeoutError"]
-    assert queued
+    # The calls that got the connection, one after the other, fail as the first one.
+    queued = [error for error in errors if getattr(error, "code", None) != "ReadTimeoutError"]
+    assert len(queued) > 50
     assert all("queue for" in str(error) for error in queued)
     assert {getattr(error, "code", None) for error in queued} == {"PoolTimeoutError"}
 
