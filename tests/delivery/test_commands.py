@@ -46,3 +46,13 @@ def test_every_dependency_has_a_lowest_version() -> None:
 def test_a_dependency_without_a_lowest_version_is_refused() -> None:
     with pytest.raises(ValueError, match="expected NAME>=VERSION: boto3<2"):
         lowest("boto3<2")
+
+
+def test_a_deploy_checks_the_template_and_then_deploys_the_assembly_alone() -> None:
+    """With another value of --app the CDK would run Python with the AWS credentials."""
+    lines = (ROOT / "scripts" / "deploy").read_text(encoding="utf-8").splitlines()
+
+    check, deploy = (line for line in lines if "cdk.out" in line and not line.startswith("#"))
+    assert check.endswith("-m delivery.assembly infrastructure/cdk.out")
+    assert deploy == "exec scripts/cdk-cli deploy --app cdk.out --require-approval never"
+    assert lines.index(check) < lines.index(deploy)
