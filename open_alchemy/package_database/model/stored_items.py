@@ -55,7 +55,7 @@ def check_item(table: Table, item: Item) -> None:
     if table is SPECS:
         _check_record(item)
     elif item.get("encoding", RAW) != RAW:
-        raise ValidationError(f"encoding must be {RAW}, which is the only one that this version of the package knows")
+        raise ValidationError(f"encoding must be {RAW}, the only encoding that this version of the package supports")
     check_item_size(item, copies=1 + sum(index.scope == "local" for index in table.indexes))
 
 

@@ -116,7 +116,7 @@ class DynamoDBAdministration:
         return self._engine.ask(action, request, table.name, deadline)
 
     def clear(self, table: Table) -> None:
-        """Deletes every item of a table. Only for tests: items that are written meanwhile may stay."""
+        """Deletes every item of a table. Only for tests: items that are written during the call may stay."""
         deadline = Deadline(_DEADLINE, renewable=True)
         request: Request = {
             "TableName": table.name,

@@ -236,7 +236,7 @@ class AdmissionQueue:
         self._timer: asyncio.Handle | None = None
 
     def enter(self, seconds: float) -> asyncio.Future[None] | None:
-        """Returns None if a call is admitted, otherwise a future that raises ``TimeoutError`` after so many seconds."""
+        """Returns None if a call is admitted, otherwise a future that raises ``TimeoutError`` after ``seconds``."""
         if not self._waiting and self._semaphore.free > 0:
             return None
         waiter: asyncio.Future[None] = self._loop.create_future()
@@ -246,7 +246,7 @@ class AdmissionQueue:
         return waiter
 
     def admit(self, count: int) -> None:
-        """Admits so many calls."""
+        """Admits this number of calls."""
         while count > 0 and self._waiting:
             count -= self._resume(None)
 
