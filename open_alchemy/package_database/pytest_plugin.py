@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from . import instances
 from .engines import registry
 from .engines.dynamodb.config import DynamoDBConfig, check_url
 from .engines.port import Administration, Config, read_deadline
 from .engines.sqlite.config import SQLiteConfig
 from .exceptions import BaseError, ConfigurationError, RefusedError
+from .instances import process
 from .testing.local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
@@ -88,7 +88,7 @@ def pytest_configure_node(node: Any) -> None:
 def _settle_stage(stage: str) -> None:
     global _stage
     _stage = stage
-    instances.set_default(_configuration_without_fixtures)
+    process.set_default(_configuration_without_fixtures)
 
 
 def _configuration() -> Config:
@@ -152,7 +152,7 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
         is_sqlite = _engine(request.config) == _SQLITE
         url = "sqlite://" if is_sqlite else _given_endpoint(request.config) or _start(stack, request.config)
         config = _sqlite_configuration() if is_sqlite else _endpoint_configuration(url)
-        instances.set_default(lambda: config)
+        process.set_default(lambda: config)
         yield _Store(url, config.open_engine(TABLES).administration(), has_tables=is_sqlite)
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from .. import instances
 from ..engines import registry
 from ..engines.port import Config
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ConfigurationError, RefusedError, ValidationError
+from ..instances import process
+from ..instances.instance import Instance
 from .output import printable
 from .yaml_json import DocumentError
 
@@ -54,7 +55,7 @@ def require_persistent(config: Config, option: str = "--url") -> None:
 def _select_store(context: click.Context, _: click.Parameter, url: str | None) -> None:
     if url is not None:
         config = registry.from_url(url, os.environ)
-        context.with_resource(instances.use(instances.Instance(config)))
+        context.with_resource(process.use(Instance(config)))
 
 
 class UrlCommand(click.Command):
@@ -77,7 +78,7 @@ class ReadingCommand(UrlCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command if the store exists."""
-        require_existing(instances.current().config)
+        require_existing(process.current().config)
         return super().invoke(ctx)
 
 

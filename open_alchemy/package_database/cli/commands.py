@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from .. import instances
+from ..instances import process
 from ..model.schema import TABLES
 from ..model.validation import check
 from ..testing import local_server
@@ -52,7 +52,7 @@ def tour(*, verbose: bool) -> None:
     Without --url the tour starts a local DynamoDB. With --url it creates the data of a new user, and deletes it at the
     end.
     """
-    selected = instances.selected()
+    selected = process.selected_instance()
     raise SystemExit(run_tour(Console(), selected.config if selected else None, verbose=verbose))
 
 
@@ -79,8 +79,8 @@ def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: b
     if dry_run:
         check(spec)
     else:
-        require_persistent(instances.current().config)
-        instances.get().create_update_spec(**spec)
+        require_persistent(process.current().config)
+        process.get().create_update_spec(**spec)
     if as_json:
         print_json(spec)
         return
@@ -97,7 +97,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 
     Columns: id, name, version, model count, time, title. If the output is not a terminal, tabs separate them.
     """
-    _show_specs(instances.get().list_specs(sub=sub), as_json=as_json)
+    _show_specs(process.get().list_specs(sub=sub), as_json=as_json)
 
 
 @commands.command(cls=ReadingCommand)
@@ -106,7 +106,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 @json_option
 def versions(sub: str, name: str, *, as_json: bool) -> None:
     """List every version of the spec NAME of the user SUB, oldest first. The columns are those of the command specs."""
-    _show_specs(instances.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
+    _show_specs(process.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
 
 
 @commands.command(cls=ReadingCommand)
@@ -114,7 +114,7 @@ def versions(sub: str, name: str, *, as_json: bool) -> None:
 @json_option
 def count(sub: str, *, as_json: bool) -> None:
     """Print the number of models in the newest versions of all specs of the user SUB."""
-    models = instances.get().count_customer_models(sub=sub)
+    models = process.get().count_customer_models(sub=sub)
     if as_json:
         print_json({"sub": sub, "model_count": models})
     else:
@@ -126,9 +126,7 @@ def count(sub: str, *, as_json: bool) -> None:
 @json_option
 def credentials(sub: str, *, as_json: bool) -> None:
     """List the ids and public keys of the credentials of the user SUB. Secrets are never printed."""
-    rows = [
-        {"id": found["id"], "public_key": found["public_key"]} for found in instances.get().list_credentials(sub=sub)
-    ]
+    rows = [{"id": found["id"], "public_key": found["public_key"]} for found in process.get().list_credentials(sub=sub)]
     print_rows(rows, ("id", "public_key"), as_json=as_json)
 
 
@@ -141,7 +139,7 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
     """Delete the spec NAME of the user SUB with all its versions, or all data of the user, after a confirmation."""
     if is_all == (name is not None):
         raise click.UsageError("expected SUB NAME or SUB --all")
-    database = instances.get()
+    database = process.get()
     if name is not None:
         database.get_latest_spec_version(sub=sub, name=name)  # Raises NotFoundError.
     what = printable(f"the spec {name} of {sub}" if name is not None else f"all specs and credentials of {sub}")

@@ -1,28 +1,32 @@
 """The database of this process, and databases that are opened by URL.
 
 ``get()`` and ``get_async()`` return one object each for the life of the process. Their calls work on the current
-instance: the one that ``use`` selected, or else the default one, whose configuration is read on first use.
+instance: the one that is selected in the current context, or else the default one. The environment is read on first
+use.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-from .engines import fork, registry
-from .engines.port import AsyncEngine, Config, Engine
+from ..engines import registry
+from ..engines.port import Config
+from .directory import Directory, SingleStore, from_environment
+from .instance import Instance
+from .selection import select, selected
+from .state_lock import state
 
 # Imported on first use: a test run that only loads the pytest plugin needs neither.
 if TYPE_CHECKING:
-    from .async_types import AsyncTDatabase
-    from .database import AsyncDatabase, Database
-    from .types import TConnectedDatabase, TDatabase
+    from ..async_types import AsyncTDatabase
+    from ..database import AsyncDatabase, Database
+    from ..types import TConnectedDatabase, TDatabase
 
 ConfigSource = Callable[[], Config]
+DirectorySource = Callable[[], Directory]
 
 
 def get() -> TDatabase:
@@ -37,7 +41,7 @@ def get() -> TDatabase:
         ConfigurationError: ``PACKAGE_DATABASE_URL``, ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or
             ``PACKAGE_DATABASE_DEADLINE`` is missing or invalid, or there is no AWS region.
     """
-    _process.current()
+    _process.directory()
     return _process.database or _process.open_database()
 
 
@@ -51,7 +55,7 @@ def get_async() -> AsyncTDatabase:
     Raises:
         ConfigurationError: See ``get()``.
     """
-    _process.current()
+    _process.directory()
     return _process.async_database or _process.open_async_database()
 
 
@@ -71,8 +75,8 @@ def connect(url: str) -> TConnectedDatabase:
     Raises:
         ConfigurationError: The URL is invalid or its scheme is unknown; or as ``get()``.
     """
-    from .database import open_database
-    from .model.schema import TABLES
+    from ..database import open_database
+    from ..model.schema import TABLES
 
     return open_database(registry.from_url(url, os.environ).open_engine(TABLES))
 
@@ -86,112 +90,129 @@ def aconnect(url: str) -> AsyncTDatabase:
     Raises:
         ConfigurationError: See ``connect``.
     """
-    from .database import open_async_database
-    from .model.schema import TABLES
+    from ..database import open_async_database
+    from ..model.schema import TABLES
 
     return open_async_database(registry.from_url(url, os.environ).open_async_engine(TABLES))
 
 
-class Instance:
-    """A configured store with its two engines, each created on first use.
+@contextmanager
+def instance(id: str) -> Iterator[None]:  # noqa: A002 (the issue's and the file's term)
+    """Selects an instance for a block: calls of ``get()``'s and ``get_async()``'s databases work on it.
 
-    Attributes:
-        config: The configuration.
+    The selection applies to the current context: to this thread or asyncio task, to tasks that it starts, to
+    ``asyncio.to_thread``, and to copied contexts. A thread that the block starts does not inherit it. A call that has
+    started stays on its instance. Use ``with`` in coroutines too. Do not ``yield`` in the block: a generator shares the
+    context of its caller.
+
+    Args:
+        id: An id in the file ``PACKAGE_DATABASE_INSTANCES``.
+
+    Raises:
+        NotFoundError: The file does not list the id, or there is no file.
+        ConfigurationError: See ``get()``.
     """
+    directory().get(id)
+    with select(id):
+        yield
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self._engine: Engine | None = None
-        self._async_engine: AsyncEngine | None = None
 
-    def engine(self) -> Engine:
-        """Returns the engine for threads."""
-        engine = self._engine
-        if engine is None:
-            from .model.schema import TABLES
+def instance_id() -> str | None:
+    """Returns the id of the current instance: the selected one, or else the default.
 
-            with _process.lock:
-                engine = self._engine = self._engine or self.config.open_engine(TABLES)
-        return engine
+    Returns:
+        The id; None if no instance is selected and there is no default, or if the store is not in the file
+        ``PACKAGE_DATABASE_INSTANCES``.
 
-    def async_engine(self) -> AsyncEngine:
-        """Returns the engine for asyncio."""
-        engine = self._async_engine
-        if engine is None:
-            from .model.schema import TABLES
+    Raises:
+        ConfigurationError: See ``get()``.
+    """
+    target = selected()
+    if target is None:
+        return directory().default_id()
+    return target if isinstance(target, str) else target.id
 
-            with _process.lock:
-                engine = self._async_engine = self._async_engine or self.config.open_async_engine(TABLES)
-        return engine
 
-    def close(self) -> None:
-        """Closes the engine for threads; the next call creates another."""
-        with _process.lock:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
+def instances() -> tuple[str, ...]:
+    """Returns the ids of all instances in the file ``PACKAGE_DATABASE_INSTANCES``; empty if there is no file.
 
-    async def aclose(self) -> None:
-        """Closes the engine for asyncio; the next call creates another."""
-        with _process.lock:
-            engine, self._async_engine = self._async_engine, None
-        if engine is not None:
-            await engine.aclose()
+    Raises:
+        ConfigurationError: See ``get()``.
+    """
+    return directory().ids()
 
 
 def current() -> Instance:
     """Returns the instance on which a call of ``get()``'s database would work now.
 
     Raises:
-        ConfigurationError: See ``get()``.
+        NotFoundError: The selected instance was removed from the file.
+        ConfigurationError: No instance is selected, and there is no default; or see ``get()``.
     """
     return _process.current()
 
 
-def selected() -> Instance | None:
-    """Returns the instance that ``use`` selected in the current context, if it did."""
-    return _selected.get()
+def selected_instance() -> Instance | None:
+    """Returns the selected instance of the current context, if there is one; raises what ``current`` does."""
+    return None if selected() is None else current()
+
+
+def directory() -> Directory:
+    """Returns the instances of this process; raises ``ConfigurationError`` as ``get()`` does."""
+    return _process.directory()
 
 
 @contextmanager
 def use(instance: Instance) -> Iterator[None]:
-    """Selects an instance in the current context, for threads and tasks that copy it too; closes it at the end."""
-    token = _selected.set(instance)
-    try:
-        yield
-    finally:
-        _selected.reset(token)
-        instance.close()
+    """Selects an instance of the caller's own in the current context, and closes it at the end."""
+    with select(instance):
+        try:
+            yield
+        finally:
+            instance.close()
 
 
 def set_default(source: ConfigSource) -> None:
-    """Replaces how the default instance is configured, also for databases that were returned already.
+    """Replaces the instances of this process by one store, also for databases that were returned already.
 
     Args:
         source: Returns the configuration; called on first use. It may raise ``ConfigurationError``.
     """
-    with _process.lock:
-        _process.source, _process.default = source, None
+    set_directory(lambda: SingleStore(source()))
+
+
+def set_directory(source: DirectorySource) -> None:
+    """Replaces the instances of this process, also for databases that were returned already.
+
+    Args:
+        source: Returns the instances; called on first use. It may raise ``ConfigurationError``.
+    """
+    with state.lock:
+        _process.source, _process.found = source, None
 
 
 class _Process:
-    """The state of this process: the default instance and the two database objects."""
+    """The state of this process: its instances and the two database objects."""
 
-    def __init__(self, source: ConfigSource) -> None:
+    def __init__(self, source: DirectorySource) -> None:
         self.source = source
-        self.default: Instance | None = None
+        self.found: Directory | None = None
         self.database: Database | None = None
         self.async_database: AsyncDatabase | None = None
-        self.after_fork_in_child()
-        fork.register(self)
+
+    def directory(self) -> Directory:
+        return self.found or self._find()
 
     def current(self) -> Instance:
-        return _selected.get() or self.default or self._open_default()
+        target = selected()
+        if target is None:
+            return self.directory().default()
+        return self.directory().get(target) if isinstance(target, str) else target
 
     def open_database(self) -> Database:
-        from .database import Database
+        from ..database import Database
 
-        with self.lock:
+        with state.lock:
             if self.database is None:
                 self.database = Database(  # type: ignore[abstract]
                     lambda: self.current().engine(), close=lambda: self.current().close()
@@ -199,28 +220,19 @@ class _Process:
             return self.database
 
     def open_async_database(self) -> AsyncDatabase:
-        from .database import AsyncDatabase
+        from ..database import AsyncDatabase
 
-        with self.lock:
+        with state.lock:
             if self.async_database is None:
                 self.async_database = AsyncDatabase(  # type: ignore[abstract]
                     lambda: self.current().async_engine(), close=lambda: self.current().aclose()
                 )
             return self.async_database
 
-    def _open_default(self) -> Instance:
-        with self.lock:
-            self.default = self.default or Instance(self.source())
-            return self.default
-
-    def before_fork(self, end: float) -> None:
-        """Nothing to prepare: the child replaces the lock."""
-
-    def after_fork_in_child(self) -> None:
-        """Replaces the lock, which another thread of the parent may have held."""
-        # Reentrant: a signal handler may interrupt a holder and call get().
-        self.lock = threading.RLock()
+    def _find(self) -> Directory:
+        with state.lock:
+            self.found = self.found or self.source()
+            return self.found
 
 
-_selected: Final[ContextVar[Instance | None]] = ContextVar("package_database_instance", default=None)
-_process: Final = _Process(lambda: registry.from_environment(os.environ))
+_process: Final = _Process(lambda: from_environment(os.environ))
