@@ -439,7 +439,14 @@ def test_the_option_overrides_the_ini_value(service: pytest.Pytester, run: Run) 
 
 
 def test_the_help_lists_every_fixture(service: pytest.Pytester, run: Run) -> None:
-    names = ("_database", "_specs_table", "_clean_specs_table", "_credentials_table", "_clean_credentials_table")
+    names = (
+        "_database",
+        "_specs_table",
+        "_clean_specs_table",
+        "_credentials_table",
+        "_clean_credentials_table",
+        "_instances",
+    )
     fixtures = [name for name in names if hasattr(pytest_plugin, name)]
 
     printed = run("--help").stdout.str()

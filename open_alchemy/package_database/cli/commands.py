@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from ..exceptions import ConfigurationError
 from ..instances import process
+from ..instances.directory import FILE_VARIABLE
 from ..model.schema import TABLES
 from ..model.validation import check
 from ..testing import local_server
@@ -40,6 +42,8 @@ def commands() -> None:
     PACKAGE_DATABASE_URL. If neither is set, STAGE selects the store: TEST is a DynamoDB at http://localhost:8000 or at
     AWS_ENDPOINT_URL_DYNAMODB, PROD is DynamoDB on AWS. Only tour, serve, copy and publish --dry-run need none of them.
 
+    --instance selects an instance of the file that PACKAGE_DATABASE_INSTANCES names.
+
     Exit codes: 0 success, 1 failure, 2 wrong input, 130 interrupted.
     """
 
@@ -49,8 +53,8 @@ def commands() -> None:
 def tour(*, verbose: bool) -> None:
     """Call every function on example data, and print and check the results.
 
-    Without --url the tour starts a local DynamoDB. With --url it creates the data of a new user, and deletes it at the
-    end.
+    Without --url and --instance the tour starts a local DynamoDB. With one of them it creates the data of a new user,
+    and deletes it at the end.
     """
     selected = process.selected_instance()
     raise SystemExit(run_tour(Console(), selected.config if selected else None, verbose=verbose))
@@ -150,6 +154,24 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
     else:
         database.delete_all(sub=sub)
     print_message(f"deleted {what}")
+
+
+@commands.command("instances", cls=click.Command)  # It lists stores, so it has no option --url.
+@json_option
+def list_instances(*, as_json: bool) -> None:
+    """List the instances of the file PACKAGE_DATABASE_INSTANCES, after checking the whole file.
+
+    Columns: id, store, default.
+    """
+    directory = process.directory()
+    if not directory.has_ids():
+        raise ConfigurationError(f"{FILE_VARIABLE} is not set")
+    default = directory.default_id()
+    rows = [
+        {"id": name, "store": directory.get(name).config.location, "default": "default" if name == default else None}
+        for name in directory.ids()
+    ]
+    print_rows(rows, ("id", "store", "default"), as_json=as_json)
 
 
 @commands.command(cls=click.Command)  # It starts a store, so it has no option --url.

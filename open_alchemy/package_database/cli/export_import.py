@@ -15,7 +15,7 @@ from ..admin.import_items import Outcome
 from ..instances import process
 from ..model.schema import TABLES
 from ..model.validation import check
-from .command_group import InterruptedCommandError, ReadingCommand, UrlCommand, require_persistent
+from .command_group import InterruptedCommandError, ReadingCommand, StoreCommand, require_persistent
 from .openapi import STDIN
 from .output import count_of, format_time, print_message, printable, progress, report_write_errors
 
@@ -81,7 +81,7 @@ def _read_items(body: ExportBody, client: AdminClient, sub: str | None) -> None:
             advance(len(entries))
 
 
-@click.command("import", cls=UrlCommand)
+@click.command("import", cls=StoreCommand)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 def import_command(file: Path) -> None:
     """Add the items of the export FILE to the store; - is standard input.

@@ -92,7 +92,8 @@ class InstanceFile:
                 f"{INSTANCE_VARIABLE} for the process. A thread does not inherit the instance of the code that starts "
                 "it: pass contextvars.copy_context().run to the thread, or use asyncio.to_thread"
             )
-        return self.get(default)
+        # Checked a moment ago.
+        return self._listing.instances.get(default) or self.get(default)
 
     def default_id(self) -> str | None:
         """Returns the id of the default instance: the one of the process, or else of the file."""

@@ -41,7 +41,7 @@ def get() -> TDatabase:
         ConfigurationError: ``PACKAGE_DATABASE_URL``, ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or
             ``PACKAGE_DATABASE_DEADLINE`` is missing or invalid, or there is no AWS region.
     """
-    _process.directory()
+    _process.check()
     return _process.database or _process.open_database()
 
 
@@ -55,7 +55,7 @@ def get_async() -> AsyncTDatabase:
     Raises:
         ConfigurationError: See ``get()``.
     """
-    _process.directory()
+    _process.check()
     return _process.async_database or _process.open_async_database()
 
 
@@ -191,6 +191,18 @@ def set_directory(source: DirectorySource) -> None:
         _process.source, _process.found = source, None
 
 
+@contextmanager
+def replaced(source: DirectorySource) -> Iterator[None]:
+    """Replaces the instances of this process for a block."""
+    before = _process.source, _process.found
+    set_directory(source)
+    try:
+        yield
+    finally:
+        with state.lock:
+            _process.source, _process.found = before
+
+
 class _Process:
     """The state of this process: its instances and the two database objects."""
 
@@ -202,6 +214,11 @@ class _Process:
 
     def directory(self) -> Directory:
         return self.found or self._find()
+
+    def check(self) -> None:
+        """Checks the environment, unless an instance of the caller's own is selected."""
+        if not isinstance(selected(), Instance):
+            self.directory()
 
     def current(self) -> Instance:
         target = selected()
