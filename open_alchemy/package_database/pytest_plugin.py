@@ -204,9 +204,7 @@ def _clean_credentials_table(_package_database_store: _Store, _credentials_table
 
 
 @pytest.fixture
-def _instances(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[LocalInstances]:
+def _instances(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalInstances]:
     """Instances "one" and "two" on SQLite files of the test's own, without a default. ``write()`` replaces them."""
     from .testing.local_instances import LocalInstances
 
