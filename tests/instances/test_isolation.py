@@ -64,7 +64,7 @@ class Run:
         self.most_files = 0
 
     def in_thread(self, number: int, steps: int) -> None:
-        random = Random(f"{self._seed} thread {number}")
+        random = Random(f"{self._seed} thread {number}")  # noqa: S311 (repeatable)
         database = package_database.get()
         for step in range(steps):
             outer, inner = random.choices(self._ids, k=2)
@@ -81,7 +81,7 @@ class Run:
                 self.leaks.append(f"{outer}: {error}")
 
     async def in_task(self, number: int, steps: int) -> None:
-        random = Random(f"{self._seed} task {number}")
+        random = Random(f"{self._seed} task {number}")  # noqa: S311 (repeatable)
         database = package_database.get_async()
         for step in range(steps):
             outer, inner = random.choices(self._ids, k=2)
