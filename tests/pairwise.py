@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import combinations
+from collections.abc import Iterable, Sequence
+from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 import pytest
@@ -17,7 +17,8 @@ def pairwise(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     chosen: list[tuple[Any, ...]] = []
     seen: set[tuple[tuple[int, Any], ...]] = set()
     rows = list(rows)
-    for least in range(3, 0, -1):
+    most = max(len(list(combinations(row, 2))) for row in rows)
+    for least in range(most, 0, -1):
         for row in rows:
             pairs = set(combinations(enumerate(row), 2))
             if len(pairs - seen) >= least:
@@ -27,7 +28,16 @@ def pairwise(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def others_long(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Returns every row as a parameter set; those that are not in the pairwise selection are marked long."""
+    """Returns every row as a set of parameters; those that are not in the pairwise selection are marked long."""
     rows = list(rows)
     selected = set(pairwise(rows))
     return [pytest.param(*row, marks=() if row in selected else pytest.mark.long) for row in rows]
+
+
+def neighbours(values: Sequence[Any]) -> list[Any]:
+    """Returns every pair of values; those that are neither equal nor adjacent in the sequence are marked long."""
+    pairs = combinations_with_replacement(range(len(values)), 2)
+    return [
+        pytest.param((values[one], values[other]), marks=pytest.mark.long if other - one > 1 else ())
+        for one, other in pairs
+    ]

@@ -1,6 +1,6 @@
 """The faults over real sockets: a pairwise selection of API, fault and call, and with --long every combination.
 
-``test_virtual_time.py`` checks every combination, and the deadlines, above the HTTP clients. Here the HTTP clients must
+``test_virtual_time.py`` checks the deadlines above the HTTP clients. Here the HTTP clients must
 recognize each fault on the wire, which no third parameter changes.
 """
 
