@@ -14,7 +14,7 @@ from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..engines import fork
 from ..engines.port import Administration, AsyncEngine, Config, Engine
-from .closer import closer
+from .closer import closer, log_failure
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
@@ -126,11 +126,18 @@ def _close_in(loops: set[AbstractEventLoop], engine: AsyncEngine) -> None:
             continue
 
 
+async def _aclose(engine: AsyncEngine) -> None:
+    try:
+        await engine.aclose()
+    except Exception as error:  # noqa: BLE001 (the engine is not used again)
+        log_failure(error)
+
+
 _closing: set[Task[None]] = set()
 """A loop holds its tasks weakly."""
 
 
 def _start_closing(engine: AsyncEngine, loop: AbstractEventLoop) -> None:
-    task = loop.create_task(engine.aclose())
+    task = loop.create_task(_aclose(engine))
     _closing.add(task)
     task.add_done_callback(_closing.discard)
