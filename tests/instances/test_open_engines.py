@@ -21,6 +21,7 @@ from open_alchemy.package_database.core.operations import StoreOperation, Table
 from open_alchemy.package_database.engines import registry
 from open_alchemy.package_database.instances import closer, open_engines, process, self_closing
 from open_alchemy.package_database.instances.instance_file import InstanceFile
+from open_alchemy.package_database.instances.loop_closer import closer_of_running_loop
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 
@@ -370,6 +371,25 @@ def test_tasks_with_one_open_engine_never_use_a_closed_one(stores: Stores) -> No
 
     asyncio.run(main())
     asyncio.run(main())
+
+
+def test_a_loop_that_shuts_down_waits_for_engines_and_starts_to_close_no_other() -> None:
+    class Slow(AsyncTracked):
+        async def aclose(self) -> None:
+            await asyncio.sleep(0.01)
+            await super().aclose()
+
+    async def main() -> list[bool]:
+        closing, late = Slow(Store("")), Slow(Store(""))
+        loop_closer = await closer_of_running_loop()
+        loop_closer.close(closing)
+        await asyncio.sleep(0)
+        await asyncio.get_running_loop().shutdown_asyncgens()
+        loop_closer.close(late)
+        await asyncio.sleep(0.02)
+        return [bool(engine.closed_in) for engine in (closing, late)]
+
+    assert asyncio.run(main()) == [True, False]
 
 
 def test_a_loop_that_is_closed_is_not_called(stores: Stores) -> None:

@@ -208,7 +208,7 @@ def test_a_selection_can_be_entered_again_and_shared_by_tasks() -> None:
             return [inner, current()]
 
     async def main() -> list[list[str | None]]:
-        return await asyncio.gather(select(), select())
+        return list(await asyncio.gather(select(), select()))
 
     assert asyncio.run(main()) == [["one", "one"]] * 2
     assert current() is None
