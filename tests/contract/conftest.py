@@ -6,7 +6,7 @@ Secrets of contract tests are canaries, and every logger is at DEBUG: a trace of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration, Config
@@ -22,6 +23,7 @@ from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, op
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
+from tests.broker.brokers import memory_store, run_broker
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -86,6 +88,17 @@ def _sqlite_memory() -> SQLiteEngine:
     return open_memory(SQLiteConfig(), TABLES)
 
 
+@contextmanager
+def _broker(store: Store, *, is_async: bool) -> Iterator[TDatabase]:
+    with run_broker(store) as broker:
+        if is_async:
+            with blocking(aconnect_to(broker.config)) as database:
+                yield database
+        else:
+            with connect_to(broker.config) as opened:
+                yield opened
+
+
 _STORES: dict[str, Open] = {
     **{f"dynamodb, {api}": _dynamodb(api) for api in APIS},
     "sqlite, file": lambda request: package_database.connect(_sqlite_file(request)),
@@ -96,6 +109,8 @@ _STORES: dict[str, Open] = {
     "postgresql, async": _postgresql(1, is_async=True),
     "postgresql, two servers": _postgresql(2, is_async=False),
     "postgresql, two servers, async": _postgresql(2, is_async=True),
+    "broker, sqlite, memory": lambda _: _broker(memory_store(), is_async=False),
+    "broker, sqlite, memory, async": lambda _: _broker(memory_store(), is_async=True),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
