@@ -95,7 +95,8 @@ class LoopSocket:
             self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
         except zmq.ZMQError:
             return  # The client is gone.
-        self._schedule()
+        if self._has_message():
+            self._schedule()
 
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
@@ -113,17 +114,18 @@ class LoopSocket:
         self._process()
 
     def _process(self) -> None:
-        for _ in range(_MAX_RECEIVED):
-            if self.socket.closed:
-                return
-            try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+        if self._unsent:
+            self._flush()
+        received = 0
+        while not self.socket.closed and self._has_message():
+            self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
+            received += 1
+            if received == _MAX_RECEIVED:
+                self._schedule()
                 break
-            self._receive(frames)
-        else:
-            self._schedule()
-        self._flush()
+
+    def _has_message(self) -> bool:
+        return bool(int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
     def _flush(self) -> None:
         while self._unsent and not self.socket.closed:
@@ -198,5 +200,9 @@ def _dealer(address: str) -> zmq.Socket[bytes]:
     options = {**_HEARTBEAT, zmq.IMMEDIATE: 1, zmq.LINGER: 0, zmq.IPV6: "[" in address, zmq.RECONNECT_IVL: 100}
     for option, value in {**options, zmq.RECONNECT_IVL_MAX: 1_000}.items():
         socket.setsockopt(option, value)
-    socket.connect(address)
+    try:
+        socket.connect(address)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise ConfigurationError(f"the address of a broker cannot be used: {error.strerror}") from error
     return socket
