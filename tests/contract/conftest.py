@@ -18,12 +18,13 @@ from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration, Config
+from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
-from tests.broker.brokers import memory_store, run_broker
+from tests.broker.brokers import memory_store, run_broker, store_at
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -99,6 +100,16 @@ def _broker(store: Store, *, is_async: bool) -> Iterator[TDatabase]:
                 yield opened
 
 
+def _broker_of_dynamodb(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    config = cast("Any", _dynamodb("lean")(request).__enter__()).engine.config
+    return _broker(store_at(config), is_async=is_async)
+
+
+def _broker_of_postgresql(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    config = cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config
+    return _broker(store_at(config), is_async=is_async)
+
+
 _STORES: dict[str, Open] = {
     **{f"dynamodb, {api}": _dynamodb(api) for api in APIS},
     "sqlite, file": lambda request: package_database.connect(_sqlite_file(request)),
@@ -111,6 +122,11 @@ _STORES: dict[str, Open] = {
     "postgresql, two servers, async": _postgresql(2, is_async=True),
     "broker, sqlite, memory": lambda _: _broker(memory_store(), is_async=False),
     "broker, sqlite, memory, async": lambda _: _broker(memory_store(), is_async=True),
+    "broker, sqlite, file": lambda request: _broker(store_at(from_url(_sqlite_file(request), {})), is_async=False),
+    "broker, dynamodb": lambda request: _broker_of_dynamodb(request, is_async=False),
+    "broker, dynamodb, async": lambda request: _broker_of_dynamodb(request, is_async=True),
+    "broker, postgresql": lambda request: _broker_of_postgresql(request, is_async=False),
+    "broker, postgresql, async": lambda request: _broker_of_postgresql(request, is_async=True),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
@@ -118,7 +134,14 @@ _STORES: dict[str, Open] = {
 
 _ONE_WORKER = pytest.mark.xdist_group("postgresql")
 """Starts the servers once."""
-_PARAMETERS = [pytest.param(store, marks=_ONE_WORKER if store.startswith("postgresql") else ()) for store in _STORES]
+_LONG = ("broker, sqlite, file", "broker, dynamodb", "broker, postgresql")
+
+
+def _marks(store: str) -> list[pytest.MarkDecorator]:
+    return [_ONE_WORKER] * ("postgresql" in store) + [pytest.mark.long] * store.startswith(_LONG)
+
+
+_PARAMETERS = [pytest.param(store, marks=_marks(store)) for store in _STORES]
 
 
 @pytest.fixture(params=_PARAMETERS)
