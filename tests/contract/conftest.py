@@ -132,19 +132,21 @@ _STORES: dict[str, Open] = {
 }
 
 
-_ONE_WORKER = pytest.mark.xdist_group("postgresql")
-"""Starts the servers once."""
-_LONG = ("broker, sqlite, file", "broker, dynamodb", "broker, postgresql")
+_LONG = {
+    *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
+    *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
+    "broker, sqlite, file",
+}
+"""Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
 
-def _marks(store: str) -> list[pytest.MarkDecorator]:
-    return [_ONE_WORKER] * ("postgresql" in store) + [pytest.mark.long] * store.startswith(_LONG)
+def _parameter(store: str) -> Any:
+    # The tests on PostgreSQL run in one worker, which starts the servers once.
+    one_worker = [pytest.mark.xdist_group("postgresql")] if "postgresql" in store else []
+    return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
 
 
-_PARAMETERS = [pytest.param(store, marks=_marks(store)) for store in _STORES]
-
-
-@pytest.fixture(params=_PARAMETERS)
+@pytest.fixture(params=map(_parameter, _STORES))
 def database(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
     """An empty database, of each store and through each of its APIs."""
     with _STORES[request.param](request) as opened:

@@ -1,4 +1,4 @@
-"""What a client is told about an error. Pure.
+"""Translates errors to what a client gets. Pure.
 
 The messages of a store may contain a path, a host or a value, and are for the broker's log only. The client gets the
 class and the code of the error, the names of the operation and its tables, and an id under which the log has the rest.

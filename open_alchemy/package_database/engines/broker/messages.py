@@ -119,7 +119,7 @@ class Get(Struct, frozen=True, array_like=True, tag="get"):
 
 
 class Query(Struct, frozen=True, array_like=True, tag="query"):
-    """Read items of one partition. Answer: ``Items``; the client asks for the next page when it has read one."""
+    """Read items of one partition. Answer: ``Items``; the client requests the next page when it has read one."""
 
     table: Text
     partition: str

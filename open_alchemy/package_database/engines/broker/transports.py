@@ -37,7 +37,7 @@ class Connection(Protocol):
 
 
 class Peer(NamedTuple):
-    """A client, as a broker knows it.
+    """A client of a broker.
 
     Attributes:
         transport: What it is connected through.
