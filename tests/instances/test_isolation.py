@@ -129,7 +129,7 @@ def execute(folder: Path, size: Size, seed: int = 1) -> Run:
 def still_open(folder: Path) -> set[str]:
     """Returns the databases in a folder that are open when the thread that closes engines has nothing left to close."""
     found: set[str] = set()
-    for _ in range(2_000):
+    for _ in range(300):
         gc.collect()
         found = open_in(folder)
         if len(found) <= MAX_OPEN:
