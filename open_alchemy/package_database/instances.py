@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from .engines import fork, registry
 from .engines.port import AsyncEngine, Config, Engine
@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from .types import TConnectedDatabase, TDatabase
 
 ConfigSource = Callable[[], Config]
+
+
+class Resource(Protocol):
+    """Holds connections of an instance."""
+
+    def close(self) -> None:
+        """Closes the connections; those in use are closed when they are released."""
+
+    async def aclose(self) -> None:
+        """Closes the connections, and waits for those of the running loop."""
+
+
+ResourceType = TypeVar("ResourceType", bound=Resource)
 
 
 def get() -> TDatabase:
@@ -103,6 +116,7 @@ class Instance:
         self.config = config
         self._engine: Engine | None = None
         self._async_engine: AsyncEngine | None = None
+        self._resources: dict[Callable[[Config], Any], Any] = {}
 
     def engine(self) -> Engine:
         """Returns the engine for threads."""
@@ -124,17 +138,32 @@ class Instance:
                 engine = self._async_engine = self._async_engine or self.config.open_async_engine(TABLES)
         return engine
 
+    def resource(self, create: Callable[[Config], ResourceType]) -> ResourceType:
+        """Returns what a function creates for this instance: on first use, and closed with the engines."""
+        found = self._resources.get(create)
+        if found is None:
+            with _process.lock:
+                found = self._resources.get(create) or self._resources.setdefault(create, create(self.config))
+        resource: ResourceType = found
+        return resource
+
     def close(self) -> None:
-        """Closes the engine for threads; the next call creates another."""
+        """Closes the engine for threads and all resources; the next call creates others."""
         with _process.lock:
             engine, self._engine = self._engine, None
+            resources, self._resources = self._resources, {}
+        for resource in resources.values():
+            resource.close()
         if engine is not None:
             engine.close()
 
     async def aclose(self) -> None:
-        """Closes the engine for asyncio; the next call creates another."""
+        """Closes the engine for asyncio and all resources; the next call creates others."""
         with _process.lock:
             engine, self._async_engine = self._async_engine, None
+            resources, self._resources = self._resources, {}
+        for resource in resources.values():
+            await resource.aclose()
         if engine is not None:
             await engine.aclose()
 
