@@ -21,7 +21,7 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
-from .instances import aconnect, connect, get, get_async
+from .instances import aconnect, connect, get, get_async, instance, instance_id, instances
 from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
 
 __version__: str
@@ -52,6 +52,10 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Which instance it works on.
+    "instance",
+    "instance_id",
+    "instances",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",

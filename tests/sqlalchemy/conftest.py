@@ -11,13 +11,13 @@ import pytest
 import transaction
 from sqlalchemy import text
 
-from open_alchemy.package_database import instances
 from open_alchemy.package_database.engines.registry import from_url
-from open_alchemy.package_database.instances import Instance
+from open_alchemy.package_database.instances.instance import Instance
+from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_session
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
-NOTES = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text VARCHAR UNIQUE, deleted TIMESTAMP)"
+NOTES = "CREATE TABLE notes (id {} PRIMARY KEY, text VARCHAR UNIQUE, deleted TIMESTAMP)"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,7 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def create_notes() -> None:
     """Creates a table in the current instance, and commits."""
-    get_session().execute(text(NOTES))
+    session = get_session()
+    session.execute(text(NOTES.format("SERIAL" if session.get_bind().dialect.name == "postgresql" else "INTEGER")))
     transaction.commit()
 
 
@@ -54,7 +55,7 @@ def _no_transaction() -> Iterator[None]:
 def sqlite_instance(tmp_path: Path) -> Iterator[Instance]:
     """A SQLite file with the table ``notes``, as the current instance."""
     instance = Instance(from_url(f"sqlite:///{tmp_path}/instance.db", os.environ))
-    with instances.use(instance):
+    with use(instance):
         create_notes()
         yield instance
 
@@ -64,7 +65,7 @@ def _postgresql_urls(postgresql_servers: tuple[str, str]) -> tuple[str, str]:
     urls = tuple(create_database(server) for server in postgresql_servers)
     for url in urls:
         create_tables(url, shards=2)
-        with instances.use(Instance(from_url(url, os.environ))):
+        with use(Instance(from_url(url, os.environ))):
             create_notes()
     return urls[0], urls[1]
 
@@ -72,7 +73,7 @@ def _postgresql_urls(postgresql_servers: tuple[str, str]) -> tuple[str, str]:
 @contextmanager
 def _on_server(url: str) -> Iterator[Instance]:
     instance = Instance(from_url(url, os.environ))
-    with instances.use(instance):
+    with use(instance):
         get_session().execute(text("DELETE FROM notes"))
         transaction.commit()
         yield instance
@@ -111,5 +112,5 @@ def _shards_url(postgresql_servers: tuple[str, str], tmp_path_factory: pytest.Te
 def shards_instance(_shards_url: str) -> Iterator[Instance]:
     """Two servers with 4 shards, as the current instance."""
     instance = Instance(from_url(_shards_url, os.environ))
-    with instances.use(instance):
+    with use(instance):
         yield instance

@@ -3,7 +3,7 @@ import transaction
 from sqlalchemy import text
 from open_alchemy import package_database
 from open_alchemy.package_database.sqlalchemy import get_session, get_table
-from open_alchemy.package_database.instances import Instance
+from open_alchemy.package_database.instances.instance import Instance
 from tests.sqlalchemy.conftest import notes
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from .. import instances
 from ..exceptions import ConfigurationError
+from ..instances import process
 
 try:
     import aiosqlite  # noqa: F401 (the driver for SQLite and asyncio)
@@ -95,7 +95,7 @@ def get_async_session(
 
 
 def _database() -> SQLDatabase:
-    return instances.current().resource(SQLDatabase)
+    return process.current().resource(SQLDatabase)
 
 
 __all__ = [
