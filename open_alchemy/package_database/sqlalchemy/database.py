@@ -15,7 +15,7 @@ from ..engines.port import Config
 from ..exceptions import NotFoundError
 from .errors import ShardMovedError
 from .pools import Pools
-from .sessions import TransactionSession, joined
+from .sessions import StoreSession, TransactionSession, joined
 from .stores import Place, store_of
 from .tables import metadata, package_tables
 
@@ -84,17 +84,27 @@ class SQLDatabase:
         engine = found.engine.execution_options(**self._store.options(place))
 
         def create() -> TransactionSession:
-            return TransactionSession(engine, twophase=found.supports_two_phases())
+            session = TransactionSession(engine, enter=self._store.enter, twophase=found.supports_two_phases())
+            if place.shard is not None:
+                # Before it joins, so that it can be located again.
+                try:
+                    session.connection()
+                except BaseException:
+                    session.close()
+                    raise
+            return session
 
-        session = joined(manager, (self, place, allow_writes), create)
-        if place.shard is not None:
-            session.connection()
-        return session
+        return joined(manager, (self, place, allow_writes), create)
 
     async def _async_session(self, sub: str | None, *, allow_writes: bool) -> AsyncSession:
         place = await self._store.alocate(sub)
         engine = await self.connections.async_engine(place.server, allow_writes=allow_writes)
-        session = AsyncSession(engine.execution_options(**self._store.options(place)), expire_on_commit=False)
+        session = AsyncSession(
+            engine.execution_options(**self._store.options(place)),
+            sync_session_class=StoreSession,
+            expire_on_commit=False,
+            enter=self._store.enter,
+        )
         if place.shard is not None:
             try:
                 await session.connection()
@@ -112,6 +122,8 @@ class SQLDatabase:
             engine = self._store.engine(place.server, allow_writes=False, is_pooled=False)
             try:
                 with engine.execution_options(**self._store.options(place)).connect() as connection:
+                    connection.begin()
+                    self._store.enter(connection)
                     table = Table(relation, self._metadata, schema=schema or None, autoload_with=connection)
             except exc.NoSuchTableError:
                 raise NotFoundError(f"the database has no table {name}") from None

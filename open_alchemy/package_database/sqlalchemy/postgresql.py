@@ -130,6 +130,25 @@ class PostgreSQLStore:
         """Returns the option that makes transactions begin in a shard."""
         return {} if place.shard is None else {SHARD: place.shard}
 
+    def enter(self, connection: Connection) -> None:
+        """Makes unqualified names of the transaction refer to its shard."""
+        shard = connection.get_execution_options().get(SHARD)
+        if shard is None:
+            return
+        schema, failure = schema_of(shard), None
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(_ENTER, (schema, schema, shard))
+            row: Any = cursor.fetchone()
+        except psycopg.Error as error:
+            failure = failure_of(error)
+        finally:
+            cursor.close()
+        if failure is not None:
+            raise failure.to_error(f"entering shard {shard}", 1, Deadline(0))
+        if not row[1]:
+            raise ShardMovedError(f"shard {shard} has moved to another server", code="ShardMoved")
+
     def supports_two_phases(self, connection: Connection) -> bool:
         """Returns whether ``max_prepared_transactions`` allows any."""
         return connection.exec_driver_sql("SHOW max_prepared_transactions").scalar() != "0"
@@ -196,8 +215,6 @@ def _request() -> telemetry.Request:
 def _listen(engine: Engine, *, allow_writes: bool) -> Engine:
     event.listen(engine, "checkin", _set_idle)
     event.listen(engine, "checkout", _check_alive)
-    event.listen(engine, "begin", _enter_shard)
-    event.listen(engine, "begin_twophase", lambda connection, _: _enter_shard(connection))
     event.listen(engine, "handle_error", _remove_values)
     if not allow_writes:
         protect(engine)
@@ -214,26 +231,6 @@ def _check_alive(_: Any, record: Any, __: Any) -> None:
     connection = record.driver_connection
     if not is_alive(connection) or (connection.idle_since and is_stale(connection)):
         raise exc.DisconnectionError
-
-
-def _enter_shard(connection: Connection) -> None:
-    """Makes unqualified names of a transaction refer to its shard, if it is still on this server."""
-    shard = connection.get_execution_options().get(SHARD)
-    if shard is None:
-        return
-    schema, failure = schema_of(shard), None
-    cursor = connection.connection.cursor()
-    try:
-        cursor.execute(_ENTER, (schema, schema, shard))
-        row: Any = cursor.fetchone()
-    except psycopg.Error as error:
-        failure = failure_of(error)
-    finally:
-        cursor.close()
-    if failure is not None:
-        raise failure.to_error(f"entering shard {shard}", 1, Deadline(0))
-    if not row[1]:
-        raise ShardMovedError(f"shard {shard} has moved to another server", code="ShardMoved")
 
 
 def _remove_values(context: ExceptionContext) -> None:

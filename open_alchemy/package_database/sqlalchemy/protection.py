@@ -2,7 +2,9 @@
 
 PostgreSQL cannot ask before it changes a table, but a transaction keeps the locks of all tables that it changed, by
 whatever statement or function. So before a commit, the locks are read, and a transaction that changed one of the
-package's tables is refused. Inserts, updates and deletes that SQLAlchemy builds are refused before they are sent.
+package's tables is refused. Inserts, updates and deletes that SQLAlchemy builds are refused before they are sent, and
+so is ``ALTER``, because a renamed table cannot be found by its name afterwards. A function could still rename a table,
+which only the table's owner may do.
 
 https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 """
@@ -14,6 +16,8 @@ from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Connection, Engine, TableClause, TextClause, event
+from sqlalchemy.schema import DDLElement
+from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.dml import UpdateBase
 
 from ..core.deadline import Deadline
@@ -28,6 +32,9 @@ SHARD: Final = "package_database_shard"
 
 _OWN: Final = frozenset(name for table in TABLES for name in Shard(1, TABLES).relations(table)) | {"public_keys"}
 _SHARD_SCHEMA: Final = re.compile("shard[0-9]{4}")
+_ALTER: Final = re.compile(
+    rf"\bALTER\b.*\b(?:{CATALOG}|shard[0-9]{{4}}|{'|'.join(map(re.escape, sorted(_OWN)))})\b", re.IGNORECASE | re.DOTALL
+)
 _CHANGED: Final = """
 SELECT coalesce(namespace.nspname || '.' || class.relname, 'a table that was dropped or rewritten')
 FROM pg_locks AS held
@@ -64,6 +71,11 @@ def controls_transaction(text: str) -> bool:
     return any(_TRANSACTION.match(statement) for statement in _NOT_CODE.sub(" ", text).split(";"))
 
 
+def alters_own(text: str) -> bool:
+    """Returns whether a text contains ``ALTER`` with a name of the package."""
+    return _ALTER.search(text) is not None
+
+
 def is_own(name: str, schema: str | None, shard: int | None) -> bool:
     """Returns whether a table is the package's.
 
@@ -86,11 +98,15 @@ def _check_construct(connection: Connection, construct: Any, *_: Any) -> None:
 
 
 def _check_text(_: Any, __: Any, text: str, ___: Any, context: Any, ____: Any) -> None:
-    """Refuses to end a transaction without the check: a text may consist of several statements."""
+    """Refuses to end a transaction without the check, and what the check cannot see."""
     statement = getattr(context.compiled, "statement", None)
-    is_text = statement is None or isinstance(statement, TextClause)
-    if (is_text or ";" in text) and controls_transaction(text):
+    # A text may consist of several statements.
+    if isinstance(statement, ClauseElement) and not isinstance(statement, TextClause | DDLElement) and ";" not in text:
+        return
+    if controls_transaction(text):
         raise RefusedError("a statement cannot begin or end the transaction of the session", code="TransactionControl")
+    if alters_own(text):
+        raise _refused("a table of the package")
 
 
 def _check_options(_: Any, options: dict[str, Any]) -> None:

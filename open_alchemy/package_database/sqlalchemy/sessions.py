@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeAlias
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
 from transaction import Transaction, TransactionManager
 from zope.sqlalchemy.datamanager import STATUS_CHANGED, SessionDataManager, TwoPhaseSessionDataManager
 
 from ..exceptions import RefusedError
 
+Enter: TypeAlias = Callable[[Connection], None]
+
 _SESSIONS: Final = object()
 """The key of a transaction's sessions in its data."""
 
 
-class TransactionSession(Session):
+class StoreSession(Session):
+    """A session that prepares its transactions as its store requires.
+
+    Args:
+        bind: The engine.
+        enter: Prepares a transaction that has just begun on a connection.
+        options: Further arguments of ``Session``.
+    """
+
+    def __init__(self, bind: Engine, *, enter: Enter, **options: Any) -> None:
+        super().__init__(bind, **options)
+        event.listen(self, "after_begin", lambda _, __, connection: enter(connection))
+
+
+class TransactionSession(StoreSession):
     """A session that a transaction commits or aborts, and that ends with it."""
 
     _is_ended = False
 
-    def __init__(self, engine: Engine, *, twophase: bool) -> None:
-        super().__init__(engine, twophase=twophase)
+    def __init__(self, bind: Engine, *, enter: Enter, twophase: bool) -> None:
+        super().__init__(bind, enter=enter, twophase=twophase)
         self._process = os.getpid()
 
     @property

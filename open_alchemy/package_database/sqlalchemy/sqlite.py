@@ -121,6 +121,9 @@ class SQLiteStore:
         del place
         return {}
 
+    def enter(self, connection: Connection) -> None:
+        """Nothing to prepare."""
+
     def supports_two_phases(self, connection: Connection) -> bool:
         """SQLite does not."""
         del connection

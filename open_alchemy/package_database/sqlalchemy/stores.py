@@ -58,6 +58,13 @@ class Store(Protocol):
     def options(self, place: Place) -> dict[str, Any]:
         """Returns the execution options of connections that work in a place."""
 
+    def enter(self, connection: Connection) -> None:
+        """Prepares a transaction that has just begun on a connection with these options.
+
+        Raises:
+            ShardMovedError: The shard is on another server by now.
+        """
+
     def supports_two_phases(self, connection: Connection) -> bool:
         """Returns whether transactions can be prepared."""
 
