@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("stored")
 
 def table_name() -> str:
     """The name of the specs in SQL, in a session of the user."""
-    return '"package.specs"' if get_session().get_bind().dialect.name == "sqlite" else "specs"
+    return '"package.specs"' if get_session(sub="u1").get_bind().dialect.name == "sqlite" else "specs"
 
 
 def commit_text(statement: str, **parameters: Any) -> None:

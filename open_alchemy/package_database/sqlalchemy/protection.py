@@ -61,7 +61,7 @@ def protect(engine: Engine) -> None:
     event.listen(engine, "before_execute", _check_construct)
     event.listen(engine, "before_cursor_execute", _check_text)
     event.listen(engine, "set_connection_execution_options", _check_options)
-    event.listen(engine, "commit", _check_changes)
+    event.listen(engine, "commit", _check_commit)
     event.listen(engine, "prepare_twophase", lambda connection, _: _check_changes(connection))
     event.listen(engine, "commit_twophase", _check_unprepared)
 
@@ -112,6 +112,15 @@ def _check_text(_: Any, __: Any, text: str, ___: Any, context: Any, ____: Any) -
 def _check_options(_: Any, options: dict[str, Any]) -> None:
     if str(options.get("isolation_level")).upper() == "AUTOCOMMIT":
         raise RefusedError("autocommit needs a session with allow_writes=True", code="ReadOnly")
+
+
+def _check_commit(connection: Connection) -> None:
+    try:
+        _check_changes(connection)
+    except BaseException:
+        # After an error here, SQLAlchemy returns the connection to the pool as it is.
+        connection.connection.rollback()
+        raise
 
 
 def _check_unprepared(connection: Connection, _: Any, is_prepared: bool) -> None:  # noqa: FBT001 (SQLAlchemy's event)
