@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import waitress.server
 
 from open_alchemy.package_database import instance
 from open_alchemy.package_database.testing.local_instances import LocalInstances
+from tests.instances.servers import run_waitress
 from tests.sqlalchemy.applications import WSGI, flask_application, pyramid_application
 from tests.sqlalchemy.conftest import create_notes
 
@@ -26,27 +24,12 @@ APPLICATIONS: dict[str, Callable[[], WSGI]] = {
 }
 
 
-@contextmanager
-def serving(application: WSGI) -> Iterator[int]:
-    """Serves an application on a free port."""
-    server: Any = waitress.server.create_server(application, host="127.0.0.1", port=0, threads=8)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        yield server.effective_port
-    finally:
-        server.pull_trigger()
-        server.close()
-        server.task_dispatcher.shutdown()
-        thread.join()
-
-
 @pytest.fixture(params=APPLICATIONS)
 def port(request: pytest.FixtureRequest, _instances: LocalInstances) -> Iterator[int]:
     for name in ("one", "two"):
         with instance(name):
             create_notes()
-    with serving(APPLICATIONS[request.param]()) as port:
+    with run_waitress(APPLICATIONS[request.param]()) as port:
         yield port
 
 

@@ -57,8 +57,9 @@ class OpenEngines:
     def remove(self, slot: Slot[EngineType]) -> EngineType | None:
         """Removes the engine of a slot, also from calls to come, and returns it if it is open."""
         with state.lock:
-            self._recent.pop(slot, None)
+            # First a reference: without one, the engine would be closed later, by another thread.
             engine, slot.engine = slot.engine(), _none
+            self._recent.pop(slot, None)
         return engine
 
     def unlist(self, slot: Slot[Any]) -> None:
