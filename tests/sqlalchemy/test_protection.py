@@ -207,9 +207,13 @@ class TestOnPostgreSQL:
             commit_text(statement)
 
     def test_autocommit_is_refused(self) -> None:
+        options = {"isolation_level": "AUTOCOMMIT"}
+        engine = get_session(sub="u1").get_bind()
+
         with pytest.raises(RefusedError, match="allow_writes=True"):
-            get_session(sub="u1").get_bind().execution_options(isolation_level="AUTOCOMMIT")  # type: ignore[call-overload]
-            get_session(sub="u1").connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            engine.execution_options(**options)
+        with engine.connect() as connection, pytest.raises(RefusedError, match="allow_writes=True"):
+            connection.execution_options(**options)
 
     def test_reading_with_a_row_lock_is_allowed(self) -> None:
         specs = get_table("package.specs", sub="u1")
@@ -232,6 +236,9 @@ class TestOnPostgreSQL:
         get_session().execute(text("INSERT INTO specs VALUES (1)"))
         transaction.commit()
 
-        assert get_session().execute(select(func.count()).select_from(get_table("specs"))).scalar() == 1
+        found = get_session().execute(select(func.count()).select_from(get_table("specs"))).scalar()
+        transaction.commit()
         get_session(allow_writes=True).execute(text("DROP TABLE specs"))
-        transaction.abort()
+        transaction.commit()
+
+        assert found == 1

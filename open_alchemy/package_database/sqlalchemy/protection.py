@@ -61,6 +61,7 @@ def protect(engine: Engine) -> None:
     event.listen(engine, "before_execute", _check_construct)
     event.listen(engine, "before_cursor_execute", _check_text)
     event.listen(engine, "set_connection_execution_options", _check_options)
+    event.listen(engine, "set_engine_execution_options", _check_options)
     event.listen(engine, "commit", _check_commit)
     event.listen(engine, "prepare_twophase", lambda connection, _: _check_changes(connection))
     event.listen(engine, "commit_twophase", _check_unprepared)
