@@ -145,7 +145,9 @@ class TestShards:
         transaction.commit()
 
         found = {
-            user: get_session(sub=user).execute(text("SELECT text FROM notes WHERE sub = :sub"), {"sub": user}).scalars()
+            user: get_session(sub=user)
+            .execute(text("SELECT text FROM notes WHERE sub = :sub"), {"sub": user})
+            .scalars()
             for user in users
         }
         schemas = {get_session(sub=user).execute(text("SELECT current_schema()")).scalar() for user in users}
