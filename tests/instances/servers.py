@@ -60,7 +60,7 @@ def run_waitress(app: Any) -> Iterator[int]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        yield server.effective_port  # type: ignore[union-attr] # There is one address.
+        yield server.effective_port
     finally:
         # In the server's thread, which polls the sockets.
         server.trigger.pull_trigger(server.close)

@@ -21,6 +21,7 @@ from open_alchemy.package_database.core.operations import StoreOperation, Table
 from open_alchemy.package_database.engines import registry
 from open_alchemy.package_database.instances import closer, open_engines, process, self_closing
 from open_alchemy.package_database.instances.instance_file import InstanceFile
+from open_alchemy.package_database.instances.loop_closer import closer_of_running_loop
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 
@@ -95,6 +96,8 @@ class AsyncTracked:
         self.closed_in.append(asyncio.get_running_loop())
         if self in self.config.open:
             self.config.open.remove(self)
+        if self.config.fails:
+            raise OSError("canary")
 
 
 def _none() -> None:
@@ -109,7 +112,7 @@ class Stores:
         found: The stores by their URLs.
     """
 
-    def __init__(self, path: Path, ids: Sequence[str], max_open: int) -> None:
+    def __init__(self, path: Path, ids: list[str], max_open: int) -> None:
         self._path = path
         self.ids = ids
         self.found: dict[str, Store] = {}
@@ -243,15 +246,26 @@ def test_calls_of_many_threads_never_use_a_closed_engine(stores: Stores) -> None
 def test_an_engine_that_fails_to_close_is_logged_and_others_are_closed(
     stores: Stores, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stores_closed = ["memory://i2/1", "memory://i3/1"]
     read("i0")
     stores["i0"].fails = True
 
     for name in ("i1", "i2", "i3"):
         read(name)
 
-    assert eventually(lambda: stores.open() == stores_closed)
+    assert eventually(lambda: stores.open() == ["memory://i2/1", "memory://i3/1"])
     assert "the engine of an instance was not closed: OSError" in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_an_asynchronous_engine_that_fails_to_close_is_logged(stores: Stores, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> bool:
+        await aread("i0")
+        stores["i0"].fails = True
+        for name in ("i1", "i2"):
+            await aread(name)
+        return await asyncio.to_thread(eventually, lambda: "not closed: OSError" in caplog.text)
+
+    assert asyncio.run(main())
     assert "canary" not in caplog.text
 
 
@@ -307,8 +321,8 @@ def test_the_database_can_be_closed_and_used_again(stores: Stores) -> None:
     async def main() -> list[str]:
         await aread("i1")
         with package_database.instance("i1"):
-            await package_database.get_async().aclose()  # type: ignore[attr-defined]
-            await package_database.get_async().aclose()  # type: ignore[attr-defined]
+            await package_database.get_async().aclose()
+            await package_database.get_async().aclose()
         return stores.open()
 
     assert closed == []
@@ -357,6 +371,25 @@ def test_tasks_with_one_open_engine_never_use_a_closed_one(stores: Stores) -> No
 
     asyncio.run(main())
     asyncio.run(main())
+
+
+def test_a_loop_that_shuts_down_waits_for_engines_and_starts_to_close_no_other() -> None:
+    class Slow(AsyncTracked):
+        async def aclose(self) -> None:
+            await asyncio.sleep(0.01)
+            await super().aclose()
+
+    async def main() -> list[bool]:
+        closing, late = Slow(Store("")), Slow(Store(""))
+        loop_closer = await closer_of_running_loop()
+        loop_closer.close(closing)
+        await asyncio.sleep(0)
+        await asyncio.get_running_loop().shutdown_asyncgens()
+        loop_closer.close(late)
+        await asyncio.sleep(0.02)
+        return [bool(engine.closed_in) for engine in (closing, late)]
+
+    assert asyncio.run(main()) == [True, False]
 
 
 def test_a_loop_that_is_closed_is_not_called(stores: Stores) -> None:

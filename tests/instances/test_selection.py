@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_an_instance_of_the_callers_own_is_selected_by_the_same_mechanism(tmp_pa
 
 
 def test_a_generator_that_ends_its_selection_late_leaves_the_selection_of_its_caller() -> None:
-    def generate() -> Iterator[None]:
+    def generate() -> Generator[None]:
         with package_database.instance("one"):
             yield
 
@@ -140,16 +140,16 @@ def test_a_generator_that_ends_its_selection_late_leaves_the_selection_of_its_ca
 
 
 def test_a_generator_that_is_suspended_does_not_outlive_the_selection_around_it() -> None:
-    suspended: list[Iterator[None]] = []
+    suspended: list[Generator[None]] = []
 
-    def generate() -> Iterator[None]:
+    def generate() -> Generator[None]:
         with package_database.instance("one"):
             yield
 
     with package_database.instance("two"):
         suspended.append(generate())
         next(suspended[0])
-    suspended.pop().close()  # type: ignore[attr-defined]
+    suspended.pop().close()
 
     assert current() is None
 
@@ -195,3 +195,25 @@ def test_threads_select_independently() -> None:
 
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(select, ["one", "two"])) == ["one", "two"]
+
+
+def test_a_selection_can_be_entered_again_and_shared_by_tasks() -> None:
+    selection = package_database.instance("one")
+
+    async def select() -> list[str | None]:
+        with selection:
+            await asyncio.sleep(0)
+            with package_database.instance("two"), selection:
+                inner = current()
+            return [inner, current()]
+
+    async def main() -> list[list[str | None]]:
+        return list(await asyncio.gather(select(), select()))
+
+    assert asyncio.run(main()) == [["one", "one"]] * 2
+    assert current() is None
+
+
+def test_a_selection_is_no_decorator() -> None:
+    """A decorated coroutine would run when the selection has ended: on the default instance."""
+    assert not callable(package_database.instance("one"))

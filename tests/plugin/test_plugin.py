@@ -616,3 +616,38 @@ def test_these_tests_run_in_the_test_stage() -> None:
 
     assert isinstance(config, DynamoDBConfig)
     assert config.stage == "TEST"
+
+
+def test_a_test_has_instances_of_its_own(service: pytest.Pytester, run: Run) -> None:
+    service.makepyfile(
+        test_service="""
+        import os
+        import subprocess
+        import sys
+
+        import pytest
+
+        from open_alchemy import package_database
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_instances(_instances, number):
+            database = package_database.get()
+            for name in package_database.instances():
+                with package_database.instance(name):
+                    assert database.list_specs(sub="u1") == []
+                    database.create_update_spec(sub="u1", name=name, version="1", model_count=1)
+            _instances.write("two", "three", default="two")
+            assert package_database.instances() == ("two", "three")
+            assert [spec["name"] for spec in database.list_specs(sub="u1")] == ["two"]
+            program = "from open_alchemy import package_database; print(package_database.instances())"
+            printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+            assert printed.stdout.strip() == "('two', 'three')"
+
+        def test_another_test_has_none(_clean_specs_table):
+            assert package_database.instances() == ()
+            assert package_database.get().list_specs(sub="u1") == []
+            assert "PACKAGE_DATABASE_INSTANCES" not in os.environ
+        """
+    )
+
+    run("--package-database-engine=sqlite").assert_outcomes(passed=3)

@@ -76,11 +76,11 @@ def _copy(source: AdminClient, target: AdminClient, source_name: str, target_nam
         with progress("copying", source.expected_items(TABLES)) as advance:
             imported = import_entries(entries(source.read), lambda steps: target.run(steps, name="an import"), advance)
         report(imported, target.location, source.location)
-        checksums = [_compute(source, source_name), _compute(target, target_name)]
+        source_checksum, target_checksum = _compute(source, source_name), _compute(target, target_name)
     except BaseError:
         print_message(_INTERRUPTED)
         raise
-    _compare(*checksums, source_name, target_name)
+    _compare(source_checksum, target_checksum, source_name, target_name)
 
 
 def _compute(client: AdminClient, name: str) -> StoreChecksum:

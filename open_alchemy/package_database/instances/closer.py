@@ -67,7 +67,12 @@ def _call(close: Close) -> None:
     try:
         close()
     except Exception as error:  # noqa: BLE001 (the engine is not used again, and the others are still to be closed)
-        telemetry.logger().warning("the engine of an instance was not closed: %s", type(error).__name__)
+        log_failure(error)
+
+
+def log_failure(error: Exception) -> None:
+    """Logs that an engine could not be closed. The message of the error may contain a URL."""
+    telemetry.logger().warning("the engine of an instance was not closed: %s", type(error).__name__)
 
 
 closer: Final = Closer()

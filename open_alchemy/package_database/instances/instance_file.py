@@ -119,17 +119,16 @@ class InstanceFile:
         self._check_at = self._monotonic() + _CHECK_SECONDS
         if _fingerprint(self._path) == self._fingerprint:
             return
-        with state.lock:
-            fingerprint = _fingerprint(self._path)
-            if fingerprint == self._fingerprint:
-                return
-            self._fingerprint = fingerprint
-            before = self._listing
-            try:
+        try:
+            with state.lock:
+                fingerprint = _fingerprint(self._path)
+                if fingerprint == self._fingerprint:
+                    return
+                self._fingerprint, before = fingerprint, self._listing
                 self._listing = self._read(before.instances)
-            except ConfigurationError as error:
-                telemetry.logger().error("the previous instances stay in use: %s", error)
-                return
+        except ConfigurationError as error:
+            telemetry.logger().error("the previous instances stay in use: %s", error)
+            return
         for id_, instance in before.instances.items():
             if self._listing.instances.get(id_) is not instance:
                 instance.unlist()

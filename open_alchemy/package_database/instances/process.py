@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from ..engines import registry
 from ..engines.port import Config
 from .directory import Directory, SingleStore, from_environment
 from .instance import Instance
-from .selection import select, selected
+from .selection import Selection, selected
 from .state_lock import state
 
 # Imported on first use: a test run that only loads the pytest plugin needs neither.
@@ -96,8 +96,7 @@ def aconnect(url: str) -> AsyncTDatabase:
     return open_async_database(registry.from_url(url, os.environ).open_async_engine(TABLES))
 
 
-@contextmanager
-def instance(id: str) -> Iterator[None]:  # noqa: A002 (the issue's and the file's term)
+def instance(id: str) -> AbstractContextManager[None]:  # noqa: A002 (the term of the file)
     """Selects an instance for a block: calls of ``get()``'s and ``get_async()``'s databases work on it.
 
     The selection applies to the current context: to this thread or asyncio task, to tasks that it starts, to
@@ -113,8 +112,7 @@ def instance(id: str) -> Iterator[None]:  # noqa: A002 (the issue's and the file
         ConfigurationError: See ``get()``.
     """
     directory().get(id)
-    with select(id):
-        yield
+    return Selection(id)
 
 
 def instance_id() -> str | None:
@@ -165,7 +163,7 @@ def directory() -> Directory:
 @contextmanager
 def use(instance: Instance) -> Iterator[None]:
     """Selects an instance of the caller's own in the current context, and closes it at the end."""
-    with select(instance):
+    with Selection(instance):
         try:
             yield
         finally:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class Selection:
-    """A selected instance; compared by identity, because the same instance may be selected twice.
+    """Selects an instance in the current context, and for tasks and threads that copy it: a context manager.
+
+    It is no decorator: a coroutine would run after its call has returned.
 
     Attributes:
         target: The id of an instance of the file, which each call looks up; or an instance of the caller's own.
@@ -27,6 +29,16 @@ class Selection:
 
     def __init__(self, target: str | Instance) -> None:
         self.target = target
+
+    def __enter__(self) -> None:
+        _selections.set((*_selections.get(), self))
+
+    def __exit__(self, *_: object) -> None:
+        selections = _selections.get()
+        for position in reversed(range(len(selections))):
+            if selections[position] is self:
+                _selections.set(selections[:position] + selections[position + 1 :])
+                return
 
 
 _selections: Final[ContextVar[tuple[Selection, ...]]] = ContextVar("package_database_instance", default=())
@@ -39,24 +51,13 @@ def selected() -> str | Instance | None:
 
 
 @contextmanager
-def select(target: str | Instance) -> Iterator[None]:
-    """Selects an instance in the current context, and for tasks and threads that copy it."""
-    selection = Selection(target)
-    _selections.set((*_selections.get(), selection))
-    try:
-        yield
-    finally:
-        _selections.set(tuple(other for other in _selections.get() if other is not selection))
-
-
-@contextmanager
-def select_only(target: str | Instance | None) -> Iterator[None]:
+def select_only(target: str) -> Iterator[None]:
     """Selects an instance for one request: at the end the context has the selections that it had before.
 
-    That removes those which generators of the request have left. Both ends must be in the same context.
+    That removes those which suspended generators of the request have left. Both ends must be in the same context.
     """
     before = _selections.get()
-    _selections.set(() if target is None else (Selection(target),))
+    _selections.set((Selection(target),))
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ A call refers to its engine until it ends, however it ends, so that an engine in
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,9 @@ from ..engines.port import Administration, AsyncEngine, Config, Engine
 from .closer import closer
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Task
+    from asyncio import AbstractEventLoop
+
+    from .loop_closer import LoopCloser
 
 
 class SelfClosingEngine:
@@ -69,7 +71,7 @@ class SelfClosingAsyncEngine:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._loops: set[AbstractEventLoop] = set()
+        self._loops: dict[AbstractEventLoop, LoopCloser] = {}
         self._finalizer = weakref.finalize(self, closer.add, partial(_close_in, self._loops, engine))
         self._finalizer.atexit = False
         fork.register(self)
@@ -95,13 +97,7 @@ class SelfClosingAsyncEngine:
         """Prepares the engine in the running event loop."""
         from asyncio import get_running_loop
 
-        loop = get_running_loop()
-        if loop not in self._loops:
-            for other in tuple(self._loops):
-                if other.is_closed():
-                    self._loops.discard(other)
-            self._loops.add(loop)
-        return self._engine.prepare()
+        return self._engine.prepare() if get_running_loop() in self._loops else self._prepare_first()
 
     def queue(self) -> Awaitable[None] | None:
         """Returns what a call must await before it starts."""
@@ -116,21 +112,17 @@ class SelfClosingAsyncEngine:
         self._finalizer.detach()
         await self._engine.aclose()
 
+    async def _prepare_first(self) -> None:
+        from .loop_closer import closer_of_running_loop
 
-def _close_in(loops: set[AbstractEventLoop], engine: AsyncEngine) -> None:
-    """Has every event loop close its connections. A loop that is closed has closed them."""
-    for loop in loops:
-        try:
-            loop.call_soon_threadsafe(_start_closing, engine, loop)
-        except RuntimeError:
-            continue
-
-
-_closing: set[Task[None]] = set()
-"""A loop holds its tasks weakly."""
+        for loop in tuple(self._loops):
+            if loop.is_closed():
+                self._loops.pop(loop, None)
+        closer_of_loop = await closer_of_running_loop()
+        self._loops[closer_of_loop.loop] = closer_of_loop
+        await self._engine.prepare()
 
 
-def _start_closing(engine: AsyncEngine, loop: AbstractEventLoop) -> None:
-    task = loop.create_task(engine.aclose())
-    _closing.add(task)
-    task.add_done_callback(_closing.discard)
+def _close_in(loops: Mapping[object, LoopCloser], engine: AsyncEngine) -> None:
+    for loop in tuple(loops.values()):
+        loop.close(engine)
