@@ -7,6 +7,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def add(value: str) -> None:
 
 def open_files(path: Path) -> int:
     folder = Path("/proc/self/fd")
-    return sum(str(path) in os.readlink(found) for found in folder.iterdir() if found.exists())
+    return sum(str(path) in str(found.readlink()) for found in folder.iterdir() if found.exists())
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -139,10 +140,8 @@ def test_a_session_is_refused_in_the_child_of_a_fork(instance: Instance) -> None
             session.execute(text("SELECT 1"))
         with pytest.raises(Exception, match="fork"):
             transaction.commit()
-        try:
+        with suppress(OperationalError):
             transaction.abort()
-        except OperationalError:
-            pass
         gc.collect()
 
     assert in_child(work) == 0

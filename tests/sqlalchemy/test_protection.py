@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import transaction
-from sqlalchemy import func, select, text
+from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import StatementError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from open_alchemy import package_database
 from open_alchemy.package_database.exceptions import BaseError, RefusedError
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.sqlalchemy import get_session, get_table
 
-CREATE = {"sub": "u1", "version": "1", "model_count": 1}
-
 
 @pytest.fixture
 def stored(instance: Instance) -> Iterator[None]:
-    package_database.get().create_update_spec(name="spec", **CREATE)
+    package_database.get().create_update_spec(sub="u1", name="spec", version="1", model_count=1)
     package_database.get().create_update_credentials(
         sub="u1", id_="default", public_key="public", secret_key_hash=b"canary hash", salt=b"canary salt"
     )
@@ -33,13 +30,16 @@ def stored(instance: Instance) -> Iterator[None]:
 pytestmark = pytest.mark.usefixtures("stored")
 
 
-def table_name() -> str:
-    """The name of the specs in SQL, in a session of the user."""
-    return '"package.specs"' if get_session(sub="u1").get_bind().dialect.name == "sqlite" else "specs"
+def engine_of(session: Session) -> Engine:
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    return engine
 
 
-def commit_text(statement: str, **parameters: Any) -> None:
-    get_session(sub="u1").execute(text(statement.format(specs=table_name())), parameters)
+def commit_text(statement: str, *, allow_writes: bool = False) -> None:
+    session = get_session(sub="u1", allow_writes=allow_writes)
+    specs = '"package.specs"' if engine_of(session).dialect.name == "sqlite" else "specs"
+    session.execute(text(statement.format(specs=specs)))
     transaction.commit()
 
 
@@ -112,12 +112,11 @@ def test_allow_writes_allows_writes() -> None:
 
 
 def test_a_session_that_allows_writes_leaves_others_read_only() -> None:
-    commit = text(f"UPDATE {table_name()} SET title = 'x'")
-    get_session(sub="u1", allow_writes=True).execute(commit)
-    transaction.commit()
+    update = "UPDATE {specs} SET title = 'x'"
+    commit_text(update, allow_writes=True)
 
     with pytest.raises(RefusedError, match="allow_writes=True"):
-        commit_text(str(commit))
+        commit_text(update)
 
 
 def test_errors_and_engines_show_no_values(caplog: pytest.LogCaptureFixture) -> None:
@@ -163,12 +162,16 @@ class TestOnSQLite:
         session = get_session()
         path = session.execute(text("SELECT file FROM pragma_database_list")).scalar()
         transaction.commit()
-        raw = get_session().get_bind().raw_connection()
-        raw.execute(f"ATTACH '{path}' AS other")  # type: ignore[attr-defined]
+        with engine_of(get_session()).connect() as connection:
+            connection.rollback()
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            raw.rollback()
+            raw.cursor().execute(f"ATTACH '{path}' AS other")
 
-        with pytest.raises(Exception, match="not authorized"):
-            raw.execute('DELETE FROM other."package.specs"')  # type: ignore[attr-defined]
-        raw.invalidate()
+            with pytest.raises(RefusedError, match="allow_writes=True"):
+                connection.execute(text('DELETE FROM other."package.specs"'))
+            connection.invalidate()
 
 
 @pytest.mark.usefixtures("stored")
@@ -208,7 +211,7 @@ class TestOnPostgreSQL:
 
     def test_autocommit_is_refused(self) -> None:
         options = {"isolation_level": "AUTOCOMMIT"}
-        engine = get_session(sub="u1").get_bind()
+        engine = engine_of(get_session(sub="u1"))
 
         with pytest.raises(RefusedError, match="allow_writes=True"):
             engine.execution_options(**options)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import transaction
-from sqlalchemy import Column, Integer, Table, event, text
-from sqlalchemy.pool import Pool
+from sqlalchemy import Column, Integer, Table, text
 
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -26,13 +24,11 @@ def reflections(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the tables that are reflected during a test."""
     names: list[str] = []
 
-    def record(_: Any, table: Table) -> None:
-        names.append(table.name)
+    def reflect(name: str, *arguments: Any, **options: Any) -> Table:
+        names.append(name)
+        return Table(name, *arguments, **options)
 
-    monkeypatch.setattr(
-        "open_alchemy.package_database.sqlalchemy.database.Table",
-        lambda name, *arguments, **options: names.append(name) or Table(name, *arguments, **options),
-    )
+    monkeypatch.setattr("open_alchemy.package_database.sqlalchemy.database.Table", reflect)
     return names
 
 
@@ -118,18 +114,17 @@ def test_another_store_is_refused(url: str) -> None:
 
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
     config = from_url("postgresql://user:canary@127.0.0.1:1/name", {"PACKAGE_DATABASE_DEADLINE": "1"})
-    with use(Instance(config)):
-        with pytest.raises(UnavailableError) as caught:
-            get_session()
+    with use(Instance(config)), pytest.raises(UnavailableError) as caught:
+        get_session()
 
     assert "canary" not in str(caught.value)
 
 
 class TestShards:
     @pytest.fixture
-    def users(self, shards_instance: Instance) -> Iterator[list[str]]:
+    def users(self, shards_instance: Instance) -> list[str]:
         """Users of both servers."""
-        yield [f"u{number}" for number in range(8)]
+        return [f"u{number}" for number in range(8)]
 
     def test_a_user_is_required_on_many_servers(self, shards_instance: Instance) -> None:
         with pytest.raises(RefusedError, match="sub="):

@@ -135,18 +135,18 @@ class PostgreSQLStore:
         shard = connection.get_execution_options().get(SHARD)
         if shard is None:
             return
-        schema, failure = schema_of(shard), None
+        schema, failure, row = schema_of(shard), None, None
         cursor = connection.connection.cursor()
         try:
             cursor.execute(_ENTER, (schema, schema, shard))
-            row: Any = cursor.fetchone()
+            row = cursor.fetchone()
         except psycopg.Error as error:
             failure = failure_of(error)
         finally:
             cursor.close()
         if failure is not None:
             raise failure.to_error(f"entering shard {shard}", 1, Deadline(0))
-        if not row[1]:
+        if row is None or not row[1]:
             raise ShardMovedError(f"shard {shard} has moved to another server", code="ShardMoved")
 
     def supports_two_phases(self, connection: Connection) -> bool:

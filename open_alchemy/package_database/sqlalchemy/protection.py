@@ -130,11 +130,11 @@ def _check_unprepared(connection: Connection, _: Any, is_prepared: bool) -> None
 
 
 def _check_changes(connection: Connection) -> None:
-    failure = None
+    failure, changed = None, None
     cursor = connection.connection.cursor()
     try:
         cursor.execute(_CHANGED, (CATALOG, sorted(_OWN)))
-        changed: Any = cursor.fetchone()
+        changed = cursor.fetchone()
     except psycopg.Error as error:
         failure = failure_of(error)
     finally:

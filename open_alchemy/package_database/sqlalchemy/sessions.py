@@ -94,11 +94,11 @@ class _Ending:
         return self._savepoint
 
 
-class _OnePhase(_Ending, SessionDataManager):
+class _OnePhase(_Ending, SessionDataManager):  # type: ignore[misc]
     """Commits when it votes, after all two-phase data managers."""
 
 
-class _TwoPhase(_Ending, TwoPhaseSessionDataManager):
+class _TwoPhase(_Ending, TwoPhaseSessionDataManager):  # type: ignore[misc]
     """Prepares when it votes, and commits with all others."""
 
 
