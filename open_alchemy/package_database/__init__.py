@@ -21,6 +21,8 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
+
+# instances() hides the module of this name as an attribute; `from ....instances import InstanceMiddleware` works.
 from .instances import aconnect, connect, get, get_async, instance, instance_id, instances
 from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
 

@@ -7,10 +7,10 @@ import click
 from ..exceptions import ConfigurationError
 from ..instances import process
 from ..model.schema import TABLES
-from .command_group import UrlCommand
+from .command_group import StoreCommand
 
 
-@click.command("broker", cls=UrlCommand)
+@click.command("broker", cls=StoreCommand)
 @click.option(
     "--listen",
     multiple=True,

@@ -22,7 +22,7 @@ Close: TypeAlias = Callable[[], object]
 
 
 class Closer:
-    """Calls functions that close something, in a thread of its own."""
+    """Calls functions that close something, in one thread."""
 
     def __init__(self) -> None:
         self.after_fork_in_child()

@@ -115,7 +115,7 @@ class InstanceFile:
 
     def _check(self) -> None:
         """Reads the file if it has changed."""
-        # Before the lock: other threads use the previous content meanwhile.
+        # Before the lock, so that other threads do not wait until the file is read.
         self._check_at = self._monotonic() + _CHECK_SECONDS
         if _fingerprint(self._path) == self._fingerprint:
             return

@@ -32,14 +32,16 @@ DirectorySource = Callable[[], Directory]
 def get() -> TDatabase:
     """Returns the database of this process; the same object every time.
 
-    ``PACKAGE_DATABASE_URL`` is the URL of the store, as for ``connect``. If it is not set, ``STAGE`` must be ``TEST``
-    (a DynamoDB at http://localhost:8000, or at ``AWS_ENDPOINT_URL_DYNAMODB``) or ``PROD`` (DynamoDB on AWS). The
-    environment is read by the first call that succeeds; that call opens no connection. Safe to call, and the result to
-    use, from many threads at once and after a fork.
+    ``PACKAGE_DATABASE_INSTANCES`` is a file of instances, of which the calls use the current one (see ``instance``).
+    Otherwise ``PACKAGE_DATABASE_URL`` is the URL of the store, as for ``connect``. If neither is set, ``STAGE`` must be
+    ``TEST`` (a DynamoDB at http://localhost:8000, or at ``AWS_ENDPOINT_URL_DYNAMODB``) or ``PROD`` (DynamoDB on AWS).
+    The environment is read by the first call that succeeds; that call opens no connection. Safe to call, and the result
+    to use, from many threads at once and after a fork.
 
     Raises:
-        ConfigurationError: ``PACKAGE_DATABASE_URL``, ``STAGE``, ``AWS_ENDPOINT_URL_DYNAMODB`` or
-            ``PACKAGE_DATABASE_DEADLINE`` is missing or invalid, or there is no AWS region.
+        ConfigurationError: ``PACKAGE_DATABASE_INSTANCES``, ``PACKAGE_DATABASE_URL``, ``STAGE``,
+            ``AWS_ENDPOINT_URL_DYNAMODB`` or ``PACKAGE_DATABASE_DEADLINE`` is missing or invalid, or there is no AWS
+            region.
     """
     _process.check()
     return _process.database or _process.open_database()

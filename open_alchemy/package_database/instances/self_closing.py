@@ -6,7 +6,7 @@ A call refers to its engine until it ends, however it ends, so that an engine in
 from __future__ import annotations
 
 import weakref
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,6 @@ class SelfClosingAsyncEngine:
         await self._engine.prepare()
 
 
-def _close_in(loops: Mapping[object, LoopCloser], engine: AsyncEngine) -> None:
+def _close_in(loops: dict[AbstractEventLoop, LoopCloser], engine: AsyncEngine) -> None:
     for loop in tuple(loops.values()):
         loop.close(engine)

@@ -1,4 +1,4 @@
-"""The one lock of this package. It is held to change state, never during input or output."""
+"""The one lock of this package. It is held to change state, and while the file of instances is read."""
 
 from __future__ import annotations
 
