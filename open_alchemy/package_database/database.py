@@ -21,7 +21,7 @@ from .engines.randomness import random
 from .exceptions import ConfigurationError, UnavailableError
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
-from .model.validation import check, wrap_secrets
+from .model.validation import SECRETS, check, wrap_secrets
 from .types import TConnectedDatabase
 
 _Started: TypeAlias = tuple[Steps[Any], Operation]
@@ -171,13 +171,15 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
     """Returns the method of the async API that runs an access pattern."""
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
-        try:
-            wrap_secrets(arguments)
-        except RecursionError:
-            # They may not be wrapped yet.
-            for name in (*arguments,):
-                del arguments[name]
-            raise
+        # A call that waits costs as little as possible before it does: ten thousand of them start at once.
+        if not SECRETS.isdisjoint(arguments):
+            try:
+                wrap_secrets(arguments)
+            except RecursionError:
+                # They may not be wrapped yet.
+                for name in (*arguments,):
+                    del arguments[name]
+                raise
         engine, start = self._resolve(), None
         if (waiting := engine.queue()) is not None:
             start = self._sources.monotonic()

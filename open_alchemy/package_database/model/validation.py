@@ -106,7 +106,8 @@ AFTER_ID: Final = _optional(_bytes(MAX_SPEC_ID_BYTES))
 """The rule of a page token of specs."""
 AFTER_UPDATED_AT: Final = _optional(_integer(0, 10 ** (SECONDS_DIGITS - 1) - 1))
 """The rule of a page token of versions. The padded seconds in a key begin with a zero."""
-_SECRETS: Final = frozenset({"secret_key_hash", "salt"})
+SECRETS: Final = frozenset({"secret_key_hash", "salt"})
+"""The arguments that are secrets."""
 
 
 class _Withheld:
@@ -121,7 +122,7 @@ class _Withheld:
 
 def wrap_secrets(arguments: dict[str, Any]) -> None:
     """Wraps the secrets among arguments in place, so that no frame of a traceback below the caller's own shows one."""
-    for name in _SECRETS:
+    for name in SECRETS:
         if name in arguments and not isinstance(arguments[name], Secret | _Withheld):
             is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
             arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
