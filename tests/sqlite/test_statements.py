@@ -63,6 +63,14 @@ def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
     assert parameters == ("u1", "a#", "a$")
 
 
+def test_a_descending_query_reverses_each_key() -> None:
+    query = Query(SPECS, "u1", secondary_index=ID_UPDATED_AT, is_descending=True)
+
+    text, _ = SPEC_STATEMENTS.query(query)
+
+    assert text.endswith('ORDER BY item."id_updated_at" DESC, item."sub" DESC, item."updated_at_id" DESC')
+
+
 def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
     text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1"))
 

@@ -11,6 +11,7 @@ from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.core.operations import (
     AllOf,
     AnyOf,
+    AtLeast,
     Below,
     Check,
     Condition,
@@ -230,9 +231,16 @@ def rendered(condition: Condition) -> dict[str, Any]:
 
 def test_numbers_in_text_are_compared_by_their_digits_first() -> None:
     check = rendered(Below("updated_at", "1000000"))
+    other = rendered(AtLeast("updated_at", "1000000"))
 
     assert check["ConditionExpression"] == "(size(#updated_at) < :1 OR (size(#updated_at) = :1 AND #updated_at < :0))"
     assert check["ExpressionAttributeValues"] == {":0": {"S": "1000000"}, ":1": {"N": "7"}}
+    assert other["ConditionExpression"] == "(size(#updated_at) > :1 OR (size(#updated_at) = :1 AND #updated_at >= :0))"
+    assert other["ExpressionAttributeValues"] == {":0": {"S": "1000000"}, ":1": {"N": "7"}}
+
+
+def test_a_descending_query_scans_the_index_backwards() -> None:
+    assert requests.query(Query(SPECS, "u1", is_descending=True))["ScanIndexForward"] is False
 
 
 def test_conditions_are_put_in_brackets() -> None:

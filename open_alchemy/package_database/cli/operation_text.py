@@ -9,6 +9,7 @@ from ..core.operations import (
     Action,
     AllOf,
     AnyOf,
+    AtLeast,
     Below,
     Check,
     Condition,
@@ -103,6 +104,8 @@ def _condition(condition: Condition, table: Table) -> str:
             return f"{attribute} is {value!s}"
         case Below(attribute, digits):
             return f"{attribute} < {digits}"
+        case AtLeast(attribute, digits):
+            return f"{attribute} >= {digits}"
         case AllOf(conditions):
             return " and ".join(_condition(part, table) for part in conditions)
         case AnyOf(conditions):

@@ -119,7 +119,8 @@ class TableStatements:
         if keys.sort_key is not None and (end := prefix_end(operation.prefix)) is not None:
             conditions.append(f"{_column(keys.sort_key)} < {mark}")
             parameters.append(end)
-        where, ordered = " AND ".join(conditions), ", ".join(map(_column, order))
+        direction = " DESC" if operation.is_descending else ""
+        where, ordered = " AND ".join(conditions), ", ".join(f"{_column(key)}{direction}" for key in order)
         text = f"{self._render_select(self._names_of(operation))} WHERE {where} ORDER BY {ordered}"
         if operation.limit is None:
             return Statement(text, tuple(parameters))
