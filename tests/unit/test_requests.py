@@ -263,7 +263,7 @@ def expressions(request: Any) -> list[dict[str, Any]]:
 def test_every_name_goes_through_a_placeholder_and_every_placeholder_is_used() -> None:
     found = [part for request in requests_of_patterns() for part in expressions(request)]
 
-    assert len(found) == 12
+    assert len(found) == 14
     for part in found:
         text = " ".join(value for key, value in part.items() if key.endswith("Expression"))
         assert set(re.findall(r"#\w+", text)) == part["ExpressionAttributeNames"].keys()
@@ -301,7 +301,8 @@ def deletions() -> list[list[Any]]:
         {**latest, "updated_at_id": f"{padded(second)}#a", "id_updated_at": f"a#{padded(second)}"}
         for second in range(100)
     ]
-    return [[latest, versions, {}], [{**latest, "revision": "r"}, versions, {}]]
+    newest = {**latest, "revision": "r"}
+    return [[[record, *reversed(versions)], {}, [record, *versions[:-3:-1]]] for record in (latest, newest)]
 
 
 def test_values_are_encoded_and_decoded() -> None:

@@ -118,7 +118,7 @@ class Query(NamedTuple):
         limit: The maximum number of items, at least 1; None for all. Fewer are returned only if there are no more.
         after: Only the items after this position: the keys of the table, and those of the index. There need not be an
             item with these keys. The sort key has the prefix.
-        is_descending: Reads and returns the items in the reverse order; without ``after``.
+        is_descending: Reads and returns the items in the reverse order.
     """
 
     table: Table

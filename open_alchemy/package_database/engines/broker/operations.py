@@ -19,9 +19,10 @@ def to_message(operation: core.StoreOperation) -> messages.Operation:
     match operation:
         case core.Get(table, key):
             return messages.Get(table.name, key[table.partition_key], key[table.sort_key])
-        case core.Query(table, partition, prefix, index, attributes, limit, after):
+        case core.Query(table, partition, prefix, index, attributes, limit, after, is_descending):
             name = None if index is None else index.name
-            return messages.Query(table.name, partition, prefix, name, attributes, limit, _to_key(after))
+            position = _to_key(after)
+            return messages.Query(table.name, partition, prefix, name, attributes, limit, position, is_descending)
         case core.Scan(table, limit, after, partition):
             return messages.Scan(table.name, limit, _to_key(after), partition)
         case core.Transact(actions, token):
@@ -131,7 +132,14 @@ class Schema:
         if message.attributes is not None:
             self._check_attributes(table, message.attributes)
         return core.Query(
-            table, message.partition, message.prefix, index, message.attributes, message.limit, message.after
+            table,
+            message.partition,
+            message.prefix,
+            index,
+            message.attributes,
+            message.limit,
+            message.after,
+            message.is_descending,
         )
 
     def _to_core_action(self, action: messages.Action) -> core.Action:
@@ -172,6 +180,8 @@ class Schema:
                 return core.Equal(attribute, Secret(binary))
             case messages.Below(attribute, digits):
                 return core.Below(attribute, digits)
+            case messages.AtLeast(attribute, digits):
+                return core.AtLeast(attribute, digits)
 
     def _check_attributes(self, table: core.Table, names: Sequence[str]) -> None:
         if not self._types[table.name].keys() >= set(names):
@@ -205,6 +215,8 @@ def _to_condition(condition: core.Condition) -> messages.Condition:
             return messages.Equal(attribute, value)
         case core.Below(attribute, digits):
             return messages.Below(attribute, digits)
+        case core.AtLeast(attribute, digits):
+            return messages.AtLeast(attribute, digits)
         case core.AllOf(conditions):
             return messages.AllOf(tuple(map(_to_condition, conditions)))
         case core.AnyOf(conditions):

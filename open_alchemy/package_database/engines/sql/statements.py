@@ -111,9 +111,10 @@ class TableStatements:
         conditions, parameters = [f"{partition} = {self._dialect.partition.format(mark)}"], [operation.partition]
         if after is not None:
             position = [key for key in order if key != keys.partition_key]
-            conditions.append(f"({', '.join(map(_column, position))}) > ({', '.join([mark] * len(position))})")
+            beyond = "<" if operation.is_descending else ">"
+            conditions.append(f"({', '.join(map(_column, position))}) {beyond} ({', '.join([mark] * len(position))})")
             parameters += [after[key] for key in position]
-        elif keys.sort_key is not None:
+        if keys.sort_key is not None and (after is None or operation.is_descending):
             conditions.append(f"{_column(keys.sort_key)} >= {mark}")
             parameters.append(operation.prefix)
         if keys.sort_key is not None and (end := prefix_end(operation.prefix)) is not None:

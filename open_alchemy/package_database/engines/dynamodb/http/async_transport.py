@@ -215,9 +215,7 @@ async def _acquire(pool: _Pool, ticket: Ticket, deadline: Deadline) -> None:
         raise queue_timeout(CONNECTIONS) from error
 
 
-async def _use(
-    pool: _Pool, connection: Connection, data: Secret, end: float, *, is_idle: bool
-) -> HttpResponse | None:
+async def _use(pool: _Pool, connection: Connection, data: Secret, end: float, *, is_idle: bool) -> HttpResponse | None:
     """Makes an exchange; returns None if the connection was idle and the server had just closed it."""
     answer = HttpResponse()
     try:
