@@ -178,10 +178,9 @@ class Schema:
                 return core.Equal(attribute, value)
             case messages.EqualBinary(attribute, binary):
                 return core.Equal(attribute, Secret(binary))
-            case messages.Below(attribute, digits):
-                return core.Below(attribute, digits)
-            case messages.AtLeast(attribute, digits):
-                return core.AtLeast(attribute, digits)
+            case messages.Below(attribute, digits) | messages.AtLeast(attribute, digits):
+                compare = core.Below if isinstance(condition, messages.Below) else core.AtLeast
+                return compare(attribute, digits)
 
     def _check_attributes(self, table: core.Table, names: Sequence[str]) -> None:
         if not self._types[table.name].keys() >= set(names):
@@ -213,10 +212,9 @@ def _to_condition(condition: core.Condition) -> messages.Condition:
             if isinstance(value, bytes):
                 return messages.EqualBinary(attribute, value)
             return messages.Equal(attribute, value)
-        case core.Below(attribute, digits):
-            return messages.Below(attribute, digits)
-        case core.AtLeast(attribute, digits):
-            return messages.AtLeast(attribute, digits)
+        case core.Below(attribute, digits) | core.AtLeast(attribute, digits):
+            compare = messages.Below if isinstance(condition, core.Below) else messages.AtLeast
+            return compare(attribute, digits)
         case core.AllOf(conditions):
             return messages.AllOf(tuple(map(_to_condition, conditions)))
         case core.AnyOf(conditions):
