@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
@@ -11,18 +12,16 @@ class Choices:
     """Decides by a seeded generator, and records the decisions. Decision 0 is the ordinary one."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed).random
+        self._random = random.Random(seed).random  # noqa: S311 (repeatable)
         self.record: list[int] = []
         self._cumulated: dict[tuple[float, ...], list[float]] = {}
 
-    def pick(self, weights: Sequence[float]) -> int:
+    def pick(self, weights: tuple[float, ...]) -> int:
         """Returns a number below ``len(weights)``."""
-        key = tuple(weights)
-        cumulated = self._cumulated.get(key)
+        cumulated = self._cumulated.get(weights)
         if cumulated is None:
-            cumulated = self._cumulated[key] = list(accumulate(weights))
-        point = self._random() * cumulated[-1]
-        decision = next((number for number, bound in enumerate(cumulated) if point < bound), 0)
+            cumulated = self._cumulated[weights] = list(accumulate(weights))
+        decision = bisect(cumulated, self._random() * cumulated[-1])
         self.record.append(decision)
         return decision
 
@@ -35,7 +34,7 @@ class Script(Choices):
         self._decisions = decisions
         self.options: list[int] = []
 
-    def pick(self, weights: Sequence[float]) -> int:
+    def pick(self, weights: tuple[float, ...]) -> int:
         """Returns the recorded decision."""
         decision = min(self._decisions.get(len(self.record), 0), len(weights) - 1)
         self.record.append(decision)

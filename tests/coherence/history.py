@@ -34,7 +34,7 @@ WRITES = (("a1",), ("b1",), ("a2",), ("a1", "b1"))
 WRITE_TAGS = tuple(tags_of_write(Transact(tuple(Put(SPECS, _item(name)) for name in names))) for names in WRITES)
 
 
-class Violation(AssertionError):
+class StaleReadError(AssertionError):
     """A cached read returns what it must not."""
 
 
@@ -77,9 +77,11 @@ class History:
         """Checks what a cached read returns now."""
         for name, version in value.items():
             if version < self.acknowledged[name]:
-                raise Violation(f"R1: {reader} reads version {version} of {name}, {self.acknowledged[name]} is acknowledged")
+                raise StaleReadError(
+                    f"R1: {reader} reads version {version} of {name}, {self.acknowledged[name]} is acknowledged"
+                )
             for applied in self.applied[name][version:]:
                 if not applied.is_late:
-                    raise Violation(f"R1b: {reader} reads version {version} of {name} after a write in time")
+                    raise StaleReadError(f"R1b: {reader} reads version {version} of {name} after a write in time")
                 if now - applied.at > self._max_age:
-                    raise Violation(f"P3: {reader} reads version {version} of {name}, too old")
+                    raise StaleReadError(f"P3: {reader} reads version {version} of {name}, too old")

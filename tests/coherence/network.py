@@ -15,20 +15,21 @@ DOUBLED = LOST + 1
 
 
 class Temper(NamedTuple):
-    """How a history behaves: the weights of ``DELAYS`` and, for messages, of loss and doubling."""
+    """How a history behaves: the weights of ``DELAYS`` and, for messages, of loss and doubling; the rate of faults."""
 
     message: tuple[float, ...]
     stream: tuple[float, ...]
     store: tuple[float, ...]
+    registry: tuple[float, ...]
     fault: float
 
 
-CALM = Temper((1, 0, 0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 0, 0), 0.0)
+CALM = Temper((1,), (1,), (1,), (1,), 0.0)
 TEMPERS = (
-    Temper((80, 10, 5, 2, 1, 0, 1, 1), (90, 6, 2, 0, 0, 0, 0.5, 0.5), (80, 10, 5, 3, 1, 1), 0.15),
-    Temper((30, 20, 20, 10, 5, 2, 8, 8), (60, 20, 10, 4, 1, 0, 2, 1), (40, 20, 20, 10, 5, 5), 0.3),
-    Temper((60, 10, 10, 5, 2, 2, 2, 9), (70, 10, 8, 4, 3, 1, 0, 1), (30, 10, 20, 20, 15, 5), 0.1),
-    Temper((70, 10, 10, 5, 1, 0, 3, 3), (70, 10, 8, 4, 1, 0, 1, 1), (60, 10, 10, 10, 5, 5), 0.5),
+    Temper((90, 6, 3, 1, 0, 0, 1, 1), (97, 2, 1), (85, 10, 5, 3, 1, 1), (95, 3, 2), 0.1),
+    Temper((40, 20, 20, 8, 3, 2, 5, 5), (85, 10, 3, 1, 0.3, 0, 0.5, 0.5), (50, 20, 20, 8, 5, 3), (85, 8, 5, 2), 0.05),
+    Temper((70, 10, 10, 5, 1, 1, 2, 9), (95, 3, 1, 0.3), (30, 10, 20, 20, 10, 3), (60, 15, 15, 10, 3, 1), 0.03),
+    Temper((80, 10, 5, 3, 1, 0, 1, 1), (94, 3, 2, 1, 0.3, 0, 0.1, 0.1), (70, 10, 10, 8, 3, 3), (90, 5, 3, 2), 0.2),
 )
 
 
@@ -71,18 +72,18 @@ class Network:
         self.choices, self.temper = choices, temper
         self.now = 0.0
         self.trace: list[str] | None = [] if is_traced else None
-        self._events: list[tuple[float, int, Process | None, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._events: list[tuple[float, int, Process | None, int, Callable[..., object], tuple[Any, ...]]] = []
         self._count = count()
         self._last: dict[tuple[str, str], float] = {}
         self.cuts: dict[frozenset[str], float] = {}
 
-    def after(self, delay: float, process: Process | None, call: Callable[..., None], *arguments: Any) -> None:
+    def after(self, delay: float, process: Process | None, call: Callable[..., object], *arguments: Any) -> None:
         """Schedules a step of a process; if it is stopped by then, when it goes on."""
         start = 0 if process is None else process.start_count
         heapq.heappush(self._events, (self.now + delay, next(self._count), process, start, call, arguments))
 
-    def run(self, until: float, check: Callable[[], None]) -> None:
-        """Runs the events up to a time, with a check after each."""
+    def run(self, until: float, check: Callable[[Process | None], None]) -> None:
+        """Runs the events up to a time, each with a check of what its process, or the store, may have changed."""
         while self._events and self._events[0][0] <= until:
             at, number, process, start, call, arguments = heapq.heappop(self._events)
             if process is not None:
@@ -96,14 +97,14 @@ class Network:
                 name = "-" if process is None else process.name
                 self.trace.append(f"{at:8.3f} {name} {call.__name__}{arguments}")
             call(*arguments)
-            check()
+            check(process)
         self.now = until
 
     def delay(self, weights: tuple[float, ...]) -> float:
         """Returns a delay."""
         return DELAYS[self.choices.pick(weights)]
 
-    def send(self, sender: str, receiver: Process, call: Callable[..., None], *arguments: Any) -> None:
+    def send(self, sender: str, receiver: Process, call: Callable[..., object], *arguments: Any) -> None:
         """Sends a message that may be late, lost, doubled or reordered."""
         if self.is_cut(sender, receiver.name):
             return
@@ -114,7 +115,7 @@ class Network:
         if decision != LOST:
             self.after(DELAYS[decision], receiver, call, *arguments)
 
-    def stream(self, stream: tuple[str, str], receiver: Process, call: Callable[..., None], *arguments: Any) -> None:
+    def stream(self, stream: tuple[str, str], receiver: Process, call: Callable[..., object], *arguments: Any) -> None:
         """Sends a message of an ordered stream, which may be late, lost or doubled."""
         if self.is_cut(*stream):
             return

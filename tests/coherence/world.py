@@ -16,7 +16,7 @@ from open_alchemy.package_database.coherence.messages import AnswerHeader, Clien
 from open_alchemy.package_database.coherence.registry import ChangeRegistry, Outcome, ReadRegistry, Registry, marked_out
 from open_alchemy.package_database.coherence.writes import Acknowledge, Execute, ToBroker
 from tests.coherence.choices import Choices, Script, shrink
-from tests.coherence.history import KEYS, READS, WRITE_TAGS, WRITES, History, Value, Violation
+from tests.coherence.history import KEYS, READS, WRITE_TAGS, WRITES, History, StaleReadError, Value
 from tests.coherence.network import CALM, DELAYS, TEMPERS, Network, Process, Temper
 
 FAST = Timing(
@@ -27,13 +27,27 @@ FAST = Timing(
     renew=0.4,
     silence=0.3,
     patience=0.2,
-    hold=4.0,
+    hold=2.5,
     rejoin=2.0,
-    max_age=5.0,
+    max_age=2.0,
     tick=0.1,
 )
 """Short durations and large drift: a history is short, and every margin is wide."""
-STORE_TIMEOUT = 1.5
+STORE_TIMEOUT = 0.7
+
+STOP, RATE, RESTART, LEAVE, MOVE, CLIENT, EVICT, CUT, OUT, BREAK, ISOLATE = range(11)
+"""A process stops, or its clock changes; a broker restarts or leaves; a client moves or restarts; a broker is evicted;
+two processes cannot reach each other; a broker is out; it loses a session; it is isolated.
+"""
+FAULTS = (
+    (2, 2, 1, 1, 2, 1, 2, 2, 1, 2, 2),
+    (1, 1, 0, 0, 0, 0, 3, 1, 0, 0, 6),
+    (1, 1, 5, 1, 0, 0, 0, 1, 0, 0, 2),
+    (2, 1, 0, 0, 5, 1, 0, 0, 0, 4, 0),
+    (5, 1, 0, 0, 0, 0, 2, 0, 3, 0, 0),
+)
+"""The weights of the faults; a history has one row."""
+_WANTED = (1,) * 2 ** len(KEYS)
 
 
 class Plan(NamedTuple):
@@ -52,8 +66,8 @@ class Plan(NamedTuple):
     clients: int = 2
     granters: int = 3
     writers: int = 1
-    seconds: float = 8.0
-    settle: float = 2.0
+    seconds: float = 7.0
+    settle: float = 1.5
 
 
 class _BrokerProcess(Process):
@@ -102,7 +116,8 @@ class _BrokerProcess(Process):
             case ToClient(session, message):
                 world.to_client(self, session, message)
             case ReadRegistry(request):
-                world.network.after(world.store_delay(), None, self._read_registry, self.start_count, request)
+                if not world.network.is_cut(self.name, "registry"):
+                    world.network.after(world.registry_delay(), None, self._read_registry, self.start_count, request)
             case ChangeRegistry():
                 world.change_registry(self, effect)
             case Execute(write):
@@ -112,7 +127,7 @@ class _BrokerProcess(Process):
 
     def _read_registry(self, start: int, request: int) -> None:
         if start == self.start_count:
-            self.world.network.after(self.world.store_delay(), self, self.answer_read, request, self.world.registry)
+            self.world.network.after(self.world.registry_delay(), self, self.answer_read, request, self.world.registry)
 
     def answer_read(self, request: int, registry: Registry) -> None:
         self.step(self.machine.answer_read, request, registry)
@@ -176,12 +191,12 @@ class _StoreRequest:
         self._view_start = self._machine.membership._view_start
         if self.kind in (UNANSWERED, LATE):
             if self.kind == LATE:
-                network.after(DELAYS[-2] + world.store_delay(), None, self._apply)
+                network.after(world.timing.hold + world.store_delay(), None, self._apply)
             elif network.choices.pick((1, 1)):
                 network.after(world.store_delay(), None, self._apply)
             network.after(STORE_TIMEOUT, self.broker, self._abandon)
             return
-        network.after(world.store_delay(), None, self._execute)
+        network.after(2 * world.store_delay(), None, self._execute)
         if self.kind == RETRIED and network.choices.pick((1, 1)):
             network.after(world.store_delay() + DELAYS[2], None, self._apply)
 
@@ -275,14 +290,19 @@ class _ClientProcess(Process):
         self._send(messages)
 
     def check(self) -> None:
+        reads = self.machine._entries._reads
+        if not reads:
+            return
         now = self.time
         for key in KEYS:
-            read = self.machine._entries.get(key)
+            read = reads.get(key)
             if read is not None and self.machine.is_valid(read, now):
                 self.world.history.check(read.value, self.world.network.now, self.name)
                 for name, version in self.seen.get(key, {}).items():
                     if read.value[name] < version:
-                        raise Violation(f"MR: {self.name} reads version {read.value[name]} of {name} after {version}")
+                        raise StaleReadError(
+                            f"MR: {self.name} reads version {read.value[name]} of {name} after {version}"
+                        )
 
 
 class World:
@@ -305,7 +325,9 @@ class World:
         self.sessions: dict[str, tuple[_ClientProcess, int]] = {}
         self.acknowledged: list[_StoreRequest] = []
         self._ids = count()
+        self._is_acknowledged = False
         self._temper = temper
+        self._faults = FAULTS[choices.pick((1,) * len(FAULTS))]
         self.brokers: dict[str, _BrokerProcess] = {}
         for number in range(plan.brokers):
             name = f"b{number}"
@@ -319,6 +341,9 @@ class World:
     def store_delay(self) -> float:
         return self.network.delay(self.network.temper.store) / 2
 
+    def registry_delay(self) -> float:
+        return self.network.delay(self.network.temper.registry) / 2
+
     # Messages and requests.
 
     def to_client(self, broker: _BrokerProcess, session: str, *message: Any) -> None:
@@ -328,12 +353,15 @@ class World:
 
     def change_registry(self, broker: _BrokerProcess, change: ChangeRegistry) -> None:
         network = self.network
+        if network.is_cut(broker.name, "registry"):
+            network.after(STORE_TIMEOUT, broker, broker.answer_change, change.request, Outcome.UNKNOWN)
+            return
         if network.choices.pick((12, 1)):
             network.after(STORE_TIMEOUT, broker, broker.answer_change, change.request, Outcome.UNKNOWN)
             if network.choices.pick((1, 1)):
-                network.after(self.store_delay(), None, self._apply_change, None, 0, change)
+                network.after(self.registry_delay(), None, self._apply_change, None, 0, change)
             return
-        network.after(self.store_delay(), None, self._apply_change, broker, broker.start_count, change)
+        network.after(self.registry_delay(), None, self._apply_change, broker, broker.start_count, change)
 
     def _apply_change(self, broker: _BrokerProcess | None, start: int, change: ChangeRegistry) -> None:
         is_expected = self.registry == change.expected
@@ -341,10 +369,11 @@ class World:
             self.registry = change.registry
         if broker is not None and broker.start_count == start:
             outcome = Outcome.CHANGED if is_expected else Outcome.NOT_CHANGED
-            self.network.after(self.store_delay(), broker, broker.answer_change, change.request, outcome)
+            self.network.after(self.registry_delay(), broker, broker.answer_change, change.request, outcome)
 
     def acknowledge(self, request: _StoreRequest) -> None:
         self.acknowledged.append(request)
+        self._is_acknowledged = True
         self.history.acknowledge(request.versions)
 
     # A history.
@@ -357,11 +386,11 @@ class World:
         granting = [broker for broker in self.brokers.values() if broker.granters]
         for number, client in enumerate(self.clients):
             client.start(granting[number % len(granting)])
-        self.network.run(self.plan.settle, lambda: None)
+        self.network.run(self.plan.settle, self.check)
         self.network.temper = self._temper
 
     def run(self) -> None:
-        """Runs a history; raises ``Violation``."""
+        """Runs a history; raises ``StaleReadError``."""
         pick = self.network.choices.pick
         for process in (*self.brokers.values(), *self.clients):
             process.set_rate(1 + self.timing.drift * pick((1, 1, 1)) / 2, 0.0)
@@ -370,19 +399,25 @@ class World:
             self._operation()
             self.network.run(self.network.now + DELAYS[pick((4, 3, 2))], self.check)
 
-    def check(self) -> None:
-        for client in self.clients:
-            client.check()
+    def check(self, process: Process | None) -> None:
+        """Checks what cached reads would return now."""
+        if isinstance(process, _ClientProcess):
+            process.check()
+        elif process is None or self._is_acknowledged:
+            self._is_acknowledged = False
+            for client in self.clients:
+                client.check()
 
     def _operation(self) -> None:
         """Begins a read, a write or a fault."""
         pick = self.network.choices.pick
         client = self.clients[pick((1,) * len(self.clients))]
-        for key in KEYS:
-            if pick((1, 1)) and client.stopped_until <= self.network.now:
+        wanted = pick(_WANTED)
+        for number, key in enumerate(KEYS):
+            if wanted >> number & 1 and client.stopped_until <= self.network.now:
                 client.read(key)
         broker = self._any_broker()
-        if pick((2, 1)) and broker.stopped_until <= self.network.now:
+        if pick((6, 1)) and broker.stopped_until <= self.network.now:
             broker.write(pick((4, 2, 2, 2)), pick((8, 1, 1, 1, 1)))
         if pick((1 - self._temper.fault, self._temper.fault)):
             self._fault(client, broker)
@@ -390,34 +425,45 @@ class World:
     def _any_broker(self) -> _BrokerProcess:
         return self.brokers[f"b{self.network.choices.pick((1,) * len(self.brokers))}"]
 
-    def _fault(self, client: _ClientProcess, broker: _BrokerProcess) -> None:
+    def _fault(  # noqa: C901, PLR0912 (one branch per fault)
+        self, client: _ClientProcess, broker: _BrokerProcess
+    ) -> None:
         network, now = self.network, self.network.now
         pick = network.choices.pick
-        kind = pick((2, 2, 1, 1, 2, 1, 2, 2, 1, 2))
+        kind = pick(self._faults)
         process: Process = (broker, client)[pick((1, 1))]
         other = self._any_broker()
-        if kind == 0:
+        if kind == STOP:
             process.stopped_until = now + DELAYS[2 + pick((1, 1, 1, 1))]
-        elif kind == 1:
+        elif kind == RATE:
             process.set_rate(1 + self.timing.drift * pick((1, 1, 1)) / 2, now)
-        elif kind == 2:
+        elif kind == RESTART:
             broker.stopped_until = now
             broker.start()
-        elif kind == 3 and broker.stopped_until <= now:
+        elif kind == LEAVE and broker.stopped_until <= now:
             broker.step(broker.machine.leave)
             network.after(DELAYS[2 + pick((1, 1, 1))], broker, broker.start)
-        elif kind == 4 and client.stopped_until <= now:
+        elif kind == MOVE and client.stopped_until <= now:
             client.connect(other)
-        elif kind == 5 and client.stopped_until <= now:
+        elif kind == CLIENT and client.stopped_until <= now:
             client.start(other)
-        elif kind == 6 and other.stopped_until <= now and broker.machine.membership.id is not None:
+        elif kind == EVICT and other.stopped_until <= now and broker.machine.membership.id is not None:
             other.step(other.machine.membership.evict, broker.machine.membership.id)
-        elif kind == 7:
-            network.cuts[frozenset((broker.name, (other, client)[pick((1, 1))].name))] = now + DELAYS[3 + pick((1, 1, 1))]
-        elif kind == 8 and broker.machine.membership.id is not None:
+        elif kind == CUT:
+            network.cuts[frozenset((broker.name, (other, client)[pick((1, 1))].name))] = (
+                now + DELAYS[3 + pick((1, 1, 1))]
+            )
+        elif kind == OUT and broker.machine.membership.id is not None:
             self.registry = marked_out(self.registry, broker.machine.membership.id) or self.registry
-        elif kind == 9 and broker.stopped_until <= now and (session := client.machine._session) is not None:
+        elif kind == BREAK and broker.stopped_until <= now and (session := client.machine._session) is not None:
             broker.disconnect(session)
+        elif kind == ISOLATE:
+            until = now + DELAYS[3 + pick((1, 3, 1))]
+            if pick((1, 1)):
+                network.cuts[frozenset((broker.name, "registry"))] = until
+            if pick((1, 1)):
+                for name in self.brokers.keys() - {broker.name}:
+                    network.cuts[frozenset((broker.name, name))] = until
 
 
 def run_history(seed: int, plan: Plan = Plan()) -> World:  # noqa: B008 (immutable)
@@ -425,9 +471,11 @@ def run_history(seed: int, plan: Plan = Plan()) -> World:  # noqa: B008 (immutab
     world = World(Choices(seed), plan)
     try:
         world.run()
-    except Violation as violation:
+    except StaleReadError as violation:
         record = world.network.choices.record
-        raise Violation(f"seed {seed}: {violation}\n{explain(shrink(record, lambda d: fails(d, plan)), plan)}") from None
+        raise StaleReadError(
+            f"seed {seed}: {violation}\n{explain(shrink(record, lambda d: fails(d, plan)), plan)}"
+        ) from None
     return world
 
 
@@ -435,7 +483,7 @@ def fails(decisions: Any, plan: Plan) -> bool:
     """Returns whether a history with these decisions violates the guarantee."""
     try:
         World(Script(decisions), plan).run()
-    except Violation:
+    except StaleReadError:
         return True
     return False
 
@@ -445,7 +493,7 @@ def explain(decisions: Any, plan: Plan) -> str:
     world = World(Script(decisions), plan, is_traced=True)
     try:
         world.run()
-    except Violation as violation:
+    except StaleReadError as violation:
         assert world.network.trace is not None
         return "\n".join((f"World(Script({decisions}), {plan}).run()", *world.network.trace, str(violation)))
     return "not repeated"
