@@ -28,6 +28,7 @@ __version__: str
 
 if TYPE_CHECKING:
     from .auth_info import CredentialsAuthInfo
+    from .cache import ExpiringDict, cached
 else:
 
     def __getattr__(name: str) -> object:
@@ -36,6 +37,10 @@ else:
             from .auth_info import CredentialsAuthInfo
 
             return CredentialsAuthInfo
+        if name in {"ExpiringDict", "cached"}:
+            from importlib import import_module
+
+            return getattr(import_module(".cache", __name__), name)
         if name == "__version__":
             from importlib.metadata import version
 
@@ -52,6 +57,9 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Caches.
+    "cached",
+    "ExpiringDict",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",

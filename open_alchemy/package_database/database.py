@@ -13,6 +13,7 @@ from functools import update_wrapper
 from typing import Any, Final, Self, TypeAlias
 
 from .async_types import AsyncTDatabase
+from .coherence.dependencies import UNTRACKED, is_recording, report
 from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
@@ -204,6 +205,7 @@ def _start(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> _Star
 
 
 def _run(pattern: AccessPattern[..., Any], started: _Started, engine: Engine, sources: Sources) -> Any:
+    _report_untracked(engine)
     engine.prepare()
     return _drive(*started, pattern.name, engine, sources, is_unbounded=pattern.unbounded)
 
@@ -215,12 +217,19 @@ async def _run_async(
     sources: Sources,
     start: float | None = None,
 ) -> Any:
+    _report_untracked(engine)
     await engine.prepare()
     deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
     return await drive_async(
         execute_steps(*started, pattern.name, deadline, sources),
         lambda operation: engine.execute(operation, deadline),
     )
+
+
+def _report_untracked(engine: Engine | AsyncEngine) -> None:
+    """Reports a call to ``cached``, except on an engine that reports each read itself."""
+    if is_recording() and not getattr(engine, "reports_reads", False):
+        report((UNTRACKED,))
 
 
 def _stream(
