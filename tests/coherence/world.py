@@ -33,6 +33,8 @@ FAST = Timing(
     tick=0.1,
 )
 """Short durations and large drift: a history is short, and every margin is wide."""
+DRIFT = FAST._replace(drift=1.0, hold=6.0, rejoin=3.0)
+"""The clocks of two processes differ by a factor of up to 2."""
 STORE_TIMEOUT = 0.7
 
 STOP, RATE, RESTART, LEAVE, MOVE, CLIENT, EVICT, CUT, OUT, BREAK, ISOLATE = range(11)
@@ -45,8 +47,10 @@ FAULTS = (
     (1, 1, 5, 1, 0, 0, 0, 1, 0, 0, 2),
     (2, 1, 0, 0, 5, 1, 0, 0, 0, 4, 0),
     (5, 1, 0, 0, 0, 0, 2, 0, 3, 0, 0),
+    (0, 1, 5, 0, 2, 0, 0, 0, 0, 0, 9),
+    (0, 2, 0, 0, 0, 0, 4, 0, 2, 0, 6),
 )
-"""The weights of the faults; a history has one row."""
+"""The weights of the faults; a history has one row, any of the first five or the one of its plan."""
 _WANTED = (1,) * 2 ** len(KEYS)
 
 
@@ -60,6 +64,9 @@ class Plan(NamedTuple):
         writers: Brokers that only write.
         seconds: How long it takes.
         settle: When the faults and the operations begin: the brokers have joined.
+        timing: The durations.
+        faults: The kind of faults, a row of ``FAULTS``; None for any.
+        temper: One of ``TEMPERS``; None for any.
     """
 
     brokers: int = 3
@@ -68,6 +75,9 @@ class Plan(NamedTuple):
     writers: int = 1
     seconds: float = 7.0
     settle: float = 1.5
+    timing: Timing = FAST
+    faults: int | None = None
+    temper: int | None = None
 
 
 class _BrokerProcess(Process):
@@ -312,22 +322,22 @@ class World:
         self,
         choices: Choices,
         plan: Plan = Plan(),  # noqa: B008 (immutable)
-        timing: Timing = FAST,
         temper: Temper | None = None,
         *,
         is_traced: bool = False,
     ) -> None:
-        self.timing, self.plan = timing, plan
-        temper = TEMPERS[choices.pick((1,) * len(TEMPERS))] if temper is None else temper
+        self.timing, self.plan = plan.timing, plan
+        if temper is None:
+            temper = TEMPERS[choices.pick((1,) * 4) if plan.temper is None else plan.temper]
         self.network = Network(choices, temper, is_traced=is_traced)
-        self.history = History(timing.max_age)
+        self.history = History(plan.timing.max_age)
         self.registry: Registry = {}
         self.sessions: dict[str, tuple[_ClientProcess, int]] = {}
         self.acknowledged: list[_StoreRequest] = []
         self._ids = count()
         self._is_acknowledged = False
         self._temper = temper
-        self._faults = FAULTS[choices.pick((1,) * len(FAULTS))]
+        self._faults = FAULTS[choices.pick((1,) * 5) if plan.faults is None else plan.faults]
         self.brokers: dict[str, _BrokerProcess] = {}
         for number in range(plan.brokers):
             name = f"b{number}"

@@ -119,6 +119,7 @@ class Broker:
     def _after_registry(self, id_: str | None, now: float) -> None:
         if id_ is not None and self.membership.id != id_:
             self._forget()
+        self.membership.tick(now)
         self.writes.tick(now)
 
     def _forget(self) -> None:
@@ -136,11 +137,10 @@ class Broker:
         match message:
             case Close(session):
                 self.sessions.close(session)
-            case Open(session, _, replaces) if self.sessions.get(session) is None and not self._is_leaving:
+            case Open(session, _, replaces):
                 self.sessions.close(replaces)
-                self.sessions.open(session, now).accept(0, now)
-            case Open():
-                pass
+                if self.sessions.get(session) is None and not self._is_leaving:
+                    self.sessions.open(session, now).accept(0, now)
             case _ if (found := self._accept(message, now)) is not None:
                 if isinstance(message, Renew):
                     self._renew(found, message, now)
@@ -178,7 +178,7 @@ class Broker:
     def _is_good(self, tags: Tags, now: float) -> bool:
         return self.membership.grants(now) and not self.holds.is_held(tags, now)
 
-    def _accept(self, message: Renew | ReadHeader | Revoked | Open, now: float) -> Session | None:
+    def _accept(self, message: Renew | ReadHeader | Revoked, now: float) -> Session | None:
         session = self.sessions.get(message.session)
         if session is not None and (is_next := session.accept(message.number, now)) is not False:
             return session if is_next else None

@@ -76,10 +76,13 @@ class ClientCache:
         timing: The durations; the same in all processes.
         new_id: Returns a unique text.
         max_entries: The maximum number of entries; the least recently used are evicted.
+        tables: The names of the tables whose items may be cached; None for all.
     """
 
-    def __init__(self, timing: Timing, new_id: Callable[[], str], max_entries: int) -> None:
-        self._timing, self._new_id = timing, new_id
+    def __init__(
+        self, timing: Timing, new_id: Callable[[], str], max_entries: int, tables: frozenset[str] | None = None
+    ) -> None:
+        self._timing, self._new_id, self._tables = timing, new_id, tables
         self._entries = _Entries(max_entries)
         self._lease = ClientLease()
         self._session: str | None = None
@@ -109,7 +112,7 @@ class ClientCache:
 
     def begin_read(self, key: Hashable, tags: Tags, now: Instant) -> ReadHeader | None:
         """Returns the header to send with the request of a read; None if the answer cannot be cached anyway."""
-        if self._session is None or not tags:
+        if self._session is None or not tags or not self._is_permitted(tags):
             return None
         header = ReadHeader(self._session, self._number())
         self._reads[header.number] = _Request(key, tags, now)
@@ -181,6 +184,9 @@ class ClientCache:
             self._entries.revoke(message.tags)
             messages.append(Revoked(message.session, self._number(), message.number))
         return messages
+
+    def _is_permitted(self, tags: Tags) -> bool:
+        return self._tables is None or all(tag.table in self._tables for tag in tags)
 
     def _extend(self, message: Lease) -> None:
         if (requested := self._renewals.pop(message.renew, None)) is not None:

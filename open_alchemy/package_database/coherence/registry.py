@@ -108,6 +108,7 @@ class Membership:
         self._join_from = -math.inf
         self._out_since: dict[str, float] = {}
         self._requests: dict[int, _Request] = {}
+        self._is_outdated = False
         self._count = 0
 
     # What holds now.
@@ -176,11 +177,7 @@ class Membership:
     def answer_read(self, request: int, registry: Registry | None, now: float) -> None:
         """Processes the answer to ``ReadRegistry``; ``registry`` is None if it failed."""
         sent = self._requests.pop(request, None)
-        if sent is None:
-            return
-        if registry is None:
-            if sent.kind == "confirm":
-                self._read("confirm", now, sent.id)
+        if sent is None or registry is None:
             return
         if sent.kind == "confirm" and sent.id in registry and not registry[sent.id].is_out:
             self._register(sent.id, now)
@@ -195,7 +192,9 @@ class Membership:
             if sent.kind == "join":
                 self._register(sent.id, now)
             self._observe(sent.registry, sent.start, now)
-        elif outcome is Outcome.UNKNOWN and sent.kind == "join":
+            return
+        self._is_outdated = True
+        if outcome is Outcome.UNKNOWN and sent.kind == "join":
             self._read("confirm", now, sent.id)
         else:
             self.need_view(now)
@@ -221,7 +220,8 @@ class Membership:
     def _change(
         self, kind: Literal["join", "evict", "remove", "leave"], registry: Registry | None, now: float, id_: str = ""
     ) -> None:
-        if registry is not None and self.view is not None:
+        # After a change that another one preceded, the next would fail too.
+        if registry is not None and self.view is not None and not self._is_outdated:
             number = self._send(_Request(kind, now, registry, id_))
             self.effects.append(ChangeRegistry(number, self.view, registry))
 
@@ -245,7 +245,8 @@ class Membership:
                 self._member_until = max(self._member_until, start + self._timing.lease)
             elif start >= self._registered:
                 self._lose(now)
-        if start > self._view_start:
+        if start >= self._view_start:
+            self._is_outdated = False
             self.view, self._view_start = registry, start
             self._out_since = {id_: since for id_, since in self._out_since.items() if id_ in registry}
 

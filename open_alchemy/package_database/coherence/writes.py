@@ -133,7 +133,7 @@ class Writes:
         round_ = self._round(id_, broker)
         if round_ is not None and 0 <= sending < len(round_.sent):
             round_.holds_from = max(round_.holds_from, round_.sent[sending])
-            round_.is_awaited, round_.heard = False, now
+            round_.is_awaited, round_.heard = not self._is_held(round_, now), now
             self._ensure(id_, now)
 
     def waiting(self, id_: WriteId, broker: str, now: float) -> None:

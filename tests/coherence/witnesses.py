@@ -1,0 +1,1 @@
+WITNESSES: dict[str, int] = {}
