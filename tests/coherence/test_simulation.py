@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import pytest
 
 from tests.coherence.choices import Choices, Script
 from tests.coherence.history import StaleReadError
 from tests.coherence.mutations import MUTATIONS, Mutation, applied
 from tests.coherence.network import CALM
+from tests.coherence.plans import PLANS
+from tests.coherence.scenario import Scenario, pairs, singles
 from tests.coherence.witnesses import WITNESSES
 from tests.coherence.world import Plan, World, explain, fails, run_history
 
 SHORT = Plan(seconds=5.0)
 ONE_GRANTER = Plan(granters=1)
+LONG = (*PLANS.values(), ONE_GRANTER, Plan(brokers=4, clients=4, seconds=9.0), Plan(writers=0), Plan(clients=3))
 
 
 @pytest.mark.parametrize("block", range(8))
@@ -25,7 +30,9 @@ def test_no_history_has_a_stale_read(block: int) -> None:
 @pytest.mark.parametrize("block", range(100))
 def test_no_history_of_many_has_a_stale_read(block: int) -> None:
     for seed in range(block * 1000, block * 1000 + 1000):
-        plan = (Plan(), ONE_GRANTER, Plan(brokers=4, clients=4, seconds=9.0), Plan(writers=0), Plan(clients=3))[seed % 5]
+        plan = (Plan(), ONE_GRANTER, Plan(brokers=4, clients=4, seconds=9.0), Plan(writers=0), Plan(clients=3))[
+            seed % 5
+        ]
         run_history(1_000_000 + seed, plan)
 
 
@@ -39,10 +46,10 @@ def test_histories_use_their_caches() -> None:
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_each_rule_is_needed(mutation: Mutation) -> None:
     """The seed is that of the first history found; after a change of the simulator others may be needed."""
-    first = WITNESSES[mutation.name]
+    plan, first = WITNESSES[mutation.name]
     with applied(mutation), pytest.raises(StaleReadError):
         for seed in range(first, first + 600):
-            World(Choices(seed)).run()
+            World(Choices(seed), PLANS[plan]).run()
 
 
 def test_a_violation_is_printed_as_a_short_history_that_repeats_it() -> None:
@@ -51,7 +58,7 @@ def test_a_violation_is_printed_as_a_short_history_that_repeats_it() -> None:
         for seed in range(100):
             run_history(seed)
     text = str(failure.value)
-    decisions = eval(text.split("World(Script(")[1].split("), Plan(")[0])  # noqa: S307 (as printed)
+    decisions = eval(text.split("World(Script(")[1].split("), Plan(", 1)[0])  # noqa: S307 (as printed)
     with applied(mutation):
         assert fails(decisions, Plan())
     assert explain(decisions, Plan()) == "not repeated"
@@ -65,12 +72,35 @@ def test_a_script_without_decisions_is_an_undisturbed_history() -> None:
     assert set(script.record) == {0}
 
 
-def _deviations(plan: Plan, limit: int) -> int:
-    """Runs every history that deviates once from one of the first decisions; returns how many."""
-    script = Script({})
-    World(script, plan).run()
-    options = script.options[:limit]
-    for number, count in enumerate(options):
-        for decision in range(1, count):
-            World(Script({number: decision}), plan).run()
-    return sum(options) - len(options)
+def _run(histories: Iterable[Mapping[int, int]]) -> int:
+    number = 0
+    for deviations in histories:
+        number += 1
+        try:
+            Scenario(deviations).run()
+        except StaleReadError as error:
+            raise StaleReadError(f"Scenario({deviations}).run(): {error}") from None
+    return number
+
+
+def test_a_small_history_writes_and_caches() -> None:
+    scenario = Scenario({})
+
+    scenario.run()
+
+    assert len(scenario.acknowledged) == 2
+    assert scenario.clients[0].machine.info().hits == 1
+
+
+def test_no_single_deviation_from_a_small_history_leads_to_a_stale_read() -> None:
+    assert _run(singles()) > 500
+
+
+def test_some_pairs_of_deviations_lead_to_no_stale_read() -> None:
+    assert _run(pairs(stride=400)) > 300
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(20))
+def test_no_pair_of_deviations_leads_to_a_stale_read(part: int) -> None:
+    assert _run(pairs(stride=20, first=part)) > 5000

@@ -430,17 +430,17 @@ class World:
         if pick((6, 1)) and broker.stopped_until <= self.network.now:
             broker.write(pick((4, 2, 2, 2)), pick((8, 1, 1, 1, 1)))
         if pick((1 - self._temper.fault, self._temper.fault)):
-            self._fault(client, broker)
+            self.fault(pick(self._faults), client, broker)
 
     def _any_broker(self) -> _BrokerProcess:
         return self.brokers[f"b{self.network.choices.pick((1,) * len(self.brokers))}"]
 
-    def _fault(  # noqa: C901, PLR0912 (one branch per fault)
-        self, client: _ClientProcess, broker: _BrokerProcess
+    def fault(  # noqa: C901, PLR0912 (one branch per fault)
+        self, kind: int, client: _ClientProcess, broker: _BrokerProcess
     ) -> None:
+        """Lets something fail."""
         network, now = self.network, self.network.now
         pick = network.choices.pick
-        kind = pick(self._faults)
         process: Process = (broker, client)[pick((1, 1))]
         other = self._any_broker()
         if kind == STOP:
