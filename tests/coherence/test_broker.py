@@ -90,8 +90,7 @@ class Driver:
         return self.broker.answer(header, now)
 
 
-@pytest.fixture
-def driver() -> Driver:
+def granter() -> Driver:
     """A broker that grants since 2.02 s, and has at 3 s a session with a lease of 2 s that has cached A."""
     driver = Driver()
     for tenths in range(31):
@@ -104,6 +103,11 @@ def driver() -> Driver:
 
 def invalidate(sending: int = 0, to: str = "id1", *tags: Tag, write: WriteId = OTHER_WRITE) -> Invalidate:
     return Invalidate(to, write, sending, tags or (A,), "writer")
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return granter()
 
 
 # The registry.
@@ -229,6 +233,47 @@ def test_a_dead_broker_is_removed(driver: Driver) -> None:
     assert "x" not in driver.registry
 
 
+class Slow(Driver):
+    """A broker whose requests to the registry a test answers."""
+
+    def __init__(self, granters: int = 2) -> None:
+        super().__init__(granters=granters)
+        self.answers = False
+
+    def request(self, now: float) -> int:
+        """Returns the newest request after a tick."""
+        self.broker.tick(now)
+        return self.broker.take_effects(now)[-1].request  # type: ignore[union-attr]
+
+
+def test_the_age_of_a_view_and_of_a_membership_count_from_the_start_of_the_read() -> None:
+    slow = Slow()
+    slow.broker.answer_read(slow.request(0), {}, 0)
+    slow.broker.answer_change(slow.request(0), Outcome.CHANGED, 0)
+    slow.broker.answer_read(slow.request(1), {"id1": Entry("me")}, 2.9)
+
+    assert slow.broker.membership.is_view_current(2.99)
+    assert slow.broker.membership.lease_left(2.9) == pytest.approx(0.1)
+    assert not slow.broker.membership.is_view_current(3.0)
+
+
+def test_the_join_wait_counts_from_the_answer_of_the_registration() -> None:
+    slow = Slow()
+    slow.broker.answer_read(slow.request(0), {}, 0)
+    slow.broker.answer_change(slow.request(0), Outcome.CHANGED, 1)
+
+    assert not slow.broker.membership.grants(3.019)
+    assert slow.broker.membership.grants(3.021)
+
+
+def test_a_broker_is_dead_some_time_after_the_answer_that_showed_it_out() -> None:
+    slow = Slow(granters=0)
+    slow.broker.answer_read(slow.request(0), {"x": OTHER._replace(is_out=True)}, 1)
+
+    assert not slow.broker.membership.is_dead("x", 3.019)
+    assert slow.broker.membership.is_dead("x", 3.021)
+
+
 # Sessions.
 
 
@@ -263,6 +308,27 @@ def test_a_read_before_the_join_wait_is_not_cacheable() -> None:
 
     assert driver.read(1, 2.0) == AnswerHeader("s", 0, 1, is_cacheable=False)
     assert driver.read(2, 2.03) == AnswerHeader("s", 1, 2, is_cacheable=True)
+
+
+def test_a_read_that_began_before_the_join_wait_was_over_is_not_cacheable() -> None:
+    driver = Driver()
+    driver.tick(0)
+    driver.client(Open("s", 0, None), 1)
+    header = ReadHeader("s", 1)
+    driver.broker.begin_read(header, frozenset((A,)), 2.0)
+
+    assert driver.broker.answer(header, 2.03) == AnswerHeader("s", 0, 1, is_cacheable=False)
+
+
+def test_a_broker_that_leaves_waits_for_its_sessions(driver: Driver) -> None:
+    assert driver.do(driver.broker.leave, now=3) == [ToClient("s", Ended("s"))]
+    assert driver.registry == {"id1": Entry("me")}
+
+    driver.client(Open("t", 0, "s"), 3.1)
+    driver.tick(3.2)
+
+    assert driver.registry == {}
+    assert driver.broker.has_left
 
 
 def test_a_read_of_a_held_tag_is_not_cacheable(driver: Driver) -> None:
@@ -399,12 +465,16 @@ def test_a_repeated_invalidation_extends_the_hold(driver: Driver) -> None:
 # Writes.
 
 
-@pytest.fixture
-def writer() -> Driver:
+def pure_writer() -> Driver:
     """A broker that only writes, with another one in the registry."""
     driver = Driver({"x": OTHER}, granters=0)
     driver.tick(0)
     return driver
+
+
+@pytest.fixture
+def writer() -> Driver:
+    return pure_writer()
 
 
 def begin(writer: Driver, now: float = 0.0) -> tuple[WriteId, list[Any]]:
@@ -493,6 +563,15 @@ def test_a_hold_that_is_over_is_renewed_before_the_acknowledgement(writer: Drive
     assert effects == [ToBroker("other", Invalidate("x", write, 1, (A,), "me"))]
     assert writer.message(Invalidated("x", write, 0), 9.96) == []
     assert writer.message(Invalidated("x", write, 1), 9.97)[0] == Acknowledge(write)
+
+
+def test_a_hold_is_in_force_from_its_sending_on(writer: Driver) -> None:
+    write, _ = begin(writer)
+    writer.message(Invalidated("x", write, 0), 5)
+
+    effects = writer.do(writer.broker.answered, write, now=9.95)
+
+    assert Acknowledge not in {type(effect) for effect in effects}
 
 
 def test_a_late_answer_of_an_earlier_sending_counts(writer: Driver) -> None:
