@@ -38,8 +38,8 @@ WITNESSES: Final[Mapping[str, tuple[str, int]]] = {
     "done_lifts_all": ("any", 0),
     "revocation_drops_nothing": ("any", 0),
     "no_check_after": ("any", 54),
-    "hold_age_unchecked": ("join", 0),
-    "done_when_retried": ("any", 0),
+    "hold_age_unchecked": ("join", 186),
+    "done_when_retried": ("any", 90),
     "no_max_age": ("any", 0),
     "notes_forgotten_early": ("any", 0),
 }
