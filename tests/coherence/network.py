@@ -51,6 +51,9 @@ class Process:
         self.stopped_until = 0.0
         self._rate, self._since, self._reading = 1.0, 0.0, 0.0
 
+    def __repr__(self) -> str:
+        return self.name
+
     def clock(self, now: float) -> float:
         """Returns what its clock shows."""
         return self._reading + (now - self._since) * self._rate

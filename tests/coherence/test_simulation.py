@@ -91,7 +91,7 @@ def test_every_mutation_is_caught() -> None:
 
 def test_a_violation_is_printed_as_a_short_history_that_repeats_it() -> None:
     mutation = _mutation("revocation_drops_nothing")
-    with applied(mutation), pytest.raises(StaleReadError, match=r"World\(Script\(\{.*Revoke\(") as failure:
+    with applied(mutation), pytest.raises(StaleReadError, match=r"(?s)World\(Script\(\{.*Revoke\(") as failure:
         for seed in range(100):
             run_history(seed)
     text = str(failure.value)

@@ -37,7 +37,7 @@ WITNESSES: Final[Mapping[str, tuple[str, int]]] = {
     "answer_without_clients": ("any", 2),
     "done_lifts_all": ("any", 0),
     "revocation_drops_nothing": ("any", 0),
-    "no_check_after": ("any", 54),
+    "no_check_after": ("any", 303),
     "hold_age_unchecked": ("join", 186),
     "done_when_retried": ("any", 90),
     "no_max_age": ("any", 0),
