@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import instances
 from open_alchemy.package_database.cache import CacheInfo, ExpiringDict, cached
 from open_alchemy.package_database.coherence.dependencies import NOT_CACHEABLE, is_recording, record, report
 from open_alchemy.package_database.database import open_async_database, open_database
+from open_alchemy.package_database.instances.instance import Instance
+from open_alchemy.package_database.instances.selection import Selection
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryConfig, MemoryEngine
 
 
@@ -150,7 +151,7 @@ def test_a_result_of_another_instance_is_not_returned(call: Any, source: Source)
     function = call()
     function()
 
-    with instances.use(instances.Instance(MemoryConfig())):
+    with Selection(Instance(MemoryConfig())):
         assert function() == 2
     assert function() == 1
 

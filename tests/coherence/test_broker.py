@@ -44,7 +44,7 @@ OTHER, OTHER_WRITE = Entry("other"), WriteId("w", 1)
 
 
 class Driver:
-    """A broker with a registry that answers at once, unless told otherwise."""
+    """A broker with a registry that answers at once, unless ``answers`` is False."""
 
     def __init__(self, registry: Mapping[str, Entry] | None = None, granters: int = 2) -> None:
         ids = count()

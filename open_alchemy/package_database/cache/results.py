@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 from cachetools import LRUCache
 from cachetools.keys import hashkey
 
-from .. import instances
 from ..coherence.dependencies import UNTRACKED, Dependency, report
 from ..engines import fork
+from ..instances.selection import selected
 
 
 class CacheInfo(NamedTuple):
@@ -76,7 +76,7 @@ class Results:
         """Returns a valid result."""
         with self.lock:
             result = self._results.get(key)
-        # Outside of the lock: a dependency may need one of its own.
+        # Outside of the lock: a dependency may lock too.
         if result is not None and result.is_valid(self.clock()):
             self._hits += 1
             return result
@@ -116,5 +116,5 @@ class Results:
 
 def key_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
     """Returns the key of a call: its arguments, and the instance whose data it reads."""
-    key: Hashable = hashkey(instances.selected(), *args, **kwargs)
+    key: Hashable = hashkey(selected(), *args, **kwargs)
     return key

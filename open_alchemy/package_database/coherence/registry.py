@@ -84,7 +84,7 @@ _EMPTY: Final[Registry] = {}
 
 
 class Membership:
-    """What one broker knows of the registry, and its own place in it.
+    """The state of the registry as one broker has read it, and its own membership.
 
     Args:
         timing: The durations.
@@ -237,7 +237,7 @@ class Membership:
     def _observe(self, registry: Registry, start: float, now: float) -> None:
         for id_, entry in registry.items():
             if entry.is_out:
-                # Not from the start of the read: the broker's last beat may have begun after it.
+                # Not from the start of the read: the broker's last beat may start after it.
                 self._out_since.setdefault(id_, now)
         if self.id is not None:
             own = registry.get(self.id)
