@@ -13,7 +13,8 @@ from open_alchemy.package_database.broker.process import open_transport, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
-from open_alchemy.package_database.engines.broker.config import Bus, BrokerConfig
+from open_alchemy.package_database.engines.broker.adapters import open_bus_server
+from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
@@ -68,7 +69,7 @@ def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator
         is_ready.set()
 
     async def main() -> None:
-        transport = open_transport("tcp://127.0.0.1:*" if bus is None else bus.location)
+        transport = open_transport("tcp://127.0.0.1:*") if bus is None else open_bus_server(bus)
         task = asyncio.ensure_future(serve(server, [transport], ready))
         running.append((asyncio.get_running_loop(), task))
         await asyncio.wait([task])

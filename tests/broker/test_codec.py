@@ -130,7 +130,8 @@ def test_the_error_of_a_malformed_message_names_the_request(data: bytes, id_: in
 
 
 @pytest.mark.parametrize(
-    ("value", "codec"), [("\ud800", MESSAGEPACK), (2**70, MESSAGEPACK), ("\ud800", JSON), ("\ud800", BSON), (2**63, BSON)]
+    ("value", "codec"),
+    [("\ud800", MESSAGEPACK), (2**70, MESSAGEPACK), ("\ud800", JSON), ("\ud800", BSON), (2**63, BSON)],
 )
 def test_a_value_that_cannot_be_encoded_is_not_in_the_error(value: str | int, codec: Codec) -> None:
     item = {**SPEC, "title": value}

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from ...exceptions import ConfigurationError
 from ..port import DatabaseURLError
 from .codec import Buffer, Codec, find_codec
-from .config import BUS_PORTS, CODECS, BrokerConfig, read_bus
+from .config import BUS_PORTS, CODECS, BrokerConfig, Bus, read_bus
 from .transports import Connection, ServerTransport
 
 Connect: TypeAlias = Callable[[str, Callable[[Buffer], None]], Connection]
@@ -41,12 +41,19 @@ def open_server(url: str) -> ServerTransport:
     """
     scheme, _, rest = url.partition("://")
     if scheme not in BUS_PORTS:
-        raise ConfigurationError("a broker listens at tcp://HOST:PORT, nats://HOST:PORT/PREFIX or amqp://HOST:PORT/PREFIX")
+        raise ConfigurationError(
+            "a broker listens at tcp://HOST:PORT, nats://HOST:PORT/PREFIX or amqp://HOST:PORT/PREFIX"
+        )
     try:
         bus, _ = read_bus(scheme, rest)
     except DatabaseURLError as error:
         raise ConfigurationError(f"the broker cannot listen: {error}") from None
-    transport: ServerTransport = _load(scheme, "Server")(bus)
+    return open_bus_server(bus)
+
+
+def open_bus_server(bus: Bus) -> ServerTransport:
+    """Returns the broker's side of a bus; raises what ``open_server`` does."""
+    transport: ServerTransport = _load(bus.scheme, "Server")(bus)
     return transport
 
 

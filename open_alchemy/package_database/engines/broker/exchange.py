@@ -131,9 +131,7 @@ class Requests:
             attempts += 1
             broker = self.current
             try:
-                message = encode(
-                    Request(VERSION, id_, self._clock(), remaining, body, self._instance), self._codec
-                )
+                message = encode(Request(VERSION, id_, self._clock(), remaining, body, self._instance), self._codec)
             except MessageError as error:
                 raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
             answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds())

@@ -30,6 +30,8 @@ class SendQueue(Generic[Message]):
         self._bytes = 0
         self._is_open = asyncio.Event()
         self._is_filled = asyncio.Event()
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
         self._task = asyncio.ensure_future(self._run())
 
     def put(self, message: Message, size: int) -> None:
@@ -38,6 +40,7 @@ class SendQueue(Generic[Message]):
             self._queued.append((self._loop.time() + MAX_SECONDS, size, message))
             self._bytes += size
             self._is_filled.set()
+            self._is_empty.clear()
 
     def open(self) -> None:
         """Sends from now on."""
@@ -51,8 +54,7 @@ class SendQueue(Generic[Message]):
         """Sends what is queued, for some seconds at most, and ends the task."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds if self._is_open.is_set() else 0):
-                while self._queued:
-                    await asyncio.sleep(0.01)
+                await self._is_empty.wait()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -69,3 +71,4 @@ class SendQueue(Generic[Message]):
                 self._bytes -= size
             if not self._queued:
                 self._is_filled.clear()
+                self._is_empty.set()
