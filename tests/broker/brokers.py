@@ -11,7 +11,7 @@ from typing import Any
 
 from open_alchemy.package_database.broker.process import open_transport, serve
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.broker.store import Store
+from open_alchemy.package_database.broker.store import Store, open_store
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker.adapters import open_bus_server
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
@@ -53,7 +53,7 @@ def store_at(config: Config) -> Store:
 
 def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration: bool = True) -> Store:
     """Returns the store of two engines."""
-    return Store(async_engine, engine.administration, TABLES, allows_administration=allows_administration)
+    return open_store(async_engine, engine.administration, TABLES, allows_administration=allows_administration)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from ..engines.broker.zeromq import ZeroMQServer
 from ..engines.port import Config
 from ..exceptions import BaseError, ConfigurationError
 from .server import Server
-from .store import Store
+from .sessions import connect_caches
+from .store import open_store
 
 
 class Options(NamedTuple):
@@ -27,12 +28,16 @@ class Options(NamedTuple):
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
         allows_administration: Whether clients may create, empty and delete tables.
+        advertise: Where other brokers reach this one; empty for the first TCP address.
+        granters: How many brokers of a store may grant caching at once; the same in all of them.
     """
 
     listen: Sequence[str]
     concurrency: int = 64
     queue: int = 1_000
     allows_administration: bool = False
+    advertise: str = ""
+    granters: int = 1
 
 
 def run(config: Config, tables: Sequence[Table], options: Options, ready: Callable[[str], None]) -> None:
@@ -69,11 +74,22 @@ def open_transport(address: str) -> ServerTransport:
     return ZeroMQServer(address)
 
 
-async def serve(server: Server, transports: Sequence[ServerTransport], ready: Callable[[str], None]) -> None:
-    """Runs a server until the task is cancelled."""
+async def serve(
+    server: Server, transports: Sequence[ServerTransport], ready: Callable[[str], None], *, advertise: str = ""
+) -> None:
+    """Runs a server until the task is cancelled.
+
+    Args:
+        server: The server.
+        transports: How its clients reach it.
+        ready: Is called with each address at which the server listens.
+        advertise: Where other brokers reach this one; empty for the first TCP address.
+    """
     try:
-        for transport in transports:
-            ready(await server.start(transport))
+        addresses = [await server.start(transport) for transport in transports]
+        connect_caches(server, advertise or next(filter(_is_tcp, addresses), ""))
+        for address in addresses:
+            ready(address)
         await asyncio.Event().wait()
     finally:
         await server.aclose()
@@ -89,9 +105,16 @@ async def _serve(
     engine = config.open_async_engine(tables)
     blocking = config.open_engine(tables)
     await engine.prepare()
-    store = Store(engine, blocking.administration, tables, allows_administration=options.allows_administration)
+    allows_administration = options.allows_administration
+    store = open_store(
+        engine,
+        blocking.administration,
+        tables,
+        allows_administration=allows_administration,
+        granters=options.granters,
+    )
     server = Server({"": store}, concurrency=options.concurrency, queue=options.queue)
-    task = asyncio.ensure_future(serve(server, transports, ready))
+    task = asyncio.ensure_future(serve(server, transports, ready, advertise=options.advertise))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     try:
@@ -101,6 +124,10 @@ async def _serve(
         with suppress(BaseError):
             await engine.aclose()
         blocking.close()
+
+
+def _is_tcp(address: str) -> bool:
+    return address.startswith("tcp://")
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from ..core.deadline import Deadline
 from ..engines import telemetry
@@ -29,8 +29,18 @@ REPORT_SECONDS: Final = 0.5
 
 Handler: TypeAlias = Callable[[Request, Deadline], Awaitable[AnswerBody]]
 """Executes a request, and returns the body of the answer."""
-ImmediateHandler: TypeAlias = Callable[[Peer, Request], AnswerBody | None]
+ImmediateHandler: TypeAlias = Callable[[Peer, Codec, Request], AnswerBody | None]
 """Answers a request when it is received, before any later message; None if there is no answer."""
+
+
+class Reads(Protocol):
+    """Notes the reads of clients with a cache."""
+
+    def begin(self, peer: Peer, codec: Codec, request: Request) -> None:
+        """A request with a header was received; it is not executed yet."""
+
+    def finish(self, request: Request, body: AnswerBody) -> AnswerBody:
+        """Returns the answer to it, which is sent at once."""
 
 
 class _Job:
@@ -64,9 +74,12 @@ class Server:
         clock: Returns the monotonic time in seconds.
 
     Attributes:
+        stores: The stores.
         handlers: Execute requests, in tasks of their own, by the type of the body.
         immediate: Answer requests when they are received, by the type of the body.
         errors: The number of requests that failed.
+        reads: The reads of clients with a cache, if the broker serves any.
+        closers: Are awaited by ``aclose``, while clients are still connected.
     """
 
     def __init__(
@@ -82,11 +95,13 @@ class Server:
             messages.Administer: self._administer,
         }
         self.immediate: dict[type, ImmediateHandler] = {
-            messages.Describe: lambda _, request: self._stores[request.instance].describe(),
+            messages.Describe: lambda _, __, request: self.stores[request.instance].describe(),
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
+        self.reads: Reads | None = None
+        self.closers: list[Callable[[], Awaitable[None]]] = []
         self.requests = self.errors = self.shed = 0
-        self._stores = stores
+        self.stores = stores
         self._concurrency = concurrency
         self._max_queued = queue
         self._clock = clock
@@ -114,6 +129,8 @@ class Server:
             self._answer(job, _stopping(job.what))
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for close in self.closers:
+            await close()
         if self._report is not None:
             self._report.cancel()
         for transport in self._transports:
@@ -143,13 +160,15 @@ class Server:
         type_ = type(request.body)
         if (peer, request.id) in self._jobs:
             return  # Sent again, while it is executed.
-        if request.instance not in self._stores:
+        if request.instance not in self.stores:
             self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
         elif (immediate := self.immediate.get(type_)) is not None:
-            body = immediate(peer, request)
+            body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
         elif (handler := self.handlers.get(type_)) is not None:
+            if request.read is not None and self.reads is not None:
+                self.reads.begin(peer, codec, request)
             self._admit(_Job(peer, codec, request, handler, self._deadline(request)))
         else:
             message = f"the broker does not offer {type_.__name__}"
@@ -166,7 +185,7 @@ class Server:
 
     def _admit(self, job: _Job) -> None:
         if self._is_stopping:
-            self.send(job.peer, job.request.id, _stopping(job.what), job.codec)
+            self._send_answer(job, _stopping(job.what))
         elif len(self._tasks) < self._concurrency:
             self._jobs[job.key] = job
             self._start(job)
@@ -175,7 +194,7 @@ class Server:
             self._queue.append(job)
         else:
             self.shed += 1
-            self.send(job.peer, job.request.id, failures.overloaded(job.what), job.codec)
+            self._send_answer(job, failures.overloaded(job.what))
 
     def _start(self, job: _Job) -> None:
         task = asyncio.get_running_loop().create_task(self._run(job))
@@ -211,17 +230,22 @@ class Server:
 
     def _answer(self, job: _Job, body: AnswerBody) -> None:
         del self._jobs[job.key]
+        self._send_answer(job, body)
+
+    def _send_answer(self, job: _Job, body: AnswerBody) -> None:
+        if job.request.read is not None and self.reads is not None:
+            body = self.reads.finish(job.request, body)
         self.send(job.peer, job.request.id, body, job.codec)
 
     def _deadline(self, request: Request) -> Deadline:
-        attempt = self._stores[request.instance].engine.attempt_seconds
+        attempt = self.stores[request.instance].engine.attempt_seconds
         return Deadline(request.seconds, attempt=attempt, clock=self._clock)
 
     async def _execute(self, request: Request, deadline: Deadline) -> AnswerBody:
-        return await self._stores[request.instance].execute(request, deadline)
+        return await self.stores[request.instance].execute(request, deadline)
 
     async def _administer(self, request: Request, deadline: Deadline) -> AnswerBody:
-        return await self._stores[request.instance].administer(request, deadline)
+        return await self.stores[request.instance].administer(request, deadline)
 
     def _report_work(self) -> None:
         """Sends each client the ids of its requests that were received a while ago."""

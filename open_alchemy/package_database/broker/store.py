@@ -13,6 +13,8 @@ from ..engines.broker.exchange import wall_clock
 from ..engines.broker.operations import Schema, to_answer
 from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo
 from ..exceptions import UnavailableError
+from .caching import Caching
+from .coherent_engine import CoherentEngine
 from .failures import OwnRefusalError
 
 MAX_AGE: Final = 240.0
@@ -40,6 +42,7 @@ class Store:
         tables: The tables.
         allows_administration: Whether clients may create, empty and delete tables.
         clock: Returns the seconds since the epoch.
+        caching: Lets clients cache what they read, and all writes of ``engine`` wait for them; None: none may.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class Store:
         *,
         allows_administration: bool = False,
         clock: Callable[[], float] = wall_clock,
+        caching: Caching | None = None,
     ) -> None:
         self.engine = engine
+        self.caching = caching
         self.schema = Schema(tables)
         self._administration = administration
         self._allows_administration = allows_administration
@@ -131,6 +136,20 @@ class Store:
             case "clear":
                 administration.clear(table)
         return messages.Administered()
+
+
+def open_store(
+    engine: AsyncEngine,
+    administration: Callable[[], Administration],
+    tables: Sequence[core.Table],
+    *,
+    allows_administration: bool = False,
+    granters: int = 1,
+) -> Store:
+    """Returns a store whose clients may cache what they read; ``granters``: see ``Caching``."""
+    caching = Caching(engine, Schema(tables), granters=granters)
+    coherent = CoherentEngine(engine, caching)
+    return Store(coherent, administration, tables, allows_administration=allows_administration, caching=caching)
 
 
 def page_items(bytes_per_item: int) -> int:

@@ -89,8 +89,12 @@ class Broker:
 
     def next_tick(self, now: float) -> float:
         """Returns when ``tick`` is due next, at the latest."""
-        busy = self._pending or len(self.writes) or self._is_leaving
-        return now + self._timing.tick if busy else self.membership.next_tick()
+        return now + self._timing.tick if self.is_busy else self.membership.next_tick()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a write, a revocation or ``leave`` is unfinished."""
+        return bool(self._pending or len(self.writes) or self._is_leaving)
 
     def tick(self, now: float) -> None:
         """Does what the time requires."""

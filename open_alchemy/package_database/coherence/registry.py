@@ -165,6 +165,10 @@ class Membership:
         if id_ != self.id and id_ not in self._out_since and self.view is not None and not under_way:
             self._change("evict", marked_out(self.view, id_), now, id_)
 
+    def permit_joining(self, granters: int) -> None:
+        """Joins from now on, while fewer brokers than this number grant."""
+        self._granters = granters
+
     def stay_out(self) -> None:
         """Never joins (again)."""
         self._granters = 0

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from ...core.secret import Secret
+from .cache_messages import SessionAnswer
 from .codec import Buffer, MessageError, decode_answer
 from .exchange import Exchange
-from .messages import AnswerBody, Working
+from .messages import AnswerBody, Noted, Working
+from .read_cache import ReadCache
 from .transports import Connection
 
 
@@ -54,7 +57,12 @@ class AsyncClient:
     Args:
         addresses: The addresses of the brokers.
         connect: Opens a connection that calls a function with each message.
+
+    Attributes:
+        cache: The cache of the client, if it has one.
     """
+
+    cache: ReadCache | None = None
 
     def __init__(
         self, addresses: Sequence[str], connect: Callable[[str, Callable[[Buffer], None]], Connection]
@@ -81,16 +89,31 @@ class AsyncClient:
             answer = decode_answer(data)
         except MessageError:
             return
-        if isinstance(answer.body, Working):
+        body = answer.body
+        if isinstance(body, Working):
             now = self._loop.time()
-            for id_ in answer.body.ids:
+            for id_ in body.ids:
                 if id_ in self._waiting:
                     self._waiting[id_].heard = now
-        elif answer.id in self._waiting:
-            self._waiting[answer.id].resolve(answer.body)
+            return
+        if self.cache is not None:
+            if isinstance(body, SessionAnswer):
+                self.cache.receive(body)
+            elif isinstance(body, Noted):
+                # Also if the caller does not wait any more: the messages of a session are complete.
+                self.cache.answer(body.header, body.body)
+                body = body.body
+        if answer.id in self._waiting:
+            self._waiting[answer.id].resolve(body)
+
+    def send(self, broker: int, message: Secret) -> None:
+        """Sends a message without an answer."""
+        self._connection(broker).send(message)
 
     def close(self) -> None:
         """Closes the connections; requests without an answer fail after silence."""
+        if self.cache is not None:
+            self.cache.close()
         for connection in self._connections.values():
             connection.close()
 

@@ -18,6 +18,7 @@ from .engine import open_requests, request_of
 if TYPE_CHECKING:
     from .async_client import AsyncClient
     from .exchange import Requests, Steps
+    from .read_cache import ReadCache
 
 
 class AsyncBrokerEngine:
@@ -25,12 +26,18 @@ class AsyncBrokerEngine:
 
     Args:
         config: The configuration.
+
+    Attributes:
+        cache: The cache of the event loop that was used first.
+        reports_reads: Whether it reports each read to ``cached``.
     """
 
     attempt_seconds = 0.0
 
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
+        self.cache: ReadCache | None = None
+        self.reports_reads = config.cache is not None
         self._requests: Requests | None = None
         self._is_closed = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
@@ -51,8 +58,26 @@ class AsyncBrokerEngine:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
         await self.prepare()
         assert self._requests is not None
+        if self.config.cache is not None:
+            return await self._execute_cached(operation, deadline)
         with request_of(operation):
             return await self.run(self._requests.execute(operation, deadline))
+
+    async def _execute_cached(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
+        cache, requests = client.cache, self._requests
+        assert cache is not None
+        assert requests is not None
+        if (cached := cache.find(operation)) is not None:
+            return cached.use(cache)
+        from .read_cache import Reading
+
+        reading = Reading(cache)
+        try:
+            with request_of(operation):
+                return await drive_async(requests.execute(operation, deadline, reading.begin), client.perform)
+        finally:
+            reading.finish()
 
     async def ask(self, body: Any, what: str) -> Any:
         """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
@@ -79,13 +104,19 @@ class AsyncBrokerEngine:
         """Forgets the connections of the parent; pyzmq does not close them in the child."""
         self._clients = WeakKeyDictionary()
         self._closers = WeakKeyDictionary()
+        self.cache = None
 
     async def _open_client(self) -> AsyncClient:
         from .adapters import find_connect
         from .async_client import AsyncClient
+        from .read_cache import ReadCache
 
         loop = asyncio.get_running_loop()
         client = self._clients[loop] = AsyncClient(self.config.addresses, find_connect(self.config))
+        if self.config.cache is not None and (requests := self._requests) is not None:
+            self.cache = client.cache = ReadCache(
+                self.config.cache, requests, lambda broker, body: client.send(broker, requests.notice(body))
+            )
         closer = self._closers[loop] = self._close_at_shutdown(client)
         await anext(closer)
         return client

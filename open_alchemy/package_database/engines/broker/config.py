@@ -15,12 +15,15 @@ from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Envi
 URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE",)
 DEFAULT_PORT: Final = 5757
 DEFAULT_PREFIX: Final = "package-database"
+DEFAULT_CACHE_ENTRIES: Final = 10_000
+_MAX_CACHE_ENTRIES: Final = 100_000_000
+_CACHED_TABLES: Final[Mapping[str, frozenset[str]]] = {"specs": frozenset({"package.specs"})}
 BUS_PORTS: Final = {"nats": 4222, "amqp": 5672}
 """The message buses, with their default ports."""
 CODECS: Final = {"msgpack": b"M", "json": b"J", "bson": b"B"}
 _TLS_FILES: Final = frozenset({"tls_ca", "tls_certificate", "tls_key"})
 _PARAMETERS: Final[Mapping[str, frozenset[str]]] = {
-    "broker": frozenset(),
+    "broker": frozenset({"cache"}),
     "nats": frozenset({"tls", "credentials", "nkey"}) | _TLS_FILES,
     "amqp": frozenset({"tls", "vhost"}) | _TLS_FILES,
 }
@@ -62,6 +65,18 @@ class Bus(NamedTuple):
         return Path(self.parameters[parameter]) if self.parameters.get(parameter) else None
 
 
+class CacheOptions(NamedTuple):
+    """What a client may cache.
+
+    Attributes:
+        max_entries: The maximum number of entries.
+        tables: The names of the tables whose items may be cached; None for all.
+    """
+
+    max_entries: int = DEFAULT_CACHE_ENTRIES
+    tables: frozenset[str] | None = None
+
+
 class BrokerConfig(NamedTuple):
     """The configuration of a database behind brokers.
 
@@ -71,6 +86,7 @@ class BrokerConfig(NamedTuple):
         deadline: The deadline of a call in seconds.
         codec: The name of the codec of the messages.
         bus: The bus, unless the client connects to the brokers themselves.
+        cache: What the client may cache; None for nothing.
     """
 
     addresses: tuple[str, ...]
@@ -78,6 +94,7 @@ class BrokerConfig(NamedTuple):
     deadline: float = DEFAULT_DEADLINE
     codec: str = "msgpack"
     bus: Bus | None = None
+    cache: CacheOptions | None = None
 
     @property
     def location(self) -> str:
@@ -93,6 +110,10 @@ class BrokerConfig(NamedTuple):
             from .bus_engine import open_bus_engine
 
             return open_bus_engine(self)
+        if self.cache is not None:
+            from .caching_engine import CachingEngine
+
+            return CachingEngine(self)
         from .engine import BrokerEngine
 
         return BrokerEngine(self)
@@ -119,7 +140,8 @@ def read_url(rest: str, environment: Environment) -> BrokerConfig:
     place, parameters = _split("broker", rest)
     hosts, _, instance = place.partition("/")
     addresses = tuple(f"tcp://{address}" for address in _addresses("broker", hosts, DEFAULT_PORT))
-    return BrokerConfig(addresses, _name(instance), read_deadline(environment), _codec(parameters))
+    deadline, cache = read_deadline(environment), _cache(parameters.get("cache"))
+    return BrokerConfig(addresses, _name(instance), deadline, _codec(parameters), cache=cache)
 
 
 def read_bus_url(scheme: str, rest: str, environment: Environment) -> BrokerConfig:
@@ -180,6 +202,21 @@ def _name(text: str) -> str:
             "the prefix and the instance in a broker URL consist of letters, digits, dots, hyphens and underscores"
         )
     return text
+
+
+def _cache(text: str | None) -> CacheOptions | None:
+    """Reads ``ENTRIES``, ``specs``, or both with a comma."""
+    if text is None:
+        return None
+    options = CacheOptions()
+    for part in text.split(","):
+        if part in _CACHED_TABLES:
+            options = options._replace(tables=_CACHED_TABLES[part])
+        elif part.isascii() and part.isdecimal() and 0 < int(part[:10]) <= _MAX_CACHE_ENTRIES:
+            options = options._replace(max_entries=int(part[:10]))
+        else:
+            raise DatabaseURLError("the cache in a broker URL is a number of entries, specs, or both with a comma")
+    return options
 
 
 def _codec(parameters: Mapping[str, str]) -> str:

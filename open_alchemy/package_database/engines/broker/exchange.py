@@ -9,11 +9,13 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Generator
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from ...coherence.messages import ReadHeader
 from ...core.deadline import Deadline
-from ...core.operations import Get, Item, Query, Scan, StoreOperation, Transact
+from ...core.operations import Get, Item, Key, Query, Scan, StoreOperation, Transact
 from ...core.operations import Page as CorePage
 from ...core.runner import Sleep
 from ...core.secret import Secret
@@ -56,6 +58,13 @@ class Exchange(NamedTuple):
 Steps: TypeAlias = Generator[Exchange | Sleep, AnswerBody | None, Any]
 
 
+Begin: TypeAlias = Callable[[StoreOperation, int], ReadHeader | None]
+
+
+def no_header(_: StoreOperation, __: int) -> None:
+    """Returns no header: the client has no cache."""
+
+
 class Requests:
     """The requests of one client.
 
@@ -82,13 +91,20 @@ class Requests:
         self._codec = codec
         self._ids = count(1)
 
-    def execute(self, operation: StoreOperation, deadline: Deadline) -> Steps:
-        """Executes an operation, a query page by page, and returns its result."""
+    def execute(self, operation: StoreOperation, deadline: Deadline, begin: Begin = no_header) -> Steps:
+        """Executes an operation, a query page by page, and returns its result.
+
+        Args:
+            operation: The operation.
+            deadline: The deadline of the call.
+            begin: Returns the header of the request of an operation, which is sent to a broker at once.
+        """
         what = describe(operation)
         if isinstance(operation, Transact) and not operation.token:
             operation = operation._replace(token=secrets.token_hex(16))
         body = to_message(operation)
-        answer = yield from self.ask(body, what, deadline, is_write=isinstance(operation, Transact))
+        is_write = isinstance(operation, Transact)
+        answer = yield from self.ask(body, what, deadline, is_write=is_write, header=partial(begin, operation))
         match operation, answer:
             case Get(), Found(item):
                 return from_optional(item)
@@ -97,10 +113,10 @@ class Requests:
             case Scan(), Items(items, after):
                 return CorePage(tuple(map(from_item, items)), after)
             case Query(), Items():
-                return (yield from self._read_pages(operation, answer, what, deadline))
+                return (yield from self._read_pages(operation, answer, what, deadline, begin))
         raise unexpected(what)
 
-    def _read_pages(self, query: Query, page: AnswerBody, what: str, deadline: Deadline) -> Steps:
+    def _read_pages(self, query: Query, page: AnswerBody, what: str, deadline: Deadline, begin: Begin) -> Steps:
         found: list[Item] = []
         while True:
             if not isinstance(page, Items):
@@ -109,10 +125,18 @@ class Requests:
             if page.after is None:
                 return found
             deadline.progress()
-            rest = None if query.limit is None else query.limit - len(found)
-            page = yield from self.ask(to_message(query._replace(after=page.after, limit=rest)), what, deadline)
+            rest = next_page(query, len(found), page.after)
+            page = yield from self.ask(to_message(rest), what, deadline, header=partial(begin, rest))
 
-    def ask(self, body: RequestBody, what: str, deadline: Deadline, *, is_write: bool = False) -> Steps:
+    def ask(
+        self,
+        body: RequestBody,
+        what: str,
+        deadline: Deadline,
+        *,
+        is_write: bool = False,
+        header: Callable[[int], ReadHeader | None] = lambda _: None,
+    ) -> Steps:
         """Sends a request until it is answered, and returns the body of the answer.
 
         Args:
@@ -120,6 +144,7 @@ class Requests:
             what: What it is, for messages.
             deadline: The deadline of the call.
             is_write: Whether it may have taken effect if it is not answered.
+            header: Returns the header of the first attempt, which is sent to the broker at this position at once.
 
         Raises:
             BaseError: The error that the broker sent.
@@ -131,7 +156,10 @@ class Requests:
             attempts += 1
             broker = self.current
             try:
-                message = encode(Request(VERSION, id_, self._clock(), remaining, body, self._instance), self._codec)
+                read = header(broker) if attempts == 1 else None
+                message = encode(
+                    Request(VERSION, id_, self._clock(), remaining, body, self._instance, read), self._codec
+                )
             except MessageError as error:
                 raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
             answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds())
@@ -139,16 +167,25 @@ class Requests:
                 raise to_error(answer)
             if answer is not None and not isinstance(answer, Failed):
                 return answer
-            self._leave(broker, what, attempts)
+            self.leave(broker, f"{what}: attempt {attempts}")
             if answer is not None:
                 yield Sleep(_STOPPING_WAIT)
         raise _expired(what, attempts, deadline, is_write=is_write)
 
-    def _leave(self, broker: int, what: str, attempts: int) -> None:
+    def notice(self, body: RequestBody) -> Secret:
+        """Returns a request that needs no answer."""
+        return encode(Request(VERSION, next(self._ids), self._clock(), 0.0, body, self._instance), self._codec)
+
+    def leave(self, broker: int, what: str) -> None:
         """Uses the next broker from now on, unless another request has decided so."""
-        telemetry.debug("%s: attempt %d, broker %d did not answer", what, attempts, broker + 1)
+        telemetry.debug("%s: broker %d did not answer", what, broker + 1)
         if self.current == broker:
             self.current = (broker + 1) % self._brokers
+
+
+def next_page(query: Query, found: int, after: Key) -> Query:
+    """Returns the operation that reads the next page of a query, of which some items were found."""
+    return query._replace(after=after, limit=None if query.limit is None else query.limit - found)
 
 
 def describe(operation: StoreOperation) -> str:

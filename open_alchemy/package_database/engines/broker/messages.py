@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from ...coherence.messages import AnswerHeader, ReadHeader
 from ...core.operations import MAX_TRANSACT_ACTIONS
+from .cache_messages import BetweenBrokers, SessionAnswer, SessionRequest
 
 VERSION: Final = 1
 MAX_ID: Final = 2**53 - 1
@@ -180,7 +182,7 @@ class Status(Struct, frozen=True, array_like=True, tag="status"):
 
 
 Operation: TypeAlias = Get | Query | Scan | Transact
-RequestBody: TypeAlias = Operation | Call | Describe | Administer | Status
+RequestBody: TypeAlias = Operation | Call | Describe | Administer | Status | SessionRequest | BetweenBrokers
 
 
 class Request(Struct, frozen=True, array_like=True):
@@ -193,6 +195,7 @@ class Request(Struct, frozen=True, array_like=True):
         seconds: The time left until the deadline.
         body: What is requested.
         instance: The instance of the broker; empty for its default one.
+        read: Only for ``Get`` and ``Query`` of a client with a cache.
     """
 
     version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
@@ -201,6 +204,7 @@ class Request(Struct, frozen=True, array_like=True):
     seconds: Annotated[float, Meta(ge=0, le=86_400)]
     body: RequestBody
     instance: Annotated[str, Meta(max_length=100)] = ""
+    read: ReadHeader | None = None
 
 
 class Found(Struct, frozen=True, array_like=True, tag="found"):
@@ -338,7 +342,16 @@ class Working(Struct, frozen=True, array_like=True, tag="working"):
     ids: tuple[int, ...]
 
 
-AnswerBody: TypeAlias = Found | Items | Executed | Returned | Described | Administered | Figures | Failed | Working
+class Noted(Struct, frozen=True, array_like=True, tag="noted"):
+    """The answer to a request with a header, if its session has not ended."""
+
+    header: AnswerHeader
+    body: Found | Items | Failed
+
+
+AnswerBody: TypeAlias = (
+    Found | Items | Executed | Returned | Described | Administered | Figures | Failed | Working | Noted | SessionAnswer
+)
 
 
 class Answer(Struct, frozen=True, array_like=True):

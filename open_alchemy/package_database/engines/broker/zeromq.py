@@ -28,6 +28,7 @@ _MAX_UNSENT: Final = 1_000
 _MAX_UNSENT_SECONDS: Final = 1.0
 """After this time a client sends a request again, so that the message is dropped."""
 _LINGER: Final = 1_000
+_CLIENT_LINGER: Final = 100
 
 
 class BlockingZeroMQ:
@@ -88,7 +89,10 @@ class LoopSocket:
         """Sends a message now, or when the peer is connected, if that is soon."""
         if self.socket.closed:
             return
+        self._flush()
         try:
+            if self._unsent:
+                raise zmq.Again  # The order is kept.
             self.socket.send_multipart(frames, zmq.NOBLOCK)
         except zmq.Again:
             self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
@@ -148,8 +152,8 @@ class ZeroMQConnection:
         self._socket.send([message])
 
     def close(self) -> None:
-        """Closes the socket, and drops what is not sent."""
-        self._socket.close()
+        """Closes the socket; its thread sends what is queued for a broker that is connected."""
+        self._socket.close(_CLIENT_LINGER)
 
 
 class ZeroMQServer:

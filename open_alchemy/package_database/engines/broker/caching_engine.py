@@ -1,0 +1,37 @@
+"""The engine for threads with a cache: the client runs in the background loop, and cached results need none of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.deadline import Deadline
+from ...core.operations import StoreOperation
+from ..sync_adapter import BlockingEngine
+from .administration import BrokerAdministration
+from .async_engine import AsyncBrokerEngine
+from .config import BrokerConfig
+
+
+class CachingEngine(BlockingEngine):
+    """An engine for any number of threads, which share a cache.
+
+    Args:
+        config: The configuration.
+    """
+
+    reports_reads = True
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self._client = AsyncBrokerEngine(config)
+        super().__init__(self._client, lambda: BrokerAdministration(self.ask))
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
+        cache = self._client.cache
+        if cache is not None and (cached := cache.find(operation)) is not None:
+            return cached.use(cache)
+        return super().execute(operation, deadline)
+
+    def ask(self, body: Any, what: str) -> Any:
+        """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
+        return self.run(self._client.ask(body, what))

@@ -1,0 +1,243 @@
+"""The results of reads in the memory of a client: ``coherence.cache`` for operations, and its session with a broker.
+
+A result is used without a message, from any thread. Everything else happens in the event loop of the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from ...coherence.cache import CachedRead, CacheInfo, ClientCache
+from ...coherence.dependencies import NOT_CACHEABLE, Dependency, is_recording, report
+from ...coherence.leases import Instant, Timing
+from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
+from ...coherence.tags import read_key, tags_of_read
+from ...core.operations import Get, Query, StoreOperation
+from . import messages
+from .cache_clock import instant
+from .cache_messages import SessionAnswer, from_struct, to_struct
+from .config import CacheOptions
+from .exchange import Requests, next_page
+from .operations import from_item, from_optional
+
+_LEASE_SECONDS: Final = 1.5
+"""After this time without a lease the client uses the next broker: this one may not grant any."""
+
+
+class Reading:
+    """The reads of one operation that is not cached, in the order of their requests."""
+
+    def __init__(self, cache: ReadCache) -> None:
+        self._cache = cache
+        self._headers: list[ReadHeader | None] = []
+        self._is_recording = is_recording()
+
+    def begin(self, operation: StoreOperation, broker: int) -> ReadHeader | None:
+        """Returns the header of a request."""
+        header = self._cache.begin(operation, broker, is_tracked=self._is_recording)
+        if self._is_recording:
+            self._headers.append(header)
+        return header
+
+    def finish(self) -> None:
+        """Reports the reads to ``cached``."""
+        if self._is_recording:
+            report([self._cache.dependency(self._cache.take_read(header)) for header in self._headers])
+
+
+class Cached(NamedTuple):
+    """The result of an operation, from memory.
+
+    Attributes:
+        result: What ``Engine.execute`` returns.
+        reads: The entries that it consists of: the pages of a query.
+    """
+
+    result: Any
+    reads: tuple[CachedRead, ...]
+
+    def use(self, cache: ReadCache) -> Any:
+        """Returns the result, and reports it to ``cached``."""
+        if is_recording():
+            report(map(cache.dependency, self.reads))
+        return self.result
+
+
+class _Valid:
+    """A dependency: the entry is still valid."""
+
+    __slots__ = ("_cache", "_read")
+
+    def __init__(self, cache: ReadCache, read: CachedRead) -> None:
+        self._cache, self._read = cache, read
+
+    def is_valid(self) -> bool:
+        return self._cache.is_valid(self._read)
+
+
+class ReadCache:
+    """The cache of one client in one event loop.
+
+    Args:
+        options: What may be cached.
+        requests: The requests of the client.
+        send: Sends a message to the broker at a position.
+        timing: The durations of the protocol.
+        now: Returns the time.
+    """
+
+    def __init__(
+        self,
+        options: CacheOptions,
+        requests: Requests,
+        send: Callable[[int, Any], None],
+        *,
+        timing: Timing = Timing(),  # noqa: B008 (immutable)
+        now: Callable[[], Instant] = instant,
+    ) -> None:
+        self._requests, self._send_to, self._now = requests, send, now
+        self._cache = ClientCache(timing, lambda: secrets.token_hex(16), options.max_entries, options.tables)
+        self._lock = threading.Lock()
+        self._broker: int | None = None
+        self._leased = 0.0
+        self._tracked: dict[ReadHeader, CachedRead | None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return repr(self._cache)
+
+    # From any thread.
+
+    def find(self, operation: StoreOperation) -> Cached | None:
+        """Returns the result of an operation if a read that begins now would return it."""
+        if isinstance(operation, Get):
+            with self._lock:
+                read = self._cache.lookup(read_key(operation), self._now())
+            return None if read is None else Cached(read.value, (read,))
+        return self._find_pages(operation) if isinstance(operation, Query) else None
+
+    def is_valid(self, read: CachedRead) -> bool:
+        """Returns whether a read that begins now would return this result."""
+        with self._lock:
+            return self._cache.is_valid(read, self._now())
+
+    def info(self) -> CacheInfo:
+        """Returns the figures of the cache."""
+        with self._lock:
+            return self._cache.info()
+
+    def dependency(self, read: CachedRead | None) -> Dependency:
+        """Returns what a computation depends on that has used an entry, or a result that is none."""
+        return NOT_CACHEABLE if read is None else _Valid(self, read)
+
+    def _find_pages(self, query: Query) -> Cached | None:
+        items: list[Any] = []
+        reads: list[CachedRead] = []
+        with self._lock:
+            now = self._now()
+            page: Query | None = query
+            while page is not None:
+                read = self._cache.lookup(read_key(page), now)
+                if read is None:
+                    return None
+                reads.append(read)
+                items += read.value.items
+                after = read.value.after
+                page = None if after is None else next_page(query, len(items), after)
+        return Cached(items, tuple(reads))
+
+    # In the event loop.
+
+    def begin(self, operation: StoreOperation, broker: int, *, is_tracked: bool) -> ReadHeader | None:
+        """Returns the header of a request, which is sent to the broker before anything else.
+
+        Args:
+            operation: The operation.
+            broker: The position of the broker.
+            is_tracked: Whether ``take_read`` follows.
+        """
+        if not isinstance(operation, Get | Query):
+            return None
+        with self._lock:
+            self._use(broker)
+            header = self._cache.begin_read(read_key(operation), tags_of_read(operation), self._now())
+        if is_tracked and header is not None:
+            self._tracked[header] = None
+        return header
+
+    def take_read(self, header: ReadHeader | None) -> CachedRead | None:
+        """Returns the entry of a read; None if its answer was not cacheable."""
+        return None if header is None else self._tracked.pop(header, None)
+
+    def answer(self, header: AnswerHeader, body: messages.AnswerBody) -> None:
+        """Stores the answer to a read, if it is cacheable."""
+        with self._lock:
+            read, reply = self._cache.answer(header, _value(body), self._now())
+            self._send(reply)
+        sent = ReadHeader(header.session, header.read)
+        if sent in self._tracked:
+            self._tracked[sent] = read
+
+    def receive(self, body: SessionAnswer) -> None:
+        """Processes a message of the session."""
+        message = from_struct(body)
+        with self._lock:
+            now = self._now()
+            if isinstance(message, Lease):
+                self._leased = now.monotonic
+            self._send(self._cache.receive(message, now))
+
+    def close(self) -> None:
+        """Ends the session."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._send(self._cache.close())
+            self._broker = None
+
+    def _use(self, broker: int) -> None:
+        """Begins a session with a broker, unless there is one."""
+        if self._broker == broker:
+            return
+        self._cache.disconnected()
+        self._broker, now = broker, self._now()
+        self._leased = now.monotonic
+        self._send(self._cache.connected(now))
+        if self._timer is None:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        seconds = max(0.0, self._cache.next_tick() - self._now().monotonic)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
+
+    def _tick(self) -> None:
+        with self._lock:
+            now = self._now()
+            if now.monotonic - self._leased > _LEASE_SECONDS and self._broker is not None:
+                self._requests.leave(self._broker, "the lease")
+            self._use(self._requests.current)
+            self._send(self._cache.tick(now))
+            self._set_timer()
+
+    def _send(self, to_send: list[ClientMessage]) -> None:
+        if self._broker is not None:
+            for message in to_send:
+                self._send_to(self._broker, to_struct(message))
+
+
+class _Page(NamedTuple):
+    items: list[Any]
+    after: Any
+
+
+def _value(body: messages.AnswerBody) -> Any:
+    match body:
+        case messages.Found(item):
+            return from_optional(item)
+        case messages.Items(items, after):
+            return _Page([from_item(item) for item in items], after)
+    return None
