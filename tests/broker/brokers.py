@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.broker.process import open_transport, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store, open_store
+from open_alchemy.package_database.coherence.leases import Timing
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker.adapters import open_bus_server
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
+from open_alchemy.package_database.engines.broker.read_cache import ReadCache
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
@@ -84,3 +88,23 @@ def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator
     finally:
         running[0][0].call_soon_threadsafe(running[0][1].cancel)
         thread.join()
+
+
+QUICK = Timing(lease=0.4, view=0.04, beat=0.02, renew=0.05, silence=0.1, patience=0.1, hold=1.0, rejoin=0.7)
+"""Durations with which a client caches soon after it connects."""
+
+
+def cache_of(database: object) -> ReadCache | None:
+    """Returns the cache of a database, if it has one by now."""
+    engine: Any = getattr(database, "_database", database).engine  # type: ignore[attr-defined]
+    cache: ReadCache | None = getattr(engine, "cache", None)
+    return cache
+
+
+def wait_until_cached(database: TDatabase) -> None:
+    """Reads until the results are cached."""
+    end = time.monotonic() + 10
+    while (cache := cache_of(database)) is None or not cache.info().entries:
+        assert time.monotonic() < end
+        database.get_spec(sub="nobody", name="nothing")
+        time.sleep(0.01)

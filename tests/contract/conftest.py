@@ -16,9 +16,10 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.broker.store import Store
+from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
-from open_alchemy.package_database.engines.broker.config import Bus
+from open_alchemy.package_database.engines.broker.config import Bus, CacheOptions
 from open_alchemy.package_database.engines.port import Administration, Config
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -26,7 +27,7 @@ from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, op
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
-from tests.broker.brokers import memory_store, run_broker, store_at
+from tests.broker.brokers import QUICK, memory_store, run_broker, store_at, wait_until_cached
 from tests.broker.nats_server import NATSProcess, run_nats
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
@@ -99,24 +100,29 @@ def _nats() -> Iterator[NATSProcess]:
 
 
 @contextmanager
-def _broker(store: Store, bus: Bus | None = None, *, is_async: bool) -> Iterator[TDatabase]:
+def _broker(store: Store, bus: Bus | None = None, *, is_async: bool, cache: bool = False) -> Iterator[TDatabase]:
     with run_broker(store, bus) as broker:
-        if is_async:
-            with blocking(aconnect_to(broker.config)) as database:
-                yield database
-        else:
-            with connect_to(broker.config) as opened:
-                yield opened
+        config = broker.config._replace(cache=CacheOptions() if cache else None)
+        with blocking(aconnect_to(config)) if is_async else connect_to(config) as database:
+            if cache:
+                wait_until_cached(database)
+            yield database
 
 
-def _broker_of_dynamodb(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    config = cast("Any", _dynamodb("lean")(request).__enter__()).engine.config
-    return _broker(store_at(config), is_async=is_async)
+@contextmanager
+def _caching(store: Callable[[], Store], *, is_async: bool) -> Iterator[TDatabase]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(leases, "DEFAULT", QUICK)
+        with _broker(store(), is_async=is_async, cache=True) as database:
+            yield database
 
 
-def _broker_of_postgresql(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    config = cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config
-    return _broker(store_at(config), is_async=is_async)
+def _dynamodb_store(request: pytest.FixtureRequest) -> Store:
+    return store_at(cast("Any", _dynamodb("lean")(request).__enter__()).engine.config)
+
+
+def _postgresql_store(request: pytest.FixtureRequest) -> Store:
+    return store_at(cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config)
 
 
 def _broker_on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
@@ -137,12 +143,18 @@ _STORES: dict[str, Open] = {
     "broker, sqlite, memory": lambda _: _broker(memory_store(), is_async=False),
     "broker, sqlite, memory, async": lambda _: _broker(memory_store(), is_async=True),
     "broker, sqlite, file": lambda request: _broker(store_at(from_url(_sqlite_file(request), {})), is_async=False),
-    "broker, dynamodb": lambda request: _broker_of_dynamodb(request, is_async=False),
-    "broker, dynamodb, async": lambda request: _broker_of_dynamodb(request, is_async=True),
-    "broker, postgresql": lambda request: _broker_of_postgresql(request, is_async=False),
-    "broker, postgresql, async": lambda request: _broker_of_postgresql(request, is_async=True),
+    "broker, dynamodb": lambda request: _broker(_dynamodb_store(request), is_async=False),
+    "broker, dynamodb, async": lambda request: _broker(_dynamodb_store(request), is_async=True),
+    "broker, postgresql": lambda request: _broker(_postgresql_store(request), is_async=False),
+    "broker, postgresql, async": lambda request: _broker(_postgresql_store(request), is_async=True),
     "nats, sqlite, memory": lambda request: _broker_on_nats(request, is_async=False),
     "nats, sqlite, memory, async": lambda request: _broker_on_nats(request, is_async=True),
+    "cache, sqlite, memory": lambda _: _caching(memory_store, is_async=False),
+    "cache, sqlite, memory, async": lambda _: _caching(memory_store, is_async=True),
+    "cache, dynamodb": lambda request: _caching(lambda: _dynamodb_store(request), is_async=False),
+    "cache, dynamodb, async": lambda request: _caching(lambda: _dynamodb_store(request), is_async=True),
+    "cache, postgresql": lambda request: _caching(lambda: _postgresql_store(request), is_async=False),
+    "cache, postgresql, async": lambda request: _caching(lambda: _postgresql_store(request), is_async=True),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
@@ -151,6 +163,7 @@ _STORES: dict[str, Open] = {
 _LONG = {
     *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
     *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
+    *("cache, dynamodb", "cache, dynamodb, async", "cache, postgresql", "cache, postgresql, async"),
     *("broker, sqlite, file", "nats, sqlite, memory", "nats, sqlite, memory, async"),
 }
 """Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""

@@ -19,6 +19,7 @@ from typing import IO, Any, BinaryIO, Final
 from ..core.operations import Page, Scan
 from ..core.secret import Secret
 from ..exceptions import ValidationError
+from ..model.broker_registry import is_registry
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.stored_items import Entry, check_stored
 from . import private_files
@@ -32,7 +33,7 @@ _COMPLETE: Final = b'{"complete":true}\n'
 
 
 def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> Iterator[Sequence[Entry]]:
-    """Yields all items of the tables, or of one user, in pages.
+    """Yields all items of the tables, or of one user, in pages; not the registry of the brokers.
 
     Args:
         read: Reads a page.
@@ -44,7 +45,7 @@ def pages(read: Callable[[Scan], Page], sub: str | None, last: Entry | None) -> 
         after = last.key if last and table is last.table else None
         while True:
             page = read(Scan(table, PAGE_ITEMS, after, sub))
-            yield [Entry(table, item) for item in page.items]
+            yield [Entry(table, item) for item in page.items if not is_registry(table, item)]
             after = page.after
             if after is None:
                 break

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ..coherence import broker as coherence
+from ..coherence import leases
 from ..coherence.leases import Timing
 from ..coherence.messages import ReadHeader, SessionMessage, Tags, WriteId
 from ..coherence.registry import ChangeRegistry, Outcome, ReadRegistry
@@ -48,7 +49,7 @@ class Caching:
         engine: The store.
         schema: Its tables.
         granters: How many brokers may grant caching at once; 0: this one never does.
-        timing: The durations.
+        timing: The durations; None for ``leases.DEFAULT``.
         clock: Returns the seconds of a clock that advances during suspend.
     """
 
@@ -58,11 +59,11 @@ class Caching:
         schema: Schema,
         *,
         granters: int = 1,
-        timing: Timing = Timing(),  # noqa: B008 (immutable)
+        timing: Timing | None = None,
         clock: Callable[[], float] = boot_time,
     ) -> None:
         self._engine, self._schema, self._granters = engine, schema, granters
-        self._timing, self._clock = timing, clock
+        self._timing, self._clock = timing or leases.DEFAULT, clock
         self._broker: coherence.Broker | None = None
         self._is_started = asyncio.Event()
         self._clients: dict[str, tuple[Peer, Codec]] = {}

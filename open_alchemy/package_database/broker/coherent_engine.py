@@ -7,8 +7,9 @@ from typing import Any
 
 from ..coherence.tags import tags_of_write
 from ..core.deadline import Deadline
-from ..core.operations import StoreOperation, Transact
+from ..core.operations import Page, Scan, StoreOperation, Transact
 from ..engines.port import AsyncEngine, Config
+from ..model.broker_registry import is_registry
 from .caching import Caching
 
 
@@ -43,7 +44,10 @@ class CoherentEngine:
         return self._engine.queue()
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        """Executes an operation; a transaction as ``Caching.write`` does."""
+        """Executes an operation; a transaction as ``Caching.write`` does. The registry is on no page of a table."""
+        if isinstance(operation, Scan):
+            page: Page = await self._engine.execute(operation, deadline)
+            return page._replace(items=tuple(each for each in page.items if not is_registry(operation.table, each)))
         if not isinstance(operation, Transact):
             return await self._engine.execute(operation, deadline)
         tags = tags_of_write(operation)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .messages import Tag, Tags, WriteId
 
@@ -71,6 +71,10 @@ class Timing(NamedTuple):
     def note_life(self) -> float:
         """Returns after which time no client uses an answer any more."""
         return self.max_age * (1 + self.drift)
+
+
+DEFAULT: Final = Timing()
+"""The durations of every client and broker."""
 
 
 class Instant(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
@@ -10,6 +10,9 @@ from ..sync_adapter import BlockingEngine
 from .administration import BrokerAdministration
 from .async_engine import AsyncBrokerEngine
 from .config import BrokerConfig
+
+if TYPE_CHECKING:
+    from .read_cache import ReadCache
 
 
 class CachingEngine(BlockingEngine):
@@ -24,6 +27,11 @@ class CachingEngine(BlockingEngine):
     def __init__(self, config: BrokerConfig) -> None:
         self._client = AsyncBrokerEngine(config)
         super().__init__(self._client, lambda: BrokerAdministration(self.ask))
+
+    @property
+    def cache(self) -> ReadCache | None:
+        """The cache; None before the first call."""
+        return self._client.cache
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from ...coherence import leases
 from ...coherence.cache import CachedRead, CacheInfo, ClientCache
 from ...coherence.dependencies import NOT_CACHEABLE, Dependency, is_recording, report
 from ...coherence.leases import Instant, Timing
@@ -86,7 +87,7 @@ class ReadCache:
         options: What may be cached.
         requests: The requests of the client.
         send: Sends a message to the broker at a position.
-        timing: The durations of the protocol.
+        timing: The durations of the protocol; None for ``leases.DEFAULT``.
         now: Returns the time.
     """
 
@@ -96,11 +97,13 @@ class ReadCache:
         requests: Requests,
         send: Callable[[int, Any], None],
         *,
-        timing: Timing = Timing(),  # noqa: B008 (immutable)
+        timing: Timing | None = None,
         now: Callable[[], Instant] = instant,
     ) -> None:
         self._requests, self._send_to, self._now = requests, send, now
-        self._cache = ClientCache(timing, lambda: secrets.token_hex(16), options.max_entries, options.tables)
+        self._cache = ClientCache(
+            timing or leases.DEFAULT, lambda: secrets.token_hex(16), options.max_entries, options.tables
+        )
         self._lock = threading.Lock()
         self._broker: int | None = None
         self._leased = 0.0
