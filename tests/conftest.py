@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_COVERAGE] = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     settings.load_profile("long" if config.getoption("--long") else "ordinary")
     # All boto3 clients share botocore's parsed service models. Parsing them takes 90 % of the time to make a client.
-    botocore.session.create_loader = cache(botocore.session.create_loader)  # type: ignore[attr-defined]
+    botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

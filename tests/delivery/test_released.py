@@ -147,7 +147,7 @@ def _shared_pip(monkeypatch: pytest.MonkeyPatch) -> None:
     def create_with_link(folder: Path, *, with_pip: bool) -> None:
         assert with_pip
         create(folder)
-        (packages,) = folder.glob("lib/python*/site-packages") or [folder / "Lib" / "site-packages"]
+        (packages,) = folder.glob("[Ll]ib/**/site-packages")
         (packages / "pip").symlink_to(Path(pip.__file__).parent)
 
     monkeypatch.setattr(venv, "create", create_with_link)
