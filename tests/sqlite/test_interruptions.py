@@ -92,11 +92,12 @@ def call_interrupted(call: Callable[[], None], number: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("call", [publish, read])
 def test_the_next_call_works_after_an_interruption_at_any_line(
-    database: TDatabase, call: Callable[[TDatabase], None]
+    database: TDatabase, call: Callable[[TDatabase], None], step: int
 ) -> None:
-    for number in range(1, MAX_LINES):
+    for number in range(1, MAX_LINES, step):
         if not call_interrupted(lambda: call(database), number):
             break
         assert calls_of(database) == [], f"line {number}"
