@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import sys
@@ -28,8 +29,18 @@ OPENING_STEP = 29
 RANDOM_INTERRUPTIONS = 10_000
 
 
+# The connection of a call that was interrupted before it could store it is closed by the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+
+
 class InterruptionError(BaseException):
     """Raised in the middle of a call."""
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(params=["file", "memory"])
