@@ -11,6 +11,7 @@ from ...core.deadline import Deadline
 from .connection import OPTIONS, SyncConnection, configure, connecting_until
 from .failures import Failure
 from .fair_semaphore import FairSemaphore
+from .name_lookup import with_addresses
 from .pool_core import Calls, PoolCore, Result
 from .requests import OnServer
 from .shard_map import Server
@@ -55,7 +56,7 @@ class Pool(PoolCore[SyncConnection]):
     def _connect(self, deadline: Deadline) -> SyncConnection:
         token = connecting_until.set(deadline)
         try:
-            connection = SyncConnection.connect(self._server.conninfo, **OPTIONS)
+            connection = SyncConnection.connect(**with_addresses(self._server.conninfo, deadline), **OPTIONS)
         finally:
             connecting_until.reset(token)
         configure(connection)
