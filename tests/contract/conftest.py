@@ -101,12 +101,17 @@ _STORES: dict[str, Open] = {
 }
 
 
-_ONE_WORKER = pytest.mark.xdist_group("postgresql")
-"""Starts the servers once."""
-_PARAMETERS = [pytest.param(store, marks=_ONE_WORKER if store.startswith("postgresql") else ()) for store in _STORES]
+_LONG = {"dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"}
+"""Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
 
-@pytest.fixture(params=_PARAMETERS)
+def _parameter(store: str) -> Any:
+    # The tests on PostgreSQL run in one worker, which starts the servers once.
+    one_worker = [pytest.mark.xdist_group("postgresql")] if store.startswith("postgresql") else []
+    return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
+
+
+@pytest.fixture(params=map(_parameter, _STORES))
 def database(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
     """An empty database, of each store and through each of its APIs."""
     with _STORES[request.param](request) as opened:
