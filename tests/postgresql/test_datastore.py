@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from open_alchemy.package_database.engines.postgresql.connection import AsyncCon
 from open_alchemy.package_database.engines.postgresql.sharding import schema_of, shard_of
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
+ROOT = Path(__file__).parents[2]
 SHARDS = 16
 EPOCH = 1379365531352
 CANARY = "canary"
@@ -185,6 +187,17 @@ def test_example_of_disconnect_and_reinstantiate(open_datastore: Open, connectio
     db.reinstantiate()
 
     assert db.get(key) == {"a": "b"}
+
+
+def test_the_examples_of_the_documentation_run(connections: list[dict[str, Any]]) -> None:
+    page = (ROOT / "docs/datastore.md").read_text(encoding="utf-8")
+    program = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    program = re.sub(r"^connections = \[.*?^\]", "", program, flags=re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {"connections": connections}
+
+    exec(program, names)  # noqa: S102 (the documentation's)
+
+    names["db"].disconnect()
 
 
 # Data.

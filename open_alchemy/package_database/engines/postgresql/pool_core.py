@@ -9,6 +9,7 @@ psycopg_pool is not used: docs/postgresql.md has the reasons.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from functools import partial
 from logging import Logger
@@ -43,7 +44,7 @@ Call: TypeAlias = Callable[[], Any]
 Calls: TypeAlias = Generator[Call, Any, Result]
 
 
-class PoolCore(Generic[Connection]):
+class PoolCore(ABC, Generic[Connection]):
     """At most ``size`` connections to a server; idle ones are reused, the last one first.
 
     A subclass defines ``_wait`` and ``_connect``, which perform I/O.
@@ -61,16 +62,17 @@ class PoolCore(Generic[Connection]):
         self._is_closed = False
         self._idle: list[Connection] = []
 
+    @abstractmethod
     def _wait(self, seconds: float) -> Any:
         """Waits for a permit to use a connection; returns whether there was one in time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _release_permit(self) -> None:
-        raise NotImplementedError
+        """Returns a permit."""
 
+    @abstractmethod
     def _connect(self, deadline: Deadline) -> Any:
         """Returns a new connection; raises ``psycopg.Error`` or ``DeadlineExceededError``."""
-        raise NotImplementedError
 
     def executing(self, request: OnServer, deadline: Deadline) -> Calls[Any]:
         """Executes a request on a connection, and returns its result, or a ``Failure``."""
