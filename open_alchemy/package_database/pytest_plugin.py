@@ -61,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     remote_help = "allow package_database_endpoint on another machine: the fixtures create, empty and delete tables"
     engine_help = (
         "the store of the fixtures: dynamodb (a local server, the default), sqlite (in memory, no server) or "
-        "postgresql (a server of its own)"
+        "postgresql (started for the test run)"
     )
     group.addoption("--package-database-engine", dest=_ENGINE, choices=_ENGINES, help=engine_help)
     group.addoption("--package-database-endpoint", dest=_ENDPOINT, metavar="URL", help=endpoint_help)
@@ -251,7 +251,7 @@ def _engine_name(config: pytest.Config) -> str:
 
 
 def _postgresql_database(stack: ExitStack, config: pytest.Config) -> str:
-    """Returns the URL of an empty database: on a server of its own, or on that of all workers of pytest-xdist."""
+    """Returns the URL of an empty database: on a new server, or on that of all workers of pytest-xdist."""
     if _is_worker(config):
         url: str = config.workerinput[_WORKER_SERVER]  # type: ignore[attr-defined] # pytest-xdist adds it.
         return url

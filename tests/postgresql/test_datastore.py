@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -198,6 +199,13 @@ def test_the_examples_of_the_documentation_run(connections: list[dict[str, Any]]
     exec(program, names)  # noqa: S102 (the documentation's)
 
     names["db"].disconnect()
+
+
+def test_without_psycopg_the_extra_is_named(open_datastore: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(ConfigurationError, match=r"open-alchemy.package-database\[postgresql\]"):
+        open_datastore(NOWHERE).put(1, 1)
 
 
 # Data.

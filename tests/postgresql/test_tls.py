@@ -213,7 +213,7 @@ def test_the_primary_of_several_hosts_is_used(postgresql_servers: tuple[str, str
     name = url.rpartition("/")[2]
     with psycopg.connect(standby, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-        # What target_session_attrs asks for, as for a standby.
+        # libpq takes it for a standby.
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
     create_tables(url, shards=1)
     hosts = ",".join(server.rpartition("@")[2].partition("/")[0] for server in postgresql_servers)

@@ -47,7 +47,7 @@ class Operations:
         pool_block_timeout: float,
         logger: Logger | None,
     ) -> Operations:
-        """Returns those of a datastore with connections of its own; raises ``ConfigurationError``."""
+        """Returns the operations of a datastore that opens its own connections; raises ``ConfigurationError``."""
         deadline = read_deadline(os.environ)
         return cls(read_connections(connections, pool_max, pool_block_timeout, deadline=deadline), logger)
 

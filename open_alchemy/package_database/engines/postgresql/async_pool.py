@@ -28,7 +28,7 @@ class AsyncPool(PoolCore[AsyncConnection]):
         return await _drive(self.executing(request, deadline))
 
     async def lend(self, deadline: Deadline, logger: Logger | None) -> AsyncConnection | Failure:
-        """Returns a connection for a caller of its own, who must return it; or a ``Failure``."""
+        """Lends a connection to the caller, who must return it; or returns a ``Failure``."""
         return await _drive(self.lending(deadline, logger))
 
     async def take_back(self, connection: AsyncConnection) -> None:

@@ -126,7 +126,7 @@ class SyncConnection(_Lease, psycopg.Connection[Row]):
         return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
     def lend(self, lender: object, logger: Logger | None) -> None:
-        """Prepares the connection for a caller of its own: with transactions, rows by name, and no deadline."""
+        """Prepares the connection for a caller: with transactions, rows by name, and no deadline."""
         self.lender, self.logger = lender, logger
         self.row_factory = named_row
         if logger is not None:

@@ -30,7 +30,7 @@ class Pool(PoolCore[SyncConnection]):
         return _drive(self.executing(request, deadline))
 
     def lend(self, deadline: Deadline, logger: Logger | None) -> SyncConnection | Failure:
-        """Returns a connection for a caller of its own, who must return it; or a ``Failure``."""
+        """Lends a connection to the caller, who must return it; or returns a ``Failure``."""
         return _drive(self.lending(deadline, logger))
 
     def take_back(self, connection: SyncConnection) -> None:

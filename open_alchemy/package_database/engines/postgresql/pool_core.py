@@ -86,7 +86,7 @@ class PoolCore(ABC, Generic[Connection]):
             yield from self._releasing(connection)
 
     def lending(self, deadline: Deadline, logger: Logger | None) -> Calls[Connection | Failure]:
-        """Returns a connection for a caller of its own, who must return it; or a ``Failure``."""
+        """Lends a connection to the caller, who must return it; or returns a ``Failure``."""
         connection = yield from self._acquiring(deadline)
         if not isinstance(connection, Failure):
             yield partial(connection.lend, self, logger)
