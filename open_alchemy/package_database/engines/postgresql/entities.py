@@ -52,8 +52,9 @@ def definitions(shard: int) -> dict[str, str]:
 
 def put(shard: int, kind: int, data: Data, token: UUID) -> StatementSteps[int]:
     """Stores an entity and returns its id. Repeated with the same token, it stores nothing and returns the same id."""
+    schema = schema_of(shard)
     rows = yield Statement(
-        f"INSERT INTO {schema_of(shard)}.entities (kind, data, token) VALUES (%s, %s, %s) "  # noqa: S608 (a name of the schema)
+        f"INSERT INTO {schema}.entities (id, kind, data, token) VALUES ({schema}.next_id(), %s, %s, %s) "  # noqa: S608 (a name of the schema)
         "ON CONFLICT (token) DO UPDATE SET token = excluded.token RETURNING id",
         (kind, _literal(data), token),
     )
