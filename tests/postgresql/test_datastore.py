@@ -495,6 +495,29 @@ def test_a_call_is_one_round_trip(db: Any, monkeypatch: pytest.MonkeyPatch, meth
     assert len(requests) == 1
 
 
+def test_a_cancelled_call_releases_its_connection(connections: list[dict[str, Any]]) -> None:
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'shard0001.entities'::regclass"
+
+    async def cancel() -> dict[str, str | None] | None:
+        db = AsyncDatastore(connections, pool_max=1)
+        key = await db.put(1, 1, a="b")
+        options = {"dbname" if name == "database" else name: value for name, value in connections[0].items()}
+        del options["shards"]
+        with psycopg.connect(**options) as other:
+            other.execute("LOCK TABLE shard0001.entities")
+            call = asyncio.create_task(db.get(key))
+            while other.execute(waiting).fetchone() == (0,):  # noqa: ASYNC110 (the event is in the server)
+                await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+        found = await db.get(key)
+        await db.disconnect()
+        return found
+
+    assert asyncio.run(cancel()) == {"a": "b"}
+
+
 # Connections of the caller.
 
 
