@@ -17,12 +17,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from . import instances
 from .engines import registry
 from .engines.dynamodb.config import DynamoDBConfig, check_url
 from .engines.port import Administration, Config, Sharded, read_deadline
 from .engines.sqlite.config import SQLiteConfig
 from .exceptions import BaseError, ConfigurationError, RefusedError
+from .instances import process
+from .instances.directory import FILE_VARIABLE, INSTANCE_VARIABLE
 from .testing import postgresql_server
 from .testing.local_server import DEFAULT_PORT, LocalServerError, is_free, run
 from .testing.postgresql_server import PostgreSQLServer, PostgreSQLServerError
@@ -30,6 +31,7 @@ from .testing.postgresql_server import PostgreSQLServer, PostgreSQLServerError
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
 if TYPE_CHECKING:
     from .core.operations import Table
+    from .testing.local_instances import LocalInstances
 
 _ENGINE = "package_database_engine"
 _DYNAMODB = "dynamodb"
@@ -39,7 +41,14 @@ _ENGINES = (_DYNAMODB, _SQLITE, _POSTGRESQL)
 _ENDPOINT = "package_database_endpoint"
 _ALLOW_REMOTE = "package_database_allow_remote"
 # pytest --fixtures lists no name that starts with an underscore.
-_FIXTURES = ("_database", "_specs_table", "_clean_specs_table", "_credentials_table", "_clean_credentials_table")
+_FIXTURES = (
+    "_database",
+    "_specs_table",
+    "_clean_specs_table",
+    "_credentials_table",
+    "_clean_credentials_table",
+    "_instances",
+)
 _WORKER_STAGE = "package_database_stage"
 _WORKER_SERVER = "package_database_server"
 _SHARDS = 4
@@ -119,7 +128,7 @@ def _server_of_all_workers(config: pytest.Config) -> PostgreSQLServer:
 def _settle_stage(stage: str) -> None:
     global _stage
     _stage = stage
-    instances.set_default(_configuration_without_fixtures)
+    process.set_default(_configuration_without_fixtures)
 
 
 def _configuration() -> Config:
@@ -191,7 +200,7 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
             case _:
                 url = _given_endpoint(request.config) or _start(stack, request.config)
                 config = _endpoint_configuration(url)
-        instances.set_default(lambda: config)
+        process.set_default(lambda: config)
         opened = config.open_engine(TABLES)
         stack.callback(opened.close)
         administration = opened.administration()
@@ -236,6 +245,21 @@ def _clean_credentials_table(_package_database_store: _Store, _credentials_table
     from .model.schema import CREDENTIALS
 
     yield from _clean(_package_database_store, CREDENTIALS)
+
+
+@pytest.fixture
+def _instances(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalInstances]:
+    """Instances "one" and "two" on SQLite files of the test's own, without a default. ``write()`` replaces them."""
+    from .testing.local_instances import LocalInstances
+
+    local = LocalInstances(tmp_path_factory.mktemp("instances"), os.environ)
+    # For processes that the test starts.
+    monkeypatch.setenv(FILE_VARIABLE, str(local.path))
+    for name in (INSTANCE_VARIABLE, registry.URL_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    with process.replaced(lambda: local.directory):
+        yield local
+    local.directory.close()
 
 
 def _engine(config: pytest.Config) -> str:
