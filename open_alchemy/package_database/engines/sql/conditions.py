@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.operations import AllOf, AnyOf, Below, Condition, Equal, Item, Missing
+from ...core.operations import AllOf, AnyOf, AtLeast, Below, Condition, Equal, Item, Missing
 
 
 def holds(condition: Condition, item: Item | None) -> bool:
@@ -17,6 +17,9 @@ def holds(condition: Condition, item: Item | None) -> bool:
             # Of two numbers without leading zeros, the one with fewer digits is smaller.
             found = str(attributes.get(attribute, digits))
             return (len(found), found) < (len(digits), digits)
+        case AtLeast(attribute, digits):
+            found = str(attributes.get(attribute, ""))
+            return (len(found), found) >= (len(digits), digits)
         case AllOf(conditions):
             return all(holds(part, item) for part in conditions)
         case AnyOf(conditions):
