@@ -13,6 +13,7 @@ from functools import update_wrapper
 from typing import Any, Final, Self, TypeAlias
 
 from .async_types import AsyncTDatabase
+from .coherence.dependencies import UNTRACKED, is_recording, report
 from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
@@ -209,6 +210,7 @@ def _start(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> _Star
 
 
 def _run(pattern: AccessPattern[..., Any], started: _Started, engine: Engine, sources: Sources) -> Any:
+    _report_untracked(engine)
     engine.prepare()
     return _drive(*started, pattern.name, engine, sources, is_unbounded=pattern.unbounded)
 
@@ -221,11 +223,18 @@ def _drive_async(
     start: float | None = None,
 ) -> Coroutine[Any, Any, Any]:
     """Returns the steps as a coroutine. Not part of the method: waiting calls would hold the closure's variables."""
+    _report_untracked(engine)
     deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
     return drive_async(
         execute_steps(*started, pattern.name, deadline, sources),
         lambda operation: engine.execute(operation, deadline),
     )
+
+
+def _report_untracked(engine: Engine | AsyncEngine) -> None:
+    """Reports a call to ``cached``, except on an engine that reports each read itself."""
+    if is_recording() and not getattr(engine, "reports_reads", False):
+        report((UNTRACKED,))
 
 
 def _stream(

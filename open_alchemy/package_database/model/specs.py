@@ -348,8 +348,8 @@ def _publish(version_record: Item, latest_record: Item) -> Transact:
 def _delete_spec(sub: str, id_: str) -> Steps[None]:
     attempt = 0
     while True:
-        # The latest record is read first: a version that is written afterwards replaces it, and the last transaction
-        # fails.
+        # A descending query reads the latest record first (AWS, Query, ScanIndexForward): a version that is written
+        # afterwards replaces it, and the last transaction fails.
         items = yield Query(SPECS, sub, prefix=f"{id_}#", secondary_index=ID_UPDATED_AT, is_descending=True)
         records = _of_spec(reversed(items), sub, id_)
         if not records:
