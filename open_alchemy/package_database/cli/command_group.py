@@ -57,19 +57,22 @@ def _select_store(context: click.Context, _: click.Parameter, url: str | None) -
         context.with_resource(instances.use(instances.Instance(config)))
 
 
+def url_option() -> click.Option:
+    """Returns the option ``--url``."""
+    return click.Option(
+        ["--url"],
+        expose_value=False,
+        callback=_select_store,
+        help="The URL of the store, such as sqlite:///a.db. Takes precedence over the environment.",
+    )
+
+
 class UrlCommand(click.Command):
     """A command on the store at the URL of its option ``--url``, or on the store that the environment configures."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.params.append(
-            click.Option(
-                ["--url"],
-                expose_value=False,
-                callback=_select_store,
-                help="The URL of the store, such as sqlite:///a.db. Takes precedence over the environment.",
-            )
-        )
+        self.params.append(url_option())
 
 
 class ReadingCommand(UrlCommand):

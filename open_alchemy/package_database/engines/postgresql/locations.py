@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Final
 
 from ...exceptions import ConfigurationError, RefusedError
 from . import catalog
 from .catalog import ServerCatalog
 from .failures import Failure
-from .requests import OnServer
+from .requests import Moving, OnServer, Requests
 from .shard_map import Server
 from .sharding import shard_of
 
-COMMAND = "package-database tables create --url ..."
+COMMAND: Final = "package-database tables create --url ..."
+_READS: Final = 3
+"""How often the catalogs are read before a shard counts as missing."""
 
 
 class Locations:
@@ -29,11 +31,11 @@ class Locations:
         self._shards = shards
         self._catalogs: dict[str, ServerCatalog] = {}
 
-    def shard_of(self, key: str) -> Generator[OnServer, Any, int]:
+    def shard_of(self, key: str) -> Requests[int]:
         """Returns the shard of a key."""
         return shard_of(key, (yield from self.shards()))
 
-    def shards(self) -> Generator[OnServer, Any, int]:
+    def shards(self) -> Requests[int]:
         """Returns the number of shards."""
         if self._shards is not None:
             return self._shards
@@ -41,8 +43,8 @@ class Locations:
             yield from self._read(self._servers[0])
         return next(iter(self._catalogs.values())).shards
 
-    def server_of(self, shard: int) -> Generator[OnServer, Any, str]:
-        """Returns the name of the server that has a shard.
+    def server_of(self, shard: int) -> Requests[str]:
+        """Returns the name of the server that has a shard; waits while a move is between its last two steps.
 
         Reads the catalog of the server that the configuration names first, so that a shard can be used while other
         servers cannot be reached.
@@ -51,22 +53,30 @@ class Locations:
             ConfigurationError: A server has another number of shards than the configuration.
             RefusedError: No server has the shard.
         """
-        for server in sorted(self._servers, key=lambda server: shard not in server.shards):
-            if server.name not in self._catalogs and not self._is_located(shard):
-                yield from self._read(server)
-        for name, found in self._catalogs.items():
-            if shard in found.located:
-                return name
-        raise _not_created(f"no server has shard {shard}")
+        reads_left = _READS
+        while True:
+            for server in sorted(self._servers, key=lambda server: shard not in server.shards):
+                if server.name not in self._catalogs and self._find(shard) is None:
+                    yield from self._read(server)
+            catalogs = self._catalogs
+            if (found := self._find(shard)) is not None:
+                return found
+            # The catalogs are read one after the other: the shard may have moved in between.
+            reads_left -= 1
+            if any(shard in catalog.moves for catalog in catalogs.values()):
+                yield Moving(shard)
+            elif not reads_left:
+                raise _not_created(f"no server has shard {shard}")
+            self.forget()
 
     def forget(self) -> None:
         """Reads the catalogs again before the next use."""
         self._catalogs = {}
 
-    def _is_located(self, shard: int) -> bool:
-        return any(shard in found.located for found in self._catalogs.values())
+    def _find(self, shard: int) -> str | None:
+        return next((name for name, found in self._catalogs.items() if shard in found.located), None)
 
-    def _read(self, server: Server) -> Generator[OnServer, Any, None]:
+    def _read(self, server: Server) -> Requests[None]:
         found = yield OnServer(server.name, catalog.read, "reading the catalog")
         if isinstance(found, Failure):
             raise _not_created(f"the server {server.name} has no catalog")

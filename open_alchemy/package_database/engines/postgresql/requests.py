@@ -1,4 +1,4 @@
-"""What the steps of an operation yield: a request to one server. No I/O."""
+"""What the steps of an operation yield. No I/O."""
 
 from __future__ import annotations
 
@@ -32,3 +32,13 @@ class OnServer(NamedTuple):
     steps: Callable[[], BatchSteps[Any]]
     what: str
     reports_progress: bool = False
+
+
+class Moving(NamedTuple):
+    """Wait: the shard leaves one server and is not yet active on the other. Result: None."""
+
+    shard: int
+
+
+Requests: TypeAlias = Generator[OnServer | Moving, Any, Result]
+"""Requests to servers, whose results are sent back."""
