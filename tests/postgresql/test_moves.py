@@ -358,3 +358,12 @@ def test_writers_in_processes_lose_and_double_nothing_while_a_shard_moves(
         assert sorted(stored) == sorted(acknowledged)
     assert all(result["acknowledged"] for result in results)
     assert leftovers(config) == []
+
+
+def test_the_command_repairs_only_stores_with_shards(config: PostgreSQLConfig, tmp_path: Path) -> None:
+    repaired = CliRunner().invoke(commands, ["tables", "repair", "--url", config.location])
+    other = CliRunner().invoke(commands, ["tables", "repair", "--url", f"sqlite:///{tmp_path}/a.db"])
+
+    assert (repaired.exit_code, other.exit_code) == (0, 0)
+    assert "deleted 0 stale entries" in repaired.stderr
+    assert "has nothing to repair" in other.stderr
