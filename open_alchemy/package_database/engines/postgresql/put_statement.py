@@ -46,12 +46,12 @@ def put_all(sql: SQLExecution, actions: Sequence[Put], schema: str, lock: int, t
     for place, action in enumerate(actions):
         table = sql.of(action.table)
         condition, values = render(action.condition, POSTGRESQL.placeholder)
-        failed.append(f"SELECT FROM {table.sql_name} AS item, locked WHERE {table.key_condition} AND NOT {condition}")  # noqa: S608 (names of the schema)
+        failed.append(f"SELECT FROM {table.sql_name} AS item, locked WHERE {table.key_condition} AND NOT {condition}")
         checked += (*table.key_values(key_of(action)), *values)
         put = table.put_from(action.item, "token", condition)
         puts.append(f"put{place} AS ({put.text} RETURNING 1)")
         written += (*put.parameters, *values)
-    counts = " + ".join(f"(SELECT count(*) FROM put{place})" for place in range(len(actions)))
+    counts = " + ".join(f"(SELECT count(*) FROM put{place})" for place in range(len(actions)))  # noqa: S608 (constants)
     return Statement(
         f"{PREFIX} (SELECT pg_advisory_xact_lock(%s)), failed AS MATERIALIZED ({' UNION ALL '.join(failed)}), "  # noqa: S608 (names of the schema)
         f"token AS (INSERT INTO {schema}.tokens (token, is_committed) SELECT %s, true FROM locked "
