@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,9 +16,9 @@ from open_alchemy.package_database.engines import registry
 
 pytest_plugins = ["pytester"]
 
-_PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=50)
-settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=100)
-settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000)
+_PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=30)
+settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=40)
+settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000, stateful_step_count=50)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,7 +26,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("numprocesses", None):
+        # Only workers are measured: coverage would double the CPU time of the servers and programs that tests start.
+        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     settings.load_profile("long" if config.getoption("--long") else "ordinary")
+    # All boto3 clients share botocore's parsed service models. Parsing them takes 90 % of the time to make a client.
+    botocore.session.create_loader = cache(botocore.session.create_loader)  # type: ignore[attr-defined]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -397,7 +397,7 @@ def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(number
                 [*command, "specs", "u1", "--json"], env=environment, capture_output=True, text=True, check=False
             )
             server.send_signal(number)
-            exit_code = server.wait(20)
+            exit_code = server.wait(60)
         finally:
             server.kill()
 

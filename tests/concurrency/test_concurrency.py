@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -30,9 +30,19 @@ from open_alchemy.package_database.types import TConnectedDatabase
 from tests.concurrency.writer import NAME
 
 MINISTACK = Path(sys.prefix) / "ministack" / ("Scripts" if sys.platform == "win32" else "bin") / "ministack"
-PROCESSES = 4
-WRITERS = 32
 DEADLINE = 120
+
+
+class Load(NamedTuple):
+    """How many threads in how many processes write how many versions each."""
+
+    processes: int
+    writers: int
+    versions: int
+
+
+MODERATE = Load(processes=2, writers=8, versions=5)
+LOADS = [MODERATE, *(pytest.param(Load(4, 32, versions), marks=pytest.mark.long) for versions in (10, 100))]
 
 pytestmark = pytest.mark.xdist_group("concurrency")
 
@@ -105,22 +115,23 @@ def database(url: str) -> Iterator[TConnectedDatabase]:
         yield opened
 
 
-def run_writers(url: str, sub: str, *, versions: int, deletes: int = 0) -> list[str]:
+def run_writers(url: str, sub: str, load: Load, *, deletes: int = 0) -> list[str]:
     """Runs the writers in their processes, all started together, and returns their errors."""
+    each = load.writers // load.processes
     with ExitStack() as stack:
         processes = [
             stack.enter_context(
                 subprocess.Popen(
                     [
                         *(sys.executable, "-m", "tests.concurrency.writer", url, sub),
-                        *map(str, (first, WRITERS // PROCESSES, versions, deletes)),
+                        *map(str, (first, each, load.versions, deletes)),
                     ],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
                 )
             )
-            for first in range(0, WRITERS, WRITERS // PROCESSES)
+            for first in range(0, load.writers, each)
         ]
         for process in processes:
             assert process.stdout is not None
@@ -137,26 +148,29 @@ def start_together(processes: list[subprocess.Popen[str]]) -> list[subprocess.Po
     return processes
 
 
-@pytest.mark.parametrize("versions", [10, pytest.param(100, marks=pytest.mark.long)])
-def test_no_version_of_many_writers_is_lost(url: str, database: TDatabase, versions: int) -> None:
+@pytest.mark.parametrize("load", LOADS)
+def test_no_version_of_many_writers_is_lost(url: str, database: TDatabase, load: Load) -> None:
     sub = f"u{uuid4()}"
 
-    errors = run_writers(url, sub, versions=versions)
+    errors = run_writers(url, sub, load)
 
     infos = database.list_spec_versions(sub=sub, name=NAME)
     times = [info["updated_at"] for info in infos]
     assert errors == []
-    assert {info["version"] for info in infos} == {f"{w}.{v}" for w in range(WRITERS) for v in range(versions)}
-    assert len(infos) == WRITERS * versions
+    assert {info["version"] for info in infos} == {
+        f"{writer}.{version}" for writer in range(load.writers) for version in range(load.versions)
+    }
+    assert len(infos) == load.writers * load.versions
     assert times == sorted(set(times))
     assert database.get_spec(sub=sub, name=NAME) == infos[-1]
     assert database.count_customer_models(sub=sub) == infos[-1]["model_count"]
 
 
-def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, database: TDatabase) -> None:
+@pytest.mark.parametrize("load", LOADS[:2])
+def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, database: TDatabase, load: Load) -> None:
     sub = f"u{uuid4()}"
 
-    errors = run_writers(url, sub, versions=10, deletes=2)
+    errors = run_writers(url, sub, load, deletes=2)
 
     try:
         infos = database.list_spec_versions(sub=sub, name=NAME)
@@ -168,7 +182,7 @@ def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, datab
     assert database.get_spec(sub=sub, name=NAME) == next(reversed(infos), None)
 
 
-@pytest.mark.parametrize("users", [200, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("users", [50, pytest.param(1000, marks=pytest.mark.long)])
 def test_concurrent_users_are_isolated(database: TDatabase, users: int) -> None:
     run = uuid4()
 

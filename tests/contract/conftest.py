@@ -6,7 +6,7 @@ Secrets of contract tests are canaries, and every logger is at DEBUG: a trace of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import Any, cast
 
@@ -14,14 +14,17 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration, Config
+from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_memory
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
+from tests.broker.brokers import memory_store, run_broker, store_at
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -86,6 +89,27 @@ def _sqlite_memory() -> SQLiteEngine:
     return open_memory(SQLiteConfig(), TABLES)
 
 
+@contextmanager
+def _broker(store: Store, *, is_async: bool) -> Iterator[TDatabase]:
+    with run_broker(store) as broker:
+        if is_async:
+            with blocking(aconnect_to(broker.config)) as database:
+                yield database
+        else:
+            with connect_to(broker.config) as opened:
+                yield opened
+
+
+def _broker_of_dynamodb(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    config = cast("Any", _dynamodb("lean")(request).__enter__()).engine.config
+    return _broker(store_at(config), is_async=is_async)
+
+
+def _broker_of_postgresql(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    config = cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config
+    return _broker(store_at(config), is_async=is_async)
+
+
 _STORES: dict[str, Open] = {
     **{f"dynamodb, {api}": _dynamodb(api) for api in APIS},
     "sqlite, file": lambda request: package_database.connect(_sqlite_file(request)),
@@ -96,17 +120,33 @@ _STORES: dict[str, Open] = {
     "postgresql, async": _postgresql(1, is_async=True),
     "postgresql, two servers": _postgresql(2, is_async=False),
     "postgresql, two servers, async": _postgresql(2, is_async=True),
+    "broker, sqlite, memory": lambda _: _broker(memory_store(), is_async=False),
+    "broker, sqlite, memory, async": lambda _: _broker(memory_store(), is_async=True),
+    "broker, sqlite, file": lambda request: _broker(store_at(from_url(_sqlite_file(request), {})), is_async=False),
+    "broker, dynamodb": lambda request: _broker_of_dynamodb(request, is_async=False),
+    "broker, dynamodb, async": lambda request: _broker_of_dynamodb(request, is_async=True),
+    "broker, postgresql": lambda request: _broker_of_postgresql(request, is_async=False),
+    "broker, postgresql, async": lambda request: _broker_of_postgresql(request, is_async=True),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
 
 
-_ONE_WORKER = pytest.mark.xdist_group("postgresql")
-"""Starts the servers once."""
-_PARAMETERS = [pytest.param(store, marks=_ONE_WORKER if store.startswith("postgresql") else ()) for store in _STORES]
+_LONG = {
+    *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
+    *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
+    "broker, sqlite, file",
+}
+"""Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
 
-@pytest.fixture(params=_PARAMETERS)
+def _parameter(store: str) -> Any:
+    # The tests on PostgreSQL run in one worker, which starts the servers once.
+    one_worker = [pytest.mark.xdist_group("postgresql")] if "postgresql" in store else []
+    return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
+
+
+@pytest.fixture(params=map(_parameter, _STORES))
 def database(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
     """An empty database, of each store and through each of its APIs."""
     with _STORES[request.param](request) as opened:

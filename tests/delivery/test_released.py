@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import venv
 from pathlib import Path
 
 import pytest
@@ -182,7 +183,14 @@ def test_the_package_comes_from_one_index_and_its_dependencies_from_the_other(
     }
 
 
-@pytest.mark.usefixtures("production_tests")
+@pytest.fixture
+def no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environments without pip, which takes seconds to install."""
+    create = venv.create
+    monkeypatch.setattr(venv, "create", lambda folder, **_: create(folder))
+
+
+@pytest.mark.usefixtures("production_tests", "no_pip")
 def test_a_failing_test_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(released, "install_commands", lambda *_, **__: [])
 
@@ -192,6 +200,7 @@ def test_a_failing_test_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
     assert "No module named pytest" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("no_pip")
 def test_a_version_that_is_never_on_the_index_fails(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

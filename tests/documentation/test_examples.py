@@ -50,7 +50,12 @@ def run(folder: Path, *arguments: str, text: str = "") -> None:
     finished = subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=folder,
-        env={**environment, "PACKAGE_DATABASE_URL": "sqlite:///examples.db", "PYTHONPATH": str(ROOT)},
+        env={
+            **environment,
+            "PACKAGE_DATABASE_URL": "sqlite:///examples.db",
+            "PYTHONPATH": str(ROOT),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # other plugins take most of the time to start
+        },
         input=text,
         capture_output=True,
         text=True,
@@ -68,7 +73,8 @@ def test_the_examples_of_a_page_run(page: str, tmp_path: Path) -> None:
 def test_an_example_of_a_test_passes(block: str, tmp_path: Path) -> None:
     (tmp_path / "test_example.py").write_text(block, encoding="utf-8")
 
-    run(tmp_path, "-m", "pytest", "-p", "no:randomly", "--package-database-engine=sqlite", "test_example.py")
+    plugin = "open_alchemy.package_database.pytest_plugin"
+    run(tmp_path, "-m", "pytest", "-p", plugin, "--package-database-engine=sqlite", "test_example.py")
 
 
 def test_the_examples_for_services_and_testers_pass_mypy_strict(tmp_path: Path) -> None:

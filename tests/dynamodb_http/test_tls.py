@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import time
 from pathlib import Path
 
 import pytest
@@ -87,11 +86,8 @@ def test_a_handshake_without_end_raises_at_the_deadline(api: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with open_api(api, config(port, deadline=0.5)) as database:
-            start = time.monotonic()
             with pytest.raises(UnavailableError, match="ConnectTimeoutError"):
                 database.get_latest_spec_version(sub="u1", name="a")
-
-            assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
 def test_an_unreadable_ca_bundle_raises_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -27,7 +26,9 @@ from tests.canned_server import Behaviour, Handler, reset, serve, stay_silent, s
 from tests.faults.sockets import black_hole
 
 ITEM = {"Item": {"version": {"S": "1.0"}}}
-TIMEOUTS = Timeouts(connect=5.0, handshake=5.0, read=5.0)
+HANGS = 60.0
+"""Seconds after which a test fails that would wait for ever."""
+TIMEOUTS = Timeouts(connect=HANGS, handshake=HANGS, read=HANGS)
 REQUEST = Secret(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}")
 
 Opener = Callable[..., TDatabase]
@@ -66,6 +67,18 @@ def close_when_asked_again(handler: Handler) -> None:
     handler.close_connection = True
 
 
+def talk_after(received: threading.Event, is_sent: threading.Event) -> Behaviour:
+    """Answers, and sends another response without a request when the client has received the first."""
+
+    def talk(handler: Handler) -> None:
+        succeed(ITEM)(handler)
+        received.wait(HANGS)
+        succeed({"Item": {"version": {"S": "of somebody else"}}})(handler)
+        is_sent.set()
+
+    return talk
+
+
 def test_a_connection_is_reused(database: Opener) -> None:
     with serve(succeed(ITEM)) as server:
         store = database(server.url)
@@ -78,11 +91,9 @@ def test_a_connection_is_reused(database: Opener) -> None:
 def test_an_idle_connection_that_was_closed_causes_no_error(database: Opener, close: Behaviour) -> None:
     with serve(close) as server:
         store = database(server.url)
-        for number in range(4):
-            time.sleep(0.02 * number)
-            assert version(store) == "1.0"
+        assert [version(store) for _ in range(20)] == ["1.0"] * 20
 
-        assert server.connections >= 4
+        assert server.connections >= 20
 
 
 def test_a_reset_of_an_idle_connection_is_no_failed_attempt(database: Opener) -> None:
@@ -106,15 +117,13 @@ def test_a_connection_is_not_reused_after_the_idle_timeout(database: Opener, mon
 
 
 def test_bytes_without_a_request_are_not_read_as_a_response(database: Opener, caplog: pytest.LogCaptureFixture) -> None:
-    def talk(handler: Handler) -> None:
-        succeed(ITEM)(handler)
-        time.sleep(0.05)
-        succeed({"Item": {"version": {"S": "of somebody else"}}})(handler)
+    received, is_sent = threading.Event(), threading.Event()
 
-    with serve(talk, succeed(ITEM)) as server:
+    with serve(talk_after(received, is_sent), succeed(ITEM)) as server:
         store = database(server.url)
         assert version(store) == "1.0"
-        time.sleep(0.1)
+        received.set()
+        assert is_sent.wait(HANGS)
         assert version(store) == "1.0"
 
         assert server.connections == 2
@@ -124,19 +133,16 @@ def test_bytes_without_a_request_are_not_read_as_a_response(database: Opener, ca
 def test_bytes_without_a_request_are_not_read_as_a_response_in_a_running_loop(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def talk(handler: Handler) -> None:
-        succeed(ITEM)(handler)
-        time.sleep(0.05)
-        succeed({"Item": {"version": {"S": "of somebody else"}}})(handler)
+    received, is_sent = threading.Event(), threading.Event()
 
     async def use(transport: async_transport.AsyncTransport) -> list[bytes]:
-        bodies = []
-        for _ in range(2):
-            bodies.append((await transport.exchange(render, Deadline(5.0))).body)
-            await asyncio.sleep(0.1)
-        return bodies
+        first = await transport.exchange(render, Deadline(5.0))
+        received.set()
+        assert await asyncio.to_thread(is_sent.wait, HANGS)
+        second = await transport.exchange(render, Deadline(5.0))
+        return [first.body, second.body]
 
-    with serve(talk, succeed(ITEM)) as server:
+    with serve(talk_after(received, is_sent), succeed(ITEM)) as server:
         endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
         bodies = asyncio.run(use(open_transport(endpoint)))
 
@@ -148,27 +154,21 @@ def test_a_reused_connection_has_the_same_read_timeout(database: Opener) -> None
     with serve(succeed(ITEM), stay_silent) as server:
         store = database(server.url, deadline=0.5)
         assert version(store) == "1.0"
-        time.sleep(0.1)
-        start = time.monotonic()
         with pytest.raises(UnavailableError, match="ReadTimeoutError"):
             version(store)
 
-        assert time.monotonic() - start < 0.5 + 0.5 + 0.3
-
 
 def test_a_reused_connection_has_the_deadline_of_the_new_call() -> None:
-    async def use(transport: async_transport.AsyncTransport) -> float:
-        await transport.exchange(render, Deadline(30.0))
-        start = time.monotonic()
+    async def use(transport: async_transport.AsyncTransport) -> None:
+        await transport.exchange(render, Deadline(HANGS))
         with pytest.raises(ExchangeError, match="no answer came in time"):
             await transport.exchange(render, Deadline(0.1))
-        return time.monotonic() - start
 
+    # The server closes the connection before the read timeout and the deadline of the first call are over.
     with serve(succeed(ITEM), stay_silent) as server:
         endpoint = Endpoint("127.0.0.1", server.server_port, "us-east-1", is_encrypted=False, authority="h")
-        seconds = asyncio.run(use(open_transport(endpoint)))
+        asyncio.run(use(open_transport(endpoint)))
 
-        assert seconds < 5
         assert server.connections == 1
 
 
@@ -182,11 +182,8 @@ def test_a_slow_response_is_bounded_by_the_deadline(database: Opener) -> None:
 
     with serve(trickle) as server:
         store = database(server.url, deadline=0.5)
-        start = time.monotonic()
         with pytest.raises(UnavailableError, match="ReadTimeoutError"):
             version(store)
-
-        assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
 def test_a_failed_name_lookup_raises_unavailable_error(database: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,11 +225,8 @@ def test_sending_has_a_timeout(database: Opener) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         store = database(f"http://127.0.0.1:{listener.getsockname()[1]}", deadline=0.5)
-        start = time.monotonic()
         with pytest.raises(UnavailableError, match="ReadTimeoutError"):
             store.create_update_spec(sub="u1", name="a", version="1", model_count=1, description="x" * 200_000)
-
-    assert time.monotonic() - start < 0.5 + 0.5 + 0.3
 
 
 def test_threads_share_a_limited_number_of_connections(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,17 +238,18 @@ def test_threads_share_a_limited_number_of_connections(monkeypatch: pytest.Monke
         with lock:
             at_once.append(len(busy))
             busy.add(threading.get_ident())
-        time.sleep(0.01)
+        together.wait(HANGS)
         with lock:
             busy.discard(threading.get_ident())
         succeed(ITEM)(handler)
 
     busy: set[int] = set()
+    together = threading.Barrier(4)
     with serve(count) as server, open_api("lean", config_of(server.url)) as store, ThreadPoolExecutor(16) as threads:
         assert list(threads.map(lambda _: version(store), range(100))) == ["1.0"] * 100
 
         assert server.connections <= 4
-        assert max(at_once) <= 4
+        assert max(at_once) == 3
 
 
 @pytest.mark.parametrize("api", ["lean", "lean, async"])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import combinations
 
 from tests.canned_server import CannedServer, Handler, reset, serve, stay_silent
 from tests.faults.backend import Answer, Request
@@ -58,20 +57,3 @@ def black_hole() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         for client in clients:
             client.close()
-
-
-def pairwise(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Returns rows that together contain every pair of values that occurs in a row: few, but not the fewest possible.
-
-    ``allpairspy`` does this too, but not for a set of rows from which invalid combinations were removed.
-    """
-    chosen: list[tuple[str, ...]] = []
-    seen: set[tuple[tuple[int, str], ...]] = set()
-    rows = list(rows)
-    for least in range(3, 0, -1):
-        for row in rows:
-            pairs = set(combinations(enumerate(row), 2))
-            if len(pairs - seen) >= least:
-                chosen.append(row)
-                seen |= pairs
-    return chosen

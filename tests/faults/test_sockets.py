@@ -1,6 +1,6 @@
 """The faults over real sockets: a pairwise selection of API, fault and call, and with --long every combination.
 
-``test_virtual_time.py`` checks every combination, and the deadlines, above the HTTP clients. Here the HTTP clients must
+``test_virtual_time.py`` checks the deadlines above the HTTP clients. Here the HTTP clients must
 recognize each fault on the wire, which no third parameter changes.
 """
 
@@ -25,14 +25,12 @@ from tests.canned_server import serve, succeed
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, ONE_OF_EACH_KIND, UNTOUCHED, WRITES, stored
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
-from tests.faults.sockets import black_hole, pairwise, serve_network
+from tests.faults.sockets import black_hole, serve_network
+from tests.pairwise import others_long, pairwise
 
 
 def rows(faults: Any, calls: Any = ONE_OF_EACH_KIND) -> list[Any]:
-    """Returns every combination that exists, those that are not in the pairwise selection marked long."""
-    possible = list(product(APIS, faults, calls))
-    selected = set(pairwise(possible))
-    return [pytest.param(*row, marks=() if row in selected else pytest.mark.long) for row in possible]
+    return others_long(product(APIS, faults, calls))
 
 
 @pytest.mark.parametrize(("api", "fault", "call"), rows(TRANSIENT))

@@ -1,4 +1,8 @@
-"""Every fault with every call and every API, in virtual time: the effect, the error and the deadline are exact."""
+"""The faults in virtual time, where the effect, the error and the deadline are exact.
+
+A pairwise selection of API, fault and call; with --long every combination. ``test_page`` meets every combination of the
+sync APIs.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,10 @@ from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, READ_BEFORE_WRITING, UNTOUCHED, WRITES, stored
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
 from tests.faults.virtual_time import Clock, open_virtual
+from tests.pairwise import others_long
 
 DEADLINE = 5.0
-CALLS_AND_REQUESTS = [(call, False) for call in CALLS] + [(call, True) for call in READ_BEFORE_WRITING]
+REQUESTS = [(call, False) for call in CALLS] + [(call, True) for call in READ_BEFORE_WRITING]
 """Each call, and whether its first write meets the fault instead of its first request."""
 
 
@@ -24,14 +29,11 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.mark.parametrize(
-    ("fault", "call", "writes_only"),
-    [(fault, *call) for fault, call in product(TRANSIENT, CALLS_AND_REQUESTS)],
-)
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(("api", "fault", "request_"), others_long(product(APIS, TRANSIENT, REQUESTS)))
 def test_a_transient_fault_changes_neither_result_nor_effect(
-    backend: Backend, clock: Clock, api: str, fault: str, call: str, *, writes_only: bool
+    backend: Backend, clock: Clock, api: str, fault: str, request_: tuple[str, bool]
 ) -> None:
+    call, writes_only = request_
     network = Network(backend, TRANSIENT[fault], writes_only=writes_only)
     with open_virtual(api, network, clock, deadline=DEADLINE) as database:
         result = CALLS[call].perform(database)
@@ -41,14 +43,11 @@ def test_a_transient_fault_changes_neither_result_nor_effect(
     assert clock.now <= DEADLINE
 
 
-@pytest.mark.parametrize(
-    ("fault", "call", "writes_only"),
-    [(fault, *call) for fault, call in product(PERMANENT, CALLS_AND_REQUESTS)],
-)
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(("api", "fault", "request_"), others_long(product(APIS, PERMANENT, REQUESTS)))
 def test_a_permanent_fault_is_a_typed_error_within_the_deadline(
-    backend: Backend, clock: Clock, api: str, fault: str, call: str, *, writes_only: bool
+    backend: Backend, clock: Clock, api: str, fault: str, request_: tuple[str, bool]
 ) -> None:
+    call, writes_only = request_
     behaviour, error = PERMANENT[fault]
     network = Network(backend, behaviour, times=None, writes_only=writes_only)
     with (
@@ -61,9 +60,7 @@ def test_a_permanent_fault_is_a_typed_error_within_the_deadline(
     assert stored(backend) in (UNTOUCHED, CALLS[call].effect, *CALLS[call].partial)
 
 
-@pytest.mark.parametrize("call", WRITES)
-@pytest.mark.parametrize("fault", LATE)
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(("api", "fault", "call"), others_long(product(APIS, LATE, WRITES)))
 def test_a_late_delivery_changes_nothing(backend: Backend, clock: Clock, api: str, fault: str, call: str) -> None:
     network = Network(backend, LATE[fault], writes_only=True)
     with open_virtual(api, network, clock) as database:

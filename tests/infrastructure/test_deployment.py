@@ -21,7 +21,7 @@ import boto3
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import RefusedError, TDatabase
+from open_alchemy.package_database import RefusedError, TDatabase, pytest_plugin
 from open_alchemy.package_database.core.operations import Table
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
@@ -96,6 +96,8 @@ def run_production_tests(
     """Runs a copy of the production tests in a folder without the repository."""
     shutil.copytree(PRODUCTION, folder / "production", ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_", "STAGE"))}
+    # Other plugins take most of the time to start.
+    inherited |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": pytest_plugin.__name__}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-W", "error", "--strict-markers", path],
         cwd=folder,
@@ -245,7 +247,7 @@ def test_the_production_tests_refuse_another_store(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/other.db"
 
     finished = run_production_tests(
-        tmp_path, STAGE="PROD", AWS_REGION=REGION, PACKAGE_DATABASE_URL=url, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"
+        tmp_path, STAGE="PROD", AWS_REGION=REGION, PACKAGE_DATABASE_URL=url, PYTEST_PLUGINS=""
     )
 
     assert finished.returncode == pytest.ExitCode.TESTS_FAILED

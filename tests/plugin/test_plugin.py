@@ -76,11 +76,19 @@ def run(service: pytest.Pytester, server: str, monkeypatch: pytest.MonkeyPatch) 
     return partial(service.runpytest_inprocess, "-p", "no:cacheprovider")
 
 
+@pytest.fixture
+def run_process(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the suite of the service in a process, without other plugins: they take most of the time to start."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", f"{pytest_plugin.__name__},xdist.plugin")
+    return service.runpytest_subprocess
+
+
 @pytest.fixture(params=["in process", "xdist"])
-def run_or_xdist(request: pytest.FixtureRequest, service: pytest.Pytester) -> Run:
+def run_or_xdist(request: pytest.FixtureRequest) -> Run:
     """Runs the suite of the service, in this process or in a worker of pytest-xdist."""
     if request.param == "xdist":
-        return partial(service.runpytest_subprocess, "-n", "1")
+        return partial(request.getfixturevalue("run_process"), "-n", "1")
     return cast("Run", request.getfixturevalue("run"))
 
 
@@ -90,10 +98,10 @@ def test_every_test_starts_with_clean_tables(service: pytest.Pytester, run: Run)
     run().assert_outcomes(passed=2)
 
 
-def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester) -> None:
+def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester, run_process: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
 
-    service.runpytest_subprocess("-n", "2").assert_outcomes(passed=2)
+    run_process("-n", "2").assert_outcomes(passed=2)
 
 
 def test_the_server_has_no_tables_before_a_fixture_creates_them(service: pytest.Pytester, run: Run) -> None:
@@ -146,11 +154,13 @@ SEES_THE_TEST_STAGE = """
 
 
 @pytest.mark.parametrize(("file", "options"), [("conftest", ("-n", "1")), ("application", ())])
-def test_an_application_cannot_change_the_stage(service: pytest.Pytester, file: str, options: tuple[str, ...]) -> None:
+def test_an_application_cannot_change_the_stage(
+    service: pytest.Pytester, run_process: Run, file: str, options: tuple[str, ...]
+) -> None:
     load = "import application" if file == "application" else ""
     service.makepyfile(**{file: CHANGES_THE_STAGE, "test_service": f"    {load}\n{SEES_THE_TEST_STAGE}"})
 
-    service.runpytest_subprocess("--package-database-engine=sqlite", *options).assert_outcomes(passed=1)
+    run_process("--package-database-engine=sqlite", *options).assert_outcomes(passed=1)
 
 
 def test_the_table_fixtures_refuse_to_run_in_production(
@@ -166,7 +176,9 @@ def test_the_table_fixtures_refuse_to_run_in_production(
     result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
 
 
-def test_a_run_in_production_uses_get_alone(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_in_production_uses_get_alone(
+    service: pytest.Pytester, run_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STAGE", "PROD")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     service.makepyfile("""
@@ -178,11 +190,11 @@ def test_a_run_in_production_uses_get_alone(service: pytest.Pytester, monkeypatc
             assert instances.current().config.stage == "PROD"
     """)
 
-    service.runpytest_subprocess().assert_outcomes(passed=1)
+    run_process().assert_outcomes(passed=1)
 
 
 def test_a_worker_in_production_replaces_the_test_stage_of_an_opened_database(
-    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    service: pytest.Pytester, run_process: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAGE", "PROD")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
@@ -199,7 +211,7 @@ def test_a_worker_in_production_replaces_the_test_stage_of_an_opened_database(
         """,
     )
 
-    service.runpytest_subprocess("-n", "1").assert_outcomes(passed=1)
+    run_process("-n", "1").assert_outcomes(passed=1)
 
 
 def test_a_run_that_uses_no_fixture_imports_no_driver(service: pytest.Pytester) -> None:
@@ -216,7 +228,7 @@ def test_a_run_that_uses_no_fixture_imports_no_driver(service: pytest.Pytester) 
     service.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=1)
 
 
-def test_a_port_in_use_is_not_used(service: pytest.Pytester) -> None:
+def test_a_port_in_use_is_not_used(service: pytest.Pytester, run_process: Run) -> None:
     service.makepyfile("""
         def test_service(_database):
             assert not _database.endswith(":8000")
@@ -229,7 +241,7 @@ def test_a_port_in_use_is_not_used(service: pytest.Pytester) -> None:
             other.bind(("127.0.0.1", local_server.DEFAULT_PORT))
             other.listen()
 
-        service.runpytest_subprocess().assert_outcomes(passed=1)
+        run_process().assert_outcomes(passed=1)
 
 
 def test_a_mock_of_aws_does_not_clear_the_server(service: pytest.Pytester, run: Run) -> None:
@@ -337,10 +349,10 @@ def test_an_endpoint_that_cannot_be_used_is_refused(
     result.stdout.fnmatch_lines([message])
 
 
-def test_an_endpoint_that_workers_would_share_is_refused(service: pytest.Pytester) -> None:
+def test_an_endpoint_that_workers_would_share_is_refused(service: pytest.Pytester, run_process: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
 
-    result = service.runpytest_subprocess("--package-database-endpoint=http://localhost:1", "-n", "1")
+    result = run_process("--package-database-endpoint=http://localhost:1", "-n", "1")
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*workers of pytest-xdist cannot share*"])
@@ -411,7 +423,7 @@ WITHOUT_A_SERVER = (
 
 @pytest.mark.parametrize(("way", "options"), [("option", ()), ("ini", ("-n", "2"))])
 def test_sqlite_needs_no_server(
-    service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, way: str, options: tuple[str, ...]
+    service: pytest.Pytester, run_process: Run, monkeypatch: pytest.MonkeyPatch, way: str, options: tuple[str, ...]
 ) -> None:
     service.makepyfile(WITHOUT_A_SERVER)
     # No process starts a server or checks a port.
@@ -424,7 +436,7 @@ def test_sqlite_needs_no_server(
         service.makeini("[pytest]\npackage_database_engine = sqlite\n")
     chosen = ["--package-database-engine=sqlite"] if way == "option" else []
 
-    service.runpytest_subprocess(*options, *chosen).assert_outcomes(passed=4)
+    run_process(*options, *chosen).assert_outcomes(passed=4)
 
 
 def test_the_option_overrides_the_ini_value(service: pytest.Pytester, run: Run) -> None:

@@ -7,7 +7,6 @@ generator as the async one; they differ in a loop of a few lines (``core.runner`
 from __future__ import annotations
 
 from collections.abc import Generator
-from itertools import combinations_with_replacement
 from typing import Any, cast
 
 import pytest
@@ -18,6 +17,7 @@ from open_alchemy.package_database.core.runner import Sources
 from open_alchemy.package_database.database import open_async_database
 from open_alchemy.package_database.model.access_pattern import AccessPattern
 from open_alchemy.package_database.testing.memory import MemoryConfig
+from tests.pairwise import neighbours
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
 from tests.simulation.scheduler import DELIVERIES, FAULTS, Begin, Plan, Running, by_the_pattern, explore
@@ -70,7 +70,7 @@ def _no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "plans",
-    list(combinations_with_replacement(CALLS, 2)),
+    neighbours(CALLS),
     ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
 )
 def test_the_async_api_reaches_the_same_states(plans: tuple[Plan, Plan]) -> None:
@@ -83,7 +83,7 @@ def test_the_async_api_reaches_the_same_states(plans: tuple[Plan, Plan]) -> None
 @pytest.mark.parametrize("begin", [by_the_async_api, pytest.param(by_the_pattern, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "plans",
-    list(combinations_with_replacement(CALLS, 2)),
+    neighbours(CALLS),
     ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
 )
 def test_the_invariants_hold_on_sqlite(plans: tuple[Plan, Plan], begin: Begin) -> None:

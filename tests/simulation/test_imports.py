@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from open_alchemy.package_database.admin.import_items import Outcome
 from open_alchemy.package_database.testing.memory import MemoryStore
+from tests.pairwise import others_long
 from tests.simulation.invariants import check_specs, versions_of
 from tests.simulation.scheduler import SECOND, Plan, Run, execute, explore
 from tests.simulation.test_interleavings import bystanders, stored
@@ -79,10 +82,11 @@ def test_an_import_that_fails_anywhere_is_completed_by_the_next(versions: int, p
         assert times_of(run.store) == expected
 
 
-@plans
-@pytest.mark.parametrize("other", OTHERS, ids=lambda other: f"{other.kind} {other.version}".strip())
-@pytest.mark.parametrize("versions", range(3))
-@pytest.mark.parametrize("with_revision", [True, False])
+@pytest.mark.parametrize(
+    ("versions", "other", "plan", "with_revision"),
+    others_long(product(range(3), OTHERS, IMPORTS, [True, False])),
+    ids=lambda value: f"{value.kind} {value.version}".strip() if isinstance(value, Plan) else str(value),
+)
 def test_an_import_beside_another_call_keeps_the_invariants(
     versions: int, other: Plan, plan: Plan, *, with_revision: bool
 ) -> None:

@@ -176,7 +176,7 @@ CALLS = [
     list(combinations_with_replacement(CALLS, 2)),
     ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
 )
-@pytest.mark.parametrize("versions", range(3))
+@pytest.mark.parametrize("versions", [0, pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_fault_at_any_step_of_two_calls_keeps_the_invariants(versions: int, plans: tuple[Plan, Plan]) -> None:
     over = ends(f"stored({versions})", *plans, faults=1)
 
@@ -191,7 +191,7 @@ WRITES = [plan for plan in CALLS if plan.kind in ("create", "delete")]
     [plans for plans in combinations_with_replacement(CALLS, 2) if set(plans) & set(WRITES)],
     ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
 )
-@pytest.mark.parametrize("versions", range(3))
+@pytest.mark.parametrize("versions", [0, pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_request_that_is_delivered_late_or_twice_keeps_the_invariants(
     versions: int, plans: tuple[Plan, Plan]
 ) -> None:

@@ -162,7 +162,7 @@ def test_many_loops_share_a_database(url: str) -> None:
 
     def use(number: int) -> None:
         async def calls() -> None:
-            together.wait(10)
+            together.wait(60)
             await asyncio.gather(*(publish(database, f"{number}.{call}") for call in range(5)))
 
         asyncio.run(calls())
@@ -238,7 +238,7 @@ class Gated:
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         self.executed.append(operation)
         self.reached.release()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return self._engine.execute(operation, deadline)
 
     def administration(self) -> Administration:
@@ -249,7 +249,7 @@ class Gated:
 
     async def wait_until_reached(self, count: int = 1) -> None:
         for _ in range(count):
-            assert await asyncio.to_thread(self.reached.acquire, timeout=10)
+            assert await asyncio.to_thread(self.reached.acquire, timeout=60)
 
 
 @pytest.fixture

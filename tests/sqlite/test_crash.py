@@ -60,8 +60,14 @@ def make_template(folder: Path, start: str) -> Path:
     return template
 
 
-@pytest.mark.parametrize("start", STORED)
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("mode", "start"),
+    [
+        pytest.param(mode, start, marks=() if row == column else pytest.mark.long)
+        for row, mode in enumerate(MODES)
+        for column, start in enumerate(STORED)
+    ],
+)
 def test_no_acknowledged_version_is_lost_at_any_write(tmp_path: Path, shim: Path, mode: str, start: str) -> None:
     template, copies = make_template(tmp_path, start), tmp_path / "copies"
     copies.mkdir()

@@ -176,4 +176,4 @@ class SQLiteMachine(RuleBasedStateMachine):
 
 TestSQLiteMachine = SQLiteMachine.TestCase
 # A step is a drawn operation and four queries.
-TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 10, stateful_step_count=20)
+TestSQLiteMachine.settings = settings(max_examples=settings().max_examples // 8, stateful_step_count=20)

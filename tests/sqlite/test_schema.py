@@ -73,7 +73,7 @@ def test_threads_with_connections_of_their_own_upgrade_a_file_at_once(earlier: P
     together = threading.Barrier(4)
 
     def open_and_store(number: int) -> None:
-        together.wait(10)
+        together.wait(60)
         with package_database.connect(f"sqlite:///{earlier}") as database:
             store(database, f"u{number}", f"pk {number}")
 

@@ -284,7 +284,7 @@ def test_a_fork_waits_for_calls_in_other_threads_and_later_calls_wait_for_it(
 
     def work(_: sqlite3.Connection) -> None:
         started.set()
-        assert is_forking.wait(10)
+        assert is_forking.wait(60)
         order.append("call")
 
     def sleep(_: float) -> None:
@@ -297,12 +297,12 @@ def test_a_fork_waits_for_calls_in_other_threads_and_later_calls_wait_for_it(
     thread = threading.Thread(target=lambda: engine_of(database).run(work, "waiting", Deadline(5)))
     late = threading.Thread(target=call_late)
     thread.start()
-    assert started.wait(10)
+    assert started.wait(60)
     monkeypatch.setattr(time, "sleep", sleep)
     fork._before()
     order.append("fork")
     late.start()
-    assert is_late.wait(10)
+    assert is_late.wait(60)
     order.append("end of the fork")
     fork._forks.clear()
     thread.join()
@@ -343,7 +343,7 @@ asked, over = threading.Event(), threading.Event()
 def call(connection):
     connection.execute("BEGIN IMMEDIATE")
     asked.set()
-    over.wait(5)
+    over.wait(60)
     connection.execute("ROLLBACK")
 def interrupted(connection):
     signal.raise_signal(signal.SIGUSR1)
@@ -351,7 +351,7 @@ children = []
 if where == "in another thread":
     thread = threading.Thread(target=lambda: database.engine.run(call, "calling", Deadline(5)))
     thread.start()
-    asked.wait(5)
+    asked.wait(60)
     children.append(fork())
     over.set()
     if children[0]:
@@ -369,7 +369,7 @@ print([info["version"] for info in database.list_spec_versions(sub="u1", name="a
         [sys.executable, "-c", program, url, where],
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
         cwd=path.parent,
     )
@@ -396,13 +396,13 @@ def test_a_fork_waits_for_all_busy_stores_together(tmp_path: Path, monkeypatch: 
     started = threading.Barrier(6)
 
     def work(_: sqlite3.Connection) -> None:
-        started.wait(5)
-        is_over.wait(5)
+        started.wait(60)
+        is_over.wait(60)
 
     threads = [threading.Thread(target=engine.run, args=(work, "waiting", Deadline(5))) for engine in engines]
     for thread in threads:
         thread.start()
-    started.wait(5)
+    started.wait(60)
 
     fork._before()
     waiting = [len(calls_of(engine)) for engine in engines]

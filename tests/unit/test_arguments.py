@@ -144,6 +144,9 @@ def test_secrets_are_wrapped_in_a_class_without_a_repr_of_their_value(value: Any
 CALLS: list[Callable[[TDatabase], object]] = [
     lambda database: database.count_customer_models(sub=""),
     lambda database: database.create_update_spec(sub="u1", name="", version="1", model_count=1),
+    lambda database: database.create_update_spec(
+        sub="u1", name="a", version="1", model_count=1, description="x" * 200 * 1024
+    ),
     lambda database: database.get_latest_spec_version(sub="u1", name=""),
     lambda database: database.list_specs(sub=""),
     lambda database: database.get_spec(sub="u1", name=""),
@@ -153,6 +156,9 @@ CALLS: list[Callable[[TDatabase], object]] = [
     lambda database: database.list_credentials(sub=""),
     lambda database: database.create_update_credentials(
         sub="u1", id_="", public_key="p", secret_key_hash=b"", salt=b""
+    ),
+    lambda database: database.create_update_credentials(
+        sub="u1", id_="1", public_key="p", secret_key_hash=bytes(400 * 1024), salt=b""
     ),
     lambda database: database.get_credentials(sub="u1", id_=""),
     lambda database: database.get_user(public_key=""),

@@ -8,6 +8,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from open_alchemy.package_database.engines.dynamodb.config import Credentials
 from tests.apis import APIS, config_of, open_api
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
+from tests.pairwise import others_long
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = str(ROOT / "open_alchemy" / "package_database")
@@ -101,21 +103,13 @@ ANSWERS: dict[str, Behaviour] = {
     "reset": reset,
     "silent": stay_silent,
 }
-CALLS = [
-    create,
-    create_with_a_wrong_hash,
-    create_with_a_wrong_id,
-    create_too_large,
-    create_with_positional_arguments,
-    get_user,
-    get_credentials,
-    list_credentials,
-]
+REFUSED_CALLS = [create_with_a_wrong_hash, create_with_a_wrong_id, create_too_large, create_with_positional_arguments]
+"""Send no request, so they get no answer."""
+CALLS = [create, get_user, get_credentials, list_credentials]
+ROWS = [*product(APIS, ["item"], REFUSED_CALLS), *others_long(product(APIS, ANSWERS, CALLS))]
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(("api", "answer", "call"), ROWS)
 def test_no_path_discloses_a_secret(
     api: str,
     answer: str,

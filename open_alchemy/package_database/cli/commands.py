@@ -16,6 +16,7 @@ from ..model.schema import TABLES
 from ..model.validation import check
 from ..testing import local_server
 from . import openapi
+from .broker import broker_command
 from .command_group import Commands, ReadingCommand, require_persistent
 from .copy import copy_command
 from .export_import import export_command, import_command
@@ -182,5 +183,5 @@ def _show_specs(found: Sequence[TSpecInfo], *, as_json: bool) -> None:
     print_rows([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
 
 
-for _command in (copy_command, export_command, import_command, shards, tables):
+for _command in (broker_command, copy_command, export_command, import_command, shards, tables):
     commands.add_command(_command)

@@ -194,10 +194,13 @@ class Transact(NamedTuple):
     Attributes:
         actions: At most ``MAX_TRANSACT_ACTIONS``, whose items have at most ``MAX_TRANSACT_BYTES``.
         token: Unique per transaction, at most 36 characters. The runner sets it.
+        is_repeatable: Whether the transaction may be delivered again after the engine returned, as a broker's may, so
+            that the engine must record the token with it.
     """
 
     actions: tuple[Action, ...]
     token: str = ""
+    is_repeatable: bool = False
 
 
 class Stamp(NamedTuple):

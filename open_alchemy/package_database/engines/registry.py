@@ -17,6 +17,7 @@ _MODULES: Final[Mapping[str, str]] = {
     "sqlite": ".sqlite.config",
     "postgresql": ".postgresql.config",
     "shards": ".postgresql.shards_url",
+    "broker": ".broker.config",
 }
 _SCHEME: Final = r"[a-z][a-z0-9+.-]*"
 

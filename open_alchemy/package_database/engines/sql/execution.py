@@ -25,9 +25,12 @@ from ...core.operations import (
     Table,
     Transact,
 )
+from ...exceptions import ConflictError
+from . import tokens
 from .conditions import holds
 from .dialect import Dialect
 from .statements import Row, Statement, TableStatements
+from .tokens import Outcome
 
 Result = TypeVar("Result")
 StatementSteps: TypeAlias = Generator[Statement, Sequence[Row], Result]
@@ -70,8 +73,8 @@ class SQLExecution:
                 return self._query(operation)
             case Scan():
                 return self._scan(operation)
-            case Transact(actions):
-                return self._transact(actions)
+            case Transact(actions, token, is_repeatable):
+                return self._transact(actions, token if is_repeatable else "")
 
     def _get(self, table: Table, key: Key) -> StatementSteps[Item | None]:
         rows = yield self.of(table).get(key)
@@ -88,15 +91,23 @@ class SQLExecution:
         items = tuple(map(statements.item, rows[: operation.limit]))
         return Page(items, statements.key_of(items[-1]) if len(rows) > operation.limit else None)
 
-    def _transact(self, actions: Sequence[Action]) -> StatementSteps[Failures]:
+    def _transact(self, actions: Sequence[Action], token: str) -> StatementSteps[Failures]:
+        """Executes a transaction, and records its token, if it has one, with it."""
         yield self.begin
+        recorded = yield from tokens.recorded(token)
+        if recorded is Outcome.COMMITTED:
+            yield COMMIT
+            return {}
         found: list[Sequence[Row]] = []
         for statement in self.reads(actions):
             found.append((yield statement))  # noqa: PERF401 (a generator must yield here)
         failures = self.failures(actions, found)
-        if not failures:
-            for statement in self.writes(actions):
-                yield statement
+        if recorded is Outcome.FAILED and not failures:
+            raise ConflictError("a transaction was repeated after it had failed on its conditions", code="TokenUsed")
+        for statement in () if failures else self.writes(actions):
+            yield statement
+        if token and recorded is None:
+            yield tokens.record(token, is_committed=not failures)
         yield COMMIT
         return failures
 

@@ -1,0 +1,1 @@
+"""The broker: serves the messages of ``engines.broker`` in front of any store."""

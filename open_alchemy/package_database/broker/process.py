@@ -1,0 +1,118 @@
+"""The process of a broker: opens the store and the transports, and stops on SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+from ..core.operations import Table
+from ..engines.broker.transports import ServerTransport
+from ..engines.broker.zeromq import ZeroMQServer
+from ..engines.port import Config
+from ..exceptions import BaseError, ConfigurationError
+from .server import Server
+from .store import Store
+
+
+class Options(NamedTuple):
+    """How a broker runs.
+
+    Attributes:
+        listen: The addresses at which it listens.
+        concurrency: How many requests are executed at once.
+        queue: How many requests may wait.
+        allows_administration: Whether clients may create, empty and delete tables.
+    """
+
+    listen: Sequence[str]
+    concurrency: int = 64
+    queue: int = 1_000
+    allows_administration: bool = False
+
+
+def run(config: Config, tables: Sequence[Table], options: Options, ready: Callable[[str], None]) -> None:
+    """Runs a broker until SIGTERM or SIGINT.
+
+    Args:
+        config: The store.
+        tables: Its tables.
+        options: How it runs.
+        ready: Is called with each address at which the broker listens.
+
+    Raises:
+        ConfigurationError: The broker cannot listen at an address, or the store cannot be opened.
+    """
+    transports = [open_transport(address) for address in options.listen]
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(config, tables, options, transports, ready))
+
+
+def open_transport(address: str) -> ServerTransport:
+    """Returns the transport of an address.
+
+    Raises:
+        ConfigurationError: The address has no known transport, or others than this machine can reach it.
+    """
+    if not address.startswith("tcp://"):
+        raise ConfigurationError("a broker listens at tcp://HOST:PORT")
+    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    if not _is_loopback(host):
+        raise ConfigurationError(
+            f"a broker without keys listens on a loopback address, such as tcp://127.0.0.1:5757, and not on {host!r}: "
+            "anybody who can connect can read and write everything"
+        )
+    return ZeroMQServer(address)
+
+
+async def serve(server: Server, transports: Sequence[ServerTransport], ready: Callable[[str], None]) -> None:
+    """Runs a server until the task is cancelled."""
+    try:
+        for transport in transports:
+            ready(await server.start(transport))
+        await asyncio.Event().wait()
+    finally:
+        await server.aclose()
+
+
+async def _serve(
+    config: Config,
+    tables: Sequence[Table],
+    options: Options,
+    transports: Sequence[ServerTransport],
+    ready: Callable[[str], None],
+) -> None:
+    engine = config.open_async_engine(tables)
+    blocking = config.open_engine(tables)
+    await engine.prepare()
+    store = Store(engine, blocking.administration, tables, allows_administration=options.allows_administration)
+    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue)
+    task = asyncio.ensure_future(serve(server, transports, ready))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        with suppress(asyncio.CancelledError):
+            await task
+    finally:
+        with suppress(BaseError):
+            await engine.aclose()
+        blocking.close()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,1 @@
+"""A broker as a store: the messages, the client and its transports."""

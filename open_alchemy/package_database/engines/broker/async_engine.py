@@ -1,0 +1,98 @@
+"""The engine for asyncio: in each event loop one connection to each broker, for all requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from ...core.deadline import Deadline
+from ...core.operations import StoreOperation
+from ...core.runner import drive_async
+from ...exceptions import RefusedError
+from .. import fork
+from .config import BrokerConfig
+from .engine import open_requests, request_of
+
+if TYPE_CHECKING:
+    from .async_client import AsyncClient
+    from .exchange import Requests, Steps
+
+
+class AsyncBrokerEngine:
+    """A database behind brokers, for any number of event loops.
+
+    Args:
+        config: The configuration.
+    """
+
+    attempt_seconds = 0.0
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self.config = config
+        self._requests: Requests | None = None
+        self._is_closed = False
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
+        self._closers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
+        fork.register(self)
+
+    async def prepare(self) -> None:
+        """Loads the driver; see ``BrokerEngine.prepare``."""
+        if self._is_closed:
+            raise RefusedError("the database was closed", code="Closed")
+        if self._requests is None:
+            self._requests = open_requests(self.config)
+
+    def queue(self) -> None:
+        """Calls wait when they execute an operation."""
+
+    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
+        await self.prepare()
+        assert self._requests is not None
+        with request_of(operation):
+            return await self.run(self._requests.execute(operation, deadline))
+
+    async def ask(self, body: Any, what: str) -> Any:
+        """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
+        await self.prepare()
+        assert self._requests is not None
+        return await self.run(self._requests.ask(body, what, Deadline(self.config.deadline)))
+
+    async def run(self, steps: Steps) -> Any:
+        """Runs the steps of a request."""
+        client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
+        return await drive_async(steps, client.perform)
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running loop, for good."""
+        self._is_closed = True
+        closer = self._closers.pop(asyncio.get_running_loop(), None)
+        if closer is not None:
+            await closer.aclose()
+
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare."""
+
+    def after_fork_in_child(self) -> None:
+        """Forgets the connections of the parent; pyzmq does not close them in the child."""
+        self._clients = WeakKeyDictionary()
+        self._closers = WeakKeyDictionary()
+
+    async def _open_client(self) -> AsyncClient:
+        from .async_client import AsyncClient
+
+        loop = asyncio.get_running_loop()
+        client = self._clients[loop] = AsyncClient(self.config.addresses)
+        closer = self._closers[loop] = self._close_at_shutdown(client)
+        await anext(closer)
+        return client
+
+    async def _close_at_shutdown(self, client: AsyncClient) -> AsyncGenerator[None]:
+        """Closes a client when it is closed: an event loop closes its generators when it shuts down."""
+        try:
+            yield
+        finally:
+            client.close()
+            self._clients.pop(asyncio.get_running_loop(), None)

@@ -1,0 +1,59 @@
+"""Performs the exchanges of one thread: one request at a time, on one connection to each broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from .codec import MessageError, decode_answer
+from .exchange import Exchange
+from .messages import AnswerBody, Working
+from .transports import BlockingConnection
+from .zeromq import BlockingZeroMQ
+
+
+class Client:
+    """The connections to the brokers, each opened on first use.
+
+    Args:
+        addresses: The addresses of the brokers.
+        connect: Opens a connection.
+    """
+
+    def __init__(self, addresses: Sequence[str], connect: Callable[[str], BlockingConnection] = BlockingZeroMQ) -> None:
+        self._addresses = addresses
+        self._connect = connect
+        self._connections: dict[int, BlockingConnection] = {}
+
+    def perform(self, exchange: Exchange) -> AnswerBody | None:
+        """Sends a request, and returns the body of its answer, or None after silence."""
+        connection = self._connection(exchange.broker)
+        heard = time.monotonic()
+        end = heard + exchange.seconds
+        if not connection.send(exchange.message, min(exchange.silence, exchange.seconds)):
+            return None
+        while (wait := min(heard + exchange.silence, end) - time.monotonic()) > 0:
+            data = connection.receive(wait)
+            if data is None:
+                break
+            try:
+                answer = decode_answer(data)
+            except MessageError:
+                continue
+            # Others are late answers of requests that were sent again or given up.
+            if answer.id == exchange.id:
+                return answer.body
+            if isinstance(answer.body, Working) and exchange.id in answer.body.ids:
+                heard = time.monotonic()
+        return None
+
+    def close(self) -> None:
+        """Closes the connections."""
+        for connection in self._connections.values():
+            connection.close()
+
+    def _connection(self, broker: int) -> BlockingConnection:
+        found = self._connections.get(broker)
+        if found is None:
+            found = self._connections[broker] = self._connect(self._addresses[broker])
+        return found

@@ -1,0 +1,164 @@
+"""The client's side of the protocol: which broker gets a request, when it is sent again, and when it fails. No I/O.
+
+A broker answers every request within ``SILENCE`` seconds, or reports that it works on it. Silence means that the broker
+stopped or that a message was lost: the request is sent again, with the same id and token, through the next broker.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Generator
+from itertools import count
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from ...core.deadline import Deadline
+from ...core.operations import Get, Item, Query, Scan, StoreOperation, Transact
+from ...core.operations import Page as CorePage
+from ...core.runner import Sleep
+from ...core.secret import Secret
+from ...exceptions import RefusedError, UnavailableError
+from .. import telemetry
+from .codec import MessageError, encode
+from .errors import to_error
+from .messages import VERSION, AnswerBody, Executed, Failed, Found, Items, Request, RequestBody
+from .operations import from_failures, from_item, from_optional, to_message
+
+SILENCE: Final = 1.0
+STOPPING: Final = "Stopping"
+"""The code of the error of a broker that stops and has not started the request."""
+_STOPPING_WAIT: Final = 0.05
+
+
+def wall_clock() -> float:
+    """Returns the seconds since the epoch, also where a test has replaced ``time.time``."""
+    return time.time_ns() / 1e9
+
+
+class Exchange(NamedTuple):
+    """Send a request to a broker and wait for its answer. Result: the body of the answer, or None after silence.
+
+    Attributes:
+        broker: The position of the broker among the addresses.
+        id: The id of the request.
+        message: The encoded request.
+        silence: How many seconds to wait since the request was sent, or since the broker last reported work on it.
+        seconds: How many seconds to wait at most.
+    """
+
+    broker: int
+    id: int
+    message: Secret
+    silence: float
+    seconds: float
+
+
+Steps: TypeAlias = Generator[Exchange | Sleep, AnswerBody | None, Any]
+
+
+class Requests:
+    """The requests of one client.
+
+    Args:
+        brokers: The number of brokers.
+        first: The position of the broker that is used first.
+        instance: The instance of the brokers.
+        clock: Returns the seconds since the epoch.
+    """
+
+    def __init__(self, brokers: int, first: int, instance: str, clock: Callable[[], float] = wall_clock) -> None:
+        self.current = first
+        self._brokers = brokers
+        self._instance = instance
+        self._clock = clock
+        self._ids = count(1)
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Steps:
+        """Executes an operation, a query page by page, and returns its result."""
+        what = describe(operation)
+        if isinstance(operation, Transact) and not operation.token:
+            operation = operation._replace(token=secrets.token_hex(16))
+        body = to_message(operation)
+        answer = yield from self.ask(body, what, deadline, is_write=isinstance(operation, Transact))
+        match operation, answer:
+            case Get(), Found(item):
+                return from_optional(item)
+            case Transact(), Executed():
+                return from_failures(answer)
+            case Scan(), Items(items, after):
+                return CorePage(tuple(map(from_item, items)), after)
+            case Query(), Items():
+                return (yield from self._read_pages(operation, answer, what, deadline))
+        raise unexpected(what)
+
+    def _read_pages(self, query: Query, page: AnswerBody, what: str, deadline: Deadline) -> Steps:
+        found: list[Item] = []
+        while True:
+            if not isinstance(page, Items):
+                raise unexpected(what)
+            found += map(from_item, page.items)
+            if page.after is None:
+                return found
+            deadline.progress()
+            rest = None if query.limit is None else query.limit - len(found)
+            page = yield from self.ask(to_message(query._replace(after=page.after, limit=rest)), what, deadline)
+
+    def ask(self, body: RequestBody, what: str, deadline: Deadline, *, is_write: bool = False) -> Steps:
+        """Sends a request until it is answered, and returns the body of the answer.
+
+        Args:
+            body: The request.
+            what: What it is, for messages.
+            deadline: The deadline of the call.
+            is_write: Whether it may have taken effect if it is not answered.
+
+        Raises:
+            BaseError: The error that the broker sent.
+            UnavailableError: No broker answered before the deadline.
+        """
+        id_ = next(self._ids)
+        attempts = 0
+        while (remaining := deadline.remaining()) > 0:
+            attempts += 1
+            broker = self.current
+            try:
+                message = encode(Request(VERSION, id_, self._clock(), remaining, body, self._instance))
+            except MessageError as error:
+                raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
+            answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds())
+            if isinstance(answer, Failed) and answer.code != STOPPING:
+                raise to_error(answer)
+            if answer is not None and not isinstance(answer, Failed):
+                return answer
+            self._leave(broker, what, attempts)
+            if answer is not None:
+                yield Sleep(_STOPPING_WAIT)
+        raise _expired(what, attempts, deadline, is_write=is_write)
+
+    def _leave(self, broker: int, what: str, attempts: int) -> None:
+        """Uses the next broker from now on, unless another request has decided so."""
+        telemetry.debug("%s: attempt %d, broker %d did not answer", what, attempts, broker + 1)
+        if self.current == broker:
+            self.current = (broker + 1) % self._brokers
+
+
+def describe(operation: StoreOperation) -> str:
+    """Returns the name of an operation and its tables."""
+    if isinstance(operation, Transact):
+        return f"Transact on {', '.join(sorted({action.table.name for action in operation.actions}))}"
+    return f"{type(operation).__name__} on {operation.table.name}"
+
+
+def unexpected(what: str) -> UnavailableError:
+    """Returns the error of an answer that does not belong to its request."""
+    return UnavailableError(f"{what} failed: the broker sent another kind of answer", code="UnexpectedAnswer")
+
+
+def _expired(what: str, attempts: int, deadline: Deadline, *, is_write: bool) -> UnavailableError:
+    seconds = deadline.elapsed()
+    if not attempts:
+        text = f"{what}: deadline exceeded before it was sent ({seconds:.1f} s)"
+    else:
+        effect = "; it may have taken effect" if is_write else ""
+        text = f"{what} failed after {seconds:.1f} s: no broker answered before the deadline{effect}"
+    return UnavailableError(text, code="DeadlineExceeded", attempts=attempts, seconds=seconds)

@@ -1,0 +1,348 @@
+"""The messages between a client and a broker. docs/broker.md specifies them for other languages.
+
+Each struct is an array whose first element is its tag. Binary attributes of an item are apart from the others: they are
+secrets, and JSON has no type for them. No repr contains a value of an item.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+from ...core.operations import MAX_TRANSACT_ACTIONS
+
+VERSION: Final = 1
+MAX_ID: Final = 2**53 - 1
+"""The largest number that every JSON library reads exactly."""
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=36, pattern="^[!-~]+$")]
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+Key: TypeAlias = dict[str, str]
+TableAction: TypeAlias = Literal["create", "delete", "describe", "differences", "clear"]
+
+
+class Item(Struct, frozen=True, array_like=True):
+    """An item: its text and numbers, and its binary attributes."""
+
+    values: dict[str, str | int]
+    secrets: dict[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"<item with {len(self.values) + len(self.secrets)} attributes>"
+
+
+class Missing(Struct, frozen=True, array_like=True, tag="missing"):
+    """The attribute, or the whole item, does not exist."""
+
+    attribute: Text
+
+
+class Equal(Struct, frozen=True, array_like=True, tag="equal"):
+    """The attribute is this text or number."""
+
+    attribute: Text
+    value: str | int
+
+    def __repr__(self) -> str:
+        return f"<{self.attribute} equals a value>"
+
+
+class EqualBinary(Struct, frozen=True, array_like=True, tag="equal_binary"):
+    """The attribute is these bytes."""
+
+    attribute: Text
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"<{self.attribute} equals a value>"
+
+
+class Below(Struct, frozen=True, array_like=True, tag="below"):
+    """The attribute, decimal digits, is a smaller number."""
+
+    attribute: Text
+    digits: Annotated[str, Meta(pattern="^(0|[1-9][0-9]*)$", max_length=40)]
+
+
+class AllOf(Struct, frozen=True, array_like=True, tag="all"):
+    """All of the conditions hold."""
+
+    conditions: tuple[Condition, ...]
+
+
+class AnyOf(Struct, frozen=True, array_like=True, tag="any"):
+    """At least one of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+
+Condition: TypeAlias = Missing | Equal | EqualBinary | Below | AllOf | AnyOf
+
+
+class Put(Struct, frozen=True, array_like=True, tag="put"):
+    """Store an item."""
+
+    table: Text
+    item: Item
+    condition: Condition | None = None
+
+
+class Delete(Struct, frozen=True, array_like=True, tag="delete"):
+    """Delete an item."""
+
+    table: Text
+    partition: Text
+    sort: Text
+    condition: Condition | None = None
+
+
+class Check(Struct, frozen=True, array_like=True, tag="check"):
+    """Fail the transaction if the condition does not hold."""
+
+    table: Text
+    partition: Text
+    sort: Text
+    condition: Condition
+
+
+Action: TypeAlias = Put | Delete | Check
+
+
+class Get(Struct, frozen=True, array_like=True, tag="get"):
+    """Read one item. Answer: ``Found``."""
+
+    table: Text
+    partition: str
+    sort: str
+
+
+class Query(Struct, frozen=True, array_like=True, tag="query"):
+    """Read items of one partition. Answer: ``Items``; the client requests the next page when it has read one."""
+
+    table: Text
+    partition: str
+    prefix: str = ""
+    index: str | None = None
+    attributes: tuple[str, ...] | None = None
+    limit: Limit | None = None
+    after: Key | None = None
+
+
+class Scan(Struct, frozen=True, array_like=True, tag="scan"):
+    """Read a page of a table. Answer: ``Items``."""
+
+    table: Text
+    limit: Limit
+    after: Key | None = None
+    partition: str | None = None
+
+
+class Transact(Struct, frozen=True, array_like=True, tag="transact"):
+    """Execute all actions or none, once per token. Answer: ``Executed``."""
+
+    token: Token
+    actions: Annotated[tuple[Action, ...], Meta(min_length=1, max_length=MAX_TRANSACT_ACTIONS)]
+
+
+class Call(Struct, frozen=True, array_like=True, tag="call"):
+    """Call an exposed function. Answer: ``Returned``."""
+
+    function: Text
+    arguments: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<call of {self.function}>"
+
+
+class Describe(Struct, frozen=True, array_like=True, tag="describe"):
+    """Describe the schema of the tables. Answer: ``Described``."""
+
+
+class Administer(Struct, frozen=True, array_like=True, tag="administer"):
+    """Create, delete, describe, compare or empty a table. Answer: ``Administered``."""
+
+    action: TableAction
+    table: Text
+
+
+class Status(Struct, frozen=True, array_like=True, tag="status"):
+    """Report figures. Answer: ``Figures``."""
+
+
+Operation: TypeAlias = Get | Query | Scan | Transact
+RequestBody: TypeAlias = Operation | Call | Describe | Administer | Status
+
+
+class Request(Struct, frozen=True, array_like=True):
+    """A request.
+
+    Attributes:
+        version: The version of the protocol.
+        id: Unique per connection, above 0; a request that is sent again has the same id.
+        sent: When it was sent, in seconds since the epoch by the clock of the client.
+        seconds: The time left until the deadline.
+        body: What is requested.
+        instance: The instance of the broker; empty for its default one.
+    """
+
+    version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
+    id: Annotated[int, Meta(ge=1, le=MAX_ID)]
+    sent: Annotated[float, Meta(ge=0, le=1e11)]
+    seconds: Annotated[float, Meta(ge=0, le=86_400)]
+    body: RequestBody
+    instance: Annotated[str, Meta(max_length=100)] = ""
+
+
+class Found(Struct, frozen=True, array_like=True, tag="found"):
+    """An item, if it exists."""
+
+    item: Item | None
+
+
+class Items(Struct, frozen=True, array_like=True, tag="items"):
+    """A page of items; ``after`` is the position of the next page, if there is one."""
+
+    items: list[Item]
+    after: Key | None = None
+
+
+class Failure(Struct, frozen=True, array_like=True):
+    """An action, by its position, whose condition did not hold, and the item as it was, if it existed."""
+
+    action: int
+    item: Item | None
+
+
+class Executed(Struct, frozen=True, array_like=True, tag="executed"):
+    """A transaction took effect if there are no failures, otherwise it had no effect."""
+
+    failures: tuple[Failure, ...] = ()
+
+
+class Returned(Struct, frozen=True, array_like=True, tag="returned"):
+    """The result of an exposed function."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return "<the result of a function>"
+
+
+class Attribute(Struct, frozen=True, array_like=True):
+    """An attribute: S text, N number, B binary."""
+
+    name: str
+    type: Literal["S", "N", "B"]
+    meaning: str
+    is_optional: bool
+
+
+class Index(Struct, frozen=True, array_like=True):
+    """A secondary index."""
+
+    name: str
+    partition_key: str
+    sort_key: str | None
+    scope: Literal["local", "global"]
+    is_unique: bool
+
+
+class Table(Struct, frozen=True, array_like=True):
+    """The schema of a table."""
+
+    name: str
+    partition_key: str
+    sort_key: str
+    indexes: tuple[Index, ...]
+    attributes: tuple[Attribute, ...]
+
+
+class Described(Struct, frozen=True, array_like=True, tag="described"):
+    """The schema of the tables."""
+
+    tables: tuple[Table, ...]
+
+
+class Keys(Struct, frozen=True, array_like=True):
+    """The keys of a table or an index."""
+
+    name: str
+    partition_key: str
+    sort_key: str | None
+
+
+class TableInfo(Struct, frozen=True, array_like=True):
+    """A table as it exists in the store."""
+
+    keys: Keys
+    status: str
+    indexes: tuple[Keys, ...]
+    items: int
+    size: int
+    identity: dict[str, str]
+
+
+class Administered(Struct, frozen=True, array_like=True, tag="administered"):
+    """What was done to a table, or how it is.
+
+    Attributes:
+        existed: Whether a table that was deleted existed.
+        info: The table as it exists.
+        differences: The differences from the schema, in sentences.
+    """
+
+    existed: bool = False
+    info: TableInfo | None = None
+    differences: list[str] = []
+
+
+class Figures(Struct, frozen=True, array_like=True, tag="figures"):
+    """Figures of a broker by their names."""
+
+    figures: dict[str, int | float]
+
+
+class Failed(Struct, frozen=True, array_like=True, tag="failed"):
+    """An error of ``exceptions``.
+
+    Attributes:
+        error: The name of its class.
+        message: The message, without a value, a path or a secret.
+        code: The code of the store or the broker.
+        request_id: The id of the store's request.
+        attempts: The number of attempts at the store.
+        seconds: The time since the request was received.
+    """
+
+    error: str
+    message: str
+    code: str = ""
+    request_id: str | None = None
+    attempts: int = 0
+    seconds: float = 0.0
+
+
+class Working(Struct, frozen=True, array_like=True, tag="working"):
+    """The requests of the client that were received and are not answered yet. The id of this answer is 0."""
+
+    ids: tuple[int, ...]
+
+
+AnswerBody: TypeAlias = Found | Items | Executed | Returned | Described | Administered | Figures | Failed | Working
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """An answer: the id of its request, or 0 for a message that answers none."""
+
+    version: Annotated[int, Meta(ge=VERSION, le=VERSION)]
+    id: Annotated[int, Meta(ge=0, le=MAX_ID)]
+    body: AnswerBody
+
+
+class Head(Struct, frozen=True, array_like=True):
+    """The start of every message of every version."""
+
+    version: int
+    id: int

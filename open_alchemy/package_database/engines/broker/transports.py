@@ -1,0 +1,67 @@
+"""The interface of a message bus: how a client reaches one broker, and how a broker reaches its clients.
+
+An adapter delivers whole messages, each at most once and unchanged, or loses them. It neither repeats a message nor
+queues it for a peer that is not connected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import NamedTuple, Protocol
+
+from ...core.secret import Secret
+from .codec import Buffer
+
+
+class BlockingConnection(Protocol):
+    """A connection to one broker, for one thread at a time."""
+
+    def send(self, message: Secret, seconds: float) -> bool:
+        """Sends a message; returns False if the broker was not connected for ``seconds``."""
+
+    def receive(self, seconds: float) -> Buffer | None:
+        """Returns the next message, or None if there is none for ``seconds``."""
+
+    def close(self) -> None:
+        """Closes the connection, without waiting. May be called again."""
+
+
+class Connection(Protocol):
+    """A connection to one broker in the running event loop, which calls a function with each received message."""
+
+    def send(self, message: Secret) -> None:
+        """Sends a message without waiting; loses it if the broker is not connected in time."""
+
+    def close(self) -> None:
+        """Closes the connection, without waiting. May be called again."""
+
+
+class Peer(NamedTuple):
+    """A client of a broker.
+
+    Attributes:
+        transport: What it is connected through.
+        address: What the transport sends answers to.
+        user: Who it is; empty where the transport does not authenticate it.
+    """
+
+    transport: ServerTransport
+    address: Hashable
+    user: str = ""
+
+
+class ServerTransport(Protocol):
+    """The broker's side of a message bus, in the running event loop."""
+
+    async def start(self, receive: Callable[[Peer, Buffer], None]) -> str:
+        """Starts to receive, and calls a function with each message; returns the address of the broker.
+
+        Raises:
+            ConfigurationError: The address cannot be used.
+        """
+
+    def send(self, address: Hashable, message: Secret) -> None:
+        """Sends a message without waiting; loses it if the client is gone or does not read."""
+
+    async def aclose(self) -> None:
+        """Sends what is queued, for a second at most, and closes the connections. May be called again."""

@@ -1,0 +1,208 @@
+"""ZeroMQ: a DEALER for each broker at a client, a ROUTER at a broker.
+
+Sockets are used without ``zmq.asyncio``, which needs a task and a future for each message. The file descriptor of a
+socket signals only changes of its state (https://api.zeromq.org/master:zmq-getsockopt, ZMQ_FD), so that the state is
+checked again after each use of the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, Final
+
+import zmq
+
+from ...core.secret import Secret
+from ...exceptions import ConfigurationError
+from .codec import Buffer
+from .transports import Peer
+
+MAX_REQUEST_BYTES: Final = 16_000_000
+"""Four times ``MAX_TRANSACT_BYTES``. A longer message ends its connection when its length is announced."""
+_HEARTBEAT: Final = {zmq.HEARTBEAT_IVL: 1_000, zmq.HEARTBEAT_TIMEOUT: 3_000, zmq.HEARTBEAT_TTL: 4_000}
+"""Milliseconds: a connection without an answer to a PING is closed within 4 seconds."""
+_MAX_RECEIVED: Final = 100
+"""Messages that are received before other work of the event loop."""
+_MAX_UNSENT: Final = 1_000
+_MAX_UNSENT_SECONDS: Final = 1.0
+"""After this time a client sends a request again, so that the message is dropped."""
+_LINGER: Final = 1_000
+
+
+class BlockingZeroMQ:
+    """A DEALER for one thread at a time."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = _dealer(address)
+        self._timeouts = {zmq.SNDTIMEO: -1, zmq.RCVTIMEO: -1}
+
+    def send(self, message: Secret, seconds: float) -> bool:
+        """Sends a message when the broker is connected."""
+        self._set(zmq.SNDTIMEO, seconds)
+        try:
+            self._socket.send(message)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self, seconds: float) -> Buffer | None:
+        """Returns the next message in time."""
+        self._set(zmq.RCVTIMEO, seconds)
+        try:
+            return memoryview(self._socket.recv())
+        except zmq.Again:
+            return None
+
+    def close(self) -> None:
+        """Closes the socket, and drops what is not sent."""
+        self._socket.close()
+
+    def _set(self, option: zmq.SocketOption, seconds: float) -> None:
+        milliseconds = max(1, round(seconds * 1000))
+        if self._timeouts[option] != milliseconds:
+            self._timeouts[option] = milliseconds
+            self._socket.setsockopt(option, milliseconds)
+
+
+class LoopSocket:
+    """A socket in the running event loop.
+
+    Args:
+        socket: The socket.
+        receive: Is called with the frames of each message.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], receive: Callable[[list[bytes]], None]) -> None:
+        self.socket = socket
+        self._receive = receive
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = int(socket.getsockopt(zmq.FD))
+        self._is_scheduled = False
+        self._unsent: deque[tuple[float, list[Any]]] = deque(maxlen=_MAX_UNSENT)
+        self._loop.add_reader(self._descriptor, self._process)
+        # What happened before is not signalled.
+        self._schedule()
+
+    def send(self, frames: list[Any]) -> None:
+        """Sends a message now, or when the peer is connected, if that is soon."""
+        if self.socket.closed:
+            return
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
+        except zmq.ZMQError:
+            return  # The client is gone.
+        if self._has_message():
+            self._schedule()
+
+    def close(self, linger: int = 0) -> None:
+        """Closes the socket."""
+        if not self.socket.closed:
+            self._loop.remove_reader(self._descriptor)
+            self.socket.close(linger)
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._process_scheduled)
+
+    def _process_scheduled(self) -> None:
+        self._is_scheduled = False
+        self._process()
+
+    def _process(self) -> None:
+        if self._unsent:
+            self._flush()
+        received = 0
+        while not self.socket.closed and self._has_message():
+            self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
+            received += 1
+            if received == _MAX_RECEIVED:
+                self._schedule()
+                break
+
+    def _has_message(self) -> bool:
+        return bool(int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+    def _flush(self) -> None:
+        while self._unsent and not self.socket.closed:
+            end, frames = self._unsent[0]
+            try:
+                if self._loop.time() < end:
+                    self.socket.send_multipart(frames, zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._unsent.popleft()
+
+
+class ZeroMQConnection:
+    """A DEALER in the running event loop."""
+
+    def __init__(self, address: str, receive: Callable[[Buffer], None]) -> None:
+        self._socket = LoopSocket(_dealer(address), lambda frames: receive(memoryview(frames[-1])))
+
+    def send(self, message: Secret) -> None:
+        """Sends a message."""
+        self._socket.send([message])
+
+    def close(self) -> None:
+        """Closes the socket, and drops what is not sent."""
+        self._socket.close()
+
+
+class ZeroMQServer:
+    """A ROUTER.
+
+    Args:
+        address: Where it listens, such as ``tcp://127.0.0.1:5757``; port 0 or ``*`` selects a free port.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._socket: LoopSocket | None = None
+
+    async def start(self, receive: Callable[[Peer, Buffer], None]) -> str:
+        """Listens."""
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        for option, value in {**_HEARTBEAT, zmq.MAXMSGSIZE: MAX_REQUEST_BYTES, zmq.IPV6: "[" in self._address}.items():
+            socket.setsockopt(option, value)
+        try:
+            socket.bind(self._address)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise ConfigurationError(f"the broker cannot listen on {self._address}: {error.strerror}") from error
+
+        def deliver(frames: list[bytes]) -> None:
+            if len(frames) == 2:  # noqa: PLR2004 (the routing id and the message)
+                receive(Peer(self, frames[0]), memoryview(frames[1]))
+
+        self._socket = LoopSocket(socket, deliver)
+        address: str = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        return address
+
+    def send(self, address: Hashable, message: Secret) -> None:
+        """Sends a message; a ROUTER drops it if the client is gone or its queue is full."""
+        if self._socket is not None:
+            self._socket.send([address, message])
+
+    async def aclose(self) -> None:
+        """Closes the socket; its thread sends what is queued."""
+        if self._socket is not None:
+            self._socket.close(_LINGER)
+
+
+def _dealer(address: str) -> zmq.Socket[bytes]:
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+    # IMMEDIATE: a message is not queued for a broker that is not connected, where it would be sent much later.
+    options = {**_HEARTBEAT, zmq.IMMEDIATE: 1, zmq.LINGER: 0, zmq.IPV6: "[" in address, zmq.RECONNECT_IVL: 100}
+    for option, value in {**options, zmq.RECONNECT_IVL_MAX: 1_000}.items():
+        socket.setsockopt(option, value)
+    try:
+        socket.connect(address)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise ConfigurationError(f"the address of a broker cannot be used: {error.strerror}") from error
+    return socket

@@ -1,0 +1,146 @@
+"""Clients over real sockets: lost answers, brokers that stop, threads, forks and closed databases."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from open_alchemy.package_database import RefusedError, TDatabase, UnavailableError, connect
+from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.database import open_async_database, open_database
+from open_alchemy.package_database.engines.broker import exchange
+from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
+from open_alchemy.package_database.engines.broker.config import BrokerConfig
+from open_alchemy.package_database.engines.broker.engine import BrokerEngine
+from tests.apis import blocking
+from tests.broker.brokers import memory_store, run_broker
+
+UNUSED = "tcp://127.0.0.1:9"
+
+
+def opened_sync(stack: ExitStack, config: BrokerConfig) -> TDatabase:
+    return stack.enter_context(open_database(BrokerEngine(config)))
+
+
+def opened_async(stack: ExitStack, config: BrokerConfig) -> TDatabase:
+    return stack.enter_context(blocking(open_async_database(AsyncBrokerEngine(config))))
+
+
+both = pytest.mark.parametrize("opened", [opened_sync, opened_async])
+Opened = Callable[[ExitStack, BrokerConfig], TDatabase]
+
+
+@pytest.fixture(autouse=True)
+def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "SILENCE", 0.1)
+
+
+@both
+def test_a_write_whose_answer_is_lost_takes_effect_once(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(run_broker(memory_store()))
+        database = opened(stack, broker.config)
+        send = broker.server.send
+        lost: list[Any] = []
+
+        def lose_first(*arguments: Any) -> None:
+            if lost:
+                send(*arguments)
+            else:
+                lost.append(arguments)
+
+        monkeypatch.setattr(broker.server, "send", lose_first)
+        database.create_update_spec(sub="u", name="a", version="1", model_count=1)
+        assert [found["version"] for found in database.list_spec_versions(sub="u", name="a")] == ["1"]
+        assert lost
+
+
+@both
+def test_a_client_moves_to_a_broker_that_answers(opened: Opened) -> None:
+    store = memory_store()
+    with ExitStack() as stack:
+        second = stack.enter_context(run_broker(store))
+        database = opened(stack, BrokerConfig((UNUSED, *second.config.addresses, UNUSED)))
+        database.create_update_spec(sub="u", name="a", version="1", model_count=1)
+        assert database.count_customer_models(sub="u") == 1
+
+
+@both
+def test_without_a_broker_a_call_fails_at_its_deadline(opened: Opened) -> None:
+    with ExitStack() as stack:
+        database = opened(stack, BrokerConfig((UNUSED,), deadline=0.2))
+        with pytest.raises(UnavailableError, match="no broker answered before the deadline"):
+            database.list_specs(sub="u")
+
+
+def test_a_closed_database_refuses_calls() -> None:
+    database = connect("broker://127.0.0.1:9")
+    database.close()
+    with pytest.raises(RefusedError, match="was closed"):
+        database.list_specs(sub="u")
+
+
+def test_threads_use_a_database_at_once() -> None:
+    with run_broker(memory_store()) as broker, connect(broker.url) as database:
+
+        def publish(name: str) -> None:
+            for version in range(5):
+                database.create_update_spec(sub="u", name=name, version=str(version), model_count=1)
+
+        threads = [threading.Thread(target=publish, args=[f"spec {number}"]) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert database.count_customer_models(sub="u") == 4
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_the_child_of_a_fork_opens_connections_of_its_own() -> None:
+    with run_broker(memory_store()) as broker, connect(broker.url) as database:
+        database.create_update_spec(sub="u", name="a", version="1", model_count=3)
+        child = os.fork()
+        if child == 0:
+            os._exit(database.count_customer_models(sub="u"))
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 3
+        assert database.count_customer_models(sub="u") == 3
+
+
+def test_the_command_serves_until_sigterm() -> None:
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "broker", "--url", "sqlite://"]
+    with subprocess.Popen([*command, "--listen", "tcp://127.0.0.1:*"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().split()[-1]
+            with connect(f"broker://{address.removeprefix('tcp://')}") as database:
+                database.create_update_spec(sub="u", name="a", version="1", model_count=3)
+                assert database.count_customer_models(sub="u") == 3
+            process.terminate()
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+
+
+def test_the_command_refuses_an_address_that_others_can_reach(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        commands(["broker", "--url", "sqlite://", "--listen", "tcp://0.0.0.0:5757"])
+    assert caught.value.code == 2
+    assert "without keys" in capsys.readouterr().err
+
+
+def test_tables_are_described_and_created_through_a_broker(capsys: pytest.CaptureFixture[str]) -> None:
+    with run_broker(memory_store()) as broker:
+        for command in (["tables", "create"], ["tables", "describe"]):
+            with pytest.raises(SystemExit) as caught:
+                commands([*command, "--url", broker.url])
+            assert caught.value.code == 0
+    assert "package.specs already exists at broker://" in capsys.readouterr().out

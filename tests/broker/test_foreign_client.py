@@ -1,0 +1,101 @@
+"""A client in another language would look like this: pyzmq and msgspec, and nothing of this package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+from open_alchemy.package_database import connect
+from tests.broker.brokers import RunningBroker, memory_store, run_broker
+
+
+class ForeignError(Exception):
+    """The broker answered with an error, or did not answer."""
+
+
+class ForeignClient:
+    """One connection to one broker, with one request at a time (docs/broker.md)."""
+
+    def __init__(self, address: str) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.connect(address)
+        self._ids = count(1)
+
+    def request(self, body: list[Any], *, seconds: float = 5.0) -> list[Any]:
+        """Sends a request, and returns the body of its answer."""
+        id_, end = next(self._ids), time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            # The same id for each attempt; a transaction also contains its token.
+            self._socket.send(b"M" + msgspec.msgpack.encode([1, id_, time.time(), left, body]))
+            answer = self._receive(id_, min(end, time.monotonic() + 1.0))
+            if answer is not None:
+                if answer[0] == "failed":
+                    raise ForeignError(*answer[1:4])
+                return answer
+        raise ForeignError("no answer")
+
+    def _receive(self, id_: int, end: float) -> list[Any] | None:
+        """Returns the answer to a request; None if the broker is silent for a second."""
+        while self._socket.poll(max(0, round((end - time.monotonic()) * 1000))):
+            data = self._socket.recv()
+            assert data[:1] == b"M"
+            version, answered, body = msgspec.msgpack.decode(data[1:])
+            assert version == 1
+            if answered == id_:
+                return list(body)
+            if body[0] == "working" and id_ in body[1]:
+                end += 1.0
+        return None
+
+    def close(self) -> None:
+        self._socket.close(0)
+        self._context.term()
+
+
+@pytest.fixture
+def broker() -> Iterator[RunningBroker]:
+    with run_broker(memory_store()) as running:
+        yield running
+
+
+@pytest.fixture
+def client(broker: RunningBroker) -> Iterator[ForeignClient]:
+    opened = ForeignClient(broker.config.addresses[0])
+    yield opened
+    opened.close()
+
+
+def test_it_reads_what_the_package_wrote(broker: RunningBroker, client: ForeignClient) -> None:
+    with connect(broker.url) as database:
+        database.create_update_spec(sub="u", name="My.Spec", version="1.0", model_count=3)
+    kind, [values, secrets] = client.request(["get", "package.specs", "u", "latest#my-spec"])
+    assert (kind, values["name"], values["model_count"], secrets) == ("found", "My.Spec", 3, {})
+
+
+def test_its_transaction_takes_effect_once_per_token(client: ForeignClient) -> None:
+    item = {"sub": "u", "id": "c", "public_key": "p", "encoding": "raw"}
+    put = ["put", "package.credentials", [item, {"secret_key_hash": b"\x01", "salt": b"\x02"}], ["missing", "sub"]]
+    assert client.request(["transact", "token-1", [put]]) == ["executed", []]
+    assert client.request(["transact", "token-1", [put]]) == ["executed", []]
+    kind, [[failed, [old, _]]] = client.request(["transact", "token-2", [put]])
+    assert (kind, failed, old) == ("executed", 0, item)
+
+
+def test_it_finds_the_keys_of_each_table_in_the_description(client: ForeignClient) -> None:
+    kind, tables = client.request(["describe"])
+    assert (kind, [table[:3] for table in tables]) == (
+        "described",
+        [["package.specs", "sub", "updated_at_id"], ["package.credentials", "sub", "id"]],
+    )
+
+
+def test_an_unknown_request_is_an_error(client: ForeignClient) -> None:
+    with pytest.raises(ForeignError, match="malformed"):
+        client.request(["unknown"])
