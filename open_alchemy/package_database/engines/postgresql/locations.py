@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ...exceptions import ConfigurationError, RefusedError
@@ -29,7 +29,7 @@ class Locations:
     def __init__(self, servers: Sequence[Server], shards: int | None) -> None:
         self._servers = servers
         self._shards = shards
-        self._catalogs: dict[str, ServerCatalog] = {}
+        self._catalogs: Mapping[str, ServerCatalog] = {}
 
     def shard_of(self, key: str) -> Requests[int]:
         """Returns the shard of a key."""
@@ -39,9 +39,11 @@ class Locations:
         """Returns the number of shards."""
         if self._shards is not None:
             return self._shards
-        if not self._catalogs:
-            yield from self._read(self._servers[0])
-        return next(iter(self._catalogs.values())).shards
+        catalogs = self._catalogs
+        if not catalogs:
+            first = self._servers[0]
+            self._catalogs = catalogs = {first.name: (yield from self._read(first))}
+        return next(iter(catalogs.values())).shards
 
     def server_of(self, shard: int) -> Requests[str]:
         """Returns the name of the server that has a shard; waits while a move is between its last two steps.
@@ -53,31 +55,32 @@ class Locations:
             ConfigurationError: A server has another number of shards than the configuration.
             RefusedError: No server has the shard.
         """
+        servers = sorted(self._servers, key=lambda server: shard not in server.shards)
+        for server in servers:
+            if server.name not in self._catalogs and _find(shard, self._catalogs) is None:
+                self._catalogs = {**self._catalogs, server.name: (yield from self._read(server))}
+        found = _find(shard, self._catalogs)
         reads_left = _READS
-        while True:
-            for server in sorted(self._servers, key=lambda server: shard not in server.shards):
-                if server.name not in self._catalogs and self._find(shard) is None:
-                    yield from self._read(server)
-            catalogs = self._catalogs
-            if (found := self._find(shard)) is not None:
-                return found
-            # The catalogs are read one after the other: the shard may have moved in between.
-            reads_left -= 1
-            if any(shard in catalog.moves for catalog in catalogs.values()):
+        while found is None:
+            # The shard may have moved between the reads of two catalogs, also when another thread read one of them.
+            catalogs: dict[str, ServerCatalog] = {}
+            for server in servers:
+                catalogs[server.name] = yield from self._read(server)
+            self._catalogs = catalogs
+            found = _find(shard, catalogs)
+            if found is None:
+                reads_left -= 1
+                if not reads_left and not any(shard in catalog.moves for catalog in catalogs.values()):
+                    raise _not_created(f"no server has shard {shard}")
                 yield Moving(shard)
-            elif not reads_left:
-                raise _not_created(f"no server has shard {shard}")
-            self.forget()
+        return found
 
     def forget(self) -> None:
         """Reads the catalogs again before the next use."""
         self._catalogs = {}
 
-    def _find(self, shard: int) -> str | None:
-        return next((name for name, found in self._catalogs.items() if shard in found.located), None)
-
-    def _read(self, server: Server) -> Requests[None]:
-        found = yield OnServer(server.name, catalog.read, "reading the catalog")
+    def _read(self, server: Server) -> Requests[ServerCatalog]:
+        found: ServerCatalog | Failure = yield OnServer(server.name, catalog.read, "reading the catalog")
         if isinstance(found, Failure):
             raise _not_created(f"the server {server.name} has no catalog")
         if found.shards != (self._shards or found.shards):
@@ -85,7 +88,11 @@ class Locations:
                 f"the configuration has {self._shards} shards, and the server {server.name} has {found.shards}: "
                 "the number of shards cannot be changed"
             )
-        self._catalogs = {**self._catalogs, server.name: found}
+        return found
+
+
+def _find(shard: int, catalogs: Mapping[str, ServerCatalog]) -> str | None:
+    return next((name for name, found in catalogs.items() if shard in found.located), None)
 
 
 def _not_created(problem: str) -> RefusedError:
