@@ -56,21 +56,26 @@ class Locations:
             RefusedError: No server has the shard.
         """
         servers = sorted(self._servers, key=lambda server: shard not in server.shards)
+        shared = self._catalogs
+        catalogs = dict(shared)
         for server in servers:
-            if server.name not in self._catalogs and _find(shard, self._catalogs) is None:
-                self._catalogs = {**self._catalogs, server.name: (yield from self._read(server))}
-        found = _find(shard, self._catalogs)
+            if server.name not in catalogs and _find(shard, catalogs) is None:
+                catalogs[server.name] = yield from self._read(server)
+        if self._catalogs is shared:
+            # Otherwise another thread found it outdated meanwhile.
+            self._catalogs = catalogs
+        found = _find(shard, catalogs)
         reads_left = _READS
         while found is None:
             # The shard may have moved between the reads of two catalogs, also when another thread read one of them.
-            catalogs: dict[str, ServerCatalog] = {}
+            catalogs = {}
             for server in servers:
                 catalogs[server.name] = yield from self._read(server)
             self._catalogs = catalogs
             found = _find(shard, catalogs)
             if found is None:
                 reads_left -= 1
-                if not reads_left and not any(shard in catalog.moves for catalog in catalogs.values()):
+                if reads_left <= 0 and not any(shard in catalog.moves for catalog in catalogs.values()):
                     raise _not_created(f"no server has shard {shard}")
                 yield Moving(shard)
         return found
