@@ -146,6 +146,7 @@ def with_attempts(
         except StopIteration as stop:
             return stop.value
         if isinstance(request, Moving):
-            result = yield from wait_for_move(request, deadline)
+            yield from wait_for_move(request, deadline)
+            result = None
         else:
             result = yield from attempts(request, deadline, log, random.random)
