@@ -11,8 +11,8 @@ import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
-from open_alchemy.package_database import instances, pytest_plugin
-from open_alchemy.package_database.engines import registry
+from open_alchemy.package_database import pytest_plugin
+from open_alchemy.package_database.instances import directory, process
 
 pytest_plugins = ["pytester"]
 
@@ -56,13 +56,14 @@ def postgresql_servers() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in which neither ``get()`` nor ``get_async()`` was called."""
-    monkeypatch.setattr(instances, "_process", instances._Process(pytest_plugin._configuration))
+    found = process._Process(lambda: directory.SingleStore(pytest_plugin._configuration()))
+    monkeypatch.setattr(process, "_process", found)
 
 
 @pytest.fixture
 def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same outside of a test run: the environment is read on first use. ``STAGE`` is ``TEST``."""
-    instances.set_default(lambda: registry.from_environment(os.environ))
+    process.set_directory(lambda: directory.from_environment(os.environ))
     monkeypatch.setenv("STAGE", "TEST")
 
 

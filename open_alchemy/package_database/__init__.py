@@ -21,7 +21,9 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
-from .instances import aconnect, connect, get, get_async
+
+# instances() hides the module of this name as an attribute; `from ....instances import InstanceMiddleware` works.
+from .instances import aconnect, connect, get, get_async, instance, instance_id, instances
 from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
 
 __version__: str
@@ -52,6 +54,10 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Which instance it works on.
+    "instance",
+    "instance_id",
+    "instances",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",

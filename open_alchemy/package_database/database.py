@@ -18,7 +18,7 @@ from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
 from .engines.port import AsyncEngine, Engine
 from .engines.randomness import random
-from .exceptions import ConfigurationError, UnavailableError
+from .exceptions import ConfigurationError, NotFoundError, UnavailableError
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
 from .model.validation import check, wrap_secrets
@@ -119,7 +119,7 @@ class AsyncDatabase(AsyncTDatabase):
 def _describe(database: Database | AsyncDatabase) -> str:
     try:
         location = database.engine.config.location
-    except ConfigurationError:
+    except (ConfigurationError, NotFoundError):
         location = "not configured"
     return f"<{type(database).__name__}: {location}>"
 

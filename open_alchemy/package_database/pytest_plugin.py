@@ -16,17 +16,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from . import instances
 from .engines import registry
 from .engines.dynamodb.config import DynamoDBConfig, check_url
 from .engines.port import Administration, Config, read_deadline
 from .engines.sqlite.config import SQLiteConfig
 from .exceptions import BaseError, ConfigurationError, RefusedError
+from .instances import process
+from .instances.directory import FILE_VARIABLE, INSTANCE_VARIABLE
 from .testing.local_server import DEFAULT_PORT, LocalServerError, is_free, run
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
 if TYPE_CHECKING:
     from .core.operations import Table
+    from .testing.local_instances import LocalInstances
 
 _ENGINE = "package_database_engine"
 _DYNAMODB = "dynamodb"
@@ -34,7 +36,14 @@ _SQLITE = "sqlite"
 _ENDPOINT = "package_database_endpoint"
 _ALLOW_REMOTE = "package_database_allow_remote"
 # pytest --fixtures lists no name that starts with an underscore.
-_FIXTURES = ("_database", "_specs_table", "_clean_specs_table", "_credentials_table", "_clean_credentials_table")
+_FIXTURES = (
+    "_database",
+    "_specs_table",
+    "_clean_specs_table",
+    "_credentials_table",
+    "_clean_credentials_table",
+    "_instances",
+)
 _WORKER_STAGE = "package_database_stage"
 
 _DEFAULT_STAGE = "TEST"
@@ -88,7 +97,7 @@ def pytest_configure_node(node: Any) -> None:
 def _settle_stage(stage: str) -> None:
     global _stage
     _stage = stage
-    instances.set_default(_configuration_without_fixtures)
+    process.set_default(_configuration_without_fixtures)
 
 
 def _configuration() -> Config:
@@ -152,7 +161,7 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
         is_sqlite = _engine(request.config) == _SQLITE
         url = "sqlite://" if is_sqlite else _given_endpoint(request.config) or _start(stack, request.config)
         config = _sqlite_configuration() if is_sqlite else _endpoint_configuration(url)
-        instances.set_default(lambda: config)
+        process.set_default(lambda: config)
         yield _Store(url, config.open_engine(TABLES).administration(), has_tables=is_sqlite)
 
 
@@ -192,6 +201,21 @@ def _clean_credentials_table(_package_database_store: _Store, _credentials_table
     from .model.schema import CREDENTIALS
 
     yield from _clean(_package_database_store, CREDENTIALS)
+
+
+@pytest.fixture
+def _instances(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalInstances]:
+    """Instances "one" and "two" on SQLite files of the test's own, without a default. ``write()`` replaces them."""
+    from .testing.local_instances import LocalInstances
+
+    local = LocalInstances(tmp_path_factory.mktemp("instances"), os.environ)
+    # For processes that the test starts.
+    monkeypatch.setenv(FILE_VARIABLE, str(local.path))
+    for name in (INSTANCE_VARIABLE, registry.URL_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    with process.replaced(lambda: local.directory):
+        yield local
+    local.directory.close()
 
 
 def _engine(config: pytest.Config) -> str:

@@ -8,7 +8,7 @@ import click
 
 from ..admin.client import AdminClient
 from ..engines.port import MoveReporter, Sharded
-from .command_group import Commands, UrlCommand, url_option
+from .command_group import Commands, StoreCommand, select_store, store_options
 from .output import json_option, print_message, print_rows, progress
 
 _COLUMNS = ("shard", "server", "rows", "bytes", "moves_to")
@@ -21,7 +21,20 @@ def sharded(client: AdminClient, option: str = "") -> Sharded:
     return client.administration
 
 
-@click.group(cls=Commands, invoke_without_command=True)
+class StoreCommands(Commands):
+    """Commands that share a store, one of which is the group itself."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params += store_options()
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command on the selected store."""
+        select_store(ctx)
+        return super().invoke(ctx)
+
+
+@click.group(cls=StoreCommands, invoke_without_command=True)
 @json_option
 @click.pass_context
 def shards(context: click.Context, *, as_json: bool) -> None:
@@ -40,10 +53,7 @@ def shards(context: click.Context, *, as_json: bool) -> None:
     print_rows(rows, _COLUMNS, as_json=as_json)
 
 
-shards.params.append(url_option())
-
-
-@shards.command("move", cls=UrlCommand)
+@shards.command("move", cls=StoreCommand)
 @click.argument("shard", type=int)
 @click.option("--to", "target", required=True, help="The name of a server of the shard map.")
 def move_shard(shard: int, target: str) -> None:

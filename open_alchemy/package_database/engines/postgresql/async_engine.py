@@ -12,12 +12,12 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation, Table
 from ...core.runner import drive_async
 from ...exceptions import RefusedError
-from .. import fork
+from .. import fork, telemetry
 from .config import PostgreSQLConfig
 from .engine import check_driver, request_of, with_attempts
 from .locations import Locations
 from .requests import OnServer
-from .routing import Routing
+from .routing import Requests, Routing
 
 if TYPE_CHECKING:
     from .async_pool import AsyncPool
@@ -56,8 +56,12 @@ class AsyncPostgreSQLEngine:
         """Executes an operation and returns its result; see ``PostgreSQLEngine.execute``."""
         await self.prepare()
         with request_of(operation) as log:
-            steps = with_attempts(self._routing.execute(operation), deadline, log)
-            return await drive_async(steps, partial(self._perform, pools=self._loop_pools(), deadline=deadline))
+            return await self.run(self._routing.execute(operation), deadline, log)
+
+    async def run(self, requests: Requests[Any], deadline: Deadline, log: telemetry.Request) -> Any:
+        """Executes requests, each until it succeeds, and returns the result of the whole."""
+        steps = with_attempts(requests, deadline, log)
+        return await drive_async(steps, partial(self._perform, pools=self._loop_pools(), deadline=deadline))
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop, for good."""
