@@ -63,6 +63,19 @@ def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
     assert parameters == ("u1", "a#", "a$")
 
 
+def test_a_descending_query_reverses_each_key() -> None:
+    query = Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after=INDEX_KEY, is_descending=True)
+
+    text, parameters = SPEC_STATEMENTS.query(query)
+
+    assert text.partition(" WHERE ")[2] == (
+        'item."sub" = ? AND (item."id_updated_at", item."updated_at_id") < (?, ?) AND item."id_updated_at" >= ? '
+        'AND item."id_updated_at" < ? '
+        'ORDER BY item."id_updated_at" DESC, item."sub" DESC, item."updated_at_id" DESC'
+    )
+    assert parameters == ("u1", INDEX_KEY["id_updated_at"], INDEX_KEY["updated_at_id"], "a#", "a$")
+
+
 def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
     text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1"))
 

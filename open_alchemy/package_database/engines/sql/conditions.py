@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...core.operations import AllOf, AnyOf, Below, Condition, Equal, Item, Missing, Value
+from ...core.operations import AllOf, AnyOf, AtLeast, Below, Condition, Equal, Item, Missing, Value
 
 
 def holds(condition: Condition, item: Item | None) -> bool:
@@ -17,6 +17,9 @@ def holds(condition: Condition, item: Item | None) -> bool:
             # Of two numbers without leading zeros, the one with fewer digits is smaller.
             found = str(attributes.get(attribute, digits))
             return (len(found), found) < (len(digits), digits)
+        case AtLeast(attribute, digits):
+            found = str(attributes.get(attribute, ""))
+            return (len(found), found) >= (len(digits), digits)
         case AllOf(conditions):
             return all(holds(part, item) for part in conditions)
         case AnyOf(conditions):
@@ -37,12 +40,12 @@ def render(condition: Condition | None, mark: str) -> tuple[str, tuple[Value, ..
             return f'item."{attribute}" IS NULL', ()
         case Equal(attribute, value):
             return f'item."{attribute}" IS NOT DISTINCT FROM {mark}', (value,)
-        case Below(attribute, digits):
-            column = f'item."{attribute}"'
-            return f"coalesce((length({column}), {column}) < ({mark}, {mark}), false)", (len(digits), digits)
+        case Below(attribute, digits) | AtLeast(attribute, digits):
+            column, comparison = f'item."{attribute}"', "<" if isinstance(condition, Below) else ">="
+            text = f"coalesce((length({column}), {column}) {comparison} ({mark}, {mark}), false)"
+            return text, (len(digits), digits)
         case AllOf(conditions) | AnyOf(conditions):
             rendered = [render(part, mark) for part in conditions]
-            operator = " AND " if isinstance(condition, AllOf) else " OR "
-            return f"({operator.join(text for text, _ in rendered)})", tuple(
-                v for _, values in rendered for v in values
-            )
+            operator, empty = (" AND ", "true") if isinstance(condition, AllOf) else (" OR ", "false")
+            text = operator.join(part for part, _ in rendered) or empty
+            return f"({text})", tuple(value for _, values in rendered for value in values)

@@ -116,15 +116,17 @@ class TableStatements:
         conditions, parameters = [f"{partition} = {self._dialect.partition.format(mark)}"], [operation.partition]
         if after is not None:
             position = [key for key in order if key != keys.partition_key]
-            conditions.append(f"({', '.join(map(_column, position))}) > ({', '.join([mark] * len(position))})")
+            beyond = "<" if operation.is_descending else ">"
+            conditions.append(f"({', '.join(map(_column, position))}) {beyond} ({', '.join([mark] * len(position))})")
             parameters += [after[key] for key in position]
-        elif keys.sort_key is not None:
+        if keys.sort_key is not None and (after is None or operation.is_descending):
             conditions.append(f"{_column(keys.sort_key)} >= {mark}")
             parameters.append(operation.prefix)
         if keys.sort_key is not None and (end := prefix_end(operation.prefix)) is not None:
             conditions.append(f"{_column(keys.sort_key)} < {mark}")
             parameters.append(end)
-        where, ordered = " AND ".join(conditions), ", ".join(map(_column, order))
+        direction = " DESC" if operation.is_descending else ""
+        where, ordered = " AND ".join(conditions), ", ".join(f"{_column(key)}{direction}" for key in order)
         text = f"{self._render_select(self._names_of(operation))} WHERE {where} ORDER BY {ordered}"
         if operation.limit is None:
             return Statement(text, tuple(parameters))
