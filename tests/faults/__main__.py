@@ -33,6 +33,8 @@ takes effect as a whole or not at all; a call that deletes an unbounded number o
 A late delivery meets the first write of a call: the request arrives again after the call and after a later write of the
 same items, which it must not undo.
 
+[postgresql.md](postgresql.md#faults) has the faults of the PostgreSQL store, such as a wrong password or certificate.
+
 `tests/faults/test_virtual_time.py` checks the faults with each API, sync and async, also for faults that meet the first
 write of a call, and `tests/faults/test_sockets.py` over real sockets: in the ordinary test run a selection with every
 pair of fault, function and API, and with `scripts/test --long` every combination.

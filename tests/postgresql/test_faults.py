@@ -308,17 +308,3 @@ def test_a_restart_of_the_server_is_no_error(own_server: postgresql_server.Postg
         found = versions(database)
 
     assert found == ["1", "2"]
-
-
-def test_a_wrong_password_is_refused(own_server: postgresql_server.PostgreSQLServer, open_api: Open) -> None:
-    own_server.require_passwords("secured")
-    with superuser(own_server.url()) as connection:
-        connection.execute("DROP ROLE IF EXISTS secured")
-        connection.execute("CREATE ROLE secured LOGIN PASSWORD 'right'")
-
-    url = own_server.url().replace("postgres@", "secured:canary@")
-    with open_api(configure(url)) as database, pytest.raises(RefusedError) as caught:
-        publish(database)
-
-    assert caught.value.code == "28P01"
-    assert "canary" not in str(caught.value)

@@ -13,7 +13,7 @@ from .. import telemetry
 from ..port import KeyInfo, MoveReporter, ShardInfo, TableInfo
 from ..sql.execution import COMMIT, StatementSteps
 from ..sql.statements import Statement, if_not_exists
-from . import catalog, shard_sizes
+from . import catalog, entities, shard_sizes
 from .catalog import ServerCatalog
 from .dialect import POSTGRESQL
 from .engine import PostgreSQLEngine
@@ -34,7 +34,10 @@ JOIN pg_attribute AS attribute ON attribute.attrelid = class.oid AND attribute.a
 LEFT JOIN pg_collation AS "collation" ON "collation".oid = attribute.attcollation
 WHERE namespace.nspname = %s AND class.relkind = 'r'
 """
-_INDEXES: Final = "SELECT indexname FROM pg_indexes WHERE schemaname = %s"
+_INDEXES_AND_FUNCTIONS: Final = """
+SELECT indexname FROM pg_indexes WHERE schemaname = %s
+UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = to_regnamespace(%s)
+"""
 
 
 class PostgreSQLAdministration:
@@ -136,7 +139,7 @@ class PostgreSQLAdministration:
         if encoding != "UTF8":
             raise RefusedError(f"the database must have the encoding UTF8, not {encoding}", code="Encoding")
         yield _BEGIN
-        for text in catalog.CREATE:
+        for text in (*catalog.CREATE, *entities.CREATE_IN_CATALOG):
             yield Statement(text)
         yield catalog.store_settings(self._shards or DEFAULT_SHARDS)
         yield COMMIT
@@ -178,7 +181,7 @@ class PostgreSQLAdministration:
         for number in sorted(located):
             shard = self._shard(number)
             columns = yield Statement(_COLUMNS, (shard.schema,))
-            names = {row[0] for row in (yield Statement(_INDEXES, (shard.schema,)))}
+            names = {row[0] for row in (yield Statement(_INDEXES_AND_FUNCTIONS, (shard.schema, shard.schema)))}
             names |= {row[0] for row in columns}
             differences += [
                 f"{name} of shard {number} is missing" for name in shard.relations(table) if name not in names

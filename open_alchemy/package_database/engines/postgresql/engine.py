@@ -17,7 +17,7 @@ from ..port import Administration
 from .config import PostgreSQLConfig
 from .failures import attempts, wait_for_move
 from .locations import Locations
-from .requests import Moving, OnServer, Requests
+from .requests import Lend, Moving, Request, Requests
 from .routing import Routing
 
 if TYPE_CHECKING:
@@ -79,8 +79,9 @@ class PostgreSQLEngine:
         """Executes requests, each until it succeeds, and returns the result of the whole."""
         return drive(with_attempts(requests, deadline, log), partial(self._perform, deadline=deadline))
 
-    def _perform(self, request: OnServer, deadline: Deadline) -> Any:
-        return self._pools[request.server].execute(request, deadline)
+    def _perform(self, request: Request, deadline: Deadline) -> Any:
+        pool = self._pools[request.server]
+        return pool.lend(deadline, request.logger) if isinstance(request, Lend) else pool.execute(request, deadline)
 
     def administration(self) -> Administration:
         """Returns the administration of the tables."""
@@ -137,7 +138,7 @@ def request_of(operation: StoreOperation) -> telemetry.Request:
 
 def with_attempts(
     requests: Requests[Any], deadline: Deadline, log: telemetry.Request
-) -> Generator[OnServer | Sleep, Any, Any]:
+) -> Generator[Request | Sleep, Any, Any]:
     """Repeats each request until it succeeds, and returns the result of the whole."""
     result: Any = None
     while True:

@@ -11,8 +11,8 @@ from ...core.backoff import full_jitter
 from ...core.deadline import Deadline
 from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
-from ..telemetry import Request
-from .requests import Moving, OnServer
+from .. import telemetry
+from .requests import Moving, Request
 
 _FIRST_WAIT: Final = 0.01
 _MAX_WAIT: Final = 0.25
@@ -78,8 +78,8 @@ def exhausted(size: int, server: str) -> Failure:
 
 
 def attempts(
-    request: OnServer, deadline: Deadline, log: Request, random: Callable[[], float]
-) -> Generator[OnServer | Sleep, Any, Any]:
+    request: Request, deadline: Deadline, log: telemetry.Request, random: Callable[[], float]
+) -> Generator[Request | Sleep, Any, Any]:
     """Repeats a request until it succeeds, and returns its result; returns the failure if a schema is missing.
 
     Raises:

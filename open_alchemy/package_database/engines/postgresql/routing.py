@@ -17,16 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...core.operations import DUPLICATE_KEY, Action, Failures, Get, Page, Query, Scan, StoreOperation, Table, Transact
-from ...exceptions import ConflictError, RefusedError
+from ...exceptions import ConflictError, RefusedError, ValidationError
 from ..sql.execution import key_of
 from .failures import Failure
 from .global_index import Entry
 from .locations import COMMAND, Locations
-from .requests import BatchSteps, OnServer, Requests
+from .requests import BatchSteps, Lend, OnServer, Requests
 from .shard import Outcome, Shard, entry_token
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 _REPAIR: Final = "repairing an index"
 
@@ -66,6 +69,26 @@ class Routing:
                 return self._scan(operation)
             case Transact():
                 return self._transact(operation)
+
+    def shard_of(self, key: str) -> Requests[int]:
+        """Returns the shard of a partition key or of a key of a global index."""
+        return (yield from self._locations.shard_of(key))
+
+    def in_shard(self, number: int, steps: Steps, what: str) -> Requests[Any]:
+        """Executes steps in a shard; raises ``ValidationError`` if there is none of this number."""
+        yield from self._check(number)
+        return (yield from self._on(number, steps, what))
+
+    def lend(self, number: int, logger: Logger | None) -> Requests[Any]:
+        """Returns a connection to the server that has a shard; raises ``ValidationError`` as ``in_shard``."""
+        yield from self._check(number)
+        server = yield from self._locations.server_of(number)
+        return (yield Lend(server, logger))
+
+    def _check(self, number: int) -> Requests[None]:
+        shards = yield from self._locations.shards()
+        if not 1 <= number <= shards:
+            raise ValidationError(f"there is no shard {number}: the database has the shards 1 to {shards}")
 
     def _in_shard_of(self, partition: str, operation: Get | Query | Scan) -> Requests[Any]:
         number = yield from self._locations.shard_of(partition)

@@ -14,6 +14,7 @@ from ...core.operations import Action, Check, Delete, Failures, Put, Table
 from ...exceptions import ConflictError
 from ..sql.execution import COMMIT, SQLExecution, StatementSteps, key_of
 from ..sql.statements import Row, Statement, TableStatements
+from . import entities
 from .dialect import CATALOG, POSTGRESQL
 from .global_index import ENTRY, Entry, GlobalIndex
 from .put_statement import can_put, put_all
@@ -51,12 +52,14 @@ class Shard:
         tables: The tables.
 
     Attributes:
+        number: Its number.
         schema: The name of the schema.
         sql: The operations on the tables.
         indexes: The global indexes, by the name of their table.
     """
 
     def __init__(self, number: int, tables: Sequence[Table]) -> None:
+        self.number = number
         self.schema = schema_of(number)
         self.indexes: Mapping[str, GlobalIndex] = {
             table.name: GlobalIndex(table, index, self.schema)
@@ -67,7 +70,7 @@ class Shard:
         self.sql = SQLExecution(tables, POSTGRESQL, self.schema)
 
     def definitions(self, table: Table) -> dict[str, str]:
-        """Returns the statements that create a table, its indexes and what its transactions need, by name."""
+        """Returns the statements that create a table, its indexes and what every shard needs, by name."""
         index = self.indexes.get(table.name)
         columns = (*table.attributes, ENTRY) if index else table.attributes
         local = table._replace(indexes=tuple(i for i in table.indexes if i.scope == "local"), attributes=columns)
@@ -79,10 +82,11 @@ class Shard:
             "tokens.created": f'CREATE INDEX "tokens.created" ON {self.schema}.tokens (created)',
             "generations": f"CREATE TABLE {self.schema}.generations "
             "(partition BYTEA PRIMARY KEY, generation BIGINT NOT NULL)",
+            **entities.definitions(self.number),
         }
 
     def relations(self, table: Table) -> list[str]:
-        """Returns the names of a table, its indexes and what its transactions need, in the schema."""
+        """Returns the names of a table, its indexes and what every shard needs, in the schema."""
         return [_short(name) if name == table.name else name for name in self.definitions(table)]
 
     def columns(self, table: Table) -> dict[tuple[str, str], str]:

@@ -270,6 +270,8 @@ def prefix_end(prefix: str) -> str | None:
 
 def if_not_exists(definition: str) -> str:
     """Returns a definition that has no effect where what it creates exists."""
+    if definition.startswith("CREATE OR REPLACE"):
+        return definition
     kind = "INDEX" if definition.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "TABLE"
     return definition.replace(f"{kind} ", f"{kind} IF NOT EXISTS ", 1)
 
