@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from open_alchemy.package_database.broker.process import serve
+from open_alchemy.package_database.broker.process import open_transport, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
-from open_alchemy.package_database.engines.broker.config import BrokerConfig
-from open_alchemy.package_database.engines.broker.zeromq import ZeroMQServer
+from open_alchemy.package_database.engines.broker.adapters import open_bus_server
+from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
@@ -57,8 +57,8 @@ def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration
 
 
 @contextmanager
-def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
-    """Runs a broker in front of a store."""
+def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator[RunningBroker]:
+    """Runs a broker in front of a store, on ZeroMQ or on a message bus."""
     server = Server({"": store}, **options)
     addresses: list[str] = []
     is_ready = threading.Event()
@@ -69,7 +69,8 @@ def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
         is_ready.set()
 
     async def main() -> None:
-        task = asyncio.ensure_future(serve(server, [ZeroMQServer("tcp://127.0.0.1:*")], ready))
+        transport = open_transport("tcp://127.0.0.1:*") if bus is None else open_bus_server(bus)
+        task = asyncio.ensure_future(serve(server, [transport], ready))
         running.append((asyncio.get_running_loop(), task))
         await asyncio.wait([task])
         await store.engine.aclose()
@@ -79,7 +80,7 @@ def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
     try:
         assert is_ready.wait(10)
         loop, _ = running[0]
-        yield RunningBroker(BrokerConfig(tuple(addresses)), server, loop)
+        yield RunningBroker(BrokerConfig(tuple(addresses), bus=bus), server, loop)
     finally:
         running[0][0].call_soon_threadsafe(running[0][1].cancel)
         thread.join()
