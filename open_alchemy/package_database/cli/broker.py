@@ -20,8 +20,18 @@ from .command_group import StoreCommand
 )
 @click.option("--concurrency", type=click.IntRange(1), default=64, show_default=True, help="Requests executed at once.")
 @click.option("--queue", type=click.IntRange(0), default=1000, show_default=True, help="Requests that may wait.")
+@click.option("--advertise", default="", help="Where the other brokers of the store reach this one; default: --listen.")
+@click.option(
+    "--granters",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Brokers of the store that may let clients cache; the same in all brokers.",
+)
 @click.option("--allow-administration", is_flag=True, help="Clients may create, empty and delete tables.")
-def broker_command(listen: tuple[str, ...], concurrency: int, queue: int, *, allow_administration: bool) -> None:
+def broker_command(
+    listen: tuple[str, ...], concurrency: int, queue: int, advertise: str, granters: int, *, allow_administration: bool
+) -> None:
     """Serve the selected store to other processes, until SIGTERM or Ctrl-C."""
     try:
         from ..broker.process import Options, run
@@ -29,7 +39,7 @@ def broker_command(listen: tuple[str, ...], concurrency: int, queue: int, *, all
         raise ConfigurationError(
             "the broker needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker,cli]'"
         ) from error
-    options = Options(listen, concurrency, queue, allow_administration)
+    options = Options(listen, concurrency, queue, allow_administration, advertise, granters)
     run(
         process.current().config,
         TABLES,
