@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 from random import Random
 
 from open_alchemy import package_database
@@ -22,7 +23,7 @@ WRITES = 0.05
 
 
 async def _main(url: str, path: str, own: int, number: int, keys: int, random: Random) -> None:
-    with open(path, "a", buffering=1, encoding="utf-8") as log:  # noqa: ASYNC230 (a line is short)
+    with Path(path).open("a", buffering=1, encoding="utf-8") as log:  # noqa: ASYNC230 (a line is short)
         async with package_database.aconnect(url) as database:
             while True:
                 await asyncio.sleep(PAUSE * random.random() * 2)
