@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from open_alchemy.package_database import ConfigurationError
+from open_alchemy.package_database.engines.broker.config import CacheOptions
 from open_alchemy.package_database.engines.registry import from_url
 
 
@@ -26,6 +27,26 @@ def test_a_url_names_brokers_and_an_instance(
     config = from_url(url, {"PACKAGE_DATABASE_DEADLINE": "2"})
     assert (config.addresses, config.instance, config.location) == (addresses, instance, location)  # type: ignore[attr-defined]
     assert config.deadline == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("100000", CacheOptions(100_000)),
+        ("specs", CacheOptions(tables=frozenset({"package.specs"}))),
+        ("7,specs", CacheOptions(7, frozenset({"package.specs"}))),
+    ],
+)
+def test_a_url_enables_a_cache(text: str, options: CacheOptions) -> None:
+    config = from_url(f"broker://a/i?cache={text}", {})
+    assert (config.cache, config.location) == (options, "broker://a:5757/i")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "canary", "1,,2", "9" * 30, "\u0661"])
+def test_an_invalid_cache_is_refused_without_being_shown(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="the cache in a broker URL is a number") as caught:
+        from_url(f"broker://a?cache={text}", {})
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,12 @@ print(package_database.get().get_latest_spec_version(sub="user 1", name="my-spec
     assert len([line for line in EXAMPLE.splitlines() if line]) <= 5
 
 
+def test_the_example_of_caches_prints_what_it_states(tmp_path: Path) -> None:
+    (example,) = (each for each in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "ExpiringDict" in each)
+    (comment,) = re.findall(r"print\(.*\)  # (.*)", example)
+    assert run(example, tmp_path) == f"{comment}\n"
+
+
 def test_get_spec_raises_with_the_lines_for_services_of_version_4(tmp_path: Path) -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", UPGRADING, re.DOTALL)
     use = """

@@ -16,7 +16,6 @@ URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE",)
 DEFAULT_PORT: Final = 5757
 DEFAULT_PREFIX: Final = "package-database"
 DEFAULT_CACHE_ENTRIES: Final = 10_000
-_MAX_CACHE_ENTRIES: Final = 100_000_000
 _CACHED_TABLES: Final[Mapping[str, frozenset[str]]] = {"specs": frozenset({"package.specs"})}
 BUS_PORTS: Final = {"nats": 4222, "amqp": 5672}
 """The message buses, with their default ports."""
@@ -30,6 +29,7 @@ _PARAMETERS: Final[Mapping[str, frozenset[str]]] = {
 _PORTS: Final = range(1, 65_536)
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+)(:(?P<port>[0-9]{1,5}))?")
+_ENTRIES: Final = re.compile(r"[1-9][0-9]{0,8}")
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{0,100}")
 
 
@@ -212,8 +212,8 @@ def _cache(text: str | None) -> CacheOptions | None:
     for part in text.split(","):
         if part in _CACHED_TABLES:
             options = options._replace(tables=_CACHED_TABLES[part])
-        elif part.isascii() and part.isdecimal() and 0 < int(part[:10]) <= _MAX_CACHE_ENTRIES:
-            options = options._replace(max_entries=int(part[:10]))
+        elif _ENTRIES.fullmatch(part):
+            options = options._replace(max_entries=int(part))
         else:
             raise DatabaseURLError("the cache in a broker URL is a number of entries, specs, or both with a comma")
     return options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ...core.deadline import Deadline
@@ -120,6 +121,8 @@ def open_requests(config: BrokerConfig) -> Requests:
             "broker:// needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker]'"
         ) from error
     find_connect(config)
+    if config.cache is not None and find_spec("cachetools") is None:
+        raise ConfigurationError("?cache= needs cachetools: pip install 'open-alchemy.package-database[broker,cache]'")
     brokers = len(config.addresses)
     return Requests(brokers, int(random() * brokers) % brokers, config.instance, wall_clock, codec_of(config))
 
