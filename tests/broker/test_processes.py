@@ -211,7 +211,6 @@ def test_no_read_is_stale_whatever_happens_to_processes(tmp_path: Path, granters
     finally:
         processes.close()
     calls = processes.calls()
-    print(len(calls), [sum(c.kind==k for c in calls) for k in ('read','write','hits')], max([c.number for c in calls if c.kind=='hits'] or [0]))
     assert stale_reads(calls) == []
     assert sum(call.kind == "write" for call in calls) > 10
     assert any(call.kind == "hits" and call.number for call in calls)

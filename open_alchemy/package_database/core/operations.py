@@ -3,7 +3,7 @@
 Operations are immutable values in DynamoDB's terms. This module knows no pattern and no engine.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 Value: TypeAlias = str | int | bytes
@@ -97,6 +97,20 @@ class AnyOf(NamedTuple):
 
 
 Condition: TypeAlias = Missing | Equal | Below | AtLeast | AllOf | AnyOf
+
+
+class Items(list[Item]):
+    """The items of a query that an engine may return again. Nobody changes the list or its items.
+
+    Attributes:
+        derived: What access patterns made of the items, by the name of what they made.
+    """
+
+    __slots__ = ("derived",)
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        super().__init__(items)
+        self.derived: dict[str, Any] = {}
 
 
 class Get(NamedTuple):

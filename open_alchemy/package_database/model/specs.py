@@ -24,6 +24,7 @@ from ..core.operations import (
     Failures,
     Get,
     Item,
+    Items,
     Missing,
     Put,
     Query,
@@ -165,7 +166,13 @@ def list_specs(*, sub: str, limit: int | None = None, after: str | None = None) 
             the first page. The spec may have been deleted.
     """
     items = yield _latest_records(sub, _INFO, limit, check_argument("after", after, AFTER_ID))
-    return [_to_info(item, sub) for item in _INFO.check_all(items, sub=sub)]
+    if not isinstance(items, Items):
+        return _to_infos(items, sub)
+    infos: TSpecInfoList | None = items.derived.get("infos")
+    if infos is None:
+        infos = items.derived["infos"] = _to_infos(items, sub)
+    # The caller may change them.
+    return [info.copy() for info in infos]
 
 
 @access_pattern("Which specs does a user have, page by page?", unbounded=True, is_stream=True)
@@ -408,6 +415,10 @@ def unchanged_since(latest: Item | None) -> Condition:
         return Equal("revision", latest["revision"])
     # Version 4 wrote no revision.
     return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
+
+
+def _to_infos(items: Sequence[Item], sub: str) -> TSpecInfoList:
+    return [_to_info(item, sub) for item in _INFO.check_all(items, sub=sub)]
 
 
 def _to_info(checked: Mapping[str, Any], sub: str) -> TSpecInfo:

@@ -28,7 +28,7 @@ class AsyncBrokerEngine:
         config: The configuration.
 
     Attributes:
-        cache: The cache of the event loop that was used first.
+        cache: The cache of the event loop that was used for the first time last.
         reports_reads: Whether it reports each read to ``cached``.
     """
 
@@ -56,23 +56,23 @@ class AsyncBrokerEngine:
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
-        await self.prepare()
-        assert self._requests is not None
-        if self.config.cache is not None:
-            return await self._execute_cached(operation, deadline)
-        with request_of(operation):
-            return await self.run(self._requests.execute(operation, deadline))
-
-    async def _execute_cached(self, operation: StoreOperation, deadline: Deadline) -> Any:
-        client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
-        cache, requests = client.cache, self._requests
-        assert cache is not None
-        assert requests is not None
-        if (cached := cache.find(operation)) is not None:
+        cache = self.cache
+        if cache is not None and cache.loop is not asyncio.get_running_loop():
+            cache = None
+        if cache is not None and (cached := cache.find(operation)) is not None:
             return cached.use(cache)
+        await self.prepare()
+        requests = self._requests
+        assert requests is not None
+        client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
+        if client.cache is None:
+            with request_of(operation):
+                return await drive_async(requests.execute(operation, deadline), client.perform)
+        if client.cache is not cache and (cached := client.cache.find(operation)) is not None:
+            return cached.use(client.cache)
         from .read_cache import Reading
 
-        reading = Reading(cache)
+        reading = Reading(client.cache)
         try:
             with request_of(operation):
                 return await drive_async(requests.execute(operation, deadline, reading.begin), client.perform)

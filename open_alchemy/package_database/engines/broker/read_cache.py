@@ -17,7 +17,7 @@ from ...coherence.dependencies import NOT_CACHEABLE, Dependency, is_recording, r
 from ...coherence.leases import Instant, Timing
 from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
 from ...coherence.tags import read_key, tags_of_read
-from ...core.operations import Get, Query, StoreOperation
+from ...core.operations import Get, Items, Query, StoreOperation
 from . import messages
 from .cache_clock import instant
 from .cache_messages import SessionAnswer, from_struct, to_struct
@@ -89,6 +89,9 @@ class ReadCache:
         send: Sends a message to the broker at a position.
         timing: The durations of the protocol; None for ``leases.DEFAULT``.
         now: Returns the time.
+
+    Attributes:
+        loop: The event loop.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class ReadCache:
         self._leased = 0.0
         self._tracked: dict[ReadHeader, CachedRead | None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.loop = asyncio.get_running_loop()
 
     def __repr__(self) -> str:
         return repr(self._cache)
@@ -138,20 +142,18 @@ class ReadCache:
         return NOT_CACHEABLE if read is None else _Valid(self, read)
 
     def _find_pages(self, query: Query) -> Cached | None:
-        items: list[Any] = []
         reads: list[CachedRead] = []
         with self._lock:
-            now = self._now()
-            page: Query | None = query
-            while page is not None:
+            now, page, found = self._now(), query, 0
+            while True:
                 read = self._cache.lookup(read_key(page), now)
                 if read is None:
                     return None
                 reads.append(read)
-                items += read.value.items
-                after = read.value.after
-                page = None if after is None else next_page(query, len(items), after)
-        return Cached(items, tuple(reads))
+                found += len(read.value.items)
+                if read.value.after is None:
+                    return Cached(_join(reads), tuple(reads))
+                page = next_page(query, found, read.value.after)
 
     # In the event loop.
 
@@ -215,7 +217,7 @@ class ReadCache:
 
     def _set_timer(self) -> None:
         seconds = max(0.0, self._cache.next_tick() - self._now().monotonic)
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
+        self._timer = self.loop.call_later(seconds, self._tick)
 
     def _tick(self) -> None:
         with self._lock:
@@ -232,9 +234,24 @@ class ReadCache:
                 self._send_to(self._broker, to_struct(message))
 
 
-class _Page(NamedTuple):
-    items: list[Any]
-    after: Any
+class _Page:
+    """A page of a query. The first one keeps the items of all pages, with the others of which they are."""
+
+    __slots__ = ("after", "items", "whole")
+
+    def __init__(self, items: Items, after: Any) -> None:
+        self.items, self.after = items, after
+        self.whole: tuple[list[CachedRead], Items] | None = None
+
+
+def _join(reads: list[CachedRead]) -> Items:
+    """Returns the items of all pages."""
+    first: _Page = reads[0].value
+    if len(reads) == 1:
+        return first.items
+    if first.whole is None or first.whole[0] != reads[1:]:
+        first.whole = reads[1:], Items(item for read in reads for item in read.value.items)
+    return first.whole[1]
 
 
 def _value(body: messages.AnswerBody) -> Any:
@@ -242,5 +259,5 @@ def _value(body: messages.AnswerBody) -> Any:
         case messages.Found(item):
             return from_optional(item)
         case messages.Items(items, after):
-            return _Page([from_item(item) for item in items], after)
+            return _Page(Items(map(from_item, items)), after)
     return None

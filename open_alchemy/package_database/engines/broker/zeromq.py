@@ -91,13 +91,16 @@ class LoopSocket:
             return
         self._flush()
         try:
-            if self._unsent:
-                raise zmq.Again  # The order is kept.
-            self.socket.send_multipart(frames, zmq.NOBLOCK)
+            if not self._unsent:
+                self.socket.send_multipart(frames, zmq.NOBLOCK)
+                frames = []
         except zmq.Again:
-            self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
+            pass
         except zmq.ZMQError:
             return  # The client is gone.
+        if frames:
+            # After the earlier ones: the messages of a session are in order.
+            self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
         if self._has_message():
             self._schedule()
 
