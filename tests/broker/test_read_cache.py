@@ -208,7 +208,8 @@ def test_the_child_of_a_fork_has_a_cache_of_its_own(broker: RunningBroker) -> No
         child = os.fork()
         if child == 0:
             cache = cache_of(database)
-            os._exit(len(versions(database)) if cache is None and cache_of(database) is not None else 99)
+            found = versions(database)
+            os._exit(len(found) if cache is None and cache_of(database) is not None else 99)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 1
         publish(database, "2")

@@ -524,7 +524,7 @@ def age_from_answer() -> tuple[Patch, ...]:
     def later(self: ClientCache, header: Any, value: Any, now: Instant) -> Any:
         read, messages = answer(self, header, value, now)
         if read is not None:
-            read.sent = now
+            read.sent = now.monotonic
         return read, messages
 
     return ((ClientCache, "answer", later),)

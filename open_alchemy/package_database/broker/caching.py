@@ -70,6 +70,7 @@ class Caching:
         self._writes: dict[WriteId, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._has_left = asyncio.Event()
 
     def start(self, address: str, send_to_client: SendToClient, send_to_broker: SendToBroker) -> None:
@@ -214,10 +215,11 @@ class Caching:
         now, loop = self._clock(), asyncio.get_running_loop()
         due = loop.time() + max(0.0, broker.next_tick(now) - now)
         if self._timer is not None:
-            if self._timer.when() <= due:
+            if self._due <= due:
                 return
             self._timer.cancel()
-        self._timer = loop.call_at(due, self._tick)
+        # Not asked of the timer: uvloop's has no time if that is over.
+        self._timer, self._due = loop.call_at(due, self._tick), due
 
     def _tick(self) -> None:
         assert self._broker is not None

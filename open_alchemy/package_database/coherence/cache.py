@@ -42,15 +42,16 @@ class CachedRead:
     Attributes:
         value: The result.
         key: What was read.
-        tags: What it depends on.
-        sent: When the request was sent: its age counts from then.
+        tags: What it depends on, except its key.
+        sent: When the request was sent, on the monotonic clock: its age counts from then.
         is_dropped: It must not be used any more.
     """
 
     __slots__ = ("is_dropped", "key", "sent", "tags", "value")
 
     def __init__(self, key: Hashable, tags: Tags, sent: Instant, value: Any) -> None:
-        self.key, self.tags, self.sent, self.value = key, tuple(tags), sent, value
+        self.key, self.sent, self.value = key, sent.monotonic, value
+        self.tags = tuple(tag for tag in tags if tag != key)
         self.is_dropped = False
 
 
@@ -194,7 +195,7 @@ class ClientCache:
             self._renewals = {number: sent for number, sent in self._renewals.items() if number > message.renew}
 
     def _is_young(self, read: CachedRead, now: Instant) -> bool:
-        return now.monotonic - read.sent.monotonic < self._timing.max_age
+        return now.monotonic - read.sent < self._timing.max_age
 
     def _accept(self, message: Lease | Revoke | AnswerHeader, now: Instant) -> tuple[bool, list[ClientMessage]]:
         """Returns whether to process a message. A gap ends the session; another begins at once."""
@@ -257,8 +258,7 @@ class _Entries:
             self._unlink(self._reads.popitem()[1])
         self._reads[read.key] = read
         for tag in read.tags:
-            if tag != read.key:
-                self._keys.setdefault(tag, set()).add(read.key)
+            self._keys.setdefault(tag, set()).add(read.key)
 
     def drop(self, key: Hashable) -> None:
         if (read := self._reads.pop(key, None)) is not None:
@@ -278,8 +278,7 @@ class _Entries:
     def _unlink(self, read: CachedRead) -> None:
         read.is_dropped = True
         for tag in read.tags:
-            if tag != read.key:
-                keys = self._keys[tag]
-                keys.discard(read.key)
-                if not keys:
-                    del self._keys[tag]
+            keys = self._keys[tag]
+            keys.discard(read.key)
+            if not keys:
+                del self._keys[tag]

@@ -167,10 +167,10 @@ def list_specs(*, sub: str, limit: int | None = None, after: str | None = None) 
     """
     items = yield _latest_records(sub, _INFO, limit, check_argument("after", after, AFTER_ID))
     if not isinstance(items, Items):
-        return _to_infos(items, sub)
+        return to_infos(items, sub)
     infos: TSpecInfoList | None = items.derived.get("infos")
     if infos is None:
-        infos = items.derived["infos"] = _to_infos(items, sub)
+        infos = items.derived["infos"] = to_infos(items, sub)
     # The caller may change them.
     return [info.copy() for info in infos]
 
@@ -417,7 +417,8 @@ def unchanged_since(latest: Item | None) -> Condition:
     return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
 
 
-def _to_infos(items: Sequence[Item], sub: str) -> TSpecInfoList:
+def to_infos(items: Sequence[Item], sub: str) -> TSpecInfoList:
+    """Returns items as the functions of the database do."""
     return [_to_info(item, sub) for item in _INFO.check_all(items, sub=sub)]
 
 

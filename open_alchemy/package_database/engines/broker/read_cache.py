@@ -11,22 +11,27 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from msgspec.msgpack import Decoder, Encoder
+
 from ...coherence import leases
 from ...coherence.cache import CachedRead, CacheInfo, ClientCache
 from ...coherence.dependencies import NOT_CACHEABLE, Dependency, is_recording, report
 from ...coherence.leases import Instant, Timing
 from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
 from ...coherence.tags import read_key, tags_of_read
-from ...core.operations import Get, Items, Query, StoreOperation
+from ...core.operations import Get, Item, Items, Query, StoreOperation
+from ...core.secret import Secret
 from . import messages
 from .cache_clock import instant
 from .cache_messages import SessionAnswer, from_struct, to_struct
 from .config import CacheOptions
 from .exchange import Requests, next_page
-from .operations import from_item, from_optional
+from .operations import from_item
 
 _LEASE_SECONDS: Final = 1.5
 """After this time without a lease the client uses the next broker: this one may not grant any."""
+_ENCODER: Final = Encoder()
+_DECODER: Final = Decoder(messages.Item)
 
 
 class Reading:
@@ -124,7 +129,7 @@ class ReadCache:
         if isinstance(operation, Get):
             with self._lock:
                 read = self._cache.lookup(read_key(operation), self._now())
-            return None if read is None else Cached(read.value, (read,))
+            return None if read is None else Cached(_unpack(read.value), (read,))
         return self._find_pages(operation) if isinstance(operation, Query) else None
 
     def is_valid(self, read: CachedRead) -> bool:
@@ -181,7 +186,7 @@ class ReadCache:
     def answer(self, header: AnswerHeader, body: messages.AnswerBody) -> None:
         """Stores the answer to a read, if it is cacheable."""
         with self._lock:
-            read, reply = self._cache.answer(header, _value(body), self._now())
+            read, reply = self._cache.answer(header, to_value(body), self._now())
             self._send(reply)
         sent = ReadHeader(header.session, header.read)
         if sent in self._tracked:
@@ -254,10 +259,20 @@ def _join(reads: list[CachedRead]) -> Items:
     return first.whole[1]
 
 
-def _value(body: messages.AnswerBody) -> Any:
+def _pack(item: messages.Item) -> Secret:
+    """Returns an item as bytes, which have a third of the size of its objects."""
+    return Secret(_ENCODER.encode(item))
+
+
+def _unpack(packed: Secret | None) -> Item | None:
+    return None if packed is None else from_item(_DECODER.decode(packed))
+
+
+def to_value(body: messages.AnswerBody) -> Any:
+    """Returns an answer as it is kept."""
     match body:
         case messages.Found(item):
-            return from_optional(item)
+            return None if item is None else _pack(item)
         case messages.Items(items, after):
             return _Page(Items(map(from_item, items)), after)
     return None
