@@ -29,7 +29,7 @@ REPORT_SECONDS: Final = 0.5
 
 Handler: TypeAlias = Callable[[Request, Deadline], Awaitable[AnswerBody]]
 """Executes a request, and returns the body of the answer."""
-ImmediateHandler: TypeAlias = Callable[[Peer, Request], AnswerBody | None]
+ImmediateHandler: TypeAlias = Callable[[Peer, Codec, Request], AnswerBody | None]
 """Answers a request when it is received, before any later message; None if there is no answer."""
 
 
@@ -82,7 +82,7 @@ class Server:
             messages.Administer: self._administer,
         }
         self.immediate: dict[type, ImmediateHandler] = {
-            messages.Describe: lambda _, request: self._stores[request.instance].describe(),
+            messages.Describe: lambda _, __, request: self._stores[request.instance].describe(),
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
         self.requests = self.errors = self.shed = 0
@@ -146,7 +146,7 @@ class Server:
         if request.instance not in self._stores:
             self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
         elif (immediate := self.immediate.get(type_)) is not None:
-            body = immediate(peer, request)
+            body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
         elif (handler := self.handlers.get(type_)) is not None:

@@ -98,6 +98,14 @@ class LoopSocket:
         if self._has_message():
             self._schedule()
 
+    def withdraw(self, message: Any) -> bool:
+        """Drops an unsent message, by its last frame; returns False if it is not among them."""
+        for entry in self._unsent:
+            if entry[1][-1] is message:
+                self._unsent.remove(entry)
+                return True
+        return False
+
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
         if not self.socket.closed:
@@ -147,6 +155,10 @@ class ZeroMQConnection:
     def send(self, message: Secret) -> None:
         """Sends a message."""
         self._socket.send([message])
+
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection."""
+        return self._socket.withdraw(message)
 
     def close(self) -> None:
         """Closes the socket, and drops what is not sent."""
