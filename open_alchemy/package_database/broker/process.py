@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
 from ..core.operations import Table
+from ..engines.broker.messages import Call
 from ..engines.broker.transports import ServerTransport
 from ..engines.broker.zeromq import ZeroMQServer
 from ..engines.port import Config
 from ..exceptions import BaseError, ConfigurationError
+from .events import Events
+from .exposed import Function
+from .functions import Functions, load
+from .publishing import publishing_engines
+from .served_instance import ServedInstance
 from .server import Server
 from .store import Store
 
@@ -26,12 +32,14 @@ class Options(NamedTuple):
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
         allows_administration: Whether clients may create, empty and delete tables.
+        expose: The modules whose exposed functions clients may call.
     """
 
     listen: Sequence[str]
     concurrency: int = 64
     queue: int = 1_000
     allows_administration: bool = False
+    expose: Sequence[str] = ()
 
 
 def run(config: Config, tables: Sequence[Table], options: Options, ready: Callable[[str], None]) -> None:
@@ -44,11 +52,13 @@ def run(config: Config, tables: Sequence[Table], options: Options, ready: Callab
         ready: Is called with each address at which the broker listens.
 
     Raises:
-        ConfigurationError: The broker cannot listen at an address, or the store cannot be opened.
+        ConfigurationError: The broker cannot listen at an address, the store cannot be opened, or a module cannot be
+            imported.
     """
+    exposed = load(options.expose) if options.expose else {}
     transports = [open_transport(address) for address in options.listen]
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config, tables, options, transports, ready))
+        runner.run(_serve(config, tables, options, transports, ready, exposed))
 
 
 def open_transport(address: str) -> ServerTransport:
@@ -84,12 +94,14 @@ async def _serve(
     options: Options,
     transports: Sequence[ServerTransport],
     ready: Callable[[str], None],
+    exposed: Mapping[str, Function],
 ) -> None:
-    engine = config.open_async_engine(tables)
-    blocking = config.open_engine(tables)
+    events = Events()
+    engine, blocking = publishing_engines(config, tables, events)
     await engine.prepare()
     store = Store(engine, blocking.administration, tables, allows_administration=options.allows_administration)
-    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue)
+    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue, events=events)
+    server.handlers[Call] = Functions(exposed, {"": ServedInstance(blocking, engine)}).call
     task = asyncio.ensure_future(serve(server, transports, ready))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
