@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .broker.change_stream import Change, Missed
     from .broker.changes import changes, iter_changes
     from .broker.exposed import exposed
+    from .cache import ExpiringDict, cached
 else:
     _LAZY = {
         "CredentialsAuthInfo": ".auth_info",
@@ -41,14 +42,24 @@ else:
         "changes": ".broker.changes",
         "iter_changes": ".broker.changes",
         "exposed": ".broker.exposed",
+        "ExpiringDict": ".cache",
+        "cached": ".cache",
     }
+    _OPTIONAL = ("msgspec", "zmq")
 
     def __getattr__(name: str) -> object:
         """Returns what takes long to import or to read, on first use."""
         if name in _LAZY:
             from importlib import import_module
 
-            return getattr(import_module(_LAZY[name], __name__), name)
+            try:
+                return getattr(import_module(_LAZY[name], __name__), name)
+            except ModuleNotFoundError as error:
+                if error.name not in _OPTIONAL:
+                    raise
+                raise ConfigurationError(
+                    f"{name} needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker]'"
+                ) from error
         if name == "__version__":
             from importlib.metadata import version
 
@@ -65,6 +76,9 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Caches.
+    "cached",
+    "ExpiringDict",
     # Which instance it works on.
     "instance",
     "instance_id",

@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
 from ..engines.port import AsyncEngine, Config, Engine
 from .state_lock import state
+
+
+class Connections(Protocol):
+    """The connections of a resource."""
+
+    def close(self) -> None:
+        """Closes them; those in use are closed when they are released."""
+
+    async def aclose(self) -> None:
+        """Closes them, and waits for those of the running loop."""
+
+
+class Resource(Protocol):
+    """What another module opens for an instance; closed with the instance's engines."""
+
+    @property
+    def connections(self) -> Connections:
+        """Its connections, which do not refer to the resource."""
+
+
+ResourceType = TypeVar("ResourceType", bound=Resource)
 
 
 class Instance:
@@ -19,6 +43,7 @@ class Instance:
         self.id = id
         self._engine: Engine | None = None
         self._async_engine: AsyncEngine | None = None
+        self._resources: dict[Callable[[Config], Any], Any] = {}
 
     def engine(self) -> Engine:
         """Returns the engine for threads."""
@@ -36,19 +61,39 @@ class Instance:
                 engine = self._async_engine = self._async_engine or self._open_async()
         return engine
 
+    def resource(self, create: Callable[[Config], ResourceType]) -> ResourceType:
+        """Returns what a function creates for this instance, which performs no I/O: on first use, and until a close.
+
+        The caller refers to the resource as long as it uses it.
+        """
+        with state.lock:
+            if create not in self._resources:
+                self._resources[create] = create(self.config)
+            resource: ResourceType = self._resources[create]
+        return resource
+
     def close(self) -> None:
-        """Closes the engine for threads; the next call creates another."""
+        """Closes the engine for threads and the resources; the next call creates others."""
         with state.lock:
             engine, self._engine = self._engine, None
+        for resource in self._remove_resources():
+            resource.connections.close()
         if engine is not None:
             engine.close()
 
     async def aclose(self) -> None:
-        """Closes the engine for asyncio; the next call creates another."""
+        """Closes the engine for asyncio and the resources; the next call creates others."""
         with state.lock:
             engine, self._async_engine = self._async_engine, None
+        for resource in self._remove_resources():
+            await resource.connections.aclose()
         if engine is not None:
             await engine.aclose()
+
+    def _remove_resources(self) -> list[Resource]:
+        with state.lock:
+            resources, self._resources = self._resources, {}
+        return list(resources.values())
 
     def _open(self) -> Engine:
         from ..model.schema import TABLES
