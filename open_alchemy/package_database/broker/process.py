@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from ..core.operations import Table
@@ -88,6 +88,25 @@ async def serve(server: Server, transports: Sequence[ServerTransport], ready: Ca
         await server.aclose()
 
 
+@asynccontextmanager
+async def open_server(
+    config: Config, tables: Sequence[Table], options: Options, exposed: Mapping[str, Function]
+) -> AsyncGenerator[Server]:
+    """Opens a store, and returns a server for it; closes the store at the end."""
+    events = Events()
+    engine, blocking = publishing_engines(config, tables, events)
+    await engine.prepare()
+    store = Store(engine, blocking.administration, tables, allows_administration=options.allows_administration)
+    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue, events=events)
+    server.handlers[Call] = Functions(exposed, {"": ServedInstance(blocking, engine)}).call
+    try:
+        yield server
+    finally:
+        with suppress(BaseError):
+            await engine.aclose()
+        blocking.close()
+
+
 async def _serve(
     config: Config,
     tables: Sequence[Table],
@@ -96,22 +115,12 @@ async def _serve(
     ready: Callable[[str], None],
     exposed: Mapping[str, Function],
 ) -> None:
-    events = Events()
-    engine, blocking = publishing_engines(config, tables, events)
-    await engine.prepare()
-    store = Store(engine, blocking.administration, tables, allows_administration=options.allows_administration)
-    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue, events=events)
-    server.handlers[Call] = Functions(exposed, {"": ServedInstance(blocking, engine)}).call
-    task = asyncio.ensure_future(serve(server, transports, ready))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
+    async with open_server(config, tables, options, exposed) as server:
+        task = asyncio.ensure_future(serve(server, transports, ready))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         with suppress(asyncio.CancelledError):
             await task
-    finally:
-        with suppress(BaseError):
-            await engine.aclose()
-        blocking.close()
 
 
 def _is_loopback(host: str) -> bool:
