@@ -237,4 +237,5 @@ def test_a_cancelled_call_does_not_disturb_others(broker: RunningBroker) -> None
         assert task.cancelled()
         return await application.names("u")
 
-    assert asyncio.run(cancel_one()) == []
+    with database_of_process(broker.config._replace(deadline=1.0)):
+        assert asyncio.run(cancel_one()) == []

@@ -38,7 +38,8 @@ class ScriptedSocket:
 
 def test_a_message_is_sent_if_the_socket_is_connected_while_it_is_queued() -> None:
     async def send() -> list[Any]:
-        with socket.socket() as silent:
+        silent, other = socket.socketpair()
+        with silent, other:
             scripted = ScriptedSocket(silent.fileno())
             loop_socket = LoopSocket(scripted, lambda _: None)  # type: ignore[arg-type]
             await asyncio.sleep(0)
