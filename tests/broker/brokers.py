@@ -22,6 +22,8 @@ from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.instances import directory, process
 from open_alchemy.package_database.model.schema import TABLES
 
+ADDRESS = "tcp://127.0.0.1:*"
+
 
 @dataclass
 class RunningBroker:
@@ -72,9 +74,9 @@ def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
 
 
 @contextmanager
-def run_application(config: Config, *modules: str, **options: Any) -> Iterator[RunningBroker]:
+def run_application(config: Config, *modules: str, address: str = ADDRESS) -> Iterator[RunningBroker]:
     """Runs a broker that exposes the functions of modules."""
-    with _run(lambda: open_server(config, TABLES, Options((), **options), load(modules))) as broker:
+    with _run(lambda: open_server(config, TABLES, Options(()), load(modules)), address) as broker:
         yield broker
 
 
@@ -86,7 +88,7 @@ def database_of_process(config: Config) -> Iterator[None]:
 
 
 @contextmanager
-def _run(opened: Callable[[], AbstractAsyncContextManager[Server]]) -> Iterator[RunningBroker]:
+def _run(opened: Callable[[], AbstractAsyncContextManager[Server]], address: str = ADDRESS) -> Iterator[RunningBroker]:
     addresses: list[str] = []
     is_ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None], Server]] = []
@@ -97,7 +99,7 @@ def _run(opened: Callable[[], AbstractAsyncContextManager[Server]]) -> Iterator[
 
     async def main() -> None:
         async with opened() as server:
-            task = asyncio.ensure_future(serve(server, [ZeroMQServer("tcp://127.0.0.1:*")], ready))
+            task = asyncio.ensure_future(serve(server, [ZeroMQServer(address)], ready))
             running.append((asyncio.get_running_loop(), task, server))
             await asyncio.wait([task])
 

@@ -229,9 +229,9 @@ def test_a_thousand_calls_at_once(broker: RunningBroker) -> None:
 
 def test_a_cancelled_call_does_not_disturb_others(broker: RunningBroker) -> None:
     async def cancel_one() -> list[str]:
+        application.started.clear()
         task = asyncio.ensure_future(application.never())
-        while not application.runs:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(application.started.wait)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
