@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from open_alchemy.package_database.broker.functions import load
-from open_alchemy.package_database.broker.process import Options, open_server, serve
+from open_alchemy.package_database.broker.process import Options, open_server, open_transport, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
-from open_alchemy.package_database.engines.broker.config import BrokerConfig
-from open_alchemy.package_database.engines.broker.zeromq import ZeroMQServer
+from open_alchemy.package_database.engines.broker.adapters import open_bus_server
+from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
@@ -61,22 +61,24 @@ def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration
 
 
 @contextmanager
-def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
-    """Runs a broker in front of a store."""
+def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator[RunningBroker]:
+    """Runs a broker in front of a store, on ZeroMQ or on a message bus."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Server]:
         yield Server({"": store}, **options)
         await store.engine.aclose()
 
-    with _run(opened) as broker:
+    with _run(opened, bus) as broker:
         yield broker
 
 
 @contextmanager
-def run_application(config: Config, *modules: str, address: str = ADDRESS) -> Iterator[RunningBroker]:
+def run_application(
+    config: Config, *modules: str, bus: Bus | None = None, address: str = ADDRESS
+) -> Iterator[RunningBroker]:
     """Runs a broker that exposes the functions of modules."""
-    with _run(lambda: open_server(config, TABLES, Options(()), load(modules)), address) as broker:
+    with _run(lambda: open_server(config, TABLES, Options(()), load(modules)), bus, address) as broker:
         yield broker
 
 
@@ -88,7 +90,9 @@ def database_of_process(config: Config) -> Iterator[None]:
 
 
 @contextmanager
-def _run(opened: Callable[[], AbstractAsyncContextManager[Server]], address: str = ADDRESS) -> Iterator[RunningBroker]:
+def _run(
+    opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | None = None, address: str = ADDRESS
+) -> Iterator[RunningBroker]:
     addresses: list[str] = []
     is_ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None], Server]] = []
@@ -98,8 +102,9 @@ def _run(opened: Callable[[], AbstractAsyncContextManager[Server]], address: str
         is_ready.set()
 
     async def main() -> None:
+        transport = open_transport(address) if bus is None else open_bus_server(bus)
         async with opened() as server:
-            task = asyncio.ensure_future(serve(server, [ZeroMQServer(address)], ready))
+            task = asyncio.ensure_future(serve(server, [transport], ready))
             running.append((asyncio.get_running_loop(), task, server))
             await asyncio.wait([task])
 
@@ -108,7 +113,7 @@ def _run(opened: Callable[[], AbstractAsyncContextManager[Server]], address: str
     try:
         assert is_ready.wait(10)
         loop, _, server = running[0]
-        yield RunningBroker(BrokerConfig(tuple(addresses)), server, loop)
+        yield RunningBroker(BrokerConfig(tuple(addresses), bus=bus), server, loop)
     finally:
         running[0][0].call_soon_threadsafe(running[0][1].cancel)
         thread.join()

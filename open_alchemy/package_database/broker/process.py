@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from ..core.operations import Table
+from ..engines.broker import adapters
 from ..engines.broker.messages import Call
 from ..engines.broker.transports import ServerTransport
 from ..engines.broker.zeromq import ZeroMQServer
@@ -68,7 +69,7 @@ def open_transport(address: str) -> ServerTransport:
         ConfigurationError: The address has no known transport, or others than this machine can reach it.
     """
     if not address.startswith("tcp://"):
-        raise ConfigurationError("a broker listens at tcp://HOST:PORT")
+        return adapters.open_server(address)
     host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
     if not _is_loopback(host):
         raise ConfigurationError(

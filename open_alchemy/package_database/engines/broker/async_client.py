@@ -9,7 +9,6 @@ from .codec import Buffer, MessageError, decode_answer
 from .exchange import NOT_SENT, Exchange
 from .messages import AnswerBody, Working
 from .transports import Connection
-from .zeromq import ZeroMQConnection
 
 
 class _Waiting:
@@ -65,9 +64,7 @@ class AsyncClient:
     """
 
     def __init__(
-        self,
-        addresses: Sequence[str],
-        connect: Callable[[str, Callable[[Buffer], None]], Connection] = ZeroMQConnection,
+        self, addresses: Sequence[str], connect: Callable[[str, Callable[[Buffer], None]], Connection]
     ) -> None:
         self._addresses = addresses
         self._connect = connect

@@ -83,10 +83,11 @@ class AsyncBrokerEngine:
         self._closers = WeakKeyDictionary()
 
     async def _open_client(self) -> AsyncClient:
+        from .adapters import find_connect
         from .async_client import AsyncClient
 
         loop = asyncio.get_running_loop()
-        client = self._clients[loop] = AsyncClient(self.config.addresses)
+        client = self._clients[loop] = AsyncClient(self.config.addresses, find_connect(self.config))
         closer = self._closers[loop] = self._close_at_shutdown(client)
         await anext(closer)
         return client

@@ -19,7 +19,7 @@ from ...core.runner import Sleep
 from ...core.secret import Secret
 from ...exceptions import RefusedError, UnavailableError
 from .. import telemetry
-from .codec import MessageError, encode
+from .codec import MESSAGEPACK, Codec, MessageError, encode
 from .errors import to_error
 from .messages import VERSION, AnswerBody, Executed, Failed, Found, Items, Request, RequestBody
 from .operations import from_failures, from_item, from_optional, to_message
@@ -69,13 +69,22 @@ class Requests:
         first: The position of the broker that is used first.
         instance: The instance of the brokers.
         clock: Returns the seconds since the epoch.
+        codec: The codec of the messages.
     """
 
-    def __init__(self, brokers: int, first: int, instance: str, clock: Callable[[], float] = wall_clock) -> None:
+    def __init__(
+        self,
+        brokers: int,
+        first: int,
+        instance: str,
+        clock: Callable[[], float] = wall_clock,
+        codec: Codec = MESSAGEPACK,
+    ) -> None:
         self.current = first
         self._brokers = brokers
         self._instance = instance
         self._clock = clock
+        self._codec = codec
         self._ids = count(1)
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Steps:
@@ -130,7 +139,7 @@ class Requests:
             attempts += 1
             broker = self.current
             try:
-                message = encode(Request(VERSION, id_, self._clock(), remaining, body, self._instance))
+                message = encode(Request(VERSION, id_, self._clock(), remaining, body, self._instance), self._codec)
             except MessageError as error:
                 raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
             answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds(), is_repeatable)

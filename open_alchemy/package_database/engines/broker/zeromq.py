@@ -17,10 +17,9 @@ import zmq
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .codec import Buffer
+from .parts import MAX_BYTES
 from .transports import Peer
 
-MAX_REQUEST_BYTES: Final = 16_000_000
-"""Four times ``MAX_TRANSACT_BYTES``. A longer message ends its connection when its length is announced."""
 _HEARTBEAT: Final = {zmq.HEARTBEAT_IVL: 1_000, zmq.HEARTBEAT_TIMEOUT: 3_000, zmq.HEARTBEAT_TTL: 4_000}
 """Milliseconds: a connection without an answer to a PING is closed within 4 seconds."""
 _MAX_RECEIVED: Final = 100
@@ -159,6 +158,10 @@ class ZeroMQConnection:
         """Sends a message."""
         self._socket.send([message])
 
+    def broadcast(self, message: Secret) -> None:
+        """Sends a message: each broker has a connection of its own."""
+        self.send(message)
+
     def withdraw(self, message: Secret) -> bool:
         """Drops a message that waits for the connection."""
         return self._socket.withdraw(message)
@@ -182,7 +185,8 @@ class ZeroMQServer:
     async def start(self, receive: Callable[[Peer, Buffer], None]) -> str:
         """Listens."""
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        for option, value in {**_HEARTBEAT, zmq.MAXMSGSIZE: MAX_REQUEST_BYTES, zmq.IPV6: "[" in self._address}.items():
+        # MAXMSGSIZE: a longer message ends its connection when its length is announced.
+        for option, value in {**_HEARTBEAT, zmq.MAXMSGSIZE: MAX_BYTES, zmq.IPV6: "[" in self._address}.items():
             socket.setsockopt(option, value)
         try:
             socket.bind(self._address)
