@@ -89,6 +89,11 @@ def database_of_process(config: Config) -> Iterator[None]:
         yield
 
 
+def close_process_database() -> None:
+    """Closes the connections of ``get()``."""
+    process.current().close()
+
+
 @contextmanager
 def _run(
     opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | None = None, address: str = ADDRESS

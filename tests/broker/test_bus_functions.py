@@ -16,7 +16,7 @@ from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from tests.broker import application
-from tests.broker.brokers import RunningBroker, database_of_process, run_application
+from tests.broker.brokers import RunningBroker, close_process_database, database_of_process, run_application
 from tests.broker.nats_server import NATSProcess, run_nats
 from tests.broker.test_changes import both
 
@@ -42,7 +42,7 @@ def brokers(bus: Bus) -> Iterator[list[RunningBroker]]:
         stack.enter_context(database_of_process(running[0].config))
         yield running
         get().delete_all(sub="u")
-        get().close()
+        close_process_database()
 
 
 def test_functions_run_in_one_of_the_brokers(brokers: list[RunningBroker]) -> None:
@@ -59,7 +59,7 @@ def test_a_reader_gets_the_changes_of_all_brokers(opened: Callable[..., Any], br
         while not all(broker.server.events.is_heard("") for broker in brokers):
             time.sleep(0.01)
         before = [broker.server.requests for broker in brokers]
-        found = []
+        found: list[str] = []
         for number in range(20):
             get().create_update_credentials(
                 sub="u", id_=str(number), public_key=str(number), secret_key_hash=b"", salt=b""
@@ -84,5 +84,5 @@ def test_a_call_is_not_repeated_after_a_time_without_the_bus(
         with database_of_process(config):
             with pytest.raises(UnavailableError, match="no broker answered"):
                 call()
-            get().close()
+            close_process_database()
     assert application.runs == []

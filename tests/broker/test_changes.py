@@ -19,7 +19,6 @@ from open_alchemy.package_database import (
     ValidationError,
     changes,
     connect,
-    get,
     iter_changes,
 )
 from open_alchemy.package_database.broker import change_stream
@@ -28,7 +27,7 @@ from open_alchemy.package_database.broker.change_stream import Event
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from tests.broker import application
-from tests.broker.brokers import RunningBroker, database_of_process, run_application
+from tests.broker.brokers import RunningBroker, close_process_database, database_of_process, run_application
 from tests.canary import HASH, SALT, find
 
 SQLITE = SQLiteConfig(memory="changes")
@@ -46,7 +45,7 @@ def broker(running: RunningBroker) -> Iterator[RunningBroker]:
         yield running
         other.delete_all(sub="u")
         other.delete_all(sub="other")
-        get().close()
+        close_process_database()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from open_alchemy.package_database.core.operations import (
     Condition,
     Delete,
     Equal,
+    Item,
     Missing,
     Put,
     Transact,
@@ -143,7 +144,7 @@ KEY = {"sub": "u", "updated_at_id": "latest#a"}
 
 
 def test_each_action_of_a_transaction_is_a_change(publishing: Publishing) -> None:
-    credentials = {"sub": "u", "id": "c", "public_key": "p", "secret_key_hash": HASH, "salt": SALT}
+    credentials: Item = {"sub": "u", "id": "c", "public_key": "p", "secret_key_hash": HASH, "salt": SALT}
     publishing.execute(Put(SPECS, spec("r1")), Put(CREDENTIALS, credentials))
     publishing.execute(Put(SPECS, spec("r2")), Check(CREDENTIALS, {"sub": "u", "id": "c"}, Equal("id", "c")))
     publishing.execute(Delete(SPECS, KEY))

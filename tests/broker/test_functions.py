@@ -7,11 +7,11 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from open_alchemy.package_database import ConfigurationError, get
+from open_alchemy.package_database import ConfigurationError, TConnectedDatabase, get
 from open_alchemy.package_database.broker.exposed import Function
 from open_alchemy.package_database.broker.functions import Functions, load
 from open_alchemy.package_database.broker.served_instance import ServedInstance
@@ -45,7 +45,7 @@ async def ignore_cancellation() -> None:
 
 
 def close_database() -> str | None:
-    get().close()
+    cast("TConnectedDatabase", get()).close()
     return instance_id()
 
 

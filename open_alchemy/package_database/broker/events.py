@@ -19,7 +19,7 @@ from . import failures
 
 LEASE_SECONDS: Final = 10.0
 """How long a subscription lasts that is not renewed."""
-_MAX_SUBSCRIPTIONS: Final = 10_000
+_MAX_SUBSCRIPTIONS: Final = 1_000
 
 
 class _Subscription:

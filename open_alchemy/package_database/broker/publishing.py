@@ -10,7 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from msgspec.structs import replace
 
 from ..core.deadline import Deadline
 from ..core.operations import (
@@ -20,6 +22,7 @@ from ..core.operations import (
     Delete,
     Equal,
     Get,
+    Key,
     Missing,
     Put,
     StoreOperation,
@@ -124,15 +127,18 @@ def execute(transact: Transact, publish: Publish) -> Generator[StoreOperation, A
                 if is_new is None:
                     is_new = (yield Get(table, table.key_of(item))) is None
                 revision = item.get("revision")
-                key = item[table.partition_key], item[table.sort_key]
-                kind = "created" if is_new else "updated"
-                changes.append(Change(kind, table.name, *map(str, key), None if revision is None else str(revision)))
+                change = _change("created" if is_new else "updated", table, table.key_of(item))
+                changes.append(change if revision is None else replace(change, revision=str(revision)))
             case Delete(table, key):
-                changes.append(Change("deleted", table.name, key[table.partition_key], key[table.sort_key]))
+                changes.append(_change("deleted", table, key))
     failures = yield transact
     if changes and not failures:
         publish(changes)
     return failures
+
+
+def _change(kind: Literal["created", "updated", "deleted"], table: Table, key: Key) -> Change:
+    return Change(kind, table.name, key[table.partition_key], key[table.sort_key])
 
 
 def creates(table: Table, condition: Condition | None) -> bool | None:
