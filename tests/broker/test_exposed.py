@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get
+from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get, instance
 from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances.instance_file import InstanceFile
 from tests.broker import application
 from tests.broker.brokers import RunningBroker, close_process_database, database_of_process, run_application
 
@@ -206,6 +207,22 @@ def test_a_call_moves_from_a_broker_that_is_not_connected(call: Callable[[], Any
             call()
         close_process_database()
     assert len(application.runs) == 4
+
+
+def test_the_current_instance_decides_where_a_function_runs(broker: RunningBroker, tmp_path: Path) -> None:
+    path = tmp_path / "instances.toml"
+    urls = {"far": broker.url, "near": f"sqlite:///{tmp_path / 'near.db'}"}
+    path.write_text("".join(f'[instances.{name}]\nurl = "{url}"\n' for name, url in urls.items()), encoding="utf-8")
+    with process.replaced(lambda: InstanceFile(str(path), {}, None)):
+        for name in urls:
+            with instance(name):
+                asyncio.run(application.publish("u", name))
+                assert application.count("u") == 1
+                assert asyncio.run(application.current_instance()) == ("near" if name == "near" else None)
+                asyncio.run(process.current().aclose())
+                close_process_database()
+    assert application.runs[:2] == ["broker", "package-database call"]
+    assert application.runs[2:] == ["MainThread", "MainThread"]
 
 
 def test_a_call_ends_at_the_deadline_in_the_broker_too(broker: RunningBroker) -> None:
