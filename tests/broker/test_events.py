@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from open_alchemy.package_database.engines.broker.messages import (
     Subscribed,
 )
 from open_alchemy.package_database.engines.broker.transports import Peer
+from open_alchemy.package_database.exceptions import ConflictError, RefusedError, UnavailableError
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from open_alchemy.package_database.testing.memory import MemoryEngine
 from tests.broker.recording import RecordingTransport
@@ -92,6 +94,14 @@ def test_a_subscription_to_a_user_gets_and_counts_the_changes_of_this_user(broke
     assert [(changed.number, changed.changes) for changed in broker.changed] == [(1, (CHANGE,))]
 
 
+def test_changes_that_may_have_taken_effect_are_a_gap(broker: Broker) -> None:
+    broker.subscribe(name="mine", partition="u", codec=MESSAGEPACK)
+    broker.subscribe(name="others", partition="other", codec=MESSAGEPACK)
+    broker.events.publish("", [CHANGE], is_certain=False)
+    broker.events.publish("", [CHANGE, OF_OTHER])
+    assert [(changed.subscription, changed.number) for changed in broker.changed] == [("mine", 2), ("others", 1)]
+
+
 def test_a_subscription_is_to_one_instance(broker: Broker) -> None:
     broker.subscribe(instance="test", codec=MESSAGEPACK)
     assert (broker.events.is_heard(""), broker.events.is_heard("test")) == (False, True)
@@ -122,10 +132,12 @@ class Publishing:
     def __init__(self) -> None:
         self.published: list[list[Change]] = []
         self.is_heard = True
-        engine = MemoryEngine()
-        self._engine = PublishingEngine(
-            engine, lambda changes: self.published.append(list(changes)), lambda: self.is_heard
-        )
+        self.uncertain: list[list[Change]] = []
+        self.engine = MemoryEngine()
+        self._engine = PublishingEngine(self.engine, self._publish, lambda: self.is_heard)
+
+    def _publish(self, changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        (self.published if is_certain else self.uncertain).append(list(changes))
 
     def execute(self, *actions: Put | Delete | Check) -> Any:
         return self._engine.execute(Transact(actions, str(len(self.published)) + str(actions)), Deadline(5))
@@ -163,6 +175,22 @@ def test_a_transaction_without_effect_publishes_nothing(publishing: Publishing) 
     assert publishing.execute(Put(SPECS, spec(), Equal("revision", "r1")))
     publishing.execute(Check(SPECS, KEY, Missing("sub")))
     assert publishing.published == []
+
+
+@pytest.mark.parametrize(
+    ("error", "count"),
+    [(UnavailableError("no answer"), 1), (KeyboardInterrupt(), 1), (RefusedError("no"), 0), (ConflictError("no"), 0)],
+)
+def test_a_transaction_whose_outcome_is_unknown_is_reported(
+    publishing: Publishing, error: BaseException, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(publishing.engine, "execute", fail)
+    with pytest.raises(type(error)):
+        publishing.execute(Delete(SPECS, KEY))
+    assert (publishing.published, len(publishing.uncertain)) == ([], count)
 
 
 def test_without_subscribers_nothing_is_published(publishing: Publishing) -> None:
