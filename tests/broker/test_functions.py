@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from open_alchemy.package_database.broker.functions import Functions, load
 from open_alchemy.package_database.broker.served_instance import ServedInstance
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import MAX_AGE, Store
+from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import Call, Failed, Get, Returned
 from open_alchemy.package_database.instances import instance_id
@@ -160,3 +162,13 @@ def test_the_exposed_functions_of_a_module_are_found() -> None:
 def test_a_module_that_exposes_nothing_is_refused(module: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load([module])
+
+
+def test_the_command_refuses_a_module_that_it_cannot_import(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(SystemExit) as caught:
+        commands(["broker", "--url", "sqlite://", "--expose", "no_such_module_of_test"])
+    assert caught.value.code == 2
+    assert "cannot import 'no_such_module_of_test' of --expose" in capsys.readouterr().err
