@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ..coherence import broker as coherence
@@ -76,6 +76,7 @@ class Caching:
     def start(self, address: str, send_to_client: SendToClient, send_to_broker: SendToBroker) -> None:
         """Starts: other brokers reach this one at the address."""
         self._send, self._send_to_broker = send_to_client, send_to_broker
+        self._loop = asyncio.get_running_loop()
         self._broker = coherence.Broker(self._timing, address, lambda: secrets.token_hex(16), granters=0)
         self._is_started.set()
 
@@ -141,6 +142,10 @@ class Caching:
             # Without an effect after an acknowledgement.
             self._broker.abandon(id_)
             self._process_effects()
+
+    def run_from_thread(self, write: Coroutine[Any, Any, Result]) -> Result:
+        """Runs ``write`` for a thread other than that of the event loop."""
+        return asyncio.run_coroutine_threadsafe(write, self._loop).result()
 
     async def _acknowledge(self, id_: WriteId, deadline: Deadline) -> None:
         assert self._broker is not None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import Any
 
 from ..coherence.tags import tags_of_write
 from ..core.deadline import Deadline
-from ..core.operations import Page, Scan, StoreOperation, Transact
-from ..engines.port import AsyncEngine, Config
+from ..core.operations import Page, Scan, StoreOperation, Table, Transact
+from ..engines.broker.operations import Schema
+from ..engines.port import Administration, AsyncEngine, Config, Engine
 from ..model.broker_registry import is_registry
 from .caching import Caching
 
@@ -56,3 +59,56 @@ class CoherentEngine:
     async def aclose(self) -> None:
         """Closes the engine."""
         await self._engine.aclose()
+
+
+class CoherentBlockingEngine:
+    """An engine for threads, but not for that of the event loop; see ``CoherentEngine``."""
+
+    def __init__(self, engine: Engine, caching: Caching) -> None:
+        self._engine = engine
+        self._caching = caching
+
+    @property
+    def config(self) -> Config:
+        """The engine's."""
+        return self._engine.config
+
+    @property
+    def attempt_seconds(self) -> float:
+        """The engine's."""
+        return self._engine.attempt_seconds
+
+    def prepare(self) -> None:
+        """Prepares the engine."""
+        self._engine.prepare()
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation; a transaction as ``Caching.write`` does."""
+        if not isinstance(operation, Transact):
+            return self._engine.execute(operation, deadline)
+        execute = partial(asyncio.to_thread, self._engine.execute, operation, deadline)
+        write = self._caching.write(tags_of_write(operation), execute, deadline)
+        return self._caching.run_from_thread(write)
+
+    def administration(self) -> Administration:
+        """Returns the administration of the engine's tables."""
+        return self._engine.administration()
+
+    def close(self) -> None:
+        """Closes the engine."""
+        self._engine.close()
+
+
+def coherent(
+    engine: AsyncEngine, blocking: Engine, tables: Sequence[Table], granters: int = 1
+) -> tuple[Caching, CoherentEngine, CoherentBlockingEngine]:
+    """Returns engines of a store whose clients may cache what they read; ``granters``: see ``Caching``."""
+    caching = Caching(engine, Schema(tables), granters=granters)
+    return caching, CoherentEngine(engine, caching), CoherentBlockingEngine(blocking, caching)
+
+
+def coherent_engines(
+    config: Config, tables: Sequence[Table], granters: int
+) -> tuple[Caching, CoherentEngine, CoherentBlockingEngine]:
+    """Opens a store, as ``coherent`` does."""
+    return coherent(config.open_async_engine(tables), config.open_engine(tables), tables, granters)

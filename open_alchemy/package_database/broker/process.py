@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from ..core.operations import Table
-from ..engines.broker.adapters import open_server
+from ..engines.broker import adapters
+from ..engines.broker.messages import Call
 from ..engines.broker.transports import ServerTransport
 from ..engines.broker.zeromq import ZeroMQServer
 from ..engines.port import Config
 from ..exceptions import BaseError, ConfigurationError
+from .coherent_engine import coherent_engines
+from .events import Events
+from .exposed import Function
+from .functions import Functions, load
+from .publishing import publishing_engines
+from .served_instance import ServedInstance
 from .server import Server
 from .sessions import connect_caches
-from .store import open_store
+from .store import Store
 
 
 class Options(NamedTuple):
@@ -28,6 +35,7 @@ class Options(NamedTuple):
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
         allows_administration: Whether clients may create, empty and delete tables.
+        expose: The modules whose exposed functions clients may call.
         advertise: Where other brokers reach this one; empty for the first TCP address.
         granters: How many brokers of a store may grant caching at once; the same in all of them.
     """
@@ -36,6 +44,7 @@ class Options(NamedTuple):
     concurrency: int = 64
     queue: int = 1_000
     allows_administration: bool = False
+    expose: Sequence[str] = ()
     advertise: str = ""
     granters: int = 1
 
@@ -50,11 +59,13 @@ def run(config: Config, tables: Sequence[Table], options: Options, ready: Callab
         ready: Is called with each address at which the broker listens.
 
     Raises:
-        ConfigurationError: The broker cannot listen at an address, or the store cannot be opened.
+        ConfigurationError: The broker cannot listen at an address, the store cannot be opened, or a module cannot be
+            imported.
     """
+    exposed = load(options.expose) if options.expose else {}
     transports = [open_transport(address) for address in options.listen]
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config, tables, options, transports, ready))
+        runner.run(_serve(config, tables, options, transports, ready, exposed))
 
 
 def open_transport(address: str) -> ServerTransport:
@@ -64,7 +75,7 @@ def open_transport(address: str) -> ServerTransport:
         ConfigurationError: The address has no known transport, or others than this machine can reach it.
     """
     if not address.startswith("tcp://"):
-        return open_server(address)
+        return adapters.open_server(address)
     host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
     if not _is_loopback(host):
         raise ConfigurationError(
@@ -95,35 +106,41 @@ async def serve(
         await server.aclose()
 
 
+@asynccontextmanager
+async def open_server(
+    config: Config, tables: Sequence[Table], options: Options, exposed: Mapping[str, Function]
+) -> AsyncGenerator[Server]:
+    """Opens a store, and returns a server for it; closes the store at the end."""
+    events = Events()
+    caching, *coherent = coherent_engines(config, tables, options.granters)
+    engine, blocking = publishing_engines(*coherent, events)
+    await engine.prepare()
+    allows_administration = options.allows_administration
+    store = Store(engine, blocking.administration, tables, allows_administration=allows_administration, caching=caching)
+    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue, events=events)
+    instance = ServedInstance(blocking, engine)
+    server.handlers[Call] = Functions(exposed, {"": instance}).call
+    try:
+        yield server
+    finally:
+        with suppress(BaseError):
+            await instance.shut_down()
+
+
 async def _serve(
     config: Config,
     tables: Sequence[Table],
     options: Options,
     transports: Sequence[ServerTransport],
     ready: Callable[[str], None],
+    exposed: Mapping[str, Function],
 ) -> None:
-    engine = config.open_async_engine(tables)
-    blocking = config.open_engine(tables)
-    await engine.prepare()
-    allows_administration = options.allows_administration
-    store = open_store(
-        engine,
-        blocking.administration,
-        tables,
-        allows_administration=allows_administration,
-        granters=options.granters,
-    )
-    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue)
-    task = asyncio.ensure_future(serve(server, transports, ready, advertise=options.advertise))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    try:
+    async with open_server(config, tables, options, exposed) as server:
+        task = asyncio.ensure_future(serve(server, transports, ready, advertise=options.advertise))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         with suppress(asyncio.CancelledError):
             await task
-    finally:
-        with suppress(BaseError):
-            await engine.aclose()
-        blocking.close()
 
 
 def _is_tcp(address: str) -> bool:

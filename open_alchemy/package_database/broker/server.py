@@ -23,6 +23,7 @@ from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Reque
 from ..engines.broker.transports import Peer, ServerTransport
 from ..exceptions import BaseError
 from . import failures
+from .events import Events
 from .store import Store
 
 REPORT_SECONDS: Final = 0.5
@@ -71,10 +72,12 @@ class Server:
         stores: The stores by the name of their instance; the default one has an empty name.
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
+        events: The subscriptions to changes; None for new ones.
         clock: Returns the monotonic time in seconds.
 
     Attributes:
         stores: The stores.
+        events: The subscriptions to changes.
         handlers: Execute requests, in tasks of their own, by the type of the body.
         immediate: Answer requests when they are received, by the type of the body.
         errors: The number of requests that failed.
@@ -88,14 +91,17 @@ class Server:
         *,
         concurrency: int = 64,
         queue: int = 1_000,
+        events: Events | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.events = events or Events(clock)
         self.handlers: dict[type, Handler] = {
             **dict.fromkeys((messages.Get, messages.Query, messages.Scan, messages.Transact), self._execute),
             messages.Administer: self._administer,
         }
         self.immediate: dict[type, ImmediateHandler] = {
             messages.Describe: lambda _, __, request: self.stores[request.instance].describe(),
+            messages.Subscribe: self.events.subscribe,
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
         self.reads: Reads | None = None
@@ -224,7 +230,7 @@ class Server:
         problem = failures.to_problem(error, job.what, id_)
         if problem.is_logged:
             # The text of an unexpected error may contain a value.
-            text = str(error) if isinstance(error, BaseError) else ""
+            text = str(error) if isinstance(error, BaseError) else f"at {failures.location(error)}"
             telemetry.logger().warning("%s failed, id %s: %s %s", job.what, id_, type(error).__name__, text)
         return problem.failed
 

@@ -14,7 +14,6 @@ from ..engines.broker.operations import Schema, to_answer
 from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo
 from ..exceptions import UnavailableError
 from .caching import Caching
-from .coherent_engine import CoherentEngine
 from .failures import OwnRefusalError
 
 MAX_AGE: Final = 240.0
@@ -74,11 +73,8 @@ class Store:
         operation = self.schema.to_operation(body)
         if isinstance(operation, core.Query):
             return await self._page(operation, deadline)
-        if isinstance(operation, core.Transact) and abs(self._clock() - request.sent) > MAX_AGE:
-            raise OwnRefusalError(
-                f"a transaction is too old, or the clock of its client differs by more than {MAX_AGE:.0f} s",
-                code="RequestExpired",
-            )
+        if isinstance(operation, core.Transact):
+            check_age(request, self._clock())
         return to_answer(operation, await self._perform(operation, deadline))
 
     async def administer(self, request: messages.Request, _: Deadline) -> messages.AnswerBody:
@@ -138,18 +134,13 @@ class Store:
         return messages.Administered()
 
 
-def open_store(
-    engine: AsyncEngine,
-    administration: Callable[[], Administration],
-    tables: Sequence[core.Table],
-    *,
-    allows_administration: bool = False,
-    granters: int = 1,
-) -> Store:
-    """Returns a store whose clients may cache what they read; ``granters``: see ``Caching``."""
-    caching = Caching(engine, Schema(tables), granters=granters)
-    coherent = CoherentEngine(engine, caching)
-    return Store(coherent, administration, tables, allows_administration=allows_administration, caching=caching)
+def check_age(request: messages.Request, now: float) -> None:
+    """Refuses a request that was sent too long ago, by the clocks of client and broker."""
+    if abs(now - request.sent) > MAX_AGE:
+        raise OwnRefusalError(
+            f"a request is too old, or the clock of its client differs by more than {MAX_AGE:.0f} s",
+            code="RequestExpired",
+        )
 
 
 def page_items(bytes_per_item: int) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import click
 
 from ..exceptions import ConfigurationError
@@ -29,8 +32,16 @@ from .command_group import StoreCommand
     help="Brokers of the store that may let clients cache; the same in all brokers.",
 )
 @click.option("--allow-administration", is_flag=True, help="Clients may create, empty and delete tables.")
+@click.option("--expose", multiple=True, metavar="MODULE", help="Clients may call its exposed functions; repeatable.")
 def broker_command(
-    listen: tuple[str, ...], concurrency: int, queue: int, advertise: str, granters: int, *, allow_administration: bool
+    listen: tuple[str, ...],
+    concurrency: int,
+    queue: int,
+    advertise: str,
+    granters: int,
+    *,
+    allow_administration: bool,
+    expose: tuple[str, ...],
 ) -> None:
     """Serve the selected store to other processes, until SIGTERM or Ctrl-C."""
     try:
@@ -39,7 +50,10 @@ def broker_command(
         raise ConfigurationError(
             "the broker needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker,cli]'"
         ) from error
-    options = Options(listen, concurrency, queue, allow_administration, advertise, granters)
+    if expose:
+        # As `python -m` does: the modules of the application are in the current directory, if not installed.
+        sys.path.insert(0, str(Path.cwd()))
+    options = Options(listen, concurrency, queue, allow_administration, expose, advertise, granters)
     run(
         process.current().config,
         TABLES,

@@ -29,7 +29,10 @@ from .operations import from_failures, from_item, from_optional, to_message
 SILENCE: Final = 1.0
 STOPPING: Final = "Stopping"
 """The code of the error of a broker that stops and has not started the request."""
+NOT_SENT: Final = Failed("UnavailableError", "the broker was not connected", "NotSent")
+"""The result of an exchange whose request certainly did not reach the broker."""
 _STOPPING_WAIT: Final = 0.05
+_NOT_STARTED: Final = (STOPPING, NOT_SENT.code)
 
 
 def wall_clock() -> float:
@@ -46,6 +49,7 @@ class Exchange(NamedTuple):
         message: The encoded request.
         silence: How many seconds to wait since the request was sent, or since the broker last reported work on it.
         seconds: How many seconds to wait at most.
+        is_repeatable: Whether silence ends the wait, so that the request is sent again; otherwise only NOT_SENT does.
     """
 
     broker: int
@@ -53,6 +57,7 @@ class Exchange(NamedTuple):
     message: Secret
     silence: float
     seconds: float
+    is_repeatable: bool = True
 
 
 Steps: TypeAlias = Generator[Exchange | Sleep, AnswerBody | None, Any]
@@ -135,6 +140,7 @@ class Requests:
         deadline: Deadline,
         *,
         is_write: bool = False,
+        is_repeatable: bool = True,
         header: Callable[[int], ReadHeader | None] = lambda _: None,
     ) -> Steps:
         """Sends a request until it is answered, and returns the body of the answer.
@@ -144,6 +150,7 @@ class Requests:
             what: What it is, for messages.
             deadline: The deadline of the call.
             is_write: Whether it may have taken effect if it is not answered.
+            is_repeatable: Whether it may be executed twice. Otherwise it is sent again only if it was not started.
             header: Returns the header of the first attempt, which is sent to the broker at this position at once.
 
         Raises:
@@ -162,13 +169,15 @@ class Requests:
                 )
             except MessageError as error:
                 raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
-            answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds())
-            if isinstance(answer, Failed) and answer.code != STOPPING:
+            answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds(), is_repeatable)
+            if isinstance(answer, Failed) and answer.code not in _NOT_STARTED:
                 raise to_error(answer)
             if answer is not None and not isinstance(answer, Failed):
                 return answer
             self.leave(broker, f"{what}: attempt {attempts}")
-            if answer is not None:
+            if answer is None and not is_repeatable:
+                break
+            if answer is not None and answer.code == STOPPING:
                 yield Sleep(_STOPPING_WAIT)
         raise _expired(what, attempts, deadline, is_write=is_write)
 

@@ -101,8 +101,16 @@ class LoopSocket:
         if frames:
             # After the earlier ones: the messages of a session are in order.
             self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
-        if self._has_message():
+        if self._events():
             self._schedule()
+
+    def withdraw(self, message: Any) -> bool:
+        """Drops an unsent message, by its last frame; returns False if it is not among them."""
+        for entry in self._unsent:
+            if entry[1][-1] is message:
+                self._unsent.remove(entry)
+                return True
+        return False
 
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
@@ -120,18 +128,21 @@ class LoopSocket:
         self._process()
 
     def _process(self) -> None:
-        if self._unsent:
-            self._flush()
         received = 0
-        while not self.socket.closed and self._has_message():
-            self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
-            received += 1
+        while not self.socket.closed and (events := self._events()):
+            if events & zmq.POLLOUT:
+                self._flush()
+            if events & zmq.POLLIN:
+                self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
+                received += 1
             if received == _MAX_RECEIVED:
                 self._schedule()
                 break
 
-    def _has_message(self) -> bool:
-        return bool(int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+    def _events(self) -> int:
+        """Returns what can be done now. The descriptor does not signal again what this call has seen."""
+        relevant = zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN
+        return int(self.socket.getsockopt(zmq.EVENTS)) & relevant
 
     def _flush(self) -> None:
         while self._unsent and not self.socket.closed:
@@ -153,6 +164,14 @@ class ZeroMQConnection:
     def send(self, message: Secret) -> None:
         """Sends a message."""
         self._socket.send([message])
+
+    def broadcast(self, message: Secret) -> None:
+        """Sends a message: each broker has a connection of its own."""
+        self.send(message)
+
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection."""
+        return self._socket.withdraw(message)
 
     def close(self) -> None:
         """Closes the socket; its thread sends what is queued for a broker that is connected."""
