@@ -16,6 +16,7 @@ from random import Random
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError
 from open_alchemy.package_database.engines.broker.cache_clock import boot_time
+from tests.broker.brokers import cache_of
 
 SUB = "u"
 PAUSE = 0.01
@@ -42,7 +43,7 @@ async def _main(url: str, path: str, own: int, number: int, keys: int, random: R
                 except BaseError:
                     continue
                 log.write(json.dumps([kind, key, found, start, boot_time()]) + "\n")
-                cache = getattr(database.engine, "cache", None)
+                cache = cache_of(database)
                 if cache is not None and random.random() < 0.02:
                     log.write(json.dumps(["hits", own, cache.info().hits, start, start]) + "\n")
 

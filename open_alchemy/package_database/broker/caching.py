@@ -71,6 +71,7 @@ class Caching:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
+        self._is_leaving = False
         self._has_left = asyncio.Event()
 
     def start(self, address: str, send_to_client: SendToClient, send_to_broker: SendToBroker) -> None:
@@ -88,7 +89,7 @@ class Caching:
             return
         message = cache_messages.from_struct(body)
         self._clients[message.session] = (peer, codec)
-        if isinstance(body, cache_messages.Open) and not self._has_left.is_set():
+        if isinstance(body, cache_messages.Open) and not self._is_leaving:
             self._broker.membership.permit_joining(self._granters)
         self._broker.receive_client(message, self._clock())
         self._process_effects()
@@ -173,6 +174,7 @@ class Caching:
 
     async def leave(self) -> None:
         """Ends the sessions and leaves the registry, so that no write waits for this broker."""
+        self._is_leaving = True
         if self._broker is not None and self._broker.membership.id is not None:
             self._broker.leave(self._clock())
             self._process_effects()

@@ -112,8 +112,8 @@ async def open_server(
 ) -> AsyncGenerator[Server]:
     """Opens a store, and returns a server for it; closes the store at the end."""
     events = Events()
-    caching, *coherent = coherent_engines(config, tables, options.granters)
-    engine, blocking = publishing_engines(*coherent, events)
+    caching, coherent, coherent_blocking = coherent_engines(config, tables, options.granters)
+    engine, blocking = publishing_engines(coherent, coherent_blocking, events)
     await engine.prepare()
     allows_administration = options.allows_administration
     store = Store(engine, blocking.administration, tables, allows_administration=allows_administration, caching=caching)
