@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from ...exceptions import RefusedError
 from .codec import Buffer, MessageError, decode_answer
 from .exchange import Exchange
 from .messages import AnswerBody, Working
@@ -37,6 +38,11 @@ class _Waiting:
         """Sets the answer; a second one changes nothing."""
         if not self.answer.done():
             self.answer.set_result(body)
+
+    def fail(self, error: Exception) -> None:
+        """Sets an error, unless there is an answer."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
     def _due(self) -> float:
         return min(self.heard + self._exchange.silence, self.end)
@@ -89,10 +95,12 @@ class AsyncClient:
         elif answer.id in self._waiting:
             self._waiting[answer.id].resolve(answer.body)
 
-    def close(self) -> None:
-        """Closes the connections; requests without an answer fail after silence."""
+    async def aclose(self) -> None:
+        """Closes the connections; requests without an answer fail."""
+        for waiting in self._waiting.values():
+            waiting.fail(RefusedError("the database was closed", code="Closed"))
         for connection in self._connections.values():
-            connection.close()
+            await connection.aclose()
 
     def _connection(self, broker: int) -> Connection:
         found = self._connections.get(broker)

@@ -95,5 +95,5 @@ class AsyncBrokerEngine:
         try:
             yield
         finally:
-            client.close()
+            await client.aclose()
             self._clients.pop(asyncio.get_running_loop(), None)

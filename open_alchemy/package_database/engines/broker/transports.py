@@ -32,8 +32,8 @@ class Connection(Protocol):
     def send(self, message: Secret) -> None:
         """Sends a message without waiting; loses it if the broker is not connected in time."""
 
-    def close(self) -> None:
-        """Closes the connection, without waiting. May be called again."""
+    async def aclose(self) -> None:
+        """Closes the connection, within a second. May be called again."""
 
 
 class Peer(NamedTuple):

@@ -147,7 +147,7 @@ class ZeroMQConnection:
         """Sends a message."""
         self._socket.send([message])
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Closes the socket, and drops what is not sent."""
         self._socket.close()
 
