@@ -11,14 +11,17 @@ import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 
-from open_alchemy.package_database import instances, pytest_plugin
-from open_alchemy.package_database.engines import registry
+from open_alchemy.package_database import pytest_plugin
+from open_alchemy.package_database.instances import directory, process
 
 pytest_plugins = ["pytester"]
 
 _PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=30)
 settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=40)
 settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000, stateful_step_count=50)
+
+
+_COVERAGE = pytest.StashKey[str | None]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,10 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("numprocesses", None):
         # Only workers are measured: coverage would double the CPU time of the servers and programs that tests start.
-        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+        config.stash[_COVERAGE] = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     settings.load_profile("long" if config.getoption("--long") else "ordinary")
     # All boto3 clients share botocore's parsed service models. Parsing them takes 90 % of the time to make a client.
-    botocore.session.create_loader = cache(botocore.session.create_loader)  # type: ignore[attr-defined]
+    botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,6 +45,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture
+def measured_programs(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measures the coverage of the programs that the test starts, unless they are killed."""
+    coverage = pytestconfig.stash.get(_COVERAGE, None)
+    if coverage is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", coverage)
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +67,14 @@ def postgresql_servers() -> Iterator[tuple[str, str]]:
 @pytest.fixture
 def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in which neither ``get()`` nor ``get_async()`` was called."""
-    monkeypatch.setattr(instances, "_process", instances._Process(pytest_plugin._configuration))
+    found = process._Process(lambda: directory.SingleStore(pytest_plugin._configuration()))
+    monkeypatch.setattr(process, "_process", found)
 
 
 @pytest.fixture
 def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same outside of a test run: the environment is read on first use. ``STAGE`` is ``TEST``."""
-    instances.set_default(lambda: registry.from_environment(os.environ))
+    process.set_directory(lambda: directory.from_environment(os.environ))
     monkeypatch.setenv("STAGE", "TEST")
 
 

@@ -21,13 +21,16 @@ from .exceptions import (
     UnavailableError,
     ValidationError,
 )
-from .instances import aconnect, connect, get, get_async
+
+# instances() hides the module of this name as an attribute; `from ....instances import InstanceMiddleware` works.
+from .instances import aconnect, connect, get, get_async, instance, instance_id, instances
 from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
 
 __version__: str
 
 if TYPE_CHECKING:
     from .auth_info import CredentialsAuthInfo
+    from .cache import ExpiringDict, cached
 else:
 
     def __getattr__(name: str) -> object:
@@ -36,6 +39,10 @@ else:
             from .auth_info import CredentialsAuthInfo
 
             return CredentialsAuthInfo
+        if name in {"ExpiringDict", "cached"}:
+            from importlib import import_module
+
+            return getattr(import_module(".cache", __name__), name)
         if name == "__version__":
             from importlib.metadata import version
 
@@ -52,6 +59,13 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Caches.
+    "cached",
+    "ExpiringDict",
+    # Which instance it works on.
+    "instance",
+    "instance_id",
+    "instances",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from open_alchemy import package_database
-from open_alchemy.package_database import instances
 from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.instances import process
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def without_url(command: click.Command, name: str) -> list[str]:
     return [] if any("--url" in parameter.opts for parameter in command.params) else [name]
 
 
-def test_every_command_on_one_store_has_the_option_url() -> None:
-    assert without_url(commands, "") == ["serve", "copy"]
+def test_every_command_on_one_store_has_the_options_url_and_instance() -> None:
+    assert without_url(commands, "") == ["instances", "serve", "copy"]
 
 
 def test_a_spec_published_to_a_url_is_listed_at_that_url(url: str) -> None:
@@ -76,11 +76,11 @@ def test_the_url_of_the_environment_is_the_default(
 
 def test_a_url_applies_to_one_command_only(url: str) -> None:
     succeed("tables", "create", "--url", url)
-    before = instances.current()
+    before = process.current()
 
     succeed("specs", "u1", "--url", url)
 
-    assert instances.current() is before
+    assert process.current() is before
 
 
 def test_an_invalid_url_exits_with_2_and_its_password_is_not_printed() -> None:

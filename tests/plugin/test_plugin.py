@@ -15,11 +15,12 @@ from typing import Any, cast
 
 import pytest
 
-from open_alchemy.package_database import instances, pytest_plugin
+from open_alchemy.package_database import pytest_plugin
 from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration
 from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.testing import local_server
 from tests.apis import config_of
@@ -68,8 +69,8 @@ def server() -> Iterator[str]:
 @pytest.fixture
 def run(service: pytest.Pytester, server: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the suite of the service in this process, on the shared server."""
-    monkeypatch.setattr(instances._process, "source", instances._process.source)
-    monkeypatch.setattr(instances._process, "default", None)
+    monkeypatch.setattr(process._process, "source", process._process.source)
+    monkeypatch.setattr(process._process, "found", None)
     monkeypatch.setattr(pytest_plugin, "_stage", "")
     monkeypatch.setattr(pytest_plugin, "is_free", lambda _: False)
     monkeypatch.setattr(pytest_plugin, "run", lambda: nullcontext(server))
@@ -183,11 +184,11 @@ def test_a_run_in_production_uses_get_alone(
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     service.makepyfile("""
         from open_alchemy import package_database
-        from open_alchemy.package_database import instances
+        from open_alchemy.package_database.instances import process
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert instances.current().config.stage == "PROD"
+            assert process.current().config.stage == "PROD"
     """)
 
     run_process().assert_outcomes(passed=1)
@@ -450,7 +451,14 @@ def test_the_option_overrides_the_ini_value(service: pytest.Pytester, run: Run) 
 
 
 def test_the_help_lists_every_fixture(service: pytest.Pytester, run: Run) -> None:
-    names = ("_database", "_specs_table", "_clean_specs_table", "_credentials_table", "_clean_credentials_table")
+    names = (
+        "_database",
+        "_specs_table",
+        "_clean_specs_table",
+        "_credentials_table",
+        "_clean_credentials_table",
+        "_instances",
+    )
     fixtures = [name for name in names if hasattr(pytest_plugin, name)]
 
     printed = run("--help").stdout.str()
@@ -461,12 +469,12 @@ def test_the_help_lists_every_fixture(service: pytest.Pytester, run: Run) -> Non
 
 def test_an_unknown_engine_is_refused(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
-    service.makeini("[pytest]\npackage_database_engine = postgresql\n")
+    service.makeini("[pytest]\npackage_database_engine = mysql\n")
 
     result = run()
 
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*package_database_engine must be dynamodb or sqlite, not 'postgresql'*"])
+    result.stdout.fnmatch_lines(["*package_database_engine must be dynamodb, sqlite or postgresql, not 'mysql'*"])
 
 
 def test_sqlite_fixtures_refuse_to_run_in_production(
@@ -538,11 +546,11 @@ def test_a_test_without_a_fixture_uses_a_configured_endpoint(
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
     service.makepyfile("""
         from open_alchemy import package_database
-        from open_alchemy.package_database import instances
+        from open_alchemy.package_database.instances import process
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert instances.current().config.endpoint_url == "http://127.0.0.1:1"
+            assert process.current().config.endpoint_url == "http://127.0.0.1:1"
     """)
 
     run().assert_outcomes(passed=1)
@@ -553,10 +561,10 @@ def test_a_test_without_a_fixture_uses_the_stage_that_was_set(
 ) -> None:
     monkeypatch.setattr(pytest_plugin, "_stage", "TEST")
     service.makepyfile("""
-        from open_alchemy.package_database import instances
+        from open_alchemy.package_database.instances import process
 
         def test_service():
-            assert instances.current().config.endpoint_url == "http://localhost:8000"
+            assert process.current().config.endpoint_url == "http://localhost:8000"
     """)
 
     run().assert_outcomes(passed=1)
@@ -608,3 +616,38 @@ def test_these_tests_run_in_the_test_stage() -> None:
 
     assert isinstance(config, DynamoDBConfig)
     assert config.stage == "TEST"
+
+
+def test_a_test_has_instances_of_its_own(service: pytest.Pytester, run: Run) -> None:
+    service.makepyfile(
+        test_service="""
+        import os
+        import subprocess
+        import sys
+
+        import pytest
+
+        from open_alchemy import package_database
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_instances(_instances, number):
+            database = package_database.get()
+            for name in package_database.instances():
+                with package_database.instance(name):
+                    assert database.list_specs(sub="u1") == []
+                    database.create_update_spec(sub="u1", name=name, version="1", model_count=1)
+            _instances.write("two", "three", default="two")
+            assert package_database.instances() == ("two", "three")
+            assert [spec["name"] for spec in database.list_specs(sub="u1")] == ["two"]
+            program = "from open_alchemy import package_database; print(package_database.instances())"
+            printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+            assert printed.stdout.strip() == "('two', 'three')"
+
+        def test_another_test_has_none(_clean_specs_table):
+            assert package_database.instances() == ()
+            assert package_database.get().list_specs(sub="u1") == []
+            assert "PACKAGE_DATABASE_INSTANCES" not in os.environ
+        """
+    )
+
+    run("--package-database-engine=sqlite").assert_outcomes(passed=3)

@@ -20,12 +20,16 @@ SERVER_VARIABLE = "PACKAGE_DATABASE_TEST_POSTGRESQL"
 
 @contextmanager
 def run_servers() -> Iterator[tuple[str, str]]:
-    """Yields the URLs of two servers, or of one twice that ``PACKAGE_DATABASE_TEST_POSTGRESQL`` names."""
+    """Yields the URLs of two servers, or of one twice that ``PACKAGE_DATABASE_TEST_POSTGRESQL`` names.
+
+    The first one allows two-phase commits.
+    """
     if url := os.environ.get(SERVER_VARIABLE):
         yield url, url
         return
     with ExitStack() as stack:
-        first, second = (stack.enter_context(postgresql_server.run()) for _ in range(2))
+        first = stack.enter_context(postgresql_server.run("max_prepared_transactions=20"))
+        second = stack.enter_context(postgresql_server.run())
         yield first.url(), second.url()
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError, instances
+from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
 from open_alchemy.package_database.engines import async_adapter
@@ -49,8 +49,8 @@ def configured(url: str, path: Path, fresh_process: None, monkeypatch: pytest.Mo
     monkeypatch.chdir(path.parent)
     monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{path.name}")
     yield
-    instances.get().close()  # type: ignore[attr-defined]
-    asyncio.run(instances.get_async().aclose())
+    package_database.get().close()  # type: ignore[attr-defined]
+    asyncio.run(package_database.get_async().aclose())
 
 
 @pytest.fixture

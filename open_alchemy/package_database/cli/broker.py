@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from .. import instances
 from ..exceptions import ConfigurationError
+from ..instances import process
 from ..model.schema import TABLES
-from .command_group import UrlCommand
+from .command_group import StoreCommand
 
 
-@click.command("broker", cls=UrlCommand)
+@click.command("broker", cls=StoreCommand)
 @click.option(
     "--listen",
     multiple=True,
@@ -31,7 +31,7 @@ def broker_command(listen: tuple[str, ...], concurrency: int, queue: int, *, all
         ) from error
     options = Options(listen, concurrency, queue, allow_administration)
     run(
-        instances.current().config,
+        process.current().config,
         TABLES,
         options,
         lambda address: click.echo(f"The broker listens at {address}"),

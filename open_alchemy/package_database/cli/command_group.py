@@ -1,4 +1,4 @@
-"""The base of all commands: the option ``--url``, error messages in one line, and exit codes."""
+"""The base of all commands: the options ``--url`` and ``--instance``, error messages in one line, and exit codes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from .. import instances
 from ..engines import registry
 from ..engines.port import Config
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ConfigurationError, RefusedError, ValidationError
+from ..instances import process
+from ..instances.instance import Instance
 from .output import printable
 from .yaml_json import DocumentError
 
@@ -51,40 +52,58 @@ def require_persistent(config: Config, option: str = "--url") -> None:
         raise ConfigurationError(f"{option} is sqlite://, which is in memory and ends with this command")
 
 
-def _select_store(context: click.Context, _: click.Parameter, url: str | None) -> None:
-    if url is not None:
-        config = registry.from_url(url, os.environ)
-        context.with_resource(instances.use(instances.Instance(config)))
-
-
-class UrlCommand(click.Command):
-    """A command on the store at the URL of its option ``--url``, or on the store that the environment configures."""
+class StoreCommand(click.Command):
+    """A command on the store of its option ``--url`` or ``--instance``, or on the store of the environment."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.params.append(
-            click.Option(
-                ["--url"],
-                expose_value=False,
-                callback=_select_store,
-                help="The URL of the store, such as sqlite:///a.db. Takes precedence over the environment.",
-            )
-        )
-
-
-class ReadingCommand(UrlCommand):
-    """A command that requires an existing store, so it never creates a SQLite file."""
+        self.params += store_options()
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command if the store exists."""
-        require_existing(instances.current().config)
+        """Runs the command on the selected store."""
+        select_store(ctx)
+        return self.invoke_selected(ctx)
+
+    def invoke_selected(self, ctx: click.Context) -> Any:
+        """Runs the command, when its store is selected."""
         return super().invoke(ctx)
+
+
+def store_options() -> list[click.Parameter]:
+    """Returns the options ``--url`` and ``--instance``."""
+    url_help = "The URL of the store, such as sqlite:///a.db. Takes precedence over the environment."
+    return [click.Option(["--url"], help=url_help), instance_option("--instance", "The store")]
+
+
+def select_store(context: click.Context) -> None:
+    """Uses the store of the options until the end of a command."""
+    url, instance = context.params.pop("url"), context.params.pop("instance")
+    if url is not None and instance is not None:
+        raise click.UsageError("expected --url or --instance, not both")
+    if url is not None:
+        context.with_resource(process.use(Instance(registry.from_url(url, os.environ))))
+    if instance is not None:
+        context.with_resource(process.instance(instance))
+
+
+def instance_option(name: str, store: str) -> click.Option:
+    """Returns an option that takes the id of an instance."""
+    return click.Option([name], metavar="ID", help=f"{store}: an instance of the file PACKAGE_DATABASE_INSTANCES.")
+
+
+class ReadingCommand(StoreCommand):
+    """A command that requires an existing store, so it never creates a SQLite file."""
+
+    def invoke_selected(self, ctx: click.Context) -> Any:
+        """Runs the command if the store exists."""
+        require_existing(process.current().config)
+        return super().invoke_selected(ctx)
 
 
 class Commands(click.Group):
     """Commands on a store."""
 
-    command_class = UrlCommand
+    command_class = StoreCommand
     group_class = type
 
     def invoke(self, ctx: click.Context) -> Any:

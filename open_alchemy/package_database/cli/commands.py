@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from .. import instances
+from ..exceptions import ConfigurationError
+from ..instances import process
+from ..instances.directory import FILE_VARIABLE
 from ..model.schema import TABLES
 from ..model.validation import check
 from ..testing import local_server
@@ -21,6 +23,7 @@ from .command_group import Commands, ReadingCommand, require_persistent
 from .copy import copy_command
 from .export_import import export_command, import_command
 from .output import count_of, json_option, print_json, print_message, print_rows, printable
+from .shards import shards
 from .tables import tables
 from .tour import run_tour
 
@@ -41,6 +44,8 @@ def commands() -> None:
     PACKAGE_DATABASE_URL. If neither is set, STAGE selects the store: TEST is a DynamoDB at http://localhost:8000 or at
     AWS_ENDPOINT_URL_DYNAMODB, PROD is DynamoDB on AWS. Only tour, serve, copy and publish --dry-run need none of them.
 
+    --instance selects an instance of the file that PACKAGE_DATABASE_INSTANCES names.
+
     Exit codes: 0 success, 1 failure, 2 wrong input, 130 interrupted.
     """
 
@@ -50,10 +55,10 @@ def commands() -> None:
 def tour(*, verbose: bool) -> None:
     """Call every function on example data, and print and check the results.
 
-    Without --url the tour starts a local DynamoDB. With --url it creates the data of a new user, and deletes it at the
-    end.
+    Without --url and --instance the tour starts a local DynamoDB. With one of them it creates the data of a new user,
+    and deletes it at the end.
     """
-    selected = instances.selected()
+    selected = process.selected_instance()
     raise SystemExit(run_tour(Console(), selected.config if selected else None, verbose=verbose))
 
 
@@ -80,8 +85,8 @@ def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: b
     if dry_run:
         check(spec)
     else:
-        require_persistent(instances.current().config)
-        instances.get().create_update_spec(**spec)
+        require_persistent(process.current().config)
+        process.get().create_update_spec(**spec)
     if as_json:
         print_json(spec)
         return
@@ -98,7 +103,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 
     Columns: id, name, version, model count, time, title. If the output is not a terminal, tabs separate them.
     """
-    _show_specs(instances.get().list_specs(sub=sub), as_json=as_json)
+    _show_specs(process.get().list_specs(sub=sub), as_json=as_json)
 
 
 @commands.command(cls=ReadingCommand)
@@ -107,7 +112,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 @json_option
 def versions(sub: str, name: str, *, as_json: bool) -> None:
     """List every version of the spec NAME of the user SUB, oldest first. The columns are those of the command specs."""
-    _show_specs(instances.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
+    _show_specs(process.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
 
 
 @commands.command(cls=ReadingCommand)
@@ -115,7 +120,7 @@ def versions(sub: str, name: str, *, as_json: bool) -> None:
 @json_option
 def count(sub: str, *, as_json: bool) -> None:
     """Print the number of models in the newest versions of all specs of the user SUB."""
-    models = instances.get().count_customer_models(sub=sub)
+    models = process.get().count_customer_models(sub=sub)
     if as_json:
         print_json({"sub": sub, "model_count": models})
     else:
@@ -127,9 +132,7 @@ def count(sub: str, *, as_json: bool) -> None:
 @json_option
 def credentials(sub: str, *, as_json: bool) -> None:
     """List the ids and public keys of the credentials of the user SUB. Secrets are never printed."""
-    rows = [
-        {"id": found["id"], "public_key": found["public_key"]} for found in instances.get().list_credentials(sub=sub)
-    ]
+    rows = [{"id": found["id"], "public_key": found["public_key"]} for found in process.get().list_credentials(sub=sub)]
     print_rows(rows, ("id", "public_key"), as_json=as_json)
 
 
@@ -142,7 +145,7 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
     """Delete the spec NAME of the user SUB with all its versions, or all data of the user, after a confirmation."""
     if is_all == (name is not None):
         raise click.UsageError("expected SUB NAME or SUB --all")
-    database = instances.get()
+    database = process.get()
     if name is not None:
         database.get_latest_spec_version(sub=sub, name=name)  # Raises NotFoundError.
     what = printable(f"the spec {name} of {sub}" if name is not None else f"all specs and credentials of {sub}")
@@ -153,6 +156,24 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
     else:
         database.delete_all(sub=sub)
     print_message(f"deleted {what}")
+
+
+@commands.command("instances", cls=click.Command)  # It lists stores, so it has no option --url.
+@json_option
+def list_instances(*, as_json: bool) -> None:
+    """List the instances of the file PACKAGE_DATABASE_INSTANCES, after checking the whole file.
+
+    Columns: id, store, default.
+    """
+    directory = process.directory()
+    if not directory.has_ids():
+        raise ConfigurationError(f"{FILE_VARIABLE} is not set")
+    default = directory.default_id()
+    rows = [
+        {"id": name, "store": directory.get(name).config.location, "default": "default" if name == default else None}
+        for name in directory.ids()
+    ]
+    print_rows(rows, ("id", "store", "default"), as_json=as_json)
 
 
 @commands.command(cls=click.Command)  # It starts a store, so it has no option --url.
@@ -182,5 +203,5 @@ def _show_specs(found: Sequence[TSpecInfo], *, as_json: bool) -> None:
     print_rows([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
 
 
-for _command in (broker_command, copy_command, export_command, import_command, tables):
+for _command in (broker_command, copy_command, export_command, import_command, shards, tables):
     commands.add_command(_command)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from .. import instances
 from ..admin.client import AdminClient
 from ..admin.export_reader import ExportFile, open_export, open_export_stream
 from ..admin.export_writer import ExportBody, Part, open_body, open_part, pages
 from ..admin.import_batches import Imported, import_entries
 from ..admin.import_items import Outcome
+from ..instances import process
 from ..model.schema import TABLES
 from ..model.validation import check
-from .command_group import InterruptedCommandError, ReadingCommand, UrlCommand, require_persistent
+from .command_group import InterruptedCommandError, ReadingCommand, StoreCommand, require_persistent
 from .openapi import STDIN
 from .output import count_of, format_time, print_message, printable, progress, report_write_errors
 
@@ -81,7 +81,7 @@ def _read_items(body: ExportBody, client: AdminClient, sub: str | None) -> None:
             advance(len(entries))
 
 
-@click.command("import", cls=UrlCommand)
+@click.command("import", cls=StoreCommand)
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 def import_command(file: Path) -> None:
     """Add the items of the export FILE to the store; - is standard input.
@@ -89,7 +89,7 @@ def import_command(file: Path) -> None:
     The whole file is verified first. Stored items are not changed. The exit code is 1 if a different item is stored
     under the key of an item. The command can be repeated, also after an interruption.
     """
-    require_persistent(instances.current().config)
+    require_persistent(process.current().config)
     client = AdminClient.configured()
     opened = open_export_stream(sys.stdin.buffer) if file == STDIN else open_export(file)
     with opened as export:

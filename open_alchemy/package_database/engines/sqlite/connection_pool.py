@@ -92,18 +92,22 @@ class FilePool:
         """Opens or creates the file, and stores its identity."""
         call = Call()
         claim: Claim = weakref.ref(call)
+        resolved = os.path.realpath(self._path)
+        opening = _opening.get(resolved) or _opening.setdefault(resolved, RecoveringLock())
         try:
             self._calls.begin(claim)
             try:
-                if not _opening.acquire(claim, deadline):
+                if not opening.acquire(claim, deadline):
                     seconds = deadline.elapsed()
-                    raise UnavailableError(f"another thread was opening a file for {seconds:.1f} s", seconds=seconds)
+                    raise UnavailableError(
+                        f"another thread was opening {self._path} for {seconds:.1f} s", seconds=seconds
+                    )
                 self._refuse_after_fork(self._identity())
-                self._resolved = Path(os.path.realpath(self._path))
+                self._resolved = Path(resolved)
                 prepare_file(self._resolved, self._tables)
                 self._file = self._identity()
             finally:
-                _opening.release(claim, None)
+                opening.release(claim, None)
         finally:
             self._calls.end(claim, None)
 
@@ -255,8 +259,8 @@ def process_memory(name: str, tables: Sequence[Table]) -> MemoryPool:
     return _memory.get(name) or _memory.setdefault(name, MemoryPool(tables))
 
 
-_opening = RecoveringLock()
-"""Held to open a file for the first time: creating one closes it, which releases all locks of the process on it."""
+_opening: dict[str, RecoveringLock] = {}
+"""Held, by the file's path, to open it for the first time: creating it closes it, which releases all locks on it."""
 _in_use_at_fork: set[Identity | None] = set()
 """The files that calls used when this process was forked."""
 _inherited: list[sqlite3.Connection] = []

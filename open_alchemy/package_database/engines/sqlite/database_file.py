@@ -82,13 +82,13 @@ def prepare_file(path: Path, tables: Sequence[Table]) -> None:
             )
 
 
-def connect_to_file(path: Path) -> sqlite3.Connection:
+def connect_to_file(path: Path, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
     """Returns a connection to a file that is prepared; raises what ``prepare_file`` does.
 
     Every transaction that is committed is on the disk: in WAL mode, ``synchronous = FULL`` syncs the log at each commit
     (https://www.sqlite.org/pragma.html#pragma_synchronous), on macOS with ``fullfsync``.
     """
-    connection = _connect(path, "rw")
+    connection = _connect(path, "rw", factory)
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
@@ -159,11 +159,11 @@ def _claim(connection: sqlite3.Connection) -> None:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return _open(f"{path.as_uri()}?mode={mode}")
+def _connect(path: Path, mode: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
+    return _open(f"{path.as_uri()}?mode={mode}", factory)
 
 
-def _open(uri: str) -> sqlite3.Connection:
+def _open(uri: str, factory: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
     """Opens a connection that never waits for a lock: the engine does, until the call's deadline."""
     return sqlite3.connect(
         uri,
@@ -172,6 +172,7 @@ def _open(uri: str) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
         cached_statements=_CACHED_STATEMENTS,
+        factory=factory,
     )
 
 

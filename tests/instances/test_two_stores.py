@@ -1,0 +1,68 @@
+"""One process serves an instance on PostgreSQL and one on DynamoDB, and an operator moves one to the other."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances.instance_file import InstanceFile
+from open_alchemy.package_database.model.schema import TABLES
+from open_alchemy.package_database.testing import local_server
+from tests.instances.servers import SERVICES, load, request
+from tests.postgresql.databases import create_database, create_tables
+
+pytestmark = pytest.mark.xdist_group("postgresql")
+
+
+@pytest.fixture
+def directory(tmp_path: Path, postgresql_servers: tuple[str, str]) -> Iterator[InstanceFile]:
+    """The instances "sql" on PostgreSQL and "document" on DynamoDB, both empty."""
+    with local_server.run() as server:
+        administration = local_server.config_of(server).open_engine(TABLES).administration()
+        for table in TABLES:
+            administration.create(table)
+        url = create_database(postgresql_servers[0])
+        create_tables(url, shards=2)
+        urls = {"sql": url, "document": server.replace("http:", "dynamodb:")}
+        path = tmp_path / "instances.toml"
+        path.write_text("".join(f'[instances.{name}]\nurl = "{urls[name]}"\n' for name in urls))
+        directory = InstanceFile(str(path), os.environ)
+        with process.replaced(lambda: directory):
+            yield directory
+        directory.close()
+
+
+def test_one_process_serves_two_stores_and_one_is_copied_to_the_other(directory: InstanceFile) -> None:
+    with ExitStack() as stack:
+        ports = {
+            service: stack.enter_context(SERVICES[service](load(service)))
+            for service in ("flask_service", "fastapi_service")
+        }
+
+        def listed(instance: str) -> list[list[str]]:
+            answers = [request(port, "/specs/u1", {"InstanceId": instance}) for port in ports.values()]
+            return [sorted(json.loads(answer.body)) for answer in answers]
+
+        for service, port in ports.items():
+            for instance in ("sql", "document"):
+                stored = request(port, f"/specs/u1/{instance}-{service}", {"InstanceId": instance}, "PUT")
+                assert (stored.status, json.loads(stored.body)) == (200, {"instance": instance})
+        before = listed("sql"), listed("document")
+        copied = CliRunner().invoke(commands, ["copy", "--instance", "sql", "--to-instance", "document"])
+        after = listed("sql"), listed("document")
+
+    of_sql = ["sql-fastapi_service", "sql-flask_service"]
+    of_document = ["document-fastapi_service", "document-flask_service"]
+    assert before == ([of_sql] * 2, [of_document] * 2)
+    assert after == ([of_sql] * 2, [sorted(of_document + of_sql)] * 2)
+    # The target had other items before.
+    assert copied.exit_code == 1
+    assert "the instance sql and the instance document differ: versions of specs: 2 and 4" in copied.output
