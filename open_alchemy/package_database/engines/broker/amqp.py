@@ -7,6 +7,7 @@ consumer, and a message that nobody has consumed for a second is dropped.
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Sequence
 from contextlib import suppress
@@ -29,6 +30,15 @@ _HEARTBEAT: Final = 1
 _RECONNECT_SECONDS: Final = 0.1
 _CLOSE_SECONDS: Final = 1.0
 _ERRORS: Final = (AMQPError, OSError, TimeoutError, RuntimeError)
+
+
+def _is_not_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+# At DEBUG, the driver logs the content of messages.
+for _name in ("aiormq.channel", "aiormq.connection", "aio_pika.channel", "aio_pika.exchange", "aio_pika.queue"):
+    logging.getLogger(_name).addFilter(_is_not_debug)
 
 
 class AMQPLink:

@@ -94,7 +94,9 @@ class LoopSocket:
             self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
         except zmq.ZMQError:
             return  # The client is gone.
-        if self._has_message():
+        # The check resets the descriptor: the peer may have connected since the message was not accepted.
+        events = int(self.socket.getsockopt(zmq.EVENTS))
+        if events & zmq.POLLIN or (self._unsent and events & zmq.POLLOUT):
             self._schedule()
 
     def close(self, linger: int = 0) -> None:
