@@ -12,7 +12,7 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.broker import async_client
 from open_alchemy.package_database.engines.broker.async_client import AsyncClient
 from open_alchemy.package_database.engines.broker.codec import Buffer, encode
-from open_alchemy.package_database.engines.broker.exchange import Exchange
+from open_alchemy.package_database.engines.broker.exchange import NOT_SENT, Exchange
 from open_alchemy.package_database.engines.broker.messages import VERSION, Answer, Executed, Working
 
 
@@ -25,6 +25,9 @@ class Connection:
 
     def send(self, message: Secret) -> None:
         self.sent.append(message)
+
+    def withdraw(self, _: Secret) -> bool:
+        return False
 
     async def aclose(self) -> None:
         """Has nothing to close."""
@@ -69,7 +72,7 @@ def test_a_request_that_waits_until_its_deadline_is_not_sent(monkeypatch: pytest
         client, connection = opened()
         first = asyncio.ensure_future(client.perform(exchange(1)))
         await asyncio.sleep(0)
-        assert await client.perform(exchange(2, seconds=0.01)) is None
+        assert await client.perform(exchange(2, seconds=0.01)) == NOT_SENT
         assert len(connection.sent) == 1
         answer(client, 1)
         await first

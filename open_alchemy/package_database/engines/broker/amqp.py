@@ -59,6 +59,10 @@ class AMQPLink:
         """Sends a message when the bus is connected."""
         self._queue.put((subject, message, reply), len(message))
 
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection."""
+        return self._queue.withdraw(lambda queued: queued[1] is message)
+
     async def connected(self) -> None:
         """Returns when it is connected."""
         await self._is_connected.wait()

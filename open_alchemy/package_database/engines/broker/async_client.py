@@ -8,7 +8,7 @@ from typing import Final
 
 from ...exceptions import RefusedError
 from .codec import Buffer, MessageError, decode_answer
-from .exchange import Exchange
+from .exchange import NOT_SENT, Exchange
 from .messages import AnswerBody, Working
 from .transports import Connection
 
@@ -26,13 +26,15 @@ class _Waiting:
         heard: When it was sent, or the broker last reported work on it, on the clock of the loop.
     """
 
-    __slots__ = ("_end", "_silence", "answer", "heard")
+    __slots__ = ("_connection", "_end", "_exchange", "_is_sent_once", "answer", "heard")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, connection: Connection) -> None:
         self.answer: asyncio.Future[AnswerBody | None] = loop.create_future()
         self.heard = loop.time()
         self._end = self.heard + exchange.seconds
-        self._silence = exchange.silence
+        self._exchange = exchange
+        self._connection = connection
+        self._is_sent_once = False
 
     def resolve(self, body: AnswerBody | None) -> None:
         """Sets the answer; a second one changes nothing."""
@@ -45,9 +47,15 @@ class _Waiting:
             self.answer.set_exception(error)
 
     def check(self, now: float) -> None:
-        """Stops waiting after silence."""
-        if now >= min(self.heard + self._silence, self._end):
+        """Stops waiting after silence, or at the deadline for a request that must not be sent again."""
+        if now < (self._end if self._is_sent_once else min(self.heard + self._exchange.silence, self._end)):
+            return
+        if self._connection.withdraw(self._exchange.message):
+            self.resolve(NOT_SENT)
+        elif self._exchange.is_repeatable or now >= self._end:
             self.resolve(None)
+        else:
+            self._is_sent_once = True
 
 
 class AsyncClient:
@@ -70,7 +78,7 @@ class AsyncClient:
         self._timer: asyncio.TimerHandle | None = None
 
     async def perform(self, exchange: Exchange) -> AnswerBody | None:
-        """Sends a request, and returns the body of its answer, or None after silence."""
+        """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
         try:
             if self._semaphore.locked():
                 async with asyncio.timeout(exchange.seconds):
@@ -78,15 +86,10 @@ class AsyncClient:
             else:
                 await self._semaphore.acquire()
         except TimeoutError:
-            return None
-        waiting = self._waiting[exchange.id] = _Waiting(self._loop, exchange)
-        if self._timer is None:
-            self._timer = self._loop.call_later(_CHECK_SECONDS, self._check)
+            return NOT_SENT
         try:
-            self._connection(exchange.broker).send(exchange.message)
-            return await waiting.answer
+            return await self._exchange(exchange)
         finally:
-            del self._waiting[exchange.id]
             self._semaphore.release()
 
     def receive(self, data: Buffer) -> None:
@@ -111,6 +114,17 @@ class AsyncClient:
             waiting.fail(RefusedError("the database was closed", code="Closed"))
         for connection in self._connections.values():
             await connection.aclose()
+
+    async def _exchange(self, exchange: Exchange) -> AnswerBody | None:
+        connection = self._connection(exchange.broker)
+        waiting = self._waiting[exchange.id] = _Waiting(self._loop, exchange, connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_CHECK_SECONDS, self._check)
+        try:
+            connection.send(exchange.message)
+            return await waiting.answer
+        finally:
+            del self._waiting[exchange.id]
 
     def _check(self) -> None:
         now = self._loop.time()

@@ -36,19 +36,19 @@ class Subscription(NamedTuple):
 
 
 class Link(Protocol):
-    """A connection to a bus in the running event loop, which is opened again when it ends.
-
-    Attributes:
-        max_payload: The length of the longest message.
-    """
+    """A connection to a bus in the running event loop, which is opened again when it ends."""
 
     def __init__(self, bus: Bus, subscriptions: Sequence[Subscription], receive: Receive) -> None: ...
 
     @property
-    def max_payload(self) -> int: ...
+    def max_payload(self) -> int:
+        """The length of the longest message."""
 
     def send(self, subject: str, message: Secret, reply: str) -> None:
         """Sends a message without waiting; loses it if the bus is not connected in time."""
+
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that is not sent yet; returns False if it may have been sent."""
 
     async def connected(self) -> None:
         """Returns when it is connected."""
@@ -77,6 +77,13 @@ class BusConnection:
             self._offered.append(message)
             message = Secret()
         self._link.send(self._requests, message, self._inbox)
+
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that is not sent yet."""
+        if message in self._offered:
+            self._offered.remove(message)
+            return True
+        return self._link.withdraw(message)
 
     async def aclose(self) -> None:
         """Closes the connection."""

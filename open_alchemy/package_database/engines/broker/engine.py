@@ -81,11 +81,12 @@ class BrokerEngine:
 
         return BrokerAdministration(self.ask)
 
-    def ask(self, body: Any, what: str) -> Any:
+    def ask(self, body: Any, what: str, *, is_write: bool = False, is_repeatable: bool = True) -> Any:
         """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
         self.prepare()
         assert self._requests is not None
-        return self.run(self._requests.ask(body, what, Deadline(self.config.deadline)))
+        deadline = Deadline(self.config.deadline)
+        return self.run(self._requests.ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable))
 
     def close(self) -> None:
         """Closes the connections, for good; those in use are closed when their calls end."""

@@ -52,6 +52,10 @@ class NATSLink:
         """Sends a message when the bus is connected."""
         self._queue.put((subject, message, reply), len(message))
 
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection."""
+        return self._queue.withdraw(lambda queued: queued[1] is message)
+
     async def connected(self) -> None:
         """Returns when it is connected."""
         await asyncio.shield(self._opening)

@@ -42,6 +42,15 @@ class SendQueue(Generic[Message]):
             self._is_filled.set()
             self._is_empty.clear()
 
+    def withdraw(self, is_it: Callable[[Message], bool]) -> bool:
+        """Removes a message that is not being sent; returns False if there is none."""
+        for entry in self._queued:
+            if is_it(entry[2]):
+                self._queued.remove(entry)
+                self._bytes -= entry[1]
+                return True
+        return False
+
     def open(self) -> None:
         """Sends from now on."""
         self._is_open.set()
@@ -64,10 +73,9 @@ class SendQueue(Generic[Message]):
             await self._is_filled.wait()
             await self._is_open.wait()
             while self._queued and self._is_open.is_set():
-                end, size, message = self._queued[0]
+                end, size, message = self._queued.popleft()
                 if self._loop.time() < end:
                     await self._send(message)
-                self._queued.popleft()
                 self._bytes -= size
             if not self._queued:
                 self._is_filled.clear()

@@ -94,10 +94,16 @@ class LoopSocket:
             self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
         except zmq.ZMQError:
             return  # The client is gone.
-        # The check resets the descriptor: the peer may have connected since the message was not accepted.
-        events = int(self.socket.getsockopt(zmq.EVENTS))
-        if events & zmq.POLLIN or (self._unsent and events & zmq.POLLOUT):
+        if self._events():
             self._schedule()
+
+    def withdraw(self, message: Any) -> bool:
+        """Drops an unsent message, by its last frame; returns False if it is not among them."""
+        for entry in self._unsent:
+            if entry[1][-1] is message:
+                self._unsent.remove(entry)
+                return True
+        return False
 
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
@@ -115,18 +121,21 @@ class LoopSocket:
         self._process()
 
     def _process(self) -> None:
-        if self._unsent:
-            self._flush()
         received = 0
-        while not self.socket.closed and self._has_message():
-            self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
-            received += 1
+        while not self.socket.closed and (events := self._events()):
+            if events & zmq.POLLOUT:
+                self._flush()
+            if events & zmq.POLLIN:
+                self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
+                received += 1
             if received == _MAX_RECEIVED:
                 self._schedule()
                 break
 
-    def _has_message(self) -> bool:
-        return bool(int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+    def _events(self) -> int:
+        """Returns what can be done now. The descriptor does not signal again what this call has seen."""
+        relevant = zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN
+        return int(self.socket.getsockopt(zmq.EVENTS)) & relevant
 
     def _flush(self) -> None:
         while self._unsent and not self.socket.closed:
@@ -149,7 +158,15 @@ class ZeroMQConnection:
         """Sends a message."""
         self._socket.send([message])
 
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection."""
+        return self._socket.withdraw(message)
+
     async def aclose(self) -> None:
+        """Closes the socket, and drops what is not sent."""
+        self.close()
+
+    def close(self) -> None:
         """Closes the socket, and drops what is not sent."""
         self._socket.close()
 
