@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..core.deadline import Deadline
-from ..core.operations import StoreOperation
+from ..core.operations import Get, StoreOperation
 from ..exceptions import RefusedError, UnavailableError
 from . import fork
 from .port import Config, Engine
@@ -19,6 +19,7 @@ _THREADS: Final = 16
 """As many connections as a file's pool keeps idle."""
 _MIN_WAIT: Final = 0.1
 """Seconds in which a free thread finds that the deadline is exceeded, and raises the better error."""
+_READ_NOW_SECONDS: Final = 0.002
 
 Result = TypeVar("Result")
 
@@ -77,6 +78,12 @@ class ThreadedEngine:
             UnavailableError: No thread was free until the deadline, or one did not finish.
         """
         return await self._call(lambda: self._execute(operation, deadline), deadline)
+
+    def read_now(self, operation: Get) -> Any:
+        """Executes a read in the calling thread, if no lock delays it; see ``ImmediateReads``."""
+        if not self._is_prepared:
+            raise UnavailableError("the engine is not prepared")
+        return self._engine.execute(operation, Deadline(_READ_NOW_SECONDS))
 
     async def aclose(self) -> None:
         """Closes the engine, for good. Operations that threads have started end first or fail."""
