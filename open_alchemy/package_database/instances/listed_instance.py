@@ -68,7 +68,7 @@ class ListedInstance(Instance):
     def unlist(self) -> None:
         """Closes the engines and resources when their calls end; the instance was removed from the file."""
         with state.lock:
-            slots = (self._slot, self._async_slot, *self._resource_slots.values())
+            slots: tuple[Slot[Any], ...] = (self._slot, self._async_slot, *self._resource_slots.values())
         for slot in slots:
             self._engines.unlist(slot)
 
