@@ -76,7 +76,7 @@ class _IdleAsyncEngine:
 
 def measure(rounds: int, calls: int) -> dict[str, float]:
     """Returns the CPU time of a selection in microseconds, the lowest of all rounds, by what is selected."""
-    with TemporaryDirectory() as folder, mock.patch.object(registry, "from_url", lambda *_, **__: _IdleConfig()):
+    with TemporaryDirectory() as folder, mock.patch.object(registry, "from_url", return_value=_IdleConfig()):
         file = Path(folder, "instances.toml")
         tables = [f'[instances.i{number}]\nurl = "idle://{number}"\n' for number in range(_INSTANCES)]
         file.write_text('default = "i0"\n' + "".join(tables), encoding="utf-8")
