@@ -38,8 +38,8 @@ class Size(NamedTuple):
     max_open: int
 
 
-MODERATE = Size(instances=60, threads=32, tasks=100, steps=2, max_open=20)
-SMALL = Size(instances=8, threads=8, tasks=20, steps=3, max_open=4)
+MODERATE = Size(instances=60, threads=32, tasks=64, steps=2, max_open=20)
+SMALL = Size(instances=8, threads=8, tasks=12, steps=2, max_open=4)
 FULL = Size(instances=1_000, threads=64, tasks=1_000, steps=4, max_open=100)
 
 
