@@ -77,7 +77,10 @@ def test_an_example_of_a_test_passes(block: str, tmp_path: Path) -> None:
     run(tmp_path, "-m", "pytest", "-p", plugin, "--package-database-engine=sqlite", "test_example.py")
 
 
+@pytest.mark.long
 def test_the_examples_for_services_and_testers_pass_mypy_strict(tmp_path: Path) -> None:
+    """``scripts/check`` runs this test too."""
+    pytest.importorskip("mypy", reason="scripts/install dev installs it")
     pages = ("services.md", "testing.md", "upgrading.md")
     for page in pages:
         for number, block in enumerate(blocks(ROOT / "docs" / page)):

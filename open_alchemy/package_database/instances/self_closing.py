@@ -28,6 +28,11 @@ class SelfClosingEngine:
         self._finalizer.atexit = False
 
     @property
+    def inner(self) -> Engine:
+        """The engine."""
+        return self._engine
+
+    @property
     def config(self) -> Config:
         """The engine's."""
         return self._engine.config

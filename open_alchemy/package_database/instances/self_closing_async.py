@@ -41,6 +41,11 @@ class SelfClosingAsyncEngine:
         self._loops.clear()
 
     @property
+    def inner(self) -> AsyncEngine:
+        """The engine."""
+        return self._engine
+
+    @property
     def config(self) -> Config:
         """The engine's."""
         return self._engine.config
