@@ -269,7 +269,9 @@ def test_an_asynchronous_engine_that_fails_to_close_is_logged(stores: Stores, ca
     assert "canary" not in caplog.text
 
 
-def test_a_call_that_opens_an_engine_closes_another_if_many_wait(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_opens_an_engine_closes_another_if_many_wait(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_thread = closer.Closer()
     monkeypatch.setattr(without_thread, "start", _none)
     for module in (open_engines, self_closing, self_closing_async):

@@ -385,8 +385,8 @@ def test_a_call_after_the_deadline_is_not_executed(path: Path) -> None:
 def test_engines_share_a_bounded_number_of_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_threads, "_executor", shared_threads._Executor(4))
     gated = [Gated(path) for _ in range(8)]
-    for engine in gated[1:]:
-        engine.reached = gated[0].reached
+    for blocked in gated:
+        blocked.reached = gated[0].reached
 
     async def use() -> tuple[int, list[Any]]:
         engines = [ThreadedEngine(engine) for engine in gated]
@@ -394,9 +394,9 @@ def test_engines_share_a_bounded_number_of_threads(path: Path, monkeypatch: pyte
             await engine.prepare()
         calls = [asyncio.create_task(engine.execute(QUERY, Deadline(60))) for engine in engines]
         await gated[0].wait_until_reached(4)
-        started = sum(bool(engine.executed) for engine in gated)
-        for engine in gated:
-            engine.gate.set()
+        started = sum(bool(blocked.executed) for blocked in gated)
+        for blocked in gated:
+            blocked.gate.set()
         found = await asyncio.gather(*calls)
         for engine in engines:
             await engine.aclose()
