@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import transaction
 from sqlalchemy import func, select, text
+from transaction.interfaces import DoomedTransaction
 
 from open_alchemy import package_database
 from open_alchemy.package_database.exceptions import RefusedError
@@ -134,9 +135,12 @@ def test_a_commit_of_the_thread_is_refused_while_the_task_has_a_session(sqlite_i
             get_session().execute(table.insert(), {"text": str(number)})
             with pytest.raises(RefusedError, match=r"call transaction_manager\(\)\.commit\(\)"):
                 transaction.commit()
+            with pytest.raises(DoomedTransaction):
+                transaction.commit()
             transaction.abort()
             with pytest.raises(RefusedError, match="of the thread"), transaction.manager:
                 get_session()
+            transaction.abort()
             transaction_manager().commit()
             transaction.commit()
 

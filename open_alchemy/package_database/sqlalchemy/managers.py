@@ -78,6 +78,8 @@ def _check_task() -> None:
         return
     with suppress(KeyError):
         of_task.get().data(SESSIONS)
+        # The hooks are removed when one fails, so the next commit would not be checked.
+        transaction.doom()
         raise RefusedError(
             "this commits the transaction of the thread, and the asyncio task has a session in one of its own: call "
             "transaction_manager().commit()",
