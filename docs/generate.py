@@ -45,6 +45,7 @@ ARGUMENTS: dict[str, Any] = {
     "public_key": "pk",
     "secret_key_hash": Secret(b"hash"),
     "salt": Secret(b"salt"),
+    "revision": "revision-1699999900",
 }
 TYPES = {"S": "text", "N": "number", "B": "binary"}
 

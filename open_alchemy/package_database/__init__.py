@@ -24,7 +24,15 @@ from .exceptions import (
 
 # instances() hides the module of this name as an attribute; `from ....instances import InstanceMiddleware` works.
 from .instances import aconnect, connect, get, get_async, instance, instance_id, instances
-from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
+from .types import (
+    TConnectedDatabase,
+    TCredentialsInfo,
+    TCredentialsInfoList,
+    TDatabase,
+    TSpecInfo,
+    TSpecInfoList,
+    TSpecSnapshot,
+)
 
 __version__: str
 
@@ -92,6 +100,7 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",
+    "TSpecSnapshot",
     "TCredentialsInfo",
     "TCredentialsInfoList",
     "CredentialsAuthInfo",
