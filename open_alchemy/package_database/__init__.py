@@ -42,6 +42,18 @@ if TYPE_CHECKING:
     from .broker.changes import changes, iter_changes
     from .broker.exposed import exposed
     from .cache import ExpiringDict, cached
+    from .objects import (
+        AsyncCredentials,
+        AsyncSpec,
+        AsyncUser,
+        AsyncVersion,
+        Credentials,
+        Spec,
+        User,
+        Version,
+        root,
+        root_async,
+    )
 else:
     _LAZY = {
         "CredentialsAuthInfo": ".auth_info",
@@ -52,6 +64,8 @@ else:
         "exposed": ".broker.exposed",
         "ExpiringDict": ".cache",
         "cached": ".cache",
+        **dict.fromkeys(("root", "User", "Spec", "Version", "Credentials"), ".objects"),
+        **dict.fromkeys(("root_async", "AsyncUser", "AsyncSpec", "AsyncVersion", "AsyncCredentials"), ".objects"),
     }
     _OPTIONAL = ("msgspec", "zmq")
 
@@ -84,6 +98,17 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Objects.
+    "root",
+    "root_async",
+    "User",
+    "AsyncUser",
+    "Spec",
+    "AsyncSpec",
+    "Version",
+    "AsyncVersion",
+    "Credentials",
+    "AsyncCredentials",
     # Caches.
     "cached",
     "ExpiringDict",
