@@ -29,6 +29,7 @@ from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, Memo
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.broker.brokers import QUICK, memory_store, run_broker, store_at, wait_until_cached
 from tests.broker.nats_server import NATSProcess, run_nats
+from tests.broker.rabbitmq import run_rabbitmq
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -125,8 +126,19 @@ def _postgresql_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config)
 
 
+@pytest.fixture(scope="session")
+def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as host:
+        yield host
+
+
 def _broker_on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
     bus = request.getfixturevalue("_nats").bus(uuid4().hex)
+    return _broker(memory_store(), bus, is_async=is_async)
+
+
+def _broker_on_amqp(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    bus = Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
     return _broker(memory_store(), bus, is_async=is_async)
 
 
@@ -149,6 +161,8 @@ _STORES: dict[str, Open] = {
     "broker, postgresql, async": lambda request: _broker(_postgresql_store(request), is_async=True),
     "nats, sqlite, memory": lambda request: _broker_on_nats(request, is_async=False),
     "nats, sqlite, memory, async": lambda request: _broker_on_nats(request, is_async=True),
+    "amqp, sqlite, memory": lambda request: _broker_on_amqp(request, is_async=False),
+    "amqp, sqlite, memory, async": lambda request: _broker_on_amqp(request, is_async=True),
     "cache, sqlite, memory": lambda _: _caching(memory_store, is_async=False),
     "cache, sqlite, memory, async": lambda _: _caching(memory_store, is_async=True),
     "cache, dynamodb": lambda request: _caching(lambda: _dynamodb_store(request), is_async=False),
@@ -165,13 +179,14 @@ _LONG = {
     *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
     *("cache, dynamodb", "cache, dynamodb, async", "cache, postgresql", "cache, postgresql, async"),
     *("broker, sqlite, file", "nats, sqlite, memory", "nats, sqlite, memory, async"),
+    *("amqp, sqlite, memory", "amqp, sqlite, memory, async"),
 }
 """Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
 
 def _parameter(store: str) -> Any:
-    # The tests on PostgreSQL run in one worker, which starts the servers once.
-    one_worker = [pytest.mark.xdist_group("postgresql")] if "postgresql" in store else []
+    # The tests on PostgreSQL run in one worker, which starts the servers once, and so do those on RabbitMQ.
+    one_worker = [pytest.mark.xdist_group(server) for server in ("postgresql", "amqp") if server in store]
     return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from ..coherence.tags import tags_of_write
 from ..core.deadline import Deadline
-from ..core.operations import Page, Scan, StoreOperation, Table, Transact
+from ..core.operations import Get, Page, Scan, StoreOperation, Table, Transact
 from ..engines.broker.operations import Schema
-from ..engines.port import Administration, AsyncEngine, Config, Engine
+from ..engines.port import Administration, AsyncEngine, Config, Engine, ImmediateReads
+from ..exceptions import UnavailableError
 from ..model.broker_registry import is_registry
 from .caching import Caching
 
@@ -37,6 +38,12 @@ class CoherentEngine:
     def attempt_seconds(self) -> float:
         """The engine's."""
         return self._engine.attempt_seconds
+
+    def read_now(self, operation: Get) -> Any:
+        """Reads an item, where the engine can do that without waiting; see ``ImmediateReads``."""
+        if not isinstance(self._engine, ImmediateReads):
+            raise UnavailableError("the engine cannot read without waiting")
+        return self._engine.read_now(operation)
 
     async def prepare(self) -> None:
         """Prepares the engine."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 from ..engines.broker.codec import Buffer, encode
 from ..engines.broker.exchange import wall_clock
@@ -12,8 +12,6 @@ from ..engines.broker.messages import VERSION, Request
 from ..engines.broker.transports import Connection
 from ..engines.broker.zeromq import ZeroMQConnection
 from ..exceptions import ConfigurationError
-
-_MAX_CONNECTIONS: Final = 64
 
 
 class OtherBrokers:
@@ -36,17 +34,14 @@ class OtherBrokers:
         except ConfigurationError:
             return  # The address of another broker cannot be used; it is evicted as a silent one.
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Closes the connections."""
         for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
+            await connection.aclose()
 
     def _connection(self, address: str) -> Connection:
         found = self._connections.get(address)
         if found is None:
-            if len(self._connections) == _MAX_CONNECTIONS:
-                self._connections.pop(next(iter(self._connections))).close()
             found = self._connections[address] = self._connect(address, _ignore)
         return found
 

@@ -172,13 +172,21 @@ class Server:
             body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
-        elif (handler := self.handlers.get(type_)) is not None:
-            if request.read is not None and self.reads is not None:
-                self.reads.begin(peer, codec, request)
-            self._admit(_Job(peer, codec, request, handler, self._deadline(request)))
-        else:
+        elif (handler := self.handlers.get(type_)) is None:
             message = f"the broker does not offer {type_.__name__}"
             self.send(peer, request.id, failures.refusal(message, "NotOffered"), codec)
+        else:
+            self._receive_operation(_Job(peer, codec, request, handler, self._deadline(request)))
+
+    def _receive_operation(self, job: _Job) -> None:
+        request = job.request
+        if request.read is not None and self.reads is not None:
+            self.reads.begin(job.peer, job.codec, request)
+        body = None if self._is_stopping else self.stores[request.instance].execute_now(request)
+        if body is None:
+            self._admit(job)
+        else:
+            self._send_answer(job, body)
 
     def send(self, peer: Peer, id_: int, body: AnswerBody, codec: Codec = MESSAGEPACK) -> None:
         """Sends a message to a client; the id is 0 if it answers no request."""

@@ -65,7 +65,7 @@ class Sessions:
         """Ends all sessions, and leaves the registries."""
         for caching in self._caching.values():
             await caching.leave()
-        self._others.close()
+        await self._others.aclose()
 
     def _receive(self, peer: Peer, codec: Codec, request: Request) -> None:
         if (caching := self._caching.get(request.instance)) is not None:

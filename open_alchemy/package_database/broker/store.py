@@ -11,8 +11,8 @@ from ..core.deadline import Deadline
 from ..engines.broker import messages
 from ..engines.broker.exchange import wall_clock
 from ..engines.broker.operations import Schema, to_answer
-from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo
-from ..exceptions import UnavailableError
+from ..engines.port import Administration, AsyncEngine, ImmediateReads, KeyInfo, TableInfo
+from ..exceptions import BaseError, UnavailableError
 from .caching import Caching
 from .failures import OwnRefusalError
 
@@ -56,6 +56,7 @@ class Store:
     ) -> None:
         self.engine = engine
         self.caching = caching
+        self._reads = engine if isinstance(engine, ImmediateReads) else None
         self.schema = Schema(tables)
         self._administration = administration
         self._allows_administration = allows_administration
@@ -76,6 +77,17 @@ class Store:
         if isinstance(operation, core.Transact):
             check_age(request, self._clock())
         return to_answer(operation, await self._perform(operation, deadline))
+
+    def execute_now(self, request: messages.Request) -> messages.AnswerBody | None:
+        """Reads an item without waiting, and returns the answer; None if that is not possible."""
+        if not isinstance(request.body, messages.Get) or self._reads is None:
+            return None
+        try:
+            operation = self.schema.to_operation(request.body)
+            assert isinstance(operation, core.Get)
+            return to_answer(operation, self._reads.read_now(operation))
+        except BaseError:
+            return None  # It is executed again, and the error is reported then.
 
     async def administer(self, request: messages.Request, _: Deadline) -> messages.AnswerBody:
         """Creates, deletes, describes, compares or empties a table."""

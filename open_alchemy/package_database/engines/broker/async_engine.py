@@ -11,7 +11,7 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive_async
 from ...exceptions import RefusedError
-from .. import fork
+from .. import fork, telemetry
 from .config import BrokerConfig
 from .engine import open_requests, request_of
 
@@ -62,20 +62,27 @@ class AsyncBrokerEngine:
         if cache is not None and (cached := cache.find(operation)) is not None:
             return cached.use(cache)
         await self.prepare()
-        requests = self._requests
-        assert requests is not None
         client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
-        if client.cache is None:
-            with request_of(operation):
-                return await drive_async(requests.execute(operation, deadline), client.perform)
-        if client.cache is not cache and (cached := client.cache.find(operation)) is not None:
-            return cached.use(client.cache)
+        if client.cache is not None:
+            return await self._read_or_write(client, client.cache, operation, deadline)
+        assert self._requests is not None
+        if not telemetry.is_active():
+            return await drive_async(self._requests.execute(operation, deadline), client.perform)
+        with request_of(operation):
+            return await drive_async(self._requests.execute(operation, deadline), client.perform)
+
+    async def _read_or_write(
+        self, client: AsyncClient, cache: ReadCache, operation: StoreOperation, deadline: Deadline
+    ) -> Any:
+        assert self._requests is not None
+        if cache is not self.cache and (cached := cache.find(operation)) is not None:
+            return cached.use(cache)
         from .read_cache import Reading
 
-        reading = Reading(client.cache)
+        reading = Reading(cache, lambda: client.is_full)
         try:
             with request_of(operation):
-                return await drive_async(requests.execute(operation, deadline, reading.begin), client.perform)
+                return await drive_async(self._requests.execute(operation, deadline, reading.begin), client.perform)
         finally:
             reading.finish()
 
@@ -128,5 +135,5 @@ class AsyncBrokerEngine:
         try:
             yield
         finally:
-            client.close()
+            await client.aclose()
             self._clients.pop(asyncio.get_running_loop(), None)

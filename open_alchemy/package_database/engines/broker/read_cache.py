@@ -35,16 +35,24 @@ _DECODER: Final = Decoder(messages.Item)
 
 
 class Reading:
-    """The reads of one operation that is not cached, in the order of their requests."""
+    """The reads of one operation that is not cached, in the order of their requests.
 
-    def __init__(self, cache: ReadCache) -> None:
+    Args:
+        cache: The cache.
+        is_delayed: Returns whether a request is not sent at once. Its answer is not cached: a later message of the
+            session would overtake it.
+    """
+
+    def __init__(self, cache: ReadCache, is_delayed: Callable[[], bool]) -> None:
         self._cache = cache
+        self._is_delayed = is_delayed
         self._headers: list[ReadHeader | None] = []
         self._is_recording = is_recording()
 
     def begin(self, operation: StoreOperation, broker: int) -> ReadHeader | None:
         """Returns the header of a request."""
-        header = self._cache.begin(operation, broker, is_tracked=self._is_recording)
+        is_tracked = self._is_recording
+        header = None if self._is_delayed() else self._cache.begin(operation, broker, is_tracked=is_tracked)
         if self._is_recording:
             self._headers.append(header)
         return header

@@ -173,7 +173,7 @@ class ZeroMQConnection:
         """Drops a message that waits for the connection."""
         return self._socket.withdraw(message)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Closes the socket; its thread sends what is queued for a broker that is connected."""
         self._socket.close(_CLIENT_LINGER)
 
