@@ -44,7 +44,7 @@ async def _main(url: str, path: str, own: int, number: int, keys: int, random: R
                     continue
                 log.write(json.dumps([kind, key, found, start, boot_time()]) + "\n")
                 cache = cache_of(database)
-                if cache is not None and random.random() < 0.02:
+                if cache is not None and random.random() < 0.1:
                     log.write(json.dumps(["hits", own, cache.info().hits, start, start]) + "\n")
 
 
