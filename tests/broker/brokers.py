@@ -7,13 +7,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from open_alchemy.package_database.broker.key_files import BROKER_FILE, CLIENTS_FILE
 from open_alchemy.package_database.broker.process import serve
+from open_alchemy.package_database.broker.rights import ClientsFile
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
+from open_alchemy.package_database.engines.broker.curve import Security
+from open_alchemy.package_database.engines.broker.keys import read_broker_keys
 from open_alchemy.package_database.engines.broker.zeromq import ZeroMQServer
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -53,11 +58,20 @@ def store_at(config: Config) -> Store:
 
 def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration: bool = True) -> Store:
     """Returns the store of two engines."""
-    return Store(async_engine, engine.administration, TABLES, allows_administration=allows_administration)
+    return Store(lambda: async_engine, engine.administration, TABLES, allows_administration=allows_administration)
 
 
 @contextmanager
-def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
+def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[RunningBroker]:
+    """Runs a broker with the keys in a folder."""
+    clients = ClientsFile(keys / CLIENTS_FILE)
+    security = Security(read_broker_keys(keys / BROKER_FILE), clients.allows)
+    with run_broker(store, security=security, find_client=clients.find, **options) as running:
+        yield running
+
+
+@contextmanager
+def run_broker(store: Store, *, security: Security | None = None, **options: Any) -> Iterator[RunningBroker]:
     """Runs a broker in front of a store."""
     server = Server({"": store}, **options)
     addresses: list[str] = []
@@ -69,7 +83,7 @@ def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
         is_ready.set()
 
     async def main() -> None:
-        task = asyncio.ensure_future(serve(server, [ZeroMQServer("tcp://127.0.0.1:*")], ready))
+        task = asyncio.ensure_future(serve(server, [ZeroMQServer("tcp://127.0.0.1:*", security)], ready))
         running.append((asyncio.get_running_loop(), task))
         await asyncio.wait([task])
         await store.engine.aclose()

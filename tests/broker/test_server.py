@@ -48,7 +48,8 @@ def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 async def broker(
     engine: AsyncMemoryEngine | None = None, **options: Any
 ) -> AsyncIterator[tuple[Server, RecordingTransport]]:
-    store = Store(engine or AsyncMemoryEngine(), MemoryEngine().administration, TABLES)
+    async_engine = engine or AsyncMemoryEngine()
+    store = Store(lambda: async_engine, MemoryEngine().administration, TABLES)
     server, transport = Server({"": store}, **options), RecordingTransport()
     await server.start(transport)
     try:

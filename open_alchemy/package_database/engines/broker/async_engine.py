@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -82,9 +83,11 @@ class AsyncBrokerEngine:
 
     async def _open_client(self) -> AsyncClient:
         from .async_client import AsyncClient
+        from .zeromq import ZeroMQConnection
 
+        connect = partial(ZeroMQConnection, key_file=self.config.key_file)
         loop = asyncio.get_running_loop()
-        client = self._clients[loop] = AsyncClient(self.config.addresses)
+        client = self._clients[loop] = AsyncClient(self.config.addresses, connect)
         closer = self._closers[loop] = self._close_at_shutdown(client)
         await anext(closer)
         return client

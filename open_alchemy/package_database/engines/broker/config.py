@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from ...core.operations import Table
 from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
 
-URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE",)
+URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE?key=FILE",)
 DEFAULT_PORT: Final = 5757
 _PORTS: Final = range(1, 65_536)
 
@@ -24,11 +26,13 @@ class BrokerConfig(NamedTuple):
         addresses: The addresses of the brokers, in ZeroMQ's notation.
         instance: The instance of the brokers; empty for their default one.
         deadline: The deadline of a call in seconds.
+        key_file: The file with the client's keys; None to connect without encryption.
     """
 
     addresses: tuple[str, ...]
     instance: str = ""
     deadline: float = DEFAULT_DEADLINE
+    key_file: Path | None = None
 
     @property
     def location(self) -> str:
@@ -62,13 +66,22 @@ def read_url(rest: str, environment: Environment) -> BrokerConfig:
         DatabaseURLError: The URL is invalid; the message contains no part of it.
         ConfigurationError: The deadline is invalid.
     """
-    hosts, _, instance = rest.partition("/")
+    place, separator, query = rest.partition("?")
+    hosts, _, instance = place.partition("/")
     if not _INSTANCE.fullmatch(instance):
         raise DatabaseURLError(
             "the instance in a broker URL consists of letters, digits, dots, hyphens and underscores"
         )
     addresses = tuple(map(_address, hosts.split(",")))
-    return BrokerConfig(addresses, instance, read_deadline(environment))
+    key_file = _key_file(query) if separator else None
+    return BrokerConfig(addresses, instance, read_deadline(environment), key_file)
+
+
+def _key_file(query: str) -> Path:
+    name, _, value = query.partition("=")
+    if name != "key" or not value or "&" in value:
+        raise DatabaseURLError("the only parameter of a broker URL is ?key=FILE, the file with the keys of the client")
+    return Path(unquote(value))
 
 
 def _address(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...core.deadline import Deadline
@@ -13,6 +14,7 @@ from .. import fork, telemetry
 from ..port import Administration
 from ..randomness import random
 from .config import BrokerConfig
+from .keys import read_client_keys
 
 if TYPE_CHECKING:
     from .client import Client
@@ -102,16 +104,19 @@ class BrokerEngine:
             return self._idle.pop()
         except IndexError:
             from .client import Client
+            from .zeromq import BlockingZeroMQ
 
-            return Client(self.config.addresses)
+            return Client(self.config.addresses, partial(BlockingZeroMQ, key_file=self.config.key_file))
 
 
 def open_requests(config: BrokerConfig) -> Requests:
     """Returns the state of a client, whose first broker is a random one.
 
     Raises:
-        ConfigurationError: pyzmq or msgspec is not installed.
+        ConfigurationError: pyzmq or msgspec is not installed, or the file with the keys is invalid.
     """
+    if config.key_file is not None:
+        read_client_keys(config.key_file)
     try:
         import zmq  # noqa: F401
 
