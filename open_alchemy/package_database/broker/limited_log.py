@@ -23,7 +23,7 @@ class LimitedLog:
         self._next: dict[str, float] = {}
         self._omitted: dict[str, int] = {}
 
-    def warn(self, kind: str, detail: str = "") -> None:
+    def report(self, kind: str, detail: str = "") -> None:
         """Logs a problem.
 
         Args:

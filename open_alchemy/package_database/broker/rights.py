@@ -101,7 +101,7 @@ class ClientsFile:
         if user in self._current():
             return True
         self._refused += 1
-        self._log.warn("a client with an unknown key was refused")
+        self._log.report("a client with an unknown key was refused")
         return False
 
     def figures(self) -> dict[str, int]:

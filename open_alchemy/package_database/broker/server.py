@@ -178,7 +178,7 @@ class Server:
         except MessageError as error:
             self.errors += 1
             self.malformed += 1
-            self._log.warn("a malformed message was refused", f"{len(data)} bytes")
+            self._log.report("a malformed message was refused", f"{len(data)} bytes")
             self.send(peer, error.id, failures.refusal(str(error), "Malformed"), error.codec)
             return
         type_ = type(request.body)
@@ -186,7 +186,7 @@ class Server:
             return  # Sent again, while it is executed.
         if (refused := rights.problem(self._find_client(peer.user), request)) is not None:
             self.refused += 1
-            self._log.warn("a request was refused", refused)
+            self._log.report("a request was refused", refused)
             self.send(peer, request.id, failures.refusal(refused, "Forbidden"), codec)
         elif request.instance not in self._stores:
             self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
@@ -216,7 +216,7 @@ class Server:
         is_free = len(self._tasks) < self._concurrency
         if not is_free and (full := self._full(job)) is not None:
             self.shed += 1
-            self._log.warn(full)
+            self._log.report(full)
             self.send(job.peer, job.request.id, failures.overloaded(job.what, full), job.codec)
             return
         self._jobs[job.key] = job
