@@ -21,6 +21,9 @@ settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=4
 settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000, stateful_step_count=50)
 
 
+_COVERAGE = pytest.StashKey[str | None]()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run tests marked long, with more Hypothesis examples")
 
@@ -28,10 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("numprocesses", None):
         # Only workers are measured: coverage would double the CPU time of the servers and programs that tests start.
-        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+        config.stash[_COVERAGE] = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     settings.load_profile("long" if config.getoption("--long") else "ordinary")
     # All boto3 clients share botocore's parsed service models. Parsing them takes 90 % of the time to make a client.
-    botocore.session.create_loader = cache(botocore.session.create_loader)  # type: ignore[attr-defined]
+    botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -42,6 +45,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if deselected:
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+@pytest.fixture
+def measured_programs(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measures the coverage of the programs that the test starts, unless they are killed."""
+    coverage = pytestconfig.stash.get(_COVERAGE, None)
+    if coverage is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", coverage)
 
 
 @pytest.fixture(scope="session")

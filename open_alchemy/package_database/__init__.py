@@ -30,6 +30,7 @@ __version__: str
 
 if TYPE_CHECKING:
     from .auth_info import CredentialsAuthInfo
+    from .cache import ExpiringDict, cached
 else:
 
     def __getattr__(name: str) -> object:
@@ -38,6 +39,10 @@ else:
             from .auth_info import CredentialsAuthInfo
 
             return CredentialsAuthInfo
+        if name in {"ExpiringDict", "cached"}:
+            from importlib import import_module
+
+            return getattr(import_module(".cache", __name__), name)
         if name == "__version__":
             from importlib.metadata import version
 
@@ -54,6 +59,9 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Caches.
+    "cached",
+    "ExpiringDict",
     # Which instance it works on.
     "instance",
     "instance_id",

@@ -13,6 +13,7 @@ from functools import update_wrapper
 from typing import Any, Final, Self, TypeAlias
 
 from .async_types import AsyncTDatabase
+from .coherence.dependencies import UNTRACKED, is_recording, report
 from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
@@ -21,7 +22,7 @@ from .engines.randomness import random
 from .exceptions import ConfigurationError, NotFoundError, UnavailableError
 from .model import ACCESS_PATTERNS
 from .model.access_pattern import AccessPattern
-from .model.validation import check, wrap_secrets
+from .model.validation import SECRETS, check, wrap_secrets
 from .types import TConnectedDatabase
 
 _Started: TypeAlias = tuple[Steps[Any], Operation]
@@ -171,13 +172,15 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
     """Returns the method of the async API that runs an access pattern."""
 
     async def method(self: AsyncDatabase, /, **arguments: Any) -> Any:
-        try:
-            wrap_secrets(arguments)
-        except RecursionError:
-            # They may not be wrapped yet.
-            for name in (*arguments,):
-                del arguments[name]
-            raise
+        # A call that waits costs as little as possible before it does: ten thousand of them start at once.
+        if not SECRETS.isdisjoint(arguments):
+            try:
+                wrap_secrets(arguments)
+            except RecursionError:
+                # They may not be wrapped yet.
+                for name in (*arguments,):
+                    del arguments[name]
+                raise
         engine, start = self._resolve(), None
         if (waiting := engine.queue()) is not None:
             start = self._sources.monotonic()
@@ -188,7 +191,10 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
             seconds = self._sources.monotonic() - start
             if seconds >= engine.config.deadline:
                 raise _not_started(pattern.name, seconds)
-        return await _call_async(pattern, arguments, engine, self._sources, start)
+        check(arguments)
+        started = _start(pattern, arguments)
+        await engine.prepare()
+        return await _drive_async(pattern, started, engine, self._sources, start)
 
     def stream(self: AsyncDatabase, /, **arguments: Any) -> AsyncGenerator[Any]:
         check(arguments)
@@ -204,23 +210,31 @@ def _start(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> _Star
 
 
 def _run(pattern: AccessPattern[..., Any], started: _Started, engine: Engine, sources: Sources) -> Any:
+    _report_untracked(engine)
     engine.prepare()
     return _drive(*started, pattern.name, engine, sources, is_unbounded=pattern.unbounded)
 
 
-async def _run_async(
+def _drive_async(
     pattern: AccessPattern[..., Any],
     started: _Started,
     engine: AsyncEngine,
     sources: Sources,
     start: float | None = None,
-) -> Any:
-    await engine.prepare()
+) -> Coroutine[Any, Any, Any]:
+    """Returns the steps as a coroutine. Not part of the method: waiting calls would hold the closure's variables."""
+    _report_untracked(engine)
     deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
-    return await drive_async(
+    return drive_async(
         execute_steps(*started, pattern.name, deadline, sources),
         lambda operation: engine.execute(operation, deadline),
     )
+
+
+def _report_untracked(engine: Engine | AsyncEngine) -> None:
+    """Reports a call to ``cached``, except on an engine that reports each read itself."""
+    if is_recording() and not getattr(engine, "reports_reads", False):
+        report((UNTRACKED,))
 
 
 def _stream(
@@ -242,7 +256,8 @@ async def _stream_async(
     sources: Sources,
 ) -> AsyncGenerator[Any]:
     while True:
-        items, after = await _run_async(pattern, started, engine, sources)
+        await engine.prepare()
+        items, after = await _drive_async(pattern, started, engine, sources)
         for item in items:
             yield item
         if after is None:
@@ -259,18 +274,6 @@ def _drive(
         lambda operation: engine.execute(operation, deadline),
         sources.sleep,
     )
-
-
-async def _call_async(
-    pattern: AccessPattern[..., Any],
-    arguments: dict[str, Any],
-    engine: AsyncEngine,
-    sources: Sources,
-    start: float | None,
-) -> Any:
-    """Runs an admitted call. Not part of the method: every waiting call would hold the variables of its closure."""
-    check(arguments)
-    return await _run_async(pattern, _start(pattern, arguments), engine, sources, start)
 
 
 def _deadline(

@@ -1,7 +1,8 @@
 """Fixtures for the tests of services: a local store, its tables, and a clean table for each test.
 
 The plugin reads ``STAGE`` once, when pytest starts (default: ``TEST``); later changes have no effect. ``get()`` ignores
-``PACKAGE_DATABASE_URL`` in the process of the tests. The plugin loads engines and starts servers only for its fixtures.
+``PACKAGE_DATABASE_URL`` in the process of the tests. The plugin loads engines and starts servers only for its fixtures,
+except that a run with pytest-xdist and PostgreSQL starts one server for all workers.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 
 from .engines import registry
 from .engines.dynamodb.config import DynamoDBConfig, check_url
-from .engines.port import Administration, Config, read_deadline
+from .engines.port import Administration, Config, Sharded, read_deadline
 from .engines.sqlite.config import SQLiteConfig
 from .exceptions import BaseError, ConfigurationError, RefusedError
 from .instances import process
 from .instances.directory import FILE_VARIABLE, INSTANCE_VARIABLE
+from .testing import postgresql_server
 from .testing.local_server import DEFAULT_PORT, LocalServerError, is_free, run
+from .testing.postgresql_server import PostgreSQLServer, PostgreSQLServerError
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 _ENGINE = "package_database_engine"
 _DYNAMODB = "dynamodb"
 _SQLITE = "sqlite"
+_POSTGRESQL = "postgresql"
+_ENGINES = (_DYNAMODB, _SQLITE, _POSTGRESQL)
 _ENDPOINT = "package_database_endpoint"
 _ALLOW_REMOTE = "package_database_allow_remote"
 # pytest --fixtures lists no name that starts with an underscore.
@@ -45,6 +50,12 @@ _FIXTURES = (
     "_instances",
 )
 _WORKER_STAGE = "package_database_stage"
+_WORKER_SERVER = "package_database_server"
+_SHARDS = 4
+"""The shards of a PostgreSQL database: enough for two users to have different ones, and created fast."""
+
+_xdist_server: Final = pytest.StashKey[PostgreSQLServer]()
+_xdist_stack: Final = pytest.StashKey[ExitStack]()
 
 _DEFAULT_STAGE = "TEST"
 
@@ -57,8 +68,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("package-database", f"OpenAlchemy's package database (fixtures: {', '.join(_FIXTURES)})")
     endpoint_help = "use a running DynamoDB at this URL instead of starting one"
     remote_help = "allow package_database_endpoint on another machine: the fixtures create, empty and delete tables"
-    engine_help = "the store of the fixtures: dynamodb (a local server, the default) or sqlite (in memory, no server)"
-    group.addoption("--package-database-engine", dest=_ENGINE, choices=(_DYNAMODB, _SQLITE), help=engine_help)
+    engine_help = (
+        "the store of the fixtures: dynamodb (a local server, the default), sqlite (in memory, no server) or "
+        "postgresql (started for the test run)"
+    )
+    group.addoption("--package-database-engine", dest=_ENGINE, choices=_ENGINES, help=engine_help)
     group.addoption("--package-database-endpoint", dest=_ENDPOINT, metavar="URL", help=endpoint_help)
     group.addoption("--package-database-allow-remote", dest=_ALLOW_REMOTE, action="store_true", help=remote_help)
     parser.addini(_ENGINE, engine_help, default=_DYNAMODB)
@@ -90,8 +104,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Sends the stage to a worker of pytest-xdist."""
+    """Sends the stage to a worker of pytest-xdist, and the URL of its database on the PostgreSQL server of all."""
     node.workerinput[_WORKER_STAGE] = _stage
+    if _engine_name(node.config) == _POSTGRESQL and (_stage or _DEFAULT_STAGE) == _DEFAULT_STAGE:
+        node.workerinput[_WORKER_SERVER] = _server_of_all_workers(node.config).create_database(node.gateway.id)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Ends the server of the workers."""
+    config.stash.get(_xdist_stack, ExitStack()).close()
+
+
+def _server_of_all_workers(config: pytest.Config) -> PostgreSQLServer:
+    if _xdist_server not in config.stash:
+        stack = config.stash[_xdist_stack] = ExitStack()
+        try:
+            config.stash[_xdist_server] = stack.enter_context(postgresql_server.run())
+        except PostgreSQLServerError as error:
+            raise pytest.UsageError(str(error)) from error
+    return config.stash[_xdist_server]
 
 
 def _settle_stage(stage: str) -> None:
@@ -158,11 +189,24 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
             pytrace=False,
         )
     with ExitStack() as stack:
-        is_sqlite = _engine(request.config) == _SQLITE
-        url = "sqlite://" if is_sqlite else _given_endpoint(request.config) or _start(stack, request.config)
-        config = _sqlite_configuration() if is_sqlite else _endpoint_configuration(url)
+        engine = _engine(request.config)
+        config: Config
+        match engine:
+            case "sqlite":
+                url, config = "sqlite://", _sqlite_configuration()
+            case "postgresql":
+                url = _postgresql_database(stack, request.config)
+                config = registry.from_url(url, os.environ)
+            case _:
+                url = _given_endpoint(request.config) or _start(stack, request.config)
+                config = _endpoint_configuration(url)
         process.set_default(lambda: config)
-        yield _Store(url, config.open_engine(TABLES).administration(), has_tables=is_sqlite)
+        opened = config.open_engine(TABLES)
+        stack.callback(opened.close)
+        administration = opened.administration()
+        if isinstance(administration, Sharded):
+            administration.choose_shards(_SHARDS)
+        yield _Store(url, administration, has_tables=engine == _SQLITE)
 
 
 @pytest.fixture(scope="session")
@@ -219,10 +263,26 @@ def _instances(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 def _engine(config: pytest.Config) -> str:
-    engine: str = config.getoption(_ENGINE) or config.getini(_ENGINE)
-    if engine not in (_DYNAMODB, _SQLITE):
-        pytest.fail(f"{_ENGINE} must be {_DYNAMODB} or {_SQLITE}, not {engine!r}", pytrace=False)
+    engine = _engine_name(config)
+    if engine not in _ENGINES:
+        pytest.fail(f"{_ENGINE} must be {', '.join(_ENGINES[:-1])} or {_ENGINES[-1]}, not {engine!r}", pytrace=False)
     return engine
+
+
+def _engine_name(config: pytest.Config) -> str:
+    name: str = config.getoption(_ENGINE) or config.getini(_ENGINE)
+    return name
+
+
+def _postgresql_database(stack: ExitStack, config: pytest.Config) -> str:
+    """Returns the URL of an empty database: on a new server, or on that of all workers of pytest-xdist."""
+    if _is_worker(config):
+        url: str = config.workerinput[_WORKER_SERVER]  # type: ignore[attr-defined] # pytest-xdist adds it.
+        return url
+    try:
+        return stack.enter_context(postgresql_server.run()).url()
+    except PostgreSQLServerError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def _sqlite_configuration() -> Config:

@@ -37,6 +37,8 @@ OPERATIONS: list[core.StoreOperation] = [
     core.Get(SPECS, KEY),
     core.Query(SPECS, "u"),
     core.Query(SPECS, "u", "a#", ID_UPDATED_AT, ("id",), 7, {**KEY, "id_updated_at": "a#latest"}),
+    core.Query(SPECS, "u", is_descending=True),
+    core.Transact((core.Check(SPECS, KEY, core.AtLeast("updated_at", "10")),), "t"),
     core.Scan(SPECS, 10),
     core.Scan(SPECS, 10, KEY, "u"),
     core.Transact((core.Put(SPECS, SPEC, CONDITION), core.Delete(SPECS, KEY), core.Check(SPECS, KEY, CONDITION)), "t"),

@@ -381,6 +381,7 @@ def test_a_wrong_result_fails_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2 results not as expected." in printed
 
 
+@pytest.mark.usefixtures("measured_programs")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(number: signal.Signals) -> None:

@@ -31,7 +31,6 @@ WRITES = Transact(
         Put(CREDENTIALS, KEY, Missing("sub")),
         Delete(CREDENTIALS, {**KEY, "id": "2"}, AnyOf((Equal("revision", "r"), Missing("revision")))),
         Check(CREDENTIALS, {**KEY, "id": "3"}, AllOf((Below("updated_at", "7"), Equal("version", "1")))),
-        Check(CREDENTIALS, {**KEY, "id": "4"}, None),
     )
 )
 
@@ -74,7 +73,6 @@ WRITES = Transact(
                     "put sub = u1, id = 1 if absent",
                     "delete sub = u1, id = 2 if revision is r, or revision is missing",
                     "check sub = u1, id = 3 if updated_at < 7 and version is 1",
-                    "check sub = u1, id = 4",
                 ),
             ),
         ),

@@ -10,6 +10,8 @@ import pytest
 from delivery.dependencies import dependencies, lowest
 from delivery.project import ROOT, configured
 
+pytestmark = pytest.mark.usefixtures("measured_programs")
+
 
 @pytest.mark.parametrize(
     ("module", "command"),

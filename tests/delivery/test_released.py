@@ -6,6 +6,7 @@ import os
 import venv
 from pathlib import Path
 
+import pip
 import pytest
 
 from delivery import released
@@ -138,6 +139,20 @@ def test_an_install_is_tried_again_after_growing_pauses(
     assert (result, left, pauses) == (succeeds, [], slept)
 
 
+@pytest.fixture(autouse=True)
+def _shared_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New environments use the pip of this one: its installation takes seconds."""
+    create = venv.create
+
+    def create_with_link(folder: Path, *, with_pip: bool) -> None:
+        assert with_pip
+        create(folder)
+        (packages,) = folder.glob("[Ll]ib/**/site-packages")
+        (packages / "pip").symlink_to(Path(pip.__file__).parent)
+
+    monkeypatch.setattr(venv, "create", create_with_link)
+
+
 @pytest.fixture
 def production_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "production"
@@ -183,14 +198,7 @@ def test_the_package_comes_from_one_index_and_its_dependencies_from_the_other(
     }
 
 
-@pytest.fixture
-def no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Environments without pip, which takes seconds to install."""
-    create = venv.create
-    monkeypatch.setattr(venv, "create", lambda folder, **_: create(folder))
-
-
-@pytest.mark.usefixtures("production_tests", "no_pip")
+@pytest.mark.usefixtures("production_tests")
 def test_a_failing_test_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(released, "install_commands", lambda *_, **__: [])
 
@@ -200,7 +208,6 @@ def test_a_failing_test_fails(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
     assert "No module named pytest" in capfd.readouterr().err
 
 
-@pytest.mark.usefixtures("no_pip")
 def test_a_version_that_is_never_on_the_index_fails(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
-# Restores items of DynamoDB with boto3; test_the_restore_copies_the_items_of_a_user runs it.
-ON_DYNAMODB = {"operating.md"}
+# On other stores: test_the_restore_copies_the_items_of_a_user and tests/postgresql/test_datastore.py run them.
+ON_OTHER_STORES = {"operating.md", "datastore.md"}
 
 # A block with a test is run as a test module. The other blocks of a page run as one program with top-level `await`.
 RUN = """
@@ -34,7 +34,7 @@ def blocks(page: Path) -> list[str]:
 PROGRAMS = {
     page.name: "\n".join(block for block in blocks(page) if "def test_" not in block)
     for page in PAGES
-    if page.name not in ON_DYNAMODB
+    if page.name not in ON_OTHER_STORES
 }
 TESTS = {
     f"{page.name}, {number}": block
@@ -77,7 +77,10 @@ def test_an_example_of_a_test_passes(block: str, tmp_path: Path) -> None:
     run(tmp_path, "-m", "pytest", "-p", plugin, "--package-database-engine=sqlite", "test_example.py")
 
 
+@pytest.mark.long
 def test_the_examples_for_services_and_testers_pass_mypy_strict(tmp_path: Path) -> None:
+    """``scripts/check`` runs this test too."""
+    pytest.importorskip("mypy", reason="scripts/install dev installs it")
     pages = ("services.md", "testing.md", "upgrading.md")
     for page in pages:
         for number, block in enumerate(blocks(ROOT / "docs" / page)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from docs import generate, layers
@@ -11,7 +13,9 @@ REPOSITORY = "https://github.com/o/r"
 
 
 @pytest.mark.parametrize("path", generate.FILES, ids=lambda path: path.name)
-def test_a_generated_file_is_current(path: object) -> None:
+def test_a_generated_file_is_current(path: Path) -> None:
+    if path.suffix == ".py":
+        pytest.importorskip("ruff", reason="formats generated modules; scripts/install dev installs it")
     (file,) = (each for each in generate.FILES if each == path)
 
     assert file.read_text(encoding="utf-8") == generate.FILES[file]()

@@ -44,14 +44,14 @@ def test_a_socket_that_cannot_be_configured_is_closed(monkeypatch: pytest.Monkey
 
 
 def test_an_attempt_that_fails_at_once_is_followed_by_the_next_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    attempts = [RefusingSocket, socket.socket]
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        monkeypatch.setattr(happy_eyeballs, "new_socket", lambda family: attempts.pop(0)(family))
+        sockets = iter([RefusingSocket(V4), socket.socket(V4)])
+        monkeypatch.setattr(happy_eyeballs, "new_socket", lambda _: next(sockets))
 
         with happy_eyeballs.connect([(V4, ("192.0.2.1", 1)), (V4, listener.getsockname())], 30) as connected:
             assert connected.getpeername() == listener.getsockname()
 
-    assert attempts == []
+    assert next(sockets, None) is None
 
 
 def test_the_error_of_the_last_attempt_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import selectors
 import socket
 import threading
 import time
@@ -279,38 +280,165 @@ class Link:
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b" " * 1_000_000
 
 
-def exchange_over(link: Link, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Makes an exchange with the default deadline over a link with TLS; returns the size of the response."""
-    context: Any = link
-    monkeypatch.setattr(sync_transport, "resolve", lambda *_: [])
-    monkeypatch.setattr(sync_transport, "connect", link.connect)
-    monkeypatch.setattr(sync_transport, "time", SimpleNamespace(monotonic=link.clock))
-    endpoint = Endpoint("db.example", 443, "us-east-1", is_encrypted=True, authority="h")
-    transport = sync_transport.SyncTransport(endpoint, context, Timeouts.of(5.0))
-    try:
-        return transport.exchange(lambda: REQUEST, Deadline(5.0, clock=link.clock)).size
-    finally:
-        transport.close()
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock moves only when nothing else is left to do: then it jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        super().__init__(JumpingSelector(self))
+
+    def time(self) -> float:
+        return self.now
 
 
-def test_a_round_trip_of_300_ms_leaves_time_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    link = Link(round_trip=0.3)
+class JumpingSelector(selectors.SelectSelector):
+    """Reports no event, and moves the clock of its loop by the timeout."""
 
-    assert exchange_over(link, monkeypatch) == 1_000_000
-    assert link.now == pytest.approx(0.3 + 0.6 + 0.3)
+    def __init__(self, loop: VirtualLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "nothing will ever happen"
+        self._loop.now += max(0.0, timeout)
+        return []
 
 
-def test_a_page_of_1_mb_arrives_at_4_mbit_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    link = Link(round_trip=0.05, rate=4_000_000 / 8)
+class AsyncLink:
+    """The ``Link`` for an event loop: what ``connect`` returns, and the transport of the connection over it."""
 
-    assert exchange_over(link, monkeypatch) == 1_000_000
-    assert 2.0 < link.now < 2.3
+    def __init__(self, loop: VirtualLoop, *, round_trip: float = 0.0, rate: float = math.inf) -> None:
+        self._loop = loop
+        self._round_trip, self._rate = round_trip, rate
+        self._connection: Any = None
+
+    async def connect(self, _addresses: object, seconds: float) -> AsyncLink:
+        async with asyncio.timeout(seconds):
+            await asyncio.sleep(self._round_trip)
+        return self
+
+    async def create_connection(self, new_connection: Callable[[], Any], **_: object) -> None:
+        await asyncio.sleep(2 * self._round_trip)
+        self._connection = new_connection()
+        self._connection.connection_made(self)
+
+    def get_extra_info(self, _name: str) -> AsyncLink:
+        return self
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def write(self, _data: bytes) -> None:
+        self._loop.call_later(self._round_trip, self._receive, RESPONSE)
+
+    def _receive(self, rest: bytes) -> None:
+        if self._connection is not None and rest:
+            self._loop.call_later(1460 / self._rate, self._deliver, rest)
+
+    def _deliver(self, rest: bytes) -> None:
+        if self._connection is not None:
+            arrived = rest[:1460]
+            self._connection.get_buffer(-1)[: len(arrived)] = arrived
+            self._connection.buffer_updated(len(arrived))
+            self._receive(rest[1460:])
+
+    def fileno(self) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def abort(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._loop.call_soon(connection.connection_lost, None)
 
 
-def test_a_response_that_stalls_ends_before_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    link = Link(rate=100)
+class Addresses:
+    """A name lookup that takes no time."""
 
-    with pytest.raises(ExchangeError, match="no answer came in time"):
-        exchange_over(link, monkeypatch)
+    async def result(self, _seconds: float) -> list[Any]:
+        return []
 
-    assert link.now == pytest.approx(1.5)
+
+ENDPOINT = Endpoint("db.example", 443, "us-east-1", is_encrypted=True, authority="h")
+ExchangeOver: TypeAlias = Callable[..., tuple[int, float]]
+
+
+@pytest.fixture(params=["sync", "async"])
+def exchange_over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ExchangeOver:
+    """Makes an exchange over a link with TLS, with the default deadline; returns the response's size and the time."""
+
+    def over_link(**properties: float) -> tuple[int, float]:
+        link: Any = Link(**properties)
+        monkeypatch.setattr(sync_transport, "resolve", lambda *_: [])
+        monkeypatch.setattr(sync_transport, "connect", link.connect)
+        monkeypatch.setattr(sync_transport, "time", SimpleNamespace(monotonic=link.clock))
+        transport = sync_transport.SyncTransport(ENDPOINT, link, Timeouts.of(5.0))
+        try:
+            size = transport.exchange(lambda: REQUEST, Deadline(5.0, clock=link.clock)).size
+        except ExchangeError as error:
+            raise FailedError(str(error), link.now) from error
+        finally:
+            transport.close()
+        return size, link.now
+
+    def over_async_link(**properties: float) -> tuple[int, float]:
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            loop: Any = runner.get_loop()
+            link = AsyncLink(loop, **properties)
+            monkeypatch.setattr(async_transport, "connect", link.connect)
+            monkeypatch.setattr(loop, "create_connection", link.create_connection)
+            context: Any = link
+            threads: Any = SimpleNamespace(shared=lambda _: Addresses())
+            transport = async_transport.AsyncTransport(ENDPOINT, context, Timeouts.of(5.0), threads)
+            try:
+                size = runner.run(exchange(transport, Deadline(5.0, clock=loop.time)))
+            except ExchangeError as error:
+                raise FailedError(str(error), loop.now) from error
+            return size, loop.now
+
+    async def exchange(transport: async_transport.AsyncTransport, deadline: Deadline) -> int:
+        return (await transport.exchange(lambda: REQUEST, deadline)).size
+
+    return over_link if request.param == "sync" else over_async_link
+
+
+class FailedError(Exception):
+    """An exchange failed.
+
+    Attributes:
+        seconds: When.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+def test_a_round_trip_of_300_ms_leaves_time_to_connect(exchange_over: ExchangeOver) -> None:
+    size, seconds = exchange_over(round_trip=0.3)
+
+    assert size == 1_000_000
+    assert seconds == pytest.approx(0.3 + 0.6 + 0.3)
+
+
+def test_a_page_of_1_mb_arrives_at_4_mbit_per_second(exchange_over: ExchangeOver) -> None:
+    size, seconds = exchange_over(round_trip=0.05, rate=4_000_000 / 8)
+
+    assert size == 1_000_000
+    assert 2.0 < seconds < 2.3
+
+
+def test_a_handshake_that_takes_too_long_fails(exchange_over: ExchangeOver) -> None:
+    with pytest.raises(FailedError, match="connecting took too long") as failed:
+        exchange_over(round_trip=0.8)
+
+    assert failed.value.seconds == pytest.approx(0.8 + 1.0)
+
+
+def test_a_response_that_stalls_ends_before_the_deadline(exchange_over: ExchangeOver) -> None:
+    with pytest.raises(FailedError, match="no answer came in time") as failed:
+        exchange_over(rate=100)
+
+    assert failed.value.seconds == pytest.approx(1.5)

@@ -244,34 +244,39 @@ def test_calls_never_exceed_the_size_and_lose_no_place_when_cancelled() -> None:
     run(steps)
 
 
-def new_admission_queue(size: int) -> AdmissionQueue:
-    return AdmissionQueue(asyncio.get_running_loop(), new_semaphore(size))
+def new_admission_queue(size: int, seconds: float = 60) -> AdmissionQueue:
+    return AdmissionQueue(asyncio.get_running_loop(), new_semaphore(size), seconds)
 
 
-async def wait_in(queue: AdmissionQueue, seconds: float) -> None:
-    waiting = queue.enter(seconds)
+async def wait_in(queue: AdmissionQueue) -> None:
+    waiting = queue.enter()
     if waiting is not None:
         await waiting
 
 
-def test_a_call_is_admitted_at_once_while_few_requests_wait() -> None:
+def test_a_call_is_admitted_at_once_while_the_semaphore_is_free() -> None:
     async def steps() -> None:
-        assert new_admission_queue(1).enter(1) is None
-        assert new_admission_queue(0).enter(1) is not None
+        assert new_admission_queue(1).enter() is None
+        assert new_admission_queue(0).enter() is not None
 
     run(steps)
 
 
 def test_calls_are_admitted_in_order_of_arrival_also_if_some_are_cancelled() -> None:
     async def steps() -> None:
-        queue = new_admission_queue(0)
-        calls = [asyncio.create_task(wait_in(queue, 60)) for _ in range(6)]
+        semaphore = new_semaphore(1)
+        held = await acquire_in_loop(semaphore, 1)
+        queue = AdmissionQueue(asyncio.get_running_loop(), semaphore, 60)
+        calls = [asyncio.create_task(wait_in(queue)) for _ in range(6)]
         await asyncio.sleep(0)
         calls[1].cancel()
         await asyncio.sleep(0)
-        queue.admit(3)
+        queue.admit()
+        semaphore.release(held)
         for _ in range(3):
+            queue.admit()
             await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
         assert [call.done() for call in calls] == [True, True, True, True, False, False]
         queue.close()
@@ -284,8 +289,8 @@ def test_calls_that_are_not_admitted_fail_a_few_at_a_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(module, "_EXPIRE_AT_ONCE", 2)
 
     async def steps() -> None:
-        queue = new_admission_queue(0)
-        calls = [asyncio.create_task(wait_in(queue, 0)) for _ in range(10)]
+        queue = new_admission_queue(0, seconds=0)
+        calls = [asyncio.create_task(wait_in(queue)) for _ in range(10)]
         counts = {0}
         while min(call.done() for call in calls) == 0:
             await asyncio.sleep(0)
@@ -300,11 +305,11 @@ def test_calls_that_are_not_admitted_fail_a_few_at_a_time(monkeypatch: pytest.Mo
 def test_an_interrupted_call_delays_admission_only_until_the_next_check() -> None:
     async def steps() -> None:
         semaphore = new_semaphore(1)
-        queue = AdmissionQueue(asyncio.get_running_loop(), semaphore)
+        queue = AdmissionQueue(asyncio.get_running_loop(), semaphore, 60)
         tickets = [Ticket(), Ticket()]
         for ticket in tickets:
             semaphore._queue.enter(ticket, None)
-        waiting = queue.enter(60)
+        waiting = queue.enter()
         assert waiting is not None
         # Nothing releases the tickets: they are lost with the frames of interrupted calls.
         del ticket, tickets

@@ -85,9 +85,11 @@ def test_an_invalid_certificate_is_refused_at_once(
 def test_a_handshake_without_end_raises_at_the_deadline(api: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with open_api(api, config(port, deadline=0.5)) as database:
-            with pytest.raises(UnavailableError, match="ConnectTimeoutError"):
-                database.get_latest_spec_version(sub="u1", name="a")
+        with (
+            open_api(api, config(port, deadline=0.5)) as database,
+            pytest.raises(UnavailableError, match="ConnectTimeoutError"),
+        ):
+            database.get_latest_spec_version(sub="u1", name="a")
 
 
 def test_an_unreadable_ca_bundle_raises_configuration_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

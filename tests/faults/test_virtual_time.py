@@ -1,7 +1,6 @@
 """The faults in virtual time, where the effect, the error and the deadline are exact.
 
-A pairwise selection of API, fault and call; with --long every combination. ``test_page`` meets every combination of the
-sync APIs.
+A pairwise selection of API, fault and call; with --long every combination.
 """
 
 from __future__ import annotations

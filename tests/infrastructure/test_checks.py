@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from cfnlint.api import lint
 
 from tests.infrastructure.synthesis import Synthesis, synthesize
@@ -29,6 +30,7 @@ def test_the_template_passes_the_aws_solutions_checks_of_cdk_nag(synthesis: Synt
     assert "Template validation found issues" not in synthesis.output
 
 
+@pytest.mark.long
 def test_a_failed_aws_solutions_check_fails_the_synthesis(tmp_path: Path) -> None:
     synthesis = synthesize(tmp_path, "-c", WITHOUT_RECOVERY)
 

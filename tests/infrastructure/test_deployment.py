@@ -149,6 +149,7 @@ def test_a_deployed_table_equals_the_schema_and_is_protected(cloud: Cloud, table
     assert description["DeletionProtectionEnabled"] is True
 
 
+@pytest.mark.long
 def test_the_tables_are_kept_when_the_stack_is_deleted(synthesis: Synthesis) -> None:
     with deployed(synthesis) as cloud:
         cloud.client("cloudformation").delete_stack(StackName=STACK)

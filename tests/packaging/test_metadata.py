@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+# Builds the distributions once.
+pytestmark = pytest.mark.xdist_group("packaging")
+
 REPOSITORY = "https://github.com/open-alchemy/OpenAlchemyPackage"
 
 

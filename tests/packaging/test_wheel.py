@@ -15,6 +15,8 @@ import pytest
 
 from tests.packaging.commands import run
 
+pytestmark = pytest.mark.xdist_group("packaging")
+
 NEIGHBOURS = Path(os.environ.get("NEIGHBOURS", Path(sys.prefix) / "neighbours"))
 
 USE = """
@@ -49,25 +51,44 @@ def test_the_wheel_has_the_package_and_leaves_the_namespace_open(wheel: Path) ->
         assert f"open_alchemy/package_database/{name}" in names
 
 
-def test_the_wheel_alone_needs_no_extra(wheel: Path, tmp_path: Path) -> None:
-    python = install(tmp_path / "venv", wheel)
+@pytest.fixture(scope="module")
+def installed_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the wheel and its requirements."""
+    return install(tmp_path_factory.mktemp("wheel") / "venv", wheel)
 
-    printed = run(python, "-c", USE.format(site=str(tmp_path)), cwd=tmp_path)
+
+def test_the_wheel_alone_needs_no_extra(installed_wheel: Path, tmp_path: Path) -> None:
+    folder = installed_wheel.parents[1]
+
+    printed = run(installed_wheel, "-c", USE.format(site=str(folder)), cwd=tmp_path)
 
     assert printed == "Database\n"
-    installed = run(sys.executable, "-m", "pip", "--python", python, "list", cwd=tmp_path).lower()
+    installed = run(sys.executable, "-m", "pip", "--python", installed_wheel, "list", cwd=tmp_path).lower()
     assert "boto3" in installed
     assert "moto" not in installed.replace("boto", "")
 
 
-@pytest.mark.parametrize("order", ["before", pytest.param("after", marks=pytest.mark.long)])
-def test_the_wheel_works_with_the_distributions_that_share_the_namespace(
-    wheel: Path, tmp_path: Path, order: str
-) -> None:
-    neighbours = ["open-alchemy.package-security", "OpenAlchemy==2.2.0"]
-    first, second = ([wheel], neighbours) if order == "before" else (neighbours, [wheel])
-    python = install(tmp_path / "venv", *first)
-    pip_install(python, *second)
+NEIGHBOUR_NAMES = ("open-alchemy.package-security", "OpenAlchemy==2.2.0")
 
-    assert run(python, "-W", "ignore", "-c", USE.format(site=str(tmp_path)), cwd=tmp_path) == "Database\n"
-    run(python, "-W", "ignore", "-c", "import open_alchemy, open_alchemy.package_security", cwd=tmp_path)
+
+def test_the_wheel_works_before_the_distributions_that_share_the_namespace(
+    installed_wheel: Path, tmp_path: Path
+) -> None:
+    pip_install(installed_wheel, *NEIGHBOUR_NAMES)
+
+    check_namespace(installed_wheel, tmp_path)
+
+
+@pytest.mark.long
+def test_the_wheel_works_after_the_distributions_that_share_the_namespace(wheel: Path, tmp_path: Path) -> None:
+    python = install(tmp_path / "venv", *NEIGHBOUR_NAMES)
+    pip_install(python, wheel)
+
+    check_namespace(python, tmp_path)
+
+
+def check_namespace(python: Path, folder: Path) -> None:
+    """Imports the package and the other distributions outside of the repository."""
+    program = USE.format(site=str(python.parents[1]))
+    assert run(python, "-W", "ignore", "-c", program, cwd=folder) == "Database\n"
+    run(python, "-W", "ignore", "-c", "import open_alchemy, open_alchemy.package_security", cwd=folder)

@@ -469,12 +469,12 @@ def test_the_help_lists_every_fixture(service: pytest.Pytester, run: Run) -> Non
 
 def test_an_unknown_engine_is_refused(service: pytest.Pytester, run: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
-    service.makeini("[pytest]\npackage_database_engine = postgresql\n")
+    service.makeini("[pytest]\npackage_database_engine = mysql\n")
 
     result = run()
 
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*package_database_engine must be dynamodb or sqlite, not 'postgresql'*"])
+    result.stdout.fnmatch_lines(["*package_database_engine must be dynamodb, sqlite or postgresql, not 'mysql'*"])
 
 
 def test_sqlite_fixtures_refuse_to_run_in_production(

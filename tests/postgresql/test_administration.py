@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError
 from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.datastore import Datastore
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from tests.canary import HASH, SALT
@@ -182,10 +183,46 @@ def test_the_grants_of_the_documentation_are_enough_for_a_service(empty_url: str
         database.create_update_credentials(sub="u", id_="1", public_key="pk", secret_key_hash=HASH, salt=SALT)
         found = database.get_user(public_key="pk")
         database.delete_all(sub="u")
+        datastore = Datastore.of(database)
+        data = datastore.get(datastore.put(1, 1, a="b"))
 
     assert found is not None
+    assert data == {"a": "b"}
     with pytest.raises(RefusedError, match="permission denied"):
         create_tables(url, shards=2)
+
+
+def test_the_right_to_create_in_the_database_is_enough_for_the_command(empty_url: str) -> None:
+    name = empty_url.rpartition("/")[2]
+    role = name.replace("test", "role")
+    execute(empty_url, f"CREATE ROLE {role} LOGIN", f"GRANT CREATE ON DATABASE {name} TO {role}")
+    url = empty_url.replace("postgres@", f"{role}@")
+
+    create_tables(url, shards=2)
+
+    assert administration(url).differences(SPECS) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("DROP TABLE shard0002.entities", "entities of shard 2 is missing"),
+        ("DROP FUNCTION shard0002.next_id CASCADE", "next_id of shard 2 is missing"),
+    ],
+)
+def test_missing_entities_are_found_and_created_again(empty_url: str, change: str, difference: str) -> None:
+    create_tables(empty_url, shards=2)
+    execute(empty_url, change)
+    found = administration(empty_url).differences(SPECS)
+
+    create_tables(empty_url, shards=2)
+    with package_database.connect(empty_url) as database:
+        datastore = Datastore.of(database)
+        data = datastore.get(datastore.put(2, 1, a="b"))
+
+    assert difference in found
+    assert administration(empty_url).differences(SPECS) == []
+    assert data == {"a": "b"}
 
 
 @pytest.mark.parametrize("fixture", ["empty_url", "empty_map_url"])

@@ -53,6 +53,25 @@ def test_a_delete_finishes_beside_8_writers(seed: int) -> None:
     check_specs(simulation.store)
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("versions", [0, 120])
+def test_a_delete_finishes_while_8_writers_never_pause(seed: int, versions: int) -> None:
+    simulation = Simulation(LATENCY, seed)
+    simulation.run(writer(0, versions))
+
+    def restless_writer(number: int) -> Iterator[ClientCall]:
+        while not is_deleted():
+            yield from writer(number, 1)
+
+    def is_deleted() -> bool:
+        return any(call.name == "delete_spec" for call in simulation.calls)
+
+    simulation.run(*map(restless_writer, range(8)), iter([(specs.delete_spec, SPEC)]))
+
+    assert {call.error for call in simulation.calls} == {None}
+    check_specs(simulation.store)
+
+
 def test_a_single_writer_never_waits() -> None:
     simulation = Simulation(LATENCY)
 

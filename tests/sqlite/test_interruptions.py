@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import sys
@@ -28,8 +29,18 @@ OPENING_STEP = 29
 RANDOM_INTERRUPTIONS = 10_000
 
 
+# The connection of a call that was interrupted before it could store it is closed by the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+
+
 class InterruptionError(BaseException):
     """Raised in the middle of a call."""
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -92,11 +103,12 @@ def call_interrupted(call: Callable[[], None], number: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("call", [publish, read])
 def test_the_next_call_works_after_an_interruption_at_any_line(
-    database: TDatabase, call: Callable[[TDatabase], None]
+    database: TDatabase, call: Callable[[TDatabase], None], step: int
 ) -> None:
-    for number in range(1, MAX_LINES):
+    for number in range(1, MAX_LINES, step):
         if not call_interrupted(lambda: call(database), number):
             break
         assert calls_of(database) == [], f"line {number}"

@@ -15,6 +15,7 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import (
     AllOf,
     AnyOf,
+    AtLeast,
     Below,
     Check,
     Condition,
@@ -82,7 +83,8 @@ def simple_conditions(table: Table) -> st.SearchStrategy[Condition]:
         *equal,
     ]
     if table is SPECS:
-        conditions.append(st.builds(Below, st.just("updated_at"), st.sampled_from(["9", "10", "99", "100"])))
+        digits = st.sampled_from(["9", "10", "99", "100"])
+        conditions += [st.builds(kind, st.just("updated_at"), digits) for kind in (Below, AtLeast)]
     return st.one_of(conditions)
 
 

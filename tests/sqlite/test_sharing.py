@@ -228,6 +228,7 @@ print(len(versions), len(set(versions)), "of grandchild 2" in versions)
 """
 
 
+@pytest.mark.usefixtures("measured_programs")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.parametrize("end", ["exit", "_exit"])
 def test_a_fork_uses_the_file_as_its_parent_does(path: Path, end: str) -> None:
@@ -312,6 +313,7 @@ def test_a_fork_waits_for_calls_in_other_threads_and_later_calls_wait_for_it(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.usefixtures("measured_programs")
 @pytest.mark.parametrize("store", ["file", "memory"])
 @pytest.mark.parametrize("where", ["in another thread", "in a signal handler"])
 def test_a_child_of_a_fork_in_the_middle_of_a_call_refuses_the_store(path: Path, store: str, where: str) -> None:

@@ -63,6 +63,19 @@ def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
     assert parameters == ("u1", "a#", "a$")
 
 
+def test_a_descending_query_reverses_each_key() -> None:
+    query = Query(SPECS, "u1", prefix="a#", secondary_index=ID_UPDATED_AT, after=INDEX_KEY, is_descending=True)
+
+    text, parameters = SPEC_STATEMENTS.query(query)
+
+    assert text.partition(" WHERE ")[2] == (
+        'item."sub" = ? AND (item."id_updated_at", item."updated_at_id") < (?, ?) AND item."id_updated_at" >= ? '
+        'AND item."id_updated_at" < ? '
+        'ORDER BY item."id_updated_at" DESC, item."sub" DESC, item."updated_at_id" DESC'
+    )
+    assert parameters == ("u1", INDEX_KEY["id_updated_at"], INDEX_KEY["updated_at_id"], "a#", "a$")
+
+
 def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
     text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1"))
 
@@ -161,7 +174,8 @@ def test_a_number_of_more_than_64_bits_is_refused(number: int) -> None:
 def test_a_put_replaces_the_item_with_its_key_and_no_other() -> None:
     assert STATEMENTS.put({**KEY, "public_key": "pk"}) == (
         (
-            'INSERT INTO "package.credentials" ("sub", "id", "public_key", "secret_key_hash", "salt", "encoding") '
+            'INSERT INTO "package.credentials" AS item '
+            '("sub", "id", "public_key", "secret_key_hash", "salt", "encoding") '
             'VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT ("sub", "id") DO UPDATE SET "public_key" = excluded."public_key", '
             '"secret_key_hash" = excluded."secret_key_hash", "salt" = excluded."salt", "encoding" = excluded."encoding"'
         ),

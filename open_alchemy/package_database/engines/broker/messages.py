@@ -66,6 +66,13 @@ class Below(Struct, frozen=True, array_like=True, tag="below"):
     digits: Annotated[str, Meta(pattern="^(0|[1-9][0-9]*)$", max_length=40)]
 
 
+class AtLeast(Struct, frozen=True, array_like=True, tag="atleast"):
+    """The attribute, decimal digits, is this number or a larger one."""
+
+    attribute: Text
+    digits: Annotated[str, Meta(pattern="^(0|[1-9][0-9]*)$", max_length=40)]
+
+
 class AllOf(Struct, frozen=True, array_like=True, tag="all"):
     """All of the conditions hold."""
 
@@ -78,7 +85,7 @@ class AnyOf(Struct, frozen=True, array_like=True, tag="any"):
     conditions: tuple[Condition, ...]
 
 
-Condition: TypeAlias = Missing | Equal | EqualBinary | Below | AllOf | AnyOf
+Condition: TypeAlias = Missing | Equal | EqualBinary | Below | AtLeast | AllOf | AnyOf
 
 
 class Put(Struct, frozen=True, array_like=True, tag="put"):
@@ -128,6 +135,7 @@ class Query(Struct, frozen=True, array_like=True, tag="query"):
     attributes: tuple[str, ...] | None = None
     limit: Limit | None = None
     after: Key | None = None
+    is_descending: bool = False
 
 
 class Scan(Struct, frozen=True, array_like=True, tag="scan"):

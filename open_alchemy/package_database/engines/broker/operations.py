@@ -19,9 +19,10 @@ def to_message(operation: core.StoreOperation) -> messages.Operation:
     match operation:
         case core.Get(table, key):
             return messages.Get(table.name, key[table.partition_key], key[table.sort_key])
-        case core.Query(table, partition, prefix, index, attributes, limit, after):
+        case core.Query(table, partition, prefix, index, attributes, limit, after, is_descending):
             name = None if index is None else index.name
-            return messages.Query(table.name, partition, prefix, name, attributes, limit, _to_key(after))
+            position = _to_key(after)
+            return messages.Query(table.name, partition, prefix, name, attributes, limit, position, is_descending)
         case core.Scan(table, limit, after, partition):
             return messages.Scan(table.name, limit, _to_key(after), partition)
         case core.Transact(actions, token):
@@ -131,7 +132,14 @@ class Schema:
         if message.attributes is not None:
             self._check_attributes(table, message.attributes)
         return core.Query(
-            table, message.partition, message.prefix, index, message.attributes, message.limit, message.after
+            table,
+            message.partition,
+            message.prefix,
+            index,
+            message.attributes,
+            message.limit,
+            message.after,
+            message.is_descending,
         )
 
     def _to_core_action(self, action: messages.Action) -> core.Action:
@@ -170,8 +178,9 @@ class Schema:
                 return core.Equal(attribute, value)
             case messages.EqualBinary(attribute, binary):
                 return core.Equal(attribute, Secret(binary))
-            case messages.Below(attribute, digits):
-                return core.Below(attribute, digits)
+            case messages.Below(attribute, digits) | messages.AtLeast(attribute, digits):
+                compare = core.Below if isinstance(condition, messages.Below) else core.AtLeast
+                return compare(attribute, digits)
 
     def _check_attributes(self, table: core.Table, names: Sequence[str]) -> None:
         if not self._types[table.name].keys() >= set(names):
@@ -203,8 +212,9 @@ def _to_condition(condition: core.Condition) -> messages.Condition:
             if isinstance(value, bytes):
                 return messages.EqualBinary(attribute, value)
             return messages.Equal(attribute, value)
-        case core.Below(attribute, digits):
-            return messages.Below(attribute, digits)
+        case core.Below(attribute, digits) | core.AtLeast(attribute, digits):
+            compare = messages.Below if isinstance(condition, core.Below) else messages.AtLeast
+            return compare(attribute, digits)
         case core.AllOf(conditions):
             return messages.AllOf(tuple(map(_to_condition, conditions)))
         case core.AnyOf(conditions):

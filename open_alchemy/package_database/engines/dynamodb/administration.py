@@ -12,7 +12,7 @@ from ...exceptions import RefusedError, UnavailableError
 from ..port import KeyInfo, TableInfo
 from .attribute_codec import decode_items
 from .engine import DynamoDBEngine
-from .execution import decoding, next_page_key
+from .execution import Decoding, next_page_key
 from .requests import Request
 from .table_differences import index_descriptions, keys, production_differences, schema_differences
 
@@ -90,7 +90,7 @@ class DynamoDBAdministration:
         """Returns a table as it exists, or None if it does not exist."""
         deadline = Deadline(_DEADLINE)
         description = self._describe(table, deadline)
-        with decoding(f"DescribeTable on {table.name}", deadline):
+        with Decoding(f"DescribeTable on {table.name}", deadline):
             return None if description is None else _table_info(description)
 
     def differences(self, table: Table) -> list[str]:
@@ -100,12 +100,12 @@ class DynamoDBAdministration:
         """
         deadline = Deadline(_DEADLINE)
         description = self._describe(table, deadline)
-        with decoding(f"DescribeTable on {table.name}", deadline):
+        with Decoding(f"DescribeTable on {table.name}", deadline):
             found = schema_differences(table, description)
         if description is not None and self._engine.config.stage == "PROD":
             backups = self._ask("DescribeContinuousBackups", table, deadline)
             expiry = self._ask("DescribeTimeToLive", table, deadline)
-            with decoding(f"the descriptions of {table.name}", deadline):
+            with Decoding(f"the descriptions of {table.name}", deadline):
                 found += production_differences(
                     description, backups["ContinuousBackupsDescription"], expiry["TimeToLiveDescription"]
                 )
@@ -127,7 +127,7 @@ class DynamoDBAdministration:
         starts: set[object] = set()
         while True:
             page = self._engine.ask("Scan", request, table.name, deadline)
-            with decoding(f"Scan on {table.name}", deadline):
+            with Decoding(f"Scan on {table.name}", deadline):
                 deletes = [Delete(table, table.key_of(item)) for item in decode_items(page["Items"])]
                 last = next_page_key(page, starts)
             # A page has at most 1 MB (AWS, Scan), so its items fit into transactions of any number.
@@ -145,7 +145,7 @@ class DynamoDBAdministration:
             if error.code == _NO_TABLE:
                 return None
             raise
-        with decoding(f"DescribeTable on {table.name}", deadline):
+        with Decoding(f"DescribeTable on {table.name}", deadline):
             description: Mapping[str, Any] = response["Table"]
         return description
 

@@ -143,7 +143,7 @@ class ThreadedBoto3Client:
             running.cancel()
 
     @staticmethod
-    def queue(_seconds: float) -> None:
+    def queue() -> None:
         """Calls wait for a thread, which has its own connection."""
 
     async def aclose(self) -> None:

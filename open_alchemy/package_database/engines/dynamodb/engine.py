@@ -198,7 +198,7 @@ class AsyncDynamoDBEngine(_Engine["AsyncHttpClient | ThreadedBoto3Client"]):
 
     def queue(self) -> Awaitable[None] | None:
         """Returns None if a call can start now, otherwise what it awaits; that raises ``TimeoutError`` in time."""
-        return None if self._created is None else self._created.queue(self.config.deadline)
+        return None if self._created is None else self._created.queue()
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
         """Executes an operation and returns its result; raises what the blocking engine raises."""

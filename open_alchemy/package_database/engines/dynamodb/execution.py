@@ -7,7 +7,6 @@ does no I/O and reads no clock of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final, TypeAlias, assert_never
 from typing import Protocol as Interface
@@ -19,7 +18,7 @@ from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableEr
 from .. import telemetry
 from . import requests
 from .attribute_codec import check_whole, decode_item, decode_items
-from .retry import POOL_TIMEOUT, Failure, Kind, Quota, Retries
+from .retry import POOL_TIMEOUT, SUCCESS_INCREMENT, Failure, Kind, Quota, Retries
 from .timeouts import CONNECTIONS
 from .traceback_redaction import without_frames
 
@@ -96,14 +95,14 @@ class Executor:
     def request(self, action: str, request: requests.Request, table: str, deadline: Deadline) -> RequestSteps[Response]:
         """Returns the steps of one request without a condition; they return the response."""
         response: Response | Failure = yield from self._attempts(action, request, table, deadline)
-        if isinstance(response, Failure):
-            raise _refusal(response, f"{action} on {table}", 1, deadline) from response.cause
-        return response
+        return _checked(response, action, table, deadline)
 
     def _get(self, operation: Get, deadline: Deadline) -> RequestSteps[Item | None]:
         name = operation.table.name
-        response = yield from self.request("GetItem", requests.get_item(operation), name, deadline)
-        with decoding(f"GetItem on {name}", deadline):
+        # Not through ``request``: each generator costs a concurrent call time and memory.
+        response = yield from self._attempts("GetItem", requests.get_item(operation), name, deadline)
+        response = _checked(response, "GetItem", name, deadline)
+        with Decoding(f"GetItem on {name}", deadline):
             return decode_item(response["Item"]) if "Item" in response else None
 
     def _query(self, operation: Query, deadline: Deadline) -> RequestSteps[list[Item]]:
@@ -113,7 +112,7 @@ class Executor:
         starts: set[object] = {_hashable(request.get("ExclusiveStartKey") or {})}
         while True:
             response = yield from self.request("Query", request, name, deadline)
-            with decoding(f"Query on {name}", deadline):
+            with Decoding(f"Query on {name}", deadline):
                 page = decode_items(response["Items"])
                 last = next_page_key(response, starts)
             items += page
@@ -130,7 +129,7 @@ class Executor:
         table = operation.table
         action, request = requests.scan(operation)
         response = yield from self.request(action, request, table.name, deadline)
-        with decoding(f"{action} on {table.name}", deadline):
+        with Decoding(f"{action} on {table.name}", deadline):
             items = tuple(check_whole(table, item) for item in decode_items(response["Items"]))
             last = next_page_key(response, {_hashable(request.get("ExclusiveStartKey") or {})})
             after = None if last is None else table.key_of(decode_item(last))
@@ -172,17 +171,43 @@ class Executor:
 
         ``repeated`` collects the attempts that were repeated.
         """
-        what = f"{action} on {table}"
         if not deadline.allows():
             seconds = deadline.elapsed()
             raise UnavailableError(
-                f"{what}: deadline exceeded before the request was sent ({seconds:.1f} s)", seconds=seconds
+                f"{action} on {table}: deadline exceeded before the request was sent ({seconds:.1f} s)", seconds=seconds
             )
+        first, start = None, deadline.elapsed()
+        if not telemetry.is_active():
+            # The usual call needs neither a record nor retries, and no other generator.
+            first = yield from self._attempt(action, request, deadline)
+            if not isinstance(first, Failure):
+                self._quota.release(SUCCESS_INCREMENT)
+                return first
+        steps = self._recorded_attempts(action, request, table, deadline, repeated, first, start)
+        result: Response | Failure = yield from steps
+        return result
+
+    def _recorded_attempts(
+        self,
+        action: str,
+        request: requests.Request,
+        table: str,
+        deadline: Deadline,
+        repeated: list[Failure] | None,
+        result: Response | Failure | None,
+        start: float,
+    ) -> RequestSteps[Response | Failure]:
+        """Does what ``_attempts`` does, with a log record of each attempt.
+
+        ``result`` is that of the first attempt, which began at ``start``, if it was made.
+        """
+        what = f"{action} on {table}"
         retries = Retries(self._quota, self._random)
         with telemetry.Request("aws.dynamodb", action, table, aws_service="DynamoDB") as record:
             for attempt in count(1):
-                start = deadline.elapsed()
-                result = yield from self._attempt(action, request, deadline)
+                if result is None:
+                    start = deadline.elapsed()
+                    result = yield from self._attempt(action, request, deadline)
                 seconds = deadline.elapsed() - start
                 if not isinstance(result, Failure):
                     retries.succeeded()
@@ -204,6 +229,7 @@ class Executor:
                     raise _error(result, what, attempt, deadline) from result.cause
                 if repeated is not None:
                     repeated.append(result)
+                result = None
                 yield Sleep(delay)
         raise AssertionError("count() has no end")
 
@@ -234,16 +260,32 @@ def _request_id(response: Response) -> str | None:
     return found if isinstance(found, str) else None
 
 
-@contextmanager
-def decoding(what: str, deadline: Deadline) -> Generator[None]:
-    """Raises ``UnavailableError`` if a response to ``what`` has another structure than DynamoDB's."""
-    try:
-        yield
-    except _MALFORMED as error:
-        without_frames(error)
-        raise UnavailableError(
-            f"the response to {what} is malformed", code=MALFORMED_RESPONSE, attempts=1, seconds=deadline.elapsed()
-        ) from error
+class Decoding:
+    """A context manager that raises ``UnavailableError`` if a response has another structure than DynamoDB's.
+
+    Args:
+        what: The request, for the message.
+        deadline: The deadline of the call.
+    """
+
+    __slots__ = ("_deadline", "_what")
+
+    def __init__(self, what: str, deadline: Deadline) -> None:
+        self._what = what
+        self._deadline = deadline
+
+    def __enter__(self) -> None:
+        """The block decodes a response."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, _MALFORMED):
+            without_frames(error)
+            raise UnavailableError(
+                f"the response to {self._what} is malformed",
+                code=MALFORMED_RESPONSE,
+                attempts=1,
+                seconds=self._deadline.elapsed(),
+            ) from error
 
 
 def _failures(operation: Transact, cancelled: Failure, what: str, deadline: Deadline) -> Failures:
@@ -257,8 +299,15 @@ def _failures(operation: Transact, cancelled: Failure, what: str, deadline: Dead
     if any(place >= len(actions) or actions[place].condition is None for place in places):
         raise _refusal(cancelled, what, 1, deadline)
     items = {place: cancelled.reasons[place].get("Item") for place in places}
-    with decoding(what, deadline):
+    with Decoding(what, deadline):
         return {place: decode_item(item) if item else None for place, item in items.items()}
+
+
+def _checked(response: Response | Failure, action: str, table: str, deadline: Deadline) -> Response:
+    """Returns the response to a request without a condition; raises ``RefusedError`` for a failed one."""
+    if isinstance(response, Failure):
+        raise _refusal(response, f"{action} on {table}", 1, deadline) from response.cause
+    return response
 
 
 def _not_sent(what: str, attempts: int, deadline: Deadline) -> UnavailableError:

@@ -15,6 +15,7 @@ from ...core.operations import (
     Action,
     AllOf,
     AnyOf,
+    AtLeast,
     Below,
     Condition,
     Delete,
@@ -64,6 +65,9 @@ class _Expression:
                 # Of two numbers without leading zeros, the one with fewer digits is smaller.
                 name, value, size = self.name(attribute), self.value(digits), self.value(len(digits))
                 return f"(size({name}) < {size} OR (size({name}) = {size} AND {name} < {value}))"
+            case AtLeast(attribute, digits):
+                name, value, size = self.name(attribute), self.value(digits), self.value(len(digits))
+                return f"(size({name}) > {size} OR (size({name}) = {size} AND {name} >= {value}))"
             case AllOf(conditions):
                 return f"({' AND '.join(map(self.condition, conditions))})"
             case AnyOf(conditions):
@@ -99,6 +103,8 @@ def query(operation: Query) -> Request:
         request["ProjectionExpression"] = ", ".join(map(expression.name, operation.attributes))
     if operation.limit is not None:
         request["Limit"] = operation.limit
+    if operation.is_descending:
+        request["ScanIndexForward"] = False
     if operation.after is not None:
         request["ExclusiveStartKey"] = encode_item(operation.after)
     return request | expression.attributes()

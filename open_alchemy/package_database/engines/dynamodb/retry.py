@@ -27,7 +27,7 @@ _MAX_RETRY_AFTER: Final = 5.0
 QUOTA: Final = 500
 _RETRY_COST: Final = 14
 _THROTTLED_RETRY_COST: Final = 5
-_SUCCESS_INCREMENT: Final = 1
+SUCCESS_INCREMENT: Final = 1
 
 POOL_TIMEOUT: Final = "PoolTimeoutError"
 """The code of a request that waited for a connection until the deadline. The wait is no attempt and costs no quota."""
@@ -250,7 +250,7 @@ class Retries:
 
     def succeeded(self) -> None:
         """Releases the quota of the last retry."""
-        self._quota.release(self._acquired or _SUCCESS_INCREMENT)
+        self._quota.release(self._acquired or SUCCESS_INCREMENT)
 
     def withdraw(self, delay: float | None) -> None:
         """Releases the quota of a retry that was granted and is not made."""

@@ -16,8 +16,8 @@ from .. import fork, telemetry
 from .config import PostgreSQLConfig
 from .engine import check_driver, request_of, with_attempts
 from .locations import Locations
-from .requests import OnServer
-from .routing import Requests, Routing
+from .requests import Lend, Request, Requests
+from .routing import Routing
 
 if TYPE_CHECKING:
     from .async_pool import AsyncPool
@@ -35,7 +35,8 @@ class AsyncPostgreSQLEngine:
 
     def __init__(self, config: PostgreSQLConfig, tables: Sequence[Table]) -> None:
         self.config = config
-        self._routing = Routing(Locations(config.servers, config.shards), tables)
+        self.locations = Locations(config.servers, config.shards)
+        self.routing = Routing(self.locations, tables)
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncPool]] = WeakKeyDictionary()
         self._is_prepared = False
         self._is_closed = False
@@ -56,12 +57,12 @@ class AsyncPostgreSQLEngine:
         """Executes an operation and returns its result; see ``PostgreSQLEngine.execute``."""
         await self.prepare()
         with request_of(operation) as log:
-            return await self.run(self._routing.execute(operation), deadline, log)
+            return await self.run(self.routing.execute(operation), deadline, log)
 
     async def run(self, requests: Requests[Any], deadline: Deadline, log: telemetry.Request) -> Any:
-        """Executes requests, each until it succeeds, and returns the result of the whole."""
-        steps = with_attempts(requests, deadline, log)
-        return await drive_async(steps, partial(self._perform, pools=self._loop_pools(), deadline=deadline))
+        """See ``PostgreSQLEngine.run``."""
+        perform = partial(self._perform, pools=self._loop_pools(), deadline=deadline)
+        return await drive_async(with_attempts(requests, deadline, log), perform)
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop, for good."""
@@ -69,8 +70,11 @@ class AsyncPostgreSQLEngine:
         for pool in self._pools.pop(asyncio.get_running_loop(), {}).values():
             await pool.aclose()
 
-    async def _perform(self, request: OnServer, pools: dict[str, AsyncPool], deadline: Deadline) -> Any:
-        return await pools[request.server].execute(request, deadline)
+    async def _perform(self, request: Request, pools: dict[str, AsyncPool], deadline: Deadline) -> Any:
+        pool = pools[request.server]
+        if isinstance(request, Lend):
+            return await pool.lend(deadline, request.logger)
+        return await pool.execute(request, deadline)
 
     def _loop_pools(self) -> dict[str, AsyncPool]:
         loop, config = asyncio.get_running_loop(), self.config

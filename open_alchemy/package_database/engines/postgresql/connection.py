@@ -15,17 +15,21 @@ import time
 from collections.abc import Generator
 from contextlib import suppress
 from contextvars import ContextVar
+from logging import Logger
 from typing import Any, ClassVar, Final
 
 import psycopg
 from psycopg import waiting
 from psycopg.adapt import Loader
 from psycopg.pq import Format, TransactionStatus
+from psycopg.rows import tuple_row
 
 from ...core.deadline import Deadline
 from ...core.secret import Secret
 from ..sql.execution import COMMIT
 from ..sql.statements import Row, Statement
+from .cursors import LoggedAsyncCursor, LoggedAsyncServerCursor, LoggedCursor, LoggedServerCursor, named_row
+from .put_statement import PREFIX
 from .requests import Batch
 
 _INTERVAL: Final = 0.1
@@ -39,6 +43,11 @@ OPTIONS: Final[dict[str, Any]] = {
     "client_encoding": "utf8",
     "fallback_application_name": "package-database",
 }
+
+_RESET_SESSION: Final = Statement(
+    "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP"
+)
+"""DISCARD ALL without DEALLOCATE ALL: the statements that the pool prepared stay."""
 
 connecting_until: ContextVar[Deadline | None] = ContextVar("connecting_until", default=None)
 """The deadline of the call that opens a connection."""
@@ -78,6 +87,8 @@ class _Lease:
         idle_since: The monotonic time of its last use.
         is_late: Whether the deadline was exceeded: psycopg may raise another error when it leaves a pipeline then.
         is_committing: Whether the last request commits a transaction.
+        logger: Logs the statements of a caller who has the connection.
+        lender: The pool that lent it to a caller; None if none did.
     """
 
     # psycopg does not warn about such a connection when it is deleted.
@@ -87,6 +98,8 @@ class _Lease:
     idle_since = 0.0
     is_late = False
     is_committing = False
+    logger: Logger | None = None
+    lender: Any = None
 
 
 class SyncConnection(_Lease, psycopg.Connection[Row]):
@@ -112,6 +125,25 @@ class SyncConnection(_Lease, psycopg.Connection[Row]):
         with self.pipeline():
             cursors = [self.execute(text, parameters or None, binary=True) for text, parameters in request.statements]
         return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    def lend(self, lender: object, logger: Logger | None) -> None:
+        """Prepares the connection for a caller: with transactions, rows by name, and no deadline."""
+        self.lender, self.logger = lender, logger
+        self.row_factory = named_row
+        if logger is not None:
+            self.cursor_factory, self.server_cursor_factory = LoggedCursor, LoggedServerCursor
+        self.autocommit = False
+
+    def reset(self) -> None:
+        """Ends the transaction and the session state of a caller."""
+        self.lender = self.logger = None
+        self.row_factory = tuple_row
+        self.cursor_factory, self.server_cursor_factory = psycopg.Cursor, psycopg.ServerCursor
+        if is_in_transaction(self):
+            self.rollback()
+        self.autocommit = True
+        self.isolation_level = self.read_only = self.deferrable = None
+        self.run(_RESET_SESSION)
 
     def abort(self) -> None:
         """Cancels the statement on the server, and closes the connection."""
@@ -150,6 +182,27 @@ class AsyncConnection(_Lease, psycopg.AsyncConnection[Row]):
                 await self.execute(text, parameters or None, binary=True) for text, parameters in request.statements
             ]
         return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+    async def lend(self, lender: object, logger: Logger | None) -> None:
+        """See ``SyncConnection.lend``."""
+        self.lender, self.logger = lender, logger
+        self.row_factory = named_row
+        if logger is not None:
+            self.cursor_factory, self.server_cursor_factory = LoggedAsyncCursor, LoggedAsyncServerCursor
+        await self.set_autocommit(False)
+
+    async def reset(self) -> None:
+        """See ``SyncConnection.reset``."""
+        self.lender = self.logger = None
+        self.row_factory = tuple_row
+        self.cursor_factory, self.server_cursor_factory = psycopg.AsyncCursor, psycopg.AsyncServerCursor
+        if is_in_transaction(self):
+            await self.rollback()
+        await self.set_autocommit(True)
+        await self.set_isolation_level(None)
+        await self.set_read_only(None)
+        await self.set_deferrable(None)
+        await self.run(_RESET_SESSION)
 
     async def abort(self) -> None:
         """Cancels the statement on the server, and closes the connection."""
@@ -215,4 +268,5 @@ def _options(statement: Statement) -> dict[str, Any]:
 
 
 def _commits(request: Statement | Batch) -> bool:
-    return (request if isinstance(request, Statement) else request.statements[-1]) == COMMIT
+    last = request if isinstance(request, Statement) else request.statements[-1]
+    return last == COMMIT or last.text.startswith(PREFIX)

@@ -15,10 +15,10 @@ from ...exceptions import ConfigurationError, RefusedError
 from .. import fork, telemetry
 from ..port import Administration
 from .config import PostgreSQLConfig
-from .failures import attempts
+from .failures import attempts, wait_for_move
 from .locations import Locations
-from .requests import OnServer
-from .routing import Requests, Routing
+from .requests import Lend, Moving, Request, Requests
+from .routing import Routing
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -79,8 +79,9 @@ class PostgreSQLEngine:
         """Executes requests, each until it succeeds, and returns the result of the whole."""
         return drive(with_attempts(requests, deadline, log), partial(self._perform, deadline=deadline))
 
-    def _perform(self, request: OnServer, deadline: Deadline) -> Any:
-        return self._pools[request.server].execute(request, deadline)
+    def _perform(self, request: Request, deadline: Deadline) -> Any:
+        pool = self._pools[request.server]
+        return pool.lend(deadline, request.logger) if isinstance(request, Lend) else pool.execute(request, deadline)
 
     def administration(self) -> Administration:
         """Returns the administration of the tables."""
@@ -137,7 +138,7 @@ def request_of(operation: StoreOperation) -> telemetry.Request:
 
 def with_attempts(
     requests: Requests[Any], deadline: Deadline, log: telemetry.Request
-) -> Generator[OnServer | Sleep, Any, Any]:
+) -> Generator[Request | Sleep, Any, Any]:
     """Repeats each request until it succeeds, and returns the result of the whole."""
     result: Any = None
     while True:
@@ -145,4 +146,8 @@ def with_attempts(
             request = requests.send(result)
         except StopIteration as stop:
             return stop.value
-        result = yield from attempts(request, deadline, log, random.random)
+        if isinstance(request, Moving):
+            yield from wait_for_move(request, deadline)
+            result = None
+        else:
+            result = yield from attempts(request, deadline, log, random.random)

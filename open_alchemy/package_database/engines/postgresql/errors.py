@@ -2,8 +2,10 @@
 
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 
-The DETAIL of an error contains values of the row, and the primary message of class 22 does: neither is shown. libpq has
-no SQLSTATE for a failed connection, only a text, in English unless ``lc_messages`` of the server is another language.
+The DETAIL of an error contains values of the row, and the primary message of class 22 does: neither is shown.
+
+libpq has no SQLSTATE for a failed connection, only a text, in English unless ``lc_messages`` of the server is another
+language; and whether the server asked for a password. A wrong password is recognised by that, in every language.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "42883": Kind.MISSING,  # undefined_function
     "40001": Kind.CONTENDED,  # serialization_failure
     "40P01": Kind.CONTENDED,  # deadlock_detected
+    "22012": Kind.CONTENDED,  # division_by_zero: see ``put_statement``
     "55P03": Kind.CONTENDED,  # lock_not_available
     "25006": Kind.UNAVAILABLE,  # read_only_sql_transaction: the server became a standby
     "57P01": Kind.UNAVAILABLE,  # admin_shutdown
@@ -38,6 +41,7 @@ _REFUSED_CONNECTIONS: Final[Mapping[str, str]] = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
     "no pg_hba.conf entry": "28000",
+    "pg_hba.conf rejects connection": "28000",
     "authentication failed": "28000",
     "is not permitted to log in": "28000",
     "requires a valid client certificate": "28000",
@@ -48,6 +52,15 @@ _REFUSED_CONNECTIONS: Final[Mapping[str, str]] = {
     "alert unknown ca": "CertificateRefused",
     "permission denied for database": "42501",
 }
+_AFTER_PASSWORD: Final = (
+    "too many connections",
+    "connection slots are reserved",
+    "terminating connection",
+    "server closed the connection",
+    "could not receive data",
+    "SSL SYSCALL error",
+)
+"""Texts of failures after the server asked for a password which do not mean that it is wrong."""
 _CONNECTION: Final = "ConnectionFailure"
 
 
@@ -73,4 +86,15 @@ def connection_failure_of(error: psycopg.Error) -> Failure:
             return Failure(Kind.REFUSED, code, text)
     if "FATAL:" in text and text.endswith("does not exist"):
         return Failure(Kind.REFUSED, "28000" if "role" in text else "3D000", text)
+    if _is_password_wrong(error, text):
+        return Failure(Kind.REFUSED, "28P01", text)
     return Failure(Kind.UNAVAILABLE, error.sqlstate or _CONNECTION, text)
+
+
+def _is_password_wrong(error: psycopg.Error, text: str) -> bool:
+    """Returns whether the server asked for a password, and gave no other known reason for its refusal."""
+    connection = error.pgconn
+    if connection is None:
+        return False
+    is_other = any(part in text for part in _AFTER_PASSWORD)
+    return connection.needs_password or (connection.used_password and not is_other)

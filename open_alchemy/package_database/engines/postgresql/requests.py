@@ -1,11 +1,14 @@
-"""What the steps of an operation yield: a request to one server. No I/O."""
+"""What the steps of an operation yield. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from ..sql.statements import Statement
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 
 class Batch(NamedTuple):
@@ -32,3 +35,24 @@ class OnServer(NamedTuple):
     steps: Callable[[], BatchSteps[Any]]
     what: str
     reports_progress: bool = False
+
+
+class Lend(NamedTuple):
+    """Take a connection to a server out of its pool, for the caller. Result: the connection, or a ``Failure``."""
+
+    server: str
+    logger: Logger | None
+    what: str = "connecting"
+
+
+Request: TypeAlias = OnServer | Lend
+
+
+class Moving(NamedTuple):
+    """Wait: the shard leaves one server and is not yet active on the other. Result: None."""
+
+    shard: int
+
+
+Requests: TypeAlias = Generator[Request | Moving, Any, Result]
+"""Requests to servers, whose results are sent back."""

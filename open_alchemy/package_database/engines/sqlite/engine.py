@@ -104,7 +104,7 @@ class SQLiteEngine:
             raise UnavailableError(
                 f"{_name(what)}: deadline exceeded before it started ({seconds:.1f} s)", seconds=seconds
             )
-        return _retry(lambda: self._pool.use(work, deadline), what, deadline, request)
+        return _retry(partial(self._pool.use, work, deadline), what, deadline, request)
 
     def administration(self) -> Administration:
         """Returns the administration of the tables."""

@@ -44,9 +44,12 @@ def _read(connection: sqlite3.Connection, statement: Statement, progress: Callab
     cursor = connection.execute(*statement)
     try:
         cursor.row_factory = sqlite3.Row
-        while page := cursor.fetchmany(PAGE):
+        is_last = False
+        while not is_last:
+            page = cursor.fetchmany(PAGE)
             rows += page
             progress()
+            is_last = len(page) < PAGE
     finally:
         # A cursor that stays open keeps the connection at an old snapshot.
         cursor.close()

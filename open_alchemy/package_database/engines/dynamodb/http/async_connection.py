@@ -42,22 +42,22 @@ class Connection(asyncio.BufferedProtocol):
         self.is_open = False
         self.lost: asyncio.Future[None] = loop.create_future()
 
-    async def exchange(self, data: Secret, answer: HttpResponse, end: float) -> None:
-        """Sends a request and receives the answer, before a time on the loop's clock."""
+    def send(self, data: Secret, answer: HttpResponse, end: float) -> asyncio.Future[None]:
+        """Sends a request, and returns the future of the answer, before a time on the loop's clock.
+
+        The connection must be closed if the future raises or is cancelled.
+        """
         if not self.is_open:
             raise answer.cut_off()
-        self._answer, self._waiter, self._end = answer, self._loop.create_future(), end
+        waiter = self._loop.create_future()
+        self._answer, self._waiter, self._end = answer, waiter, end
         self._active, self._unsent = self._loop.time(), 0
         # The timer of an earlier exchange is kept: to cancel and set one for each exchange costs more than to encode
         # the request. If it fires too early, it is set again.
         if self._timer is None or self._timer.when() > self._timeout():
             self._set_timer()
-        try:
-            self._transport.write(data)
-            await self._waiter
-        finally:
-            self._answer = self._waiter = None
-        self.idle_check.start()
+        self._transport.write(data)
+        return waiter
 
     def close(self) -> None:
         """Closes the connection at once."""
@@ -122,8 +122,10 @@ class Connection(asyncio.BufferedProtocol):
             self._finish(TimeoutError())
 
     def _finish(self, error: Exception | None) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        waiter, self._answer, self._waiter = self._waiter, None, None
+        self.idle_check.start()
+        if waiter is not None and not waiter.done():
             if error is None:
-                self._waiter.set_result(None)
+                waiter.set_result(None)
             else:
-                self._waiter.set_exception(error)
+                waiter.set_exception(error)

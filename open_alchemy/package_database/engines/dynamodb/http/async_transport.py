@@ -13,6 +13,7 @@ from typing import Final
 
 from ....core.deadline import Deadline
 from ....core.secret import Secret
+from ...port import DEFAULT_DEADLINE
 from ..thread_executor import BlockingCalls, SharedCall
 from ..timeouts import CONNECTIONS, Timeouts
 from .async_connect import connect
@@ -27,12 +28,17 @@ _CHUNK: Final = 1 << 16
 
 
 class _Pool:
-    """The connections of one event loop."""
+    """The connections of one event loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        loop: The event loop.
+        seconds: How long a call waits at most before it starts.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self.loop = loop
         self.semaphore = LoopSemaphore(loop, CONNECTIONS)
-        self.admission = AdmissionQueue(loop, self.semaphore)
+        self.admission = AdmissionQueue(loop, self.semaphore, seconds)
         # Shared by all connections: what is received is copied out of it at once.
         self.buffer = memoryview(bytearray(_CHUNK))
         self.idle: deque[Connection] = deque()
@@ -94,21 +100,28 @@ class AsyncTransport:
         context: The TLS context; None without TLS.
         timeouts: The timeouts of an attempt.
         threads: Run name lookups.
+        queue_seconds: How long a call waits at most before it starts.
     """
 
     def __init__(
-        self, endpoint: Endpoint, context: ssl.SSLContext | None, timeouts: Timeouts, threads: BlockingCalls
+        self,
+        endpoint: Endpoint,
+        context: ssl.SSLContext | None,
+        timeouts: Timeouts,
+        threads: BlockingCalls,
+        queue_seconds: float = DEFAULT_DEADLINE,
     ) -> None:
         self._endpoint = endpoint
         self._context = context
         self._timeouts = timeouts
+        self._queue_seconds = queue_seconds
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._addresses: SharedCall[list[Address]] = threads.shared(partial(resolve, endpoint.host, endpoint.port))
 
-    def queue(self, seconds: float) -> asyncio.Future[None] | None:
+    def queue(self) -> asyncio.Future[None] | None:
         """Returns None if a call can be admitted now, otherwise what it awaits; raises ``TimeoutError`` in time."""
         pool = self._pools.get(asyncio.get_running_loop())
-        return None if pool is None else pool.admission.enter(seconds)
+        return None if pool is None else pool.admission.enter()
 
     async def exchange(self, render: Callable[[], Secret], deadline: Deadline) -> HttpResponse:
         """Sends a request when a connection is free, and returns the complete answer.
@@ -127,15 +140,23 @@ class AsyncTransport:
         ticket = Ticket()
         try:
             try:
-                await _acquire(pool, ticket, deadline)
+                if not pool.semaphore.try_acquire(ticket):
+                    await _acquire(pool, ticket, deadline)
+                data, end = render(), loop.time() + deadline.attempt_seconds()
+                connection = pool.take_idle()
+                answer: HttpResponse | None = None
                 # A return here would add an instruction that neither block covers.
-                answer = await self._attempt(pool, render(), loop.time() + deadline.attempt_seconds())
+                while answer is None:
+                    is_idle = connection is not None
+                    answer = await _use(pool, connection or await self._open(pool, end), data, end, is_idle=is_idle)
+                    connection = None
             finally:
                 pool.semaphore.release(ticket)
         finally:
             # A signal handler may have interrupted the other.
-            pool.semaphore.release(ticket)
-            pool.admission.admit(min(1, pool.semaphore.free))
+            if not ticket.is_released:
+                pool.semaphore.release(ticket)
+            pool.admission.admit()
         return answer
 
     async def aclose(self) -> None:
@@ -154,21 +175,9 @@ class AsyncTransport:
         for other in list(self._pools):
             if other.is_closed():
                 self._pools.pop(other, None)
-        pool = self._pools[loop] = _Pool(loop)
+        pool = self._pools[loop] = _Pool(loop, self._queue_seconds)
         await pool.start()
         return pool
-
-    async def _attempt(self, pool: _Pool, data: Secret, end: float) -> HttpResponse:
-        # As in the blocking transport: an idle connection that was just closed is no failure of the store.
-        connection = pool.take_idle()
-        if connection is not None:
-            answer = HttpResponse()
-            try:
-                return await _use(pool, connection, data, answer, end)
-            except ExchangeError as error:
-                if answer.is_begun or error.code != "ConnectionClosedError":
-                    raise
-        return await _use(pool, await self._open(pool, end), data, HttpResponse(), end)
 
     async def _open(self, pool: _Pool, end: float) -> Connection:
         host, timeouts, loop = self._endpoint.host, self._timeouts, pool.loop
@@ -206,14 +215,20 @@ async def _acquire(pool: _Pool, ticket: Ticket, deadline: Deadline) -> None:
         raise queue_timeout(CONNECTIONS) from error
 
 
-async def _use(pool: _Pool, connection: Connection, data: Secret, answer: HttpResponse, end: float) -> HttpResponse:
+async def _use(pool: _Pool, connection: Connection, data: Secret, end: float, *, is_idle: bool) -> HttpResponse | None:
+    """Makes an exchange; returns None if the connection was idle and the server had just closed it."""
+    answer = HttpResponse()
     try:
-        await connection.exchange(data, answer, end)
+        await connection.send(data, answer, end)
     except BaseException as error:
         connection.close()
-        if isinstance(error, OSError):
-            raise interrupted(error) from error
-        raise
+        if not isinstance(error, ExchangeError | OSError):
+            raise
+        failure = interrupted(error) if isinstance(error, OSError) else error
+        # As in the blocking transport: that is no failure of the store.
+        if is_idle and not answer.is_begun and failure.code == "ConnectionClosedError":
+            return None
+        raise failure from error.__cause__ or error
     if answer.keeps_connection and connection.is_open and not pool.is_closed:
         pool.idle.append(connection)
     else:

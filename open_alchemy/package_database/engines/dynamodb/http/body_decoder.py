@@ -15,6 +15,7 @@ from typing import Any, Final
 from ....core.secret import Secret
 from ..attribute_codec import DecodedItems, decode_number
 
+_decode: Final = json.JSONDecoder().decode
 _MANY_BYTES: Final = 10_000
 """Importing ``msgspec`` takes milliseconds, which only larger bodies are worth."""
 
@@ -39,7 +40,7 @@ def decode_body(body: bytes) -> dict[str, Any] | None:
 def _loads(body: bytes) -> Any:
     fast = _fast_decoder() if len(body) > _MANY_BYTES else None
     content = None if fast is None else fast(body)
-    return json.loads(body) if content is None else content
+    return _decode(body.decode(errors="surrogatepass")) if content is None else content
 
 
 @cache

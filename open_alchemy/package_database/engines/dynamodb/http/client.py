@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from ....exceptions import ConfigurationError
@@ -77,11 +77,10 @@ class AsyncHttpClient:
         self._http = HttpAttempts(endpoint, self._source, agent=_AGENT)
         self.attempts = self._http.attempt
         self._io, self._decoder = BlockingCalls(IO_THREADS), BlockingCalls(1)
-        self._transport = AsyncTransport(endpoint, _tls_context(endpoint), Timeouts.of(config.deadline), self._io)
-
-    def queue(self, seconds: float) -> Awaitable[None] | None:
-        """Returns None if a call can start now, otherwise what it awaits; that raises ``TimeoutError`` in time."""
-        return self._transport.queue(seconds)
+        self._transport = AsyncTransport(
+            endpoint, _tls_context(endpoint), Timeouts.of(config.deadline), self._io, config.deadline
+        )
+        self.queue = self._transport.queue
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -29,7 +29,7 @@ from .credentials import Source
 from .endpoint import Endpoint
 from .error_codes import ExchangeError
 from .response import HttpResponse
-from .signature_v4 import Key, Moment, authorization
+from .signature_v4 import Key, Moment, Signer
 
 _CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 _VERSION: Final = "DynamoDB_20120810"
@@ -79,13 +79,26 @@ class Parse(NamedTuple):
     deadline: Deadline
 
 
+class _Head(NamedTuple):
+    """The head of all requests of one second with the same action and credentials.
+
+    Attributes:
+        start: The head up to the length of the body, which the signature follows.
+        signer: Signs the requests.
+    """
+
+    start: Secret
+    signer: Signer
+
+
 class _Second(NamedTuple):
-    """What all requests of one second and one set of credentials share."""
+    """What all requests of one second and one set of credentials share. ``heads`` are added by action when needed."""
 
     seconds: int
     credentials: Credentials
     moment: Moment
     key: Key
+    heads: dict[str, _Head]
 
 
 class HttpAttempts:
@@ -149,28 +162,33 @@ class HttpAttempts:
 
     def _sign(self, action: str, request: Request, credentials: Credentials, seconds: int) -> Secret:
         second = self._of_second(seconds, credentials)
+        head = second.heads.get(action) or self._make_head(second, action)
         body = Secret(_encode(request).encode())
-        host, token = self._endpoint.authority, credentials.session_token
+        rest = f"{len(body)}\r\nAuthorization: {head.signer.authorization(body)}\r\n\r\n"
+        return Secret(head.start + rest.encode("latin-1") + body)
+
+    def _make_head(self, second: _Second, action: str) -> _Head:
+        host, token = self._endpoint.authority, second.credentials.session_token
         timestamp, target = second.moment.timestamp, f"{_VERSION}.{action}"
         signed_token, named_token, sent_token = (
             (f"\nx-amz-security-token:{token}", ";x-amz-security-token", f"X-Amz-Security-Token: {token}\r\n")
             if token
             else ("", "", "")
         )
-        signature = authorization(
+        signer = Signer.of(
             second.key,
             second.moment,
             _REQUEST_LINES,
             f"content-type:{_CONTENT_TYPE}\nhost:{host}\nx-amz-date:{timestamp}{signed_token}\nx-amz-target:{target}",
             f"content-type;host;x-amz-date{named_token};x-amz-target",
-            body,
         )
-        head = (
-            f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: {_CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-            f"X-Amz-Date: {timestamp}\r\n{sent_token}X-Amz-Target: {target}\r\nAuthorization: {signature}\r\n"
-            f"User-Agent: {self._agent}\r\nAccept-Encoding: identity\r\n\r\n"
+        start = (
+            f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: {_CONTENT_TYPE}\r\nX-Amz-Date: {timestamp}\r\n"
+            f"{sent_token}X-Amz-Target: {target}\r\nUser-Agent: {self._agent}\r\nAccept-Encoding: identity\r\n"
+            "Content-Length: "
         )
-        return Secret(head.encode("latin-1") + body)
+        head = second.heads[action] = _Head(Secret(start.encode("latin-1")), signer)
+        return head
 
     def read(self, response: HttpResponse, skew: float = 0.0) -> Response | Failure:
         """Returns the content of a complete response, its binary values as ``Secret``, or a failure.
@@ -221,5 +239,5 @@ class HttpAttempts:
         key = known.key if known else None
         if key is None or known is None or known.credentials is not credentials or known.moment.date != moment.date:
             key = Key.of(credentials, moment.date, self._endpoint.region, "dynamodb")
-        self._second = _Second(seconds, credentials, moment, key)
+        self._second = _Second(seconds, credentials, moment, key, {})
         return self._second

@@ -26,26 +26,32 @@ class HttpResponse:
     """One response: feed it what arrives until it is complete.
 
     Attributes:
+        status: The status code, once the head has arrived.
         headers: The headers by their names in lower case.
         is_begun: Whether a byte has arrived.
         is_complete: Whether all of it has arrived.
         keeps_connection: Whether, when it is complete, the connection may be used again.
     """
 
-    __slots__ = ("_body", "_has_head", "_parser", "_received", "headers", "is_begun", "is_complete", "keeps_connection")
+    __slots__ = (
+        "_body",
+        "_has_head",
+        "_parser",
+        "_received",
+        "headers",
+        "is_begun",
+        "is_complete",
+        "keeps_connection",
+        "status",
+    )
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
         self._body = bytearray()
-        self._received = 0
+        self._received = self.status = 0
         self._has_head = False
         self.headers: dict[bytes, bytes] = {}
         self.is_begun = self.is_complete = self.keeps_connection = False
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._parser.get_status_code()
 
     @property
     def size(self) -> int:
@@ -76,6 +82,9 @@ class HttpResponse:
             raise ExchangeError("ResponseParserError", f"not an HTTP response: {error}") from None
         if self._received > (MAX_RESPONSE_BYTES if self._has_head else MAX_HEAD_BYTES):
             raise ExchangeError("ResponseTooLarge", "the response is larger than any of DynamoDB's")
+        if self.is_complete:
+            # The parser refers to this response: the cycle would keep both until a garbage collection.
+            del self._parser
         return self.is_complete
 
     def cut_off(self) -> ExchangeError:
@@ -92,6 +101,7 @@ class HttpResponse:
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
+        self.status = self._parser.get_status_code()
         self._has_head = self.status >= _FIRST_FINAL_STATUS
 
     def on_body(self, body: bytes) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from _thread import LockType, allocate_lock
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
@@ -144,12 +144,7 @@ class _Turn:
 
     def finish(self, error: Exception | None = None) -> None:
         """Resumes the call."""
-        if self.future.done():
-            return
-        if error is None:
-            self.future.set_result(None)
-        else:
-            self.future.set_exception(error)
+        _resume(self.future, error)
 
 
 class LoopSemaphore:
@@ -169,8 +164,15 @@ class LoopSemaphore:
 
     @property
     def free(self) -> int:
-        """How many calls may be admitted, so that as many wait as the semaphore admits."""
-        return 2 * self._queue.size - len(self._queue)
+        """How many calls can acquire it at once; negative if calls wait for it."""
+        return self._queue.size - len(self._queue)
+
+    def try_acquire(self, ticket: Ticket) -> bool:
+        """Acquires the semaphore if it is free, and returns whether it was. The ticket must be released."""
+        if len(self._queue) >= self._queue.size:
+            return False
+        self._queue.enter(ticket, None)
+        return True
 
     async def acquire(self, ticket: Ticket, seconds: float) -> None:
         """Acquires the semaphore. The ticket must be released, also if this fails.
@@ -178,8 +180,7 @@ class LoopSemaphore:
         Raises:
             TimeoutError: It was not free within so many seconds.
         """
-        if len(self._queue) < self._queue.size:
-            self._queue.enter(ticket, None)
+        if self.try_acquire(ticket):
             return
         end = self._loop.time() + seconds
         turn = _Turn(self._loop.create_future(), end)
@@ -223,55 +224,61 @@ class LoopSemaphore:
 class AdmissionQueue:
     """Calls of one event loop that wait, in order of arrival, before they allocate anything else.
 
-    Ten thousand calls may wait: each costs a future, and no more. Calls that were admitted wait in the semaphore.
+    Ten thousand calls may wait: each costs a future and its place in the queue.
 
     Args:
-        semaphore: A call is admitted when at most as many requests wait for it as it admits.
+        semaphore: A call is admitted when the semaphore is free.
+        seconds: How long a call waits at most; the same for all, so that the first in the queue is the first to fail.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, semaphore: LoopSemaphore) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, semaphore: LoopSemaphore, seconds: float) -> None:
         self._loop = loop
         self._semaphore = semaphore
-        self._waiting: OrderedDict[asyncio.Future[None], float] = OrderedDict()
+        self._seconds = seconds
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
         self._timer: asyncio.Handle | None = None
 
-    def enter(self, seconds: float) -> asyncio.Future[None] | None:
-        """Returns None if a call is admitted, otherwise a future that raises ``TimeoutError`` after ``seconds``."""
+    def enter(self) -> asyncio.Future[None] | None:
+        """Returns None if a call is admitted, otherwise a future; it raises ``TimeoutError`` when the time is over."""
         if not self._waiting and self._semaphore.free > 0:
             return None
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiting[waiter] = self._loop.time() + seconds
+        waiter = self._loop.create_future()
+        self._waiting.append((waiter, self._loop.time() + self._seconds))
         if self._timer is None:
             self._timer = self._loop.call_later(_RECHECK_SECONDS, self._check)
         return waiter
 
-    def admit(self, count: int) -> None:
-        """Admits this number of calls."""
-        while count > 0 and self._waiting:
-            count -= self._resume(None)
+    def admit(self) -> None:
+        """Admits a call if the semaphore is free."""
+        if self._waiting and self._semaphore.free > 0:
+            self._admit(1)
 
     def close(self) -> None:
         """Admits all calls."""
-        self.admit(len(self._waiting))
+        self._admit(len(self._waiting))
 
-    def _resume(self, error: Exception | None) -> bool:
-        """Resumes the first call; returns False if it was cancelled."""
-        waiter, _ = self._waiting.popitem(last=False)
-        if waiter.done():
-            return False
-        if error is None:
-            waiter.set_result(None)
-        else:
-            waiter.set_exception(error)
-        return True
+    def _admit(self, count: int) -> None:
+        while count > 0 and self._waiting:
+            count -= _resume(self._waiting.popleft()[0], None)
 
     def _check(self) -> None:
         """Fails the calls whose time is over, and admits others: an interrupted call admits none."""
         expired, now = 0, self._loop.time()
-        while expired < _EXPIRE_AT_ONCE and self._waiting and next(iter(self._waiting.values())) <= now:
-            expired += self._resume(TimeoutError())
-        self.admit(self._semaphore.free)
+        while expired < _EXPIRE_AT_ONCE and self._waiting and self._waiting[0][1] <= now:
+            expired += _resume(self._waiting.popleft()[0], TimeoutError())
+        self._admit(self._semaphore.free)
         if expired == _EXPIRE_AT_ONCE:
             self._timer = self._loop.call_soon(self._check)
         else:
             self._timer = self._loop.call_later(_RECHECK_SECONDS, self._check) if self._waiting else None
+
+
+def _resume(waiter: asyncio.Future[None], error: Exception | None) -> bool:
+    """Resumes a call; returns False if it was cancelled."""
+    if waiter.done():
+        return False
+    if error is None:
+        waiter.set_result(None)
+    else:
+        waiter.set_exception(error)
+    return True

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hmac
 import time
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..config import Credentials
 
-_ALGORITHM = "AWS4-HMAC-SHA256"
+_ALGORITHM: Final = "AWS4-HMAC-SHA256"
+_BLOCK: Final = 64
+_PADDINGS: Final = (0x36, 0x5C)
 
 
 class Moment(NamedTuple):
@@ -29,11 +31,20 @@ class Moment(NamedTuple):
 
 
 class Key(NamedTuple):
-    """The key that signs one day's requests to one service in one region."""
+    """The key that signs one day's requests to one service in one region.
+
+    Attributes:
+        credentials: The credentials.
+        scope: The day, region and service.
+        inner: SHA-256 of the key and the inner padding of HMAC (RFC 2104). To copy such states takes half of the time
+            of ``hmac.digest``.
+        outer: The same with the outer padding.
+    """
 
     credentials: Credentials
     scope: str
-    secret: bytes
+    inner: Any
+    outer: Any
 
     def __repr__(self) -> str:
         return f"Key(scope={self.scope!r})"
@@ -44,23 +55,57 @@ class Key(NamedTuple):
         secret = f"AWS4{credentials.secret_access_key}".encode()
         for part in (date, region, service, "aws4_request"):
             secret = hmac.digest(secret, part.encode(), "sha256")
-        return cls(credentials, f"{date}/{region}/{service}/aws4_request", secret)
+        block = secret.ljust(_BLOCK, b"\0")
+        inner, outer = (sha256(bytes(byte ^ padding for byte in block)) for padding in _PADDINGS)
+        return cls(credentials, f"{date}/{region}/{service}/aws4_request", inner, outer)
+
+    def sign(self, text: str) -> str:
+        """Returns the signature of a text."""
+        inner, outer = self.inner.copy(), self.outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        signature: str = outer.hexdigest()
+        return signature
 
 
-def authorization(key: Key, moment: Moment, request: str, headers: str, signed: str, body: bytes) -> str:
-    """Returns the value of the header ``Authorization``.
+class Signer(NamedTuple):
+    """Signs requests that differ only in their bodies.
 
-    Args:
-        key: The key of the moment's date.
-        moment: When the request is made.
-        request: The method, the canonical path and the canonical query, a line each.
-        headers: The headers in their canonical form: in lower case, ordered, a line each.
-        signed: Their names, with semicolons between.
-        body: What is sent.
+    Attributes:
+        key: The key of the date of the requests.
+        canonical: The canonical request up to the hash of the body.
+        text: What is signed, up to the hash of the canonical request.
+        header: The value of the header ``Authorization`` up to the signature.
     """
-    canonical = f"{request}\n{headers}\n\n{signed}\n{sha256(body).hexdigest()}"
-    digest = sha256(canonical.encode()).hexdigest()
-    text = f"{_ALGORITHM}\n{moment.timestamp}\n{key.scope}\n{digest}"
-    signature = hmac.digest(key.secret, text.encode(), "sha256").hex()
-    credential = f"{key.credentials.access_key_id}/{key.scope}"
-    return f"{_ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature={signature}"
+
+    key: Key
+    canonical: str
+    text: str
+    header: str
+
+    @classmethod
+    def of(cls, key: Key, moment: Moment, request: str, headers: str, signed: str) -> Signer:
+        """Returns the signer of requests.
+
+        Args:
+            key: The key of the moment's date.
+            moment: When the requests are made.
+            request: The method, the canonical path and the canonical query, a line each.
+            headers: The headers in their canonical form: in lower case, ordered, a line each.
+            signed: Their names, with semicolons between.
+        """
+        credential = f"{key.credentials.access_key_id}/{key.scope}"
+        return cls(
+            key,
+            canonical=f"{request}\n{headers}\n\n{signed}\n",
+            text=f"{_ALGORITHM}\n{moment.timestamp}\n{key.scope}\n",
+            header=f"{_ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature=",
+        )
+
+    def __repr__(self) -> str:
+        return f"Signer(key={self.key!r})"
+
+    def authorization(self, body: bytes) -> str:
+        """Returns the value of the header ``Authorization`` of the request with this body."""
+        canonical = self.canonical + sha256(body).hexdigest()
+        return self.header + self.key.sign(self.text + sha256(canonical.encode()).hexdigest())
