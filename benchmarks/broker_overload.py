@@ -60,7 +60,8 @@ async def _offer(address: str, rate: float) -> Counter[str]:
             request = Request(VERSION, sent, time.time(), 1.0, Get(SPECS.name, "u", "latest#a"))
             connections[sent % CLIENTS].send(encode(request))
         await asyncio.sleep(_TICK)
-    counted = Counter(answers, sent=sent)
+    counted = Counter(answers)
+    counted["sent"] = sent
     for connection in connections:
         connection.close()
     return counted

@@ -41,7 +41,7 @@ class _BrokerCommand(StoreCommand, click.Group):
 )
 @click.option("--allow-administration", is_flag=True, help="Clients may create, empty and delete tables.")
 @click.pass_context
-def broker_command(context: click.Context, allow_administration: bool, **options: Any) -> None:  # noqa: FBT001
+def broker_command(context: click.Context, /, *, allow_administration: bool, **options: Any) -> None:
     """Serve the selected store, or all instances, to other processes, until SIGTERM or Ctrl-C.
 
     --concurrency and --queue apply to each worker.
