@@ -45,14 +45,9 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     text = UNIT.read_text(encoding="utf-8").replace("/opt/package-database/bin/package-database", "/bin/true")
     unit = tmp_path / UNIT.name
     unit.write_text(text.replace("User=package-database", "User=root"), encoding="utf-8")
+    command = ("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit))
     finished = subprocess.run(
-        [
-            "systemd-analyze",
-            "verify",
-            "--man=no",
-            "--recursive-errors=no",
-            str(unit),
-        ],
+        command,
         capture_output=True,
         text=True,
         check=False,

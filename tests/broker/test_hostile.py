@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 
 from open_alchemy.package_database import connect
 from open_alchemy.package_database.broker import limited_log
+from open_alchemy.package_database.broker import server as broker_server
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
 from open_alchemy.package_database.broker.limited_log import LimitedLog
 from open_alchemy.package_database.engines.broker import messages
 from open_alchemy.package_database.engines.broker.codec import encode
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import VERSION, Failed, Request
+from open_alchemy.package_database.engines.broker.parts import MAX_BYTES
 from open_alchemy.package_database.engines.broker.send_budget import SendBudget
-from open_alchemy.package_database.engines.broker.zeromq import MAX_REQUEST_BYTES
 from open_alchemy.package_database.model.schema import SPECS
 from tests.broker.brokers import RunningBroker, memory_store, run_broker, run_secure_broker
 from tests.broker.hostile import announce, connect_raw, frame, handshake, is_closed_by_peer, recorded, wait_until
@@ -106,7 +107,7 @@ def test_bytes_that_are_no_zmtp_end_their_connection(running: RunningBroker) -> 
         assert database.list_specs(sub="nobody") == []
 
 
-@pytest.mark.parametrize("size", [MAX_REQUEST_BYTES + 1, 1_000_000_000, 2**63 - 1])
+@pytest.mark.parametrize("size", [MAX_BYTES + 1, 1_000_000_000, 2**63 - 1])
 def test_an_announced_message_beyond_the_limit_ends_its_connection(size: int, running: RunningBroker) -> None:
     before = resident_bytes()
     with connect_raw(running.url) as connection:
@@ -185,9 +186,10 @@ async def test_the_requests_of_a_client_are_limited() -> None:
 
 
 @in_loop
-async def test_the_bytes_of_waiting_requests_are_limited() -> None:
+async def test_the_bytes_of_waiting_requests_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_server, "MAX_QUEUED_BYTES", 100)
     engine = BlockedEngine()
-    async with broker(engine, concurrency=1, queue_bytes=100) as (server, transport):
+    async with broker(engine, concurrency=1) as (server, transport):
         for id_ in range(1, 4):
             transport.request(id_, GET)
         await asyncio.sleep(0)

@@ -10,27 +10,30 @@ import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from ..core.operations import Table
-from ..engines.broker import messages
+from ..engines.broker import adapters, messages
 from ..engines.broker.curve import Security
 from ..engines.broker.keys import read_broker_keys
 from ..engines.broker.transports import ServerTransport
 from ..engines.broker.zeromq import ZeroMQServer
 from ..engines.sqlite.config import SQLiteConfig
-from ..exceptions import BaseError, ConfigurationError
+from ..exceptions import ConfigurationError
 from ..instances import process as instances
+from .events import Events
+from .exposed import Function
+from .functions import Functions, load
 from .http_figures import start_http
 from .key_files import BROKER_FILE, CLIENTS_FILE
 from .metrics import Figures
 from .rights import ANYBODY, Client, ClientsFile
 from .server import Server
 from .shared_figures import SharedFigures
-from .stores import InstanceStores, find_instance
+from .stores import Find, ServedInstances, Stores, find_instance
 from .supervisor import Worker, supervise
 
 _FIGURES_SECONDS = 0.5
@@ -49,6 +52,7 @@ class Options(NamedTuple):
         workers: The number of processes.
         metrics: ``HOST:PORT`` of the HTTP server for figures; None for none.
         keys: The folder with the keys of the broker and the file of its clients; None for no encryption.
+        expose: The modules whose exposed functions clients may call.
     """
 
     listen: Sequence[str]
@@ -59,9 +63,10 @@ class Options(NamedTuple):
     workers: int = 1
     metrics: str | None = None
     keys: Path | None = None
+    expose: Sequence[str] = ()
 
 
-class _Access(NamedTuple):
+class Access(NamedTuple):
     """Who may connect to a broker with keys."""
 
     security: Security
@@ -77,12 +82,13 @@ def run(tables: Sequence[Table], options: Options, ready: Callable[[str], None])
         ready: Is called with each address at which the broker listens.
 
     Raises:
-        ConfigurationError: An option is invalid, the broker cannot listen at an address, or the store cannot be opened.
+        ConfigurationError: An option is invalid, the broker cannot listen at an address, the store cannot be opened, or
+            a module cannot be imported.
     """
     _check_stores(options.workers)
     for address in options.listen:
         check_address(address, has_keys=options.keys is not None)
-    _read_access(options.keys)
+    read_access(options.keys)
     metrics = None if options.metrics is None else _listen(f"tcp://{options.metrics}")
     shared = SharedFigures(options.workers)
     if options.workers == 1:
@@ -105,7 +111,8 @@ def check_address(address: str, *, has_keys: bool) -> None:
         ConfigurationError: The address has no known transport, or others than this machine can reach it without keys.
     """
     if not _is_tcp(address):
-        raise ConfigurationError("a broker listens at tcp://HOST:PORT")
+        adapters.open_server(address)
+        return
     host = _host_port(address)[0]
     if not has_keys and not _is_loopback(host):
         raise ConfigurationError(
@@ -121,6 +128,8 @@ def open_transport(address: str, security: Security | None = None, listener: int
     Raises:
         ConfigurationError: See ``check_address``.
     """
+    if not _is_tcp(address):
+        return adapters.open_server(address)
     check_address(address, has_keys=security is not None)
     return ZeroMQServer(address, security, listener)
 
@@ -135,6 +144,37 @@ async def serve(server: Server, transports: Sequence[ServerTransport], ready: Ca
         await server.aclose()
 
 
+@asynccontextmanager
+async def open_server(
+    find: Find,
+    tables: Sequence[Table],
+    options: Options,
+    exposed: Mapping[str, Function],
+    access: Access | None = None,
+) -> AsyncGenerator[Server]:
+    """Opens instances, and returns a server for them; closes them at the end."""
+    events = Events()
+    instances = ServedInstances(find, events)
+    stores = Stores(instances, tables, allows_administration=options.allows_administration)
+    server = Server(
+        stores,
+        concurrency=options.concurrency,
+        queue=options.queue,
+        client_requests=options.client_requests,
+        find_client=find_anybody if access is None else access.clients.find,
+        events=events,
+    )
+    server.handlers[messages.Call] = Functions(exposed, instances).call
+    if access is not None:
+        server.sources.append(access.clients.figures)
+    try:
+        if "" in stores:
+            await stores[""].engine.prepare()
+        yield server
+    finally:
+        await instances.aclose()
+
+
 def _run_worker(
     worker: Worker,
     tables: Sequence[Table],
@@ -144,38 +184,32 @@ def _run_worker(
     shared: SharedFigures,
     ready: Callable[[str], None],
 ) -> None:
-    access = _read_access(options.keys)
+    # In the worker: the modules of the application may start threads.
+    exposed = load(options.expose) if options.expose else {}
+    access = read_access(options.keys)
     security = None if access is None else access.security
     transports = [
         open_transport(address, security, None if listener is None else listener.fileno())
         for address, listener in zip(options.listen, listeners, strict=True)
     ]
-    stores = InstanceStores(find_instance, tables, allows_administration=options.allows_administration)
-    server = Server(
-        stores,
-        concurrency=options.concurrency,
-        queue=options.queue,
-        client_requests=options.client_requests,
-        find_client=_find_anybody if access is None else access.clients.find,
-    )
-    if access is not None:
-        server.sources.append(access.clients.figures)
+
+    async def main() -> None:
+        async with open_server(find_instance, tables, options, exposed, access) as server:
+            await _serve(worker, server, transports, metrics, shared, ready)
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(worker, server, stores, transports, metrics, shared, ready))
+        runner.run(main())
 
 
 async def _serve(
     worker: Worker,
     server: Server,
-    stores: InstanceStores,
     transports: Sequence[ServerTransport],
     metrics: socket.socket | None,
     shared: SharedFigures,
     ready: Callable[[str], None],
 ) -> None:
     loop = asyncio.get_running_loop()
-    if "" in stores:
-        await stores[""].engine.prepare()
 
     def figures() -> Figures:
         shared.write(worker.number, {**server.figures(), "workers": 1})
@@ -199,19 +233,23 @@ async def _serve(
     finally:
         if http is not None:
             http.close()
-        with suppress(BaseError):
-            await stores.aclose()
 
 
-def _find_anybody(_: str) -> Client:
+def find_anybody(_: str) -> Client:
+    """Returns a client with all rights."""
     return ANYBODY
 
 
-def _read_access(folder: Path | None) -> _Access | None:
+def read_access(folder: Path | None) -> Access | None:
+    """Returns the keys and clients in a folder; None if there is none.
+
+    Raises:
+        ConfigurationError: A file cannot be read or is invalid.
+    """
     if folder is None:
         return None
     clients = ClientsFile(folder / CLIENTS_FILE)
-    return _Access(Security(read_broker_keys(folder / BROKER_FILE), clients.allows), clients)
+    return Access(Security(read_broker_keys(folder / BROKER_FILE), clients.allows), clients)
 
 
 def _check_stores(workers: int) -> None:

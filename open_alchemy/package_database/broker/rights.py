@@ -29,6 +29,7 @@ _NEEDED: Final[dict[type, str]] = {
     messages.Status: "read",
     messages.Transact: "write",
     messages.Call: "call",
+    messages.Subscribe: "events",
 }
 
 

@@ -23,19 +23,22 @@ from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Reque
 from ..engines.broker.transports import Peer, ServerTransport
 from ..exceptions import BaseError
 from . import failures, rights
+from .events import Events
 from .limited_log import LimitedLog
 from .metrics import Histogram
 from .rights import ANYBODY, Client
 from .store import Store
 
 REPORT_SECONDS: Final = 0.5
+MAX_QUEUED_BYTES: Final = 256_000_000
+"""The bytes of the requests that wait."""
 MAX_CLOSE_SECONDS: Final = 30.0
 """How long a stopping broker waits for requests at most."""
 _MARGIN: Final = 1.0
 
 Handler: TypeAlias = Callable[[Request, Deadline], Awaitable[AnswerBody]]
 """Executes a request, and returns the body of the answer."""
-ImmediateHandler: TypeAlias = Callable[[Peer, Request], AnswerBody | None]
+ImmediateHandler: TypeAlias = Callable[[Peer, Codec, Request], AnswerBody | None]
 """Answers a request when it is received, before any later message; None if there is no answer."""
 
 
@@ -75,9 +78,9 @@ class Server:
         stores: The stores by the name of their instance; the default one has an empty name.
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
-        queue_bytes: How many bytes they may have together.
         client_requests: How many requests of one client may be in progress or wait.
         find_client: Returns a client by its user; None if it may do nothing.
+        events: The subscriptions to changes.
         clock: Returns the monotonic time in seconds.
 
     Attributes:
@@ -93,9 +96,9 @@ class Server:
         *,
         concurrency: int = 64,
         queue: int = 1_000,
-        queue_bytes: int = 256_000_000,
         client_requests: int = 500,
         find_client: Callable[[str], Client | None] = lambda _: ANYBODY,
+        events: Events | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.handlers: dict[type, Handler] = {
@@ -103,7 +106,8 @@ class Server:
             messages.Administer: self._administer,
         }
         self.immediate: dict[type, ImmediateHandler] = {
-            messages.Describe: lambda _, request: self._stores[request.instance].describe(),
+            messages.Describe: lambda _, __, request: self._stores[request.instance].describe(),
+            messages.Subscribe: (events or Events(clock)).subscribe,
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
         self.requests = self.errors = self.shed = self.refused = self.malformed = 0
@@ -112,7 +116,6 @@ class Server:
         self._stores = stores
         self._concurrency = concurrency
         self._max_queued = queue
-        self._max_queued_bytes = queue_bytes
         self._client_requests = client_requests
         self._find_client = find_client
         self._log = LimitedLog(clock)
@@ -191,7 +194,7 @@ class Server:
         elif request.instance not in self._stores:
             self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
         elif (immediate := self.immediate.get(type_)) is not None:
-            body = immediate(peer, request)
+            body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
         elif (handler := self.handlers.get(type_)) is not None:
@@ -229,7 +232,7 @@ class Server:
 
     def _full(self, job: _Job) -> str | None:
         """Returns why a request cannot wait, or None if it can."""
-        if len(self._queue) >= self._max_queued or self._queued_bytes + job.size > self._max_queued_bytes:
+        if len(self._queue) >= self._max_queued or self._queued_bytes + job.size > MAX_QUEUED_BYTES:
             return "the queue of the broker is full"
         if self._of_client[job.client] >= self._client_requests:
             return f"the client has {self._client_requests} requests without an answer"
@@ -268,7 +271,7 @@ class Server:
         problem = failures.to_problem(error, job.what, id_)
         if problem.is_logged:
             # The text of an unexpected error may contain a value.
-            text = str(error) if isinstance(error, BaseError) else ""
+            text = str(error) if isinstance(error, BaseError) else f"at {failures.location(error)}"
             telemetry.logger().warning("%s failed, id %s: %s %s", job.what, id_, type(error).__name__, text)
         return problem.failed
 

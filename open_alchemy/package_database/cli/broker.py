@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class _BrokerCommand(StoreCommand, click.Group):
     "--client-requests", type=click.IntRange(1), default=500, show_default=True, help="Unanswered requests of a client."
 )
 @click.option("--allow-administration", is_flag=True, help="Clients may create, empty and delete tables.")
+@click.option("--expose", multiple=True, metavar="MODULE", help="Clients may call its exposed functions; repeatable.")
 @click.pass_context
 def broker_command(context: click.Context, /, *, allow_administration: bool, **options: Any) -> None:
     """Serve the selected store, or all instances, to other processes, until SIGTERM or Ctrl-C.
@@ -52,6 +54,9 @@ def broker_command(context: click.Context, /, *, allow_administration: bool, **o
         from ..broker.process import Options, run
     except ImportError as error:
         raise _missing() from error
+    if options["expose"]:
+        # As `python -m` does: the modules of the application are in the current directory, if not installed.
+        sys.path.insert(0, str(Path.cwd()))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     run(
         TABLES,
