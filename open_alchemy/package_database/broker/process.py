@@ -57,9 +57,9 @@ class Options(NamedTuple):
 
     listen: Sequence[str]
     concurrency: int = 64
-    queue: int = 1_000
+    queue: int = 2_000
     allows_administration: bool = False
-    client_requests: int = 500
+    client_requests: int = 1_000
     workers: int = 1
     metrics: str | None = None
     keys: Path | None = None

@@ -36,9 +36,9 @@ class _BrokerCommand(StoreCommand, click.Group):
 @click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes on one port.")
 @click.option("--metrics", metavar="HOST:PORT", help="Serve /metrics in Prometheus' format, and /ready, over HTTP.")
 @click.option("--concurrency", type=click.IntRange(1), default=64, show_default=True, help="Requests executed at once.")
-@click.option("--queue", type=click.IntRange(0), default=1000, show_default=True, help="Requests that may wait.")
+@click.option("--queue", type=click.IntRange(0), default=2000, show_default=True, help="Requests that may wait.")
 @click.option(
-    "--client-requests", type=click.IntRange(1), default=500, show_default=True, help="Unanswered requests of a client."
+    "--client-requests", type=click.IntRange(1), default=1000, show_default=True, help="Unanswered requests of a client."
 )
 @click.option("--allow-administration", is_flag=True, help="Clients may create, empty and delete tables.")
 @click.option("--expose", multiple=True, metavar="MODULE", help="Clients may call its exposed functions; repeatable.")
