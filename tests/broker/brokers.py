@@ -26,6 +26,8 @@ from open_alchemy.package_database.instances import directory, process
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.model.schema import TABLES
 
+ADDRESS = "tcp://127.0.0.1:*"
+
 
 @dataclass
 class RunningBroker:
@@ -82,14 +84,16 @@ def run_broker(
         yield Server({"": store}, **options)
         await store.engine.aclose()
 
-    with _run(opened, bus, security) as broker:
+    with _run(opened, bus, security=security) as broker:
         yield broker
 
 
 @contextmanager
-def run_application(config: Config, *modules: str, **options: Any) -> Iterator[RunningBroker]:
+def run_application(
+    config: Config, *modules: str, bus: Bus | None = None, address: str = ADDRESS
+) -> Iterator[RunningBroker]:
     """Runs a broker that exposes the functions of modules."""
-    with _run(lambda: open_server(only(Instance(config)), TABLES, Options((), **options), load(modules))) as broker:
+    with _run(lambda: open_server(only(Instance(config)), TABLES, Options(()), load(modules)), bus, address) as broker:
         yield broker
 
 
@@ -100,9 +104,17 @@ def database_of_process(config: Config) -> Iterator[None]:
         yield
 
 
+def close_process_database() -> None:
+    """Closes the connections of ``get()``."""
+    process.current().close()
+
+
 @contextmanager
 def _run(
-    opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | None = None, security: Security | None = None
+    opened: Callable[[], AbstractAsyncContextManager[Server]],
+    bus: Bus | None = None,
+    address: str = ADDRESS,
+    security: Security | None = None,
 ) -> Iterator[RunningBroker]:
     addresses: list[str] = []
     is_ready = threading.Event()
@@ -113,7 +125,7 @@ def _run(
         is_ready.set()
 
     async def main() -> None:
-        transport = open_transport("tcp://127.0.0.1:*", security) if bus is None else open_bus_server(bus)
+        transport = open_transport(address, security) if bus is None else open_bus_server(bus)
         async with opened() as server:
             task = asyncio.ensure_future(serve(server, [transport], ready))
             running.append((asyncio.get_running_loop(), task, server))

@@ -165,6 +165,9 @@ async def open_server(
         events=events,
     )
     server.handlers[messages.Call] = Functions(exposed, instances).call
+    if options.workers > 1:
+        # A worker does not receive the changes of the others.
+        del server.immediate[messages.Subscribe]
     if access is not None:
         server.sources.append(access.clients.figures)
     try:

@@ -7,9 +7,12 @@ transaction, as long as anybody is subscribed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import suppress
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Literal, Protocol
+
+from msgspec.structs import replace
 
 from ..core.deadline import Deadline
 from ..core.operations import (
@@ -19,6 +22,7 @@ from ..core.operations import (
     Delete,
     Equal,
     Get,
+    Key,
     Missing,
     Put,
     StoreOperation,
@@ -28,8 +32,14 @@ from ..core.operations import (
 from ..core.runner import drive, drive_async
 from ..engines.broker.messages import Change
 from ..engines.port import Administration, AsyncEngine, Config, Engine
+from ..exceptions import ConflictError, RefusedError
 
-Publish: TypeAlias = Callable[[Sequence[Change]], None]
+
+class Publish(Protocol):
+    """Publishes changes, of which it may be unknown whether they took effect."""
+
+    def __call__(self, changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        """Publishes changes."""
 
 
 class PublishingEngine:
@@ -72,7 +82,10 @@ class PublishingEngine:
         """Executes an operation, and publishes its changes."""
         if not isinstance(operation, Transact) or not self._is_heard():
             return self._engine.execute(operation, deadline)
-        return drive(execute(operation, self._publish), lambda part: self._engine.execute(part, deadline))
+        changes = drive(read_changes(operation), lambda part: self._engine.execute(part, deadline))
+        with _published(changes, self._publish) as results:
+            results.append(self._engine.execute(operation, deadline))
+        return results[0]
 
 
 class PublishingAsyncEngine:
@@ -105,15 +118,18 @@ class PublishingAsyncEngine:
         """Executes an operation, and publishes its changes."""
         if not isinstance(operation, Transact) or not self._is_heard():
             return await self._engine.execute(operation, deadline)
-        return await drive_async(execute(operation, self._publish), lambda part: self._engine.execute(part, deadline))
+        changes = await drive_async(read_changes(operation), lambda part: self._engine.execute(part, deadline))
+        with _published(changes, self._publish) as results:
+            results.append(await self._engine.execute(operation, deadline))
+        return results[0]
 
     async def aclose(self) -> None:
         """Closes the engine."""
         await self._engine.aclose()
 
 
-def execute(transact: Transact, publish: Publish) -> Generator[StoreOperation, Any, Any]:
-    """Executes a transaction, and publishes its changes if it took effect."""
+def read_changes(transact: Transact) -> Generator[StoreOperation, Any, list[Change]]:
+    """Returns the changes that a transaction is about to make."""
     changes: list[Change] = []
     for action in transact.actions:
         match action:
@@ -122,15 +138,30 @@ def execute(transact: Transact, publish: Publish) -> Generator[StoreOperation, A
                 if is_new is None:
                     is_new = (yield Get(table, table.key_of(item))) is None
                 revision = item.get("revision")
-                key = item[table.partition_key], item[table.sort_key]
-                kind = "created" if is_new else "updated"
-                changes.append(Change(kind, table.name, *map(str, key), None if revision is None else str(revision)))
+                change = _change("created" if is_new else "updated", table, table.key_of(item))
+                changes.append(change if revision is None else replace(change, revision=str(revision)))
             case Delete(table, key):
-                changes.append(Change("deleted", table.name, key[table.partition_key], key[table.sort_key]))
-    failures = yield transact
-    if changes and not failures:
+                changes.append(_change("deleted", table, key))
+    return changes
+
+
+@contextmanager
+def _published(changes: Sequence[Change], publish: Publish) -> Iterator[list[Any]]:
+    """Publishes changes if the result of their transaction, which the block adds to the list, has no failures."""
+    results: list[Any] = []
+    try:
+        yield results
+    except (ConflictError, RefusedError):
+        raise
+    except BaseException:
+        publish(changes, is_certain=False)
+        raise
+    if changes and not results[0]:
         publish(changes)
-    return failures
+
+
+def _change(kind: Literal["created", "updated", "deleted"], table: Table, key: Key) -> Change:
+    return Change(kind, table.name, key[table.partition_key], key[table.sort_key])
 
 
 def creates(table: Table, condition: Condition | None) -> bool | None:
@@ -145,7 +176,11 @@ def creates(table: Table, condition: Condition | None) -> bool | None:
     return None
 
 
-def schedule(loop: asyncio.AbstractEventLoop, publish: Publish, changes: Sequence[Change]) -> None:
-    """Publishes changes from a thread; does nothing if the broker has stopped."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(publish, changes)
+def scheduled(loop: asyncio.AbstractEventLoop, publish: Publish) -> Publish:
+    """Returns a function that publishes changes from a thread; it does nothing if the broker has stopped."""
+
+    def publish_from_thread(changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(partial(publish, changes, is_certain=is_certain))
+
+    return publish_from_thread

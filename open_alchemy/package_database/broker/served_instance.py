@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 
-from ..engines.port import AsyncEngine, Engine
-from ..instances.instance import Instance
+from ..engines.port import AsyncEngine, Config, Engine
+from ..instances.instance import Instance, ResourceType
 from .events import Events
-from .publishing import PublishingAsyncEngine, PublishingEngine, schedule
+from .publishing import PublishingAsyncEngine, PublishingEngine, scheduled
 
 
 class ServedInstance(Instance):
@@ -24,7 +25,7 @@ class ServedInstance(Instance):
         super().__init__(instance.config, instance.id)
         self.served = instance
         self._publish = partial(events.publish, name)
-        self._publish_from_thread = partial(schedule, asyncio.get_running_loop(), self._publish)
+        self._publish_from_thread = scheduled(asyncio.get_running_loop(), self._publish)
         self._is_heard = partial(events.is_heard, name)
 
     def engine(self) -> Engine:
@@ -35,8 +36,12 @@ class ServedInstance(Instance):
         """Returns the engine for asyncio."""
         return PublishingAsyncEngine(self.served.async_engine(), self._publish, self._is_heard)
 
+    def resource(self, create: Callable[[Config], ResourceType]) -> ResourceType:
+        """Returns the resource of the instance."""
+        return self.served.resource(create)
+
     def close(self) -> None:
-        """Does nothing: others use the engine."""
+        """Does nothing: others use the engines."""
 
     async def aclose(self) -> None:
-        """Does nothing: others use the engine."""
+        """Does nothing: others use the engines."""

@@ -38,7 +38,11 @@ class _BrokerCommand(StoreCommand, click.Group):
 @click.option("--concurrency", type=click.IntRange(1), default=64, show_default=True, help="Requests executed at once.")
 @click.option("--queue", type=click.IntRange(0), default=2000, show_default=True, help="Requests that may wait.")
 @click.option(
-    "--client-requests", type=click.IntRange(1), default=1000, show_default=True, help="Unanswered requests of a client."
+    "--client-requests",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Unanswered requests of a client.",
 )
 @click.option("--allow-administration", is_flag=True, help="Clients may create, empty and delete tables.")
 @click.option("--expose", multiple=True, metavar="MODULE", help="Clients may call its exposed functions; repeatable.")
