@@ -199,6 +199,8 @@ class Server:
             body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
+        elif not self._is_stopping and (body := self._execute_now(request)) is not None:
+            self.send(peer, request.id, body, codec)
         elif (handler := self.handlers.get(type_)) is not None:
             self._admit(_Job(peer, codec, request, handler, self._deadline(request), len(data)))
         else:
@@ -288,6 +290,13 @@ class Server:
     def _deadline(self, request: Request) -> Deadline:
         attempt = self._stores[request.instance].engine.attempt_seconds
         return Deadline(request.seconds, attempt=attempt, clock=self._clock)
+
+    def _execute_now(self, request: Request) -> AnswerBody | None:
+        start = self._clock()
+        body = self._stores[request.instance].execute_now(request)
+        if body is not None:
+            self.latency.add(self._clock() - start)
+        return body
 
     async def _execute(self, request: Request, deadline: Deadline) -> AnswerBody:
         return await self._stores[request.instance].execute(request, deadline)
