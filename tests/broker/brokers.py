@@ -48,6 +48,15 @@ class RunningBroker:
         return self.config.location
 
 
+class OpenInstance(Instance):
+    """An instance whose engines are open."""
+
+    def __init__(self, engine: Engine, async_engine: AsyncEngine, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(async_engine.config, id)
+        self._engine = engine
+        self._async_engine = async_engine
+
+
 def memory_store(*, allows_administration: bool = True) -> Store:
     """Returns a new store in memory."""
     engine = open_memory(SQLiteConfig(), TABLES)

@@ -282,7 +282,7 @@ async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
     file = open_memory(SQLiteConfig(), TABLES)
     publishing = PublishingAsyncEngine(ThreadedEngine(file), lambda changes, is_certain=True: None, lambda: False)
     await publishing.prepare()
-    server, transport = Server({"": Store(publishing, file.administration, TABLES)}), RecordingTransport()
+    server, transport = Server({"": Store(lambda: publishing, file.administration, TABLES)}), RecordingTransport()
     await server.start(transport)
     transport.request(1, GET)
     assert [answer.body for answer in transport.answers] == [messages.Found(None)]
