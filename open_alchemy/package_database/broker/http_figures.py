@@ -32,7 +32,7 @@ async def start_http(
                 writer.write(_respond(head, figures, is_ready))
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # The client is gone, slow, or does not speak HTTP.
+            pass  # The client is gone, slow, or does not use HTTP.
         finally:
             writer.close()
 

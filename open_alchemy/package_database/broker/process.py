@@ -262,9 +262,7 @@ def _check_stores(workers: int) -> None:
     for instance in found or [instances.current()]:
         config = instance.config
         if workers > 1 and isinstance(config, SQLiteConfig) and config.path is None:
-            raise ConfigurationError(
-                "--workers: sqlite:// is in memory, and each worker would have a database of its own"
-            )
+            raise ConfigurationError("--workers: sqlite:// is in memory, and each worker would have another database")
 
 
 def _listen(address: str) -> socket.socket:

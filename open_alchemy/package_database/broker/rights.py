@@ -94,7 +94,7 @@ class ClientsFile:
         self._log = LimitedLog(clock)
 
     def find(self, user: str) -> Client | None:
-        """Returns the client with a public key; everybody is allowed everything where there is no key."""
+        """Returns the client with a public key; a client of a transport without keys has all rights."""
         return self._current().get(user) if user else ANYBODY
 
     def allows(self, user: str) -> bool:

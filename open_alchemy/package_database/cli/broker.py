@@ -21,7 +21,7 @@ _RIGHTS = ("read", "write", "call", "events")
 
 
 class _BrokerCommand(StoreCommand, click.Group):
-    """A command on a store that has commands of its own."""
+    """A command on a store, and a group of commands."""
 
 
 @click.group("broker", cls=_BrokerCommand, invoke_without_command=True)

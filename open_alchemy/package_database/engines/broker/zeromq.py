@@ -204,7 +204,7 @@ class ZeroMQServer:
         self._address = address
         self._security = security
         self._listener = listener
-        # Of its own, because each context has one authenticator.
+        # Each context has one authenticator.
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket: LoopSocket | None = None
         self._authenticator: LoopSocket | None = None
