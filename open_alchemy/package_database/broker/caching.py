@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -46,7 +47,7 @@ class Caching:
     """The caches of the clients of one store.
 
     Args:
-        engine: The store.
+        open_engine: Returns the engine of the store; the same one, unless it was closed.
         schema: Its tables.
         granters: How many brokers may grant caching at once; 0: this one never does.
         timing: The durations; None for ``leases.DEFAULT``.
@@ -55,14 +56,14 @@ class Caching:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        open_engine: Callable[[], AsyncEngine],
         schema: Schema,
         *,
         granters: int = 1,
         timing: Timing | None = None,
         clock: Callable[[], float] = boot_time,
     ) -> None:
-        self._engine, self._schema, self._granters = engine, schema, granters
+        self._open_engine, self._schema, self._granters = open_engine, schema, granters
         self._timing, self._clock = timing or leases.DEFAULT, clock
         self._broker: coherence.Broker | None = None
         self._is_started = asyncio.Event()
@@ -77,9 +78,14 @@ class Caching:
     def start(self, address: str, send_to_client: SendToClient, send_to_broker: SendToBroker) -> None:
         """Starts: other brokers reach this one at the address."""
         self._send, self._send_to_broker = send_to_client, send_to_broker
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._broker = coherence.Broker(self._timing, address, lambda: secrets.token_hex(16), granters=0)
         self._is_started.set()
+
+    @property
+    def sessions(self) -> int:
+        """The number of clients that cache."""
+        return 0 if self._broker is None else len(self._broker.sessions)
 
     # Clients and other brokers.
 
@@ -145,7 +151,14 @@ class Caching:
             self._process_effects()
 
     def run_from_thread(self, write: Coroutine[Any, Any, Result]) -> Result:
-        """Runs ``write`` for a thread other than that of the event loop."""
+        """Runs ``write`` for a thread other than that of the event loop.
+
+        Raises:
+            RefusedError: It is the thread of the event loop, which would wait for itself.
+        """
+        if threading.get_ident() == self._thread:
+            write.close()
+            raise RefusedError("a coroutine function of a broker writes with aget(), not with get()", code="Blocking")
         return asyncio.run_coroutine_threadsafe(write, self._loop).result()
 
     async def _acknowledge(self, id_: WriteId, deadline: Deadline) -> None:
@@ -243,10 +256,9 @@ class Caching:
     async def _read_registry(self, request: int) -> None:
         registry = None
         try:
-            await self._engine.prepare()
-            registry = broker_registry.to_registry(
-                await self._engine.execute(broker_registry.READ, Deadline(_READ_SECONDS))
-            )
+            engine = self._open_engine()
+            await engine.prepare()
+            registry = broker_registry.to_registry(await engine.execute(broker_registry.READ, Deadline(_READ_SECONDS)))
         except BaseError as error:
             telemetry.debug("the registry was not read: %s", type(error).__name__)
         assert self._broker is not None
@@ -257,7 +269,7 @@ class Caching:
         outcome = Outcome.UNKNOWN
         change = broker_registry.change(effect.expected, effect.registry)._replace(token=secrets.token_hex(16))
         try:
-            failures = await self._engine.execute(change, Deadline(_CHANGE_SECONDS))
+            failures = await self._open_engine().execute(change, Deadline(_CHANGE_SECONDS))
             outcome = Outcome.NOT_CHANGED if failures else Outcome.CHANGED
         except BaseError as error:
             telemetry.debug("the registry was perhaps not changed: %s", type(error).__name__)

@@ -107,15 +107,8 @@ class CoherentBlockingEngine:
 
 
 def coherent(
-    engine: AsyncEngine, blocking: Engine, tables: Sequence[Table], granters: int = 1
+    engine: AsyncEngine, blocking: Engine, tables: Sequence[Table]
 ) -> tuple[Caching, CoherentEngine, CoherentBlockingEngine]:
-    """Returns engines of a store whose clients may cache what they read; ``granters``: see ``Caching``."""
-    caching = Caching(engine, Schema(tables), granters=granters)
+    """Returns engines of a store whose clients may cache what they read."""
+    caching = Caching(lambda: engine, Schema(tables))
     return caching, CoherentEngine(engine, caching), CoherentBlockingEngine(blocking, caching)
-
-
-def coherent_engines(
-    config: Config, tables: Sequence[Table], granters: int
-) -> tuple[Caching, CoherentEngine, CoherentBlockingEngine]:
-    """Opens a store, as ``coherent`` does."""
-    return coherent(config.open_async_engine(tables), config.open_engine(tables), tables, granters)

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import get_args
 
 from ..engines.broker import cache_messages
 from ..engines.broker.codec import Codec
 from ..engines.broker.messages import AnswerBody, Request
 from ..engines.broker.transports import Peer
+from ..engines.broker.zeromq import ZeroMQConnection
 from .caching import Caching
 from .other_brokers import OtherBrokers
 from .server import Server
+from .stores import Stores
 
 
-def connect_caches(server: Server, address: str) -> None:
+def connect_caches(server: Server, address: str, key_file: Path | None = None) -> None:
     """Lets clients of a server cache what they read.
 
     Args:
         server: The server.
         address: Where other brokers reach this one.
+        key_file: The keys of the broker, which the others of its stores have too; None for no encryption.
     """
-    caching = {name: store.caching for name, store in server.stores.items() if store.caching is not None}
-    if caching:
-        server.closers.append(Sessions(server, caching, address).aclose)
+    sessions = Sessions(server, address, OtherBrokers(partial(ZeroMQConnection, key_file=key_file)))
+    if isinstance(server.stores, Stores):
+        server.stores.start_caching(sessions.start)
+    else:
+        for name, store in server.stores.items():
+            if store.caching is not None:
+                sessions.start(name, store.caching)
 
 
 class Sessions:
@@ -32,48 +39,60 @@ class Sessions:
 
     Args:
         server: The server, which passes the messages of sessions to this object from now on.
-        caching: The caching of each store, by the name of its instance.
         address: Where other brokers reach this one.
+        others: The connections to other brokers.
     """
 
-    def __init__(self, server: Server, caching: Mapping[str, Caching], address: str) -> None:
-        self._caching = caching
-        self._others = OtherBrokers()
-        for instance, each in caching.items():
-            each.start(
-                address,
-                lambda peer, codec, body: server.send(peer, 0, body, codec),
-                partial(self._send_to_broker, instance),
-            )
+    def __init__(self, server: Server, address: str, others: OtherBrokers) -> None:
+        self._server, self._address, self._others = server, address, others
+        self._started: list[Caching] = []
         server.reads = self
+        server.closers.append(self.aclose)
+        server.sources.append(self.figures)
         server.immediate |= dict.fromkeys(get_args(cache_messages.SessionRequest), self._receive)
         server.immediate |= dict.fromkeys(get_args(cache_messages.BetweenBrokers), self._receive_broker)
 
+    def start(self, instance: str, caching: Caching) -> None:
+        """Starts the caching of an instance, which other brokers know by this name."""
+        self._started.append(caching)
+        caching.start(self._address, self._send_to_client, partial(self._send_to_broker, instance))
+
+    def figures(self) -> dict[str, int]:
+        """Returns the number of clients that cache."""
+        return {"caching_clients": sum(caching.sessions for caching in self._started)}
+
     def begin(self, peer: Peer, codec: Codec, request: Request) -> None:
         """Notes a read."""
-        if (caching := self._caching.get(request.instance)) is not None:
+        if (caching := self._of(request)) is not None:
             caching.begin_read(peer, codec, request)
 
     def finish(self, request: Request, body: AnswerBody) -> AnswerBody:
         """Returns the answer to a read."""
-        caching = self._caching.get(request.instance)
+        caching = self._of(request)
         if caching is None or request.read is None:
             return body
         return caching.finish_read(request.read, body)
 
     async def aclose(self) -> None:
         """Ends all sessions, and leaves the registries."""
-        for caching in self._caching.values():
+        for caching in self._started:
             await caching.leave()
         await self._others.aclose()
 
+    def _of(self, request: Request) -> Caching | None:
+        store = self._server.stores.get(request.instance)
+        return None if store is None else store.caching
+
     def _receive(self, peer: Peer, codec: Codec, request: Request) -> None:
-        if (caching := self._caching.get(request.instance)) is not None:
+        if (caching := self._of(request)) is not None:
             caching.receive(peer, codec, request.body)
 
     def _receive_broker(self, _: Peer, __: Codec, request: Request) -> None:
-        if (caching := self._caching.get(request.instance)) is not None:
+        if (caching := self._of(request)) is not None:
             caching.receive_broker(request.body)
 
     def _send_to_broker(self, instance: str, address: str, body: object) -> None:
         self._others.send(address, instance, body)
+
+    def _send_to_client(self, peer: Peer, codec: Codec, body: AnswerBody) -> None:
+        self._server.send(peer, 0, body, codec)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from ...core.operations import Table
 from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
 
-URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE",)
+URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE?key=FILE",)
 DEFAULT_PORT: Final = 5757
 DEFAULT_PREFIX: Final = "package-database"
 DEFAULT_CACHE_ENTRIES: Final = 10_000
@@ -22,7 +22,7 @@ BUS_PORTS: Final = {"nats": 4222, "amqp": 5672}
 CODECS: Final = {"msgpack": b"M", "json": b"J", "bson": b"B"}
 _TLS_FILES: Final = frozenset({"tls_ca", "tls_certificate", "tls_key"})
 _PARAMETERS: Final[Mapping[str, frozenset[str]]] = {
-    "broker": frozenset({"cache"}),
+    "broker": frozenset({"cache", "key"}),
     "nats": frozenset({"tls", "credentials", "nkey"}) | _TLS_FILES,
     "amqp": frozenset({"tls", "vhost"}) | _TLS_FILES,
 }
@@ -86,6 +86,7 @@ class BrokerConfig(NamedTuple):
         deadline: The deadline of a call in seconds.
         codec: The name of the codec of the messages.
         bus: The bus, unless the client connects to the brokers themselves.
+        key_file: The file with the client's keys; None to connect without encryption.
         cache: What the client may cache; None for nothing.
     """
 
@@ -94,6 +95,7 @@ class BrokerConfig(NamedTuple):
     deadline: float = DEFAULT_DEADLINE
     codec: str = "msgpack"
     bus: Bus | None = None
+    key_file: Path | None = None
     cache: CacheOptions | None = None
 
     @property
@@ -140,8 +142,14 @@ def read_url(rest: str, environment: Environment) -> BrokerConfig:
     place, parameters = _split("broker", rest)
     hosts, _, instance = place.partition("/")
     addresses = tuple(f"tcp://{address}" for address in _addresses("broker", hosts, DEFAULT_PORT))
-    deadline, cache = read_deadline(environment), _cache(parameters.get("cache"))
-    return BrokerConfig(addresses, _name(instance), deadline, _codec(parameters), cache=cache)
+    return BrokerConfig(
+        addresses,
+        _name(instance),
+        read_deadline(environment),
+        _codec(parameters),
+        key_file=_key_file(parameters),
+        cache=_cache(parameters.get("cache")),
+    )
 
 
 def read_bus_url(scheme: str, rest: str, environment: Environment) -> BrokerConfig:
@@ -224,3 +232,9 @@ def _codec(parameters: Mapping[str, str]) -> str:
     if codec not in CODECS:
         raise DatabaseURLError(f"the codec in a broker URL is {', '.join(CODECS)}")
     return codec
+
+
+def _key_file(parameters: Mapping[str, str]) -> Path | None:
+    if parameters.get("key") == "":
+        raise DatabaseURLError("the parameter key of a broker URL is the file with the keys of the client")
+    return Path(parameters["key"]) if "key" in parameters else None
