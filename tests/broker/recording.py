@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from open_alchemy.package_database.coherence.messages import ReadHeader
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
 from open_alchemy.package_database.core.secret import Secret
@@ -36,8 +37,17 @@ class RecordingTransport:
     def deliver(self, data: bytes, *, client: str = "client") -> None:
         self._receive(Peer(self, client), data)
 
-    def request(self, id_: int, body: RequestBody, *, seconds: float = 5.0, sent: float | None = None) -> None:
-        self.deliver(encode(Request(VERSION, id_, wall_clock() if sent is None else sent, seconds, body)))
+    def request(
+        self,
+        id_: int,
+        body: RequestBody,
+        *,
+        seconds: float = 5.0,
+        sent: float | None = None,
+        read: ReadHeader | None = None,
+    ) -> None:
+        time = wall_clock() if sent is None else sent
+        self.deliver(encode(Request(VERSION, id_, time, seconds, body, read=read)))
 
     async def first(self) -> Answer:
         """Returns the first answer to any request."""

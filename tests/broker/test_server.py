@@ -13,13 +13,18 @@ import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.broker import store as broker_store
+from open_alchemy.package_database.broker.coherent_engine import coherent
 from open_alchemy.package_database.broker.publishing import PublishingAsyncEngine
+from open_alchemy.package_database.broker.rights import ANYBODY, Client
 from open_alchemy.package_database.broker.server import Server
+from open_alchemy.package_database.broker.sessions import connect_caches
 from open_alchemy.package_database.broker.store import MAX_AGE, Store
+from open_alchemy.package_database.coherence.messages import ReadHeader
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.core.operations import StoreOperation
+from open_alchemy.package_database.core.operations import Delete, StoreOperation, Transact
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker import messages
+from open_alchemy.package_database.engines.broker.cache_messages import Open
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import Executed, Failed, Figures, Get, Items, Query
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -288,3 +293,33 @@ async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
     assert [answer.body for answer in transport.answers] == [messages.Found(None)]
     await server.aclose()
     await publishing.aclose()
+
+
+@in_loop
+async def test_a_refused_read_of_a_session_does_not_end_the_session() -> None:
+    clients = [ANYBODY, ANYBODY, Client("web", frozenset({"write"}))]
+    async with broker(find_client=lambda _: clients[0]) as (server, transport):
+        caching, _, _ = coherent(AsyncMemoryEngine(), MemoryEngine(), TABLES)
+        server.stores[""].caching = caching
+        connect_caches(server, "tcp://127.0.0.1:1")
+        transport.request(1, Open("session", 0))
+        for id_ in (2, 3):
+            clients.pop(0)
+            transport.request(id_, GET, read=ReadHeader("session", id_ - 1))
+            noted = await transport.answer(id_)
+            assert isinstance(noted, messages.Noted)
+            assert noted.header.number == id_ - 2
+        assert isinstance(noted.body, Failed)
+        assert noted.body.code == "Forbidden"
+
+
+@in_loop
+async def test_a_blocking_write_in_the_event_loop_is_refused() -> None:
+    async with broker() as (server, _):
+        caching, _, engine = coherent(AsyncMemoryEngine(), MemoryEngine(), TABLES)
+        server.stores[""].caching = caching
+        connect_caches(server, "tcp://127.0.0.1:1")
+        with pytest.raises(RefusedError, match="get_async"):
+            engine.execute(
+                Transact((Delete(SPECS, SPECS.key_of({"sub": "u", "updated_at_id": "1"})),), "t"), Deadline(5)
+            )

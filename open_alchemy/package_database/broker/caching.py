@@ -158,7 +158,7 @@ class Caching:
         """
         if threading.get_ident() == self._thread:
             write.close()
-            raise RefusedError("a coroutine function of a broker writes with aget(), not with get()", code="Blocking")
+            raise RefusedError("a coroutine function writes with get_async(), not with get()", code="Blocking")
         return asyncio.run_coroutine_threadsafe(write, self._loop).result()
 
     async def _acknowledge(self, id_: WriteId, deadline: Deadline) -> None:
