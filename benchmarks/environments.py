@@ -26,6 +26,7 @@ class Environment:
 
 PACKAGE = Environment("package", (str(CHECKOUT),))
 PACKAGE_TEST = Environment("package-test", (f"{CHECKOUT}[test]",))
+PACKAGE_POSTGRESQL = Environment("package-postgresql", (f"{CHECKOUT}[postgresql]", "psycopg[pool]"))
 BOTO3 = Environment("boto3", ("boto3",))
 # pynamodb 4 imports distutils, which setuptools provides since Python 3.12.
 VERSION_4 = Environment("version4", ("open-alchemy.package-database==4.0.1", "pynamodb<6", "setuptools<81"))

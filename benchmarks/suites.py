@@ -12,7 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from .environments import PACKAGE_TEST, Environment, PeerError, last_line, python_of
+from open_alchemy.package_database.testing import postgresql_server
+
+from .environments import PACKAGE_POSTGRESQL, PACKAGE_TEST, Environment, PeerError, last_line, python_of
 from .loopback import running
 from .results import CPU, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
 from .rounds import Measure, calls_jobs, interleave
@@ -53,6 +55,23 @@ _SQLITE: Final = {
     "SELECT of 1,000 rows": ("select_1000", 1),
 }
 _SQLITE_PEER: Final = Peer("this package on SQLite", "sqlite_store")
+_POSTGRESQL: Final = {
+    "get_spec": ("get_spec", 1),
+    "SELECT of one row": ("select", 1),
+    "create_update_spec, durable": ("create_update_spec", 1),
+    "transaction of the same rows": ("transaction", 1),
+    _LIST: ("list_1000", 1),
+    "SELECT of 1,000 rows": ("select_1000", 1),
+    "get_spec of 256 users, 1 shard": ("users_1", 1),
+    "get_spec of 256 users, 64 shards": ("users_64", 1),
+    "get_spec, 1,000,000 versions stored": ("large", 1),
+}
+_POSTGRESQL_ASYNC: Final = {
+    "get_spec, 256 concurrent": ("get_spec", 256),
+    "SELECT of one row, 256 concurrent": ("select", 256),
+}
+_POSTGRESQL_PEER: Final = Peer("this package on PostgreSQL", "postgresql_store", PACKAGE_POSTGRESQL)
+_POSTGRESQL_ASYNC_PEER: Final = Peer("asyncio on PostgreSQL", "postgresql_store_async", PACKAGE_POSTGRESQL)
 _TESTS: Final = "200 tests with clean tables"
 
 
@@ -129,6 +148,21 @@ def _sqlite(settings: Settings) -> Results:
         _started((_SQLITE_PEER,), settings, f"sqlite:///{folder}/a.db") as workers,
     ):
         return interleave(calls_jobs(workers, _SQLITE, seconds), rounds)
+
+
+def _postgresql(settings: Settings) -> Results:
+    rounds, seconds = (3, 0.05) if settings.is_quick else (25, 0.1)
+    with (
+        postgresql_server.run("fsync=on") as server,
+        _started((_POSTGRESQL_PEER,), settings, server.url()) as workers,
+        _started((_POSTGRESQL_ASYNC_PEER,), settings, server.url()) as loops,
+    ):
+        jobs = {**calls_jobs(workers, _POSTGRESQL, seconds), **calls_jobs(loops, _POSTGRESQL_ASYNC, 2 * seconds)}
+        return interleave(jobs, rounds)
+
+
+def _postgresql_goal(text: str, ours: str, theirs: str, limit: float) -> Goal:
+    return Goal(text, WALL, (ours, _POSTGRESQL_PEER.name), (theirs, _POSTGRESQL_PEER.name), limit)
 
 
 def _pytest(settings: Settings) -> Results:
@@ -210,6 +244,43 @@ SUITES: Final = (
                 ("create_update_spec, durable", _SQLITE_PEER.name),
                 ("transaction of the same rows", _SQLITE_PEER.name),
                 2.0,
+            ),
+        ),
+    ),
+    Suite(
+        "postgresql",
+        _postgresql,
+        (WALL, CPU),
+        (
+            _postgresql_goal("time of get_spec on PostgreSQL / SELECT", "get_spec", "SELECT of one row", 1.5),
+            _postgresql_goal(
+                "time of a durable create on PostgreSQL / transaction",
+                "create_update_spec, durable",
+                "transaction of the same rows",
+                2.0,
+            ),
+            _postgresql_goal(
+                "time of a list of 1,000 specs on PostgreSQL / SELECT", _LIST, "SELECT of 1,000 rows", 1.5
+            ),
+            _postgresql_goal(
+                "time of get_spec on PostgreSQL, 64 shards / 1 shard",
+                "get_spec of 256 users, 64 shards",
+                "get_spec of 256 users, 1 shard",
+                1.2,
+            ),
+            _postgresql_goal(
+                "time of get_spec on PostgreSQL, 1,000,000 versions / 1,000",
+                "get_spec, 1,000,000 versions stored",
+                "get_spec",
+                1.2,
+            ),
+            Goal(
+                "rate of 256 concurrent calls on asyncio / psycopg",
+                RATE,
+                ("get_spec, 256 concurrent", _POSTGRESQL_ASYNC_PEER.name),
+                ("SELECT of one row, 256 concurrent", _POSTGRESQL_ASYNC_PEER.name),
+                0.8,
+                is_floor=True,
             ),
         ),
     ),

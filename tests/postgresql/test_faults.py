@@ -15,10 +15,9 @@ import pytest
 
 from open_alchemy.package_database import ConfigurationError, ConflictError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.engines.port import Config
-from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection
+from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection, _commits
 from open_alchemy.package_database.engines.postgresql.requests import Batch
 from open_alchemy.package_database.engines.registry import from_url
-from open_alchemy.package_database.engines.sql.execution import COMMIT
 from open_alchemy.package_database.engines.sql.statements import Statement
 from open_alchemy.package_database.testing import postgresql_server
 from tests.apis import aconnect_to, blocking, connect_to
@@ -123,13 +122,27 @@ def test_terminated_connections_are_replaced_without_an_error(url: str, open_api
 
 
 @pytest.mark.parametrize("is_before", [True, False], ids=["before", "after"])
+@pytest.mark.parametrize(
+    ("write", "expected"),
+    [
+        (lambda database: database.create_update_spec(sub="u", name="b", version="1", model_count=1), ["a", "b"]),
+        (lambda database: database.delete_spec(sub="u", name="a"), []),
+    ],
+    ids=["one statement", "two batches"],
+)
 def test_a_commit_whose_response_is_lost_takes_effect_once(
-    url: str, open_api: Open, monkeypatch: pytest.MonkeyPatch, *, is_before: bool
+    url: str,
+    open_api: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    write: Callable[[TDatabase], None],
+    expected: list[str],
+    is_before: bool,
 ) -> None:
     lost: list[Statement | Batch] = []
 
     def lose(connection: SyncConnection, statement: Statement | Batch) -> Any:
-        is_lost = isinstance(statement, Batch) and statement.statements[-1] == COMMIT and not lost
+        is_lost = _commits(statement) and not lost
         if is_lost:
             lost.append(statement)
         result = [] if is_lost and is_before else run(connection, statement)
@@ -139,7 +152,7 @@ def test_a_commit_whose_response_is_lost_takes_effect_once(
         return result
 
     async def lose_async(connection: AsyncConnection, statement: Statement | Batch) -> Any:
-        is_lost = isinstance(statement, Batch) and statement.statements[-1] == COMMIT and not lost
+        is_lost = _commits(statement) and not lost
         if is_lost:
             lost.append(statement)
         result = [] if is_lost and is_before else await run_async(connection, statement)
@@ -153,11 +166,11 @@ def test_a_commit_whose_response_is_lost_takes_effect_once(
         publish(database)
         monkeypatch.setattr(SyncConnection, "run", lose)
         monkeypatch.setattr(AsyncConnection, "run", lose_async)
-        publish(database, "2")
-        found = versions(database)
+        write(database)
+        found = [info["id"] for info in database.list_specs(sub="u")]
 
     assert len(lost) == 1
-    assert found == ["1", "2"]
+    assert found == expected
 
 
 TRIGGER = """

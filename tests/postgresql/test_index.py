@@ -20,7 +20,7 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql.engine import PostgreSQLEngine
-from open_alchemy.package_database.engines.postgresql.requests import OnServer
+from open_alchemy.package_database.engines.postgresql.requests import OnServer, Requests
 from open_alchemy.package_database.model.schema import CREDENTIALS, PUBLIC_KEY, TABLES
 from tests.canary import HASH, SALT
 
@@ -83,13 +83,18 @@ def engine(config: Config) -> Iterator[PostgreSQLEngine]:
 
 def run_interleaved(engine: PostgreSQLEngine, race: Race, choose: Callable[[], int]) -> list[bool]:
     """Runs the two operations, one request at a time, and returns which of them succeeded."""
-    running = {number: engine.routing.execute(operation) for number, operation in enumerate((race.first, race.second))}
+    return interleave(engine, [engine.routing.execute(operation) for operation in (race.first, race.second)], choose)
+
+
+def interleave(engine: PostgreSQLEngine, requests: list[Requests[Any]], choose: Callable[[], int]) -> list[bool]:
+    running = dict(enumerate(requests))
     results: list[Any] = [None, None]
     succeeded = [True, True]
     while running:
         number = choose() if len(running) > 1 else next(iter(running))
         try:
             request = running[number].send(results[number])
+            assert isinstance(request, OnServer)
             results[number] = engine._perform(request, Deadline(5))
         except StopIteration:
             del running[number]
@@ -174,10 +179,39 @@ def test_get_user_takes_two_requests(database: Database, monkeypatch: pytest.Mon
     assert len(requests) == 2
 
 
+def test_repair_deletes_stale_entries_and_only_these(database: Database) -> None:
+    engine: Any = database.engine
+    store(database, "u1")
+    crash_before_the_entry_is_deleted(engine, delete("u1", "repaired"))
+    database.create_update_credentials(sub="u2", id_="1", public_key="kept", secret_key_hash=HASH, salt=SALT)
+
+    first = engine.administration().repair()
+    second = engine.administration().repair()
+
+    assert (first, second) == (1, 0)
+    assert execute(engine, Query(CREDENTIALS, "pk", secondary_index=PUBLIC_KEY)) == []
+    assert len(check_index(engine)) == 1
+
+
+def test_no_interleaving_of_a_repair_with_a_writer_breaks_the_index(engine: PostgreSQLEngine) -> None:
+    for seed in range(SCHEDULES):
+        for table in TABLES:
+            engine.administration().clear(table)
+        execute(engine, put("u1", "pk", f"repair.{seed}.t0"))
+        crash_before_the_entry_is_deleted(engine, delete("u1", f"repair.{seed}.t1"))
+        choose = partial(random.Random(seed).randrange, 2)  # noqa: S311 (a schedule)
+
+        interleave(
+            engine, [engine.routing.repair(), engine.routing.execute(put("u1", "pk", f"repair.{seed}.t2"))], choose
+        )
+
+        assert len(check_index(engine)) == 1
+
+
 def crash_before_the_entry_is_deleted(engine: PostgreSQLEngine, operation: Transact) -> None:
     """Executes the requests of a transaction up to the one that follows its commit."""
     steps = engine.routing.execute(operation)
-    request = next(steps)
+    request: Any = next(steps)
     while request.what.startswith("reading"):
         request = steps.send(engine._perform(request, Deadline(5)))
     steps.send(engine._perform(request, Deadline(5)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing import postgresql_server
 from open_alchemy.package_database.testing.postgresql_server import PostgreSQLServer
 from tests.apis import connect_to
-from tests.postgresql.databases import create_tables
+from tests.postgresql.databases import create_tables, write_shard_map
 from tests.simulation.invariants import check_specs
 
 KILLS = max(4, settings().max_examples // 80)
@@ -71,6 +72,23 @@ def test_no_acknowledged_version_is_lost_to_a_kill_of_the_server(server: Postgre
     assert len(stored) == len(set(stored))
     assert len(stored) - len(acknowledged) <= sum(unknown for _, unknown in results)
     check_specs(Stored(items))  # type: ignore[arg-type]
+
+
+def test_data_survives_the_restart_of_both_servers(server: PostgreSQLServer, tmp_path: Path) -> None:
+    with postgresql_server.run() as other:
+        config = create_tables(write_shard_map(tmp_path, [server.url(), other.url()], 4), shards=4)
+        subs = [f"u{number}" for number in range(8)]
+        with connect_to(config) as database:
+            for sub in subs:
+                database.create_update_spec(sub=sub, name="a", version=sub, model_count=1)
+        for one in (server, other):
+            one.stop()
+            one.start()
+
+        with connect_to(config) as database:
+            found = [database.get_latest_spec_version(sub=sub, name="a") for sub in subs]
+
+    assert found == subs
 
 
 class Stored:

@@ -174,7 +174,8 @@ def test_a_number_of_more_than_64_bits_is_refused(number: int) -> None:
 def test_a_put_replaces_the_item_with_its_key_and_no_other() -> None:
     assert STATEMENTS.put({**KEY, "public_key": "pk"}) == (
         (
-            'INSERT INTO "package.credentials" ("sub", "id", "public_key", "secret_key_hash", "salt", "encoding") '
+            'INSERT INTO "package.credentials" AS item '
+            '("sub", "id", "public_key", "secret_key_hash", "salt", "encoding") '
             'VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT ("sub", "id") DO UPDATE SET "public_key" = excluded."public_key", '
             '"secret_key_hash" = excluded."secret_key_hash", "salt" = excluded."salt", "encoding" = excluded."encoding"'
         ),

@@ -57,24 +57,33 @@ class StoreCommand(click.Command):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        url_help = "The URL of the store, such as sqlite:///a.db. Takes precedence over the environment."
-        self.params.append(click.Option(["--url"], help=url_help))
-        self.params.append(instance_option("--instance", "The store"))
+        self.params += store_options()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command on the selected store."""
-        url, instance = ctx.params.pop("url"), ctx.params.pop("instance")
-        if url is not None and instance is not None:
-            raise click.UsageError("expected --url or --instance, not both")
-        if url is not None:
-            ctx.with_resource(process.use(Instance(registry.from_url(url, os.environ))))
-        if instance is not None:
-            ctx.with_resource(process.instance(instance))
+        select_store(ctx)
         return self.invoke_selected(ctx)
 
     def invoke_selected(self, ctx: click.Context) -> Any:
         """Runs the command, when its store is selected."""
         return super().invoke(ctx)
+
+
+def store_options() -> list[click.Parameter]:
+    """Returns the options ``--url`` and ``--instance``."""
+    url_help = "The URL of the store, such as sqlite:///a.db. Takes precedence over the environment."
+    return [click.Option(["--url"], help=url_help), instance_option("--instance", "The store")]
+
+
+def select_store(context: click.Context) -> None:
+    """Uses the store of the options until the end of a command."""
+    url, instance = context.params.pop("url"), context.params.pop("instance")
+    if url is not None and instance is not None:
+        raise click.UsageError("expected --url or --instance, not both")
+    if url is not None:
+        context.with_resource(process.use(Instance(registry.from_url(url, os.environ))))
+    if instance is not None:
+        context.with_resource(process.instance(instance))
 
 
 def instance_option(name: str, store: str) -> click.Option:

@@ -23,6 +23,7 @@ from .command_group import Commands, ReadingCommand, require_persistent
 from .copy import copy_command
 from .export_import import export_command, import_command
 from .output import count_of, json_option, print_json, print_message, print_rows, printable
+from .shards import shards
 from .tables import tables
 from .tour import run_tour
 
@@ -202,5 +203,5 @@ def _show_specs(found: Sequence[TSpecInfo], *, as_json: bool) -> None:
     print_rows([dict(spec) for spec in found], _SPEC_COLUMNS, as_json=as_json)
 
 
-for _command in (broker_command, copy_command, export_command, import_command, tables):
+for _command in (broker_command, copy_command, export_command, import_command, shards, tables):
     commands.add_command(_command)

@@ -1,4 +1,4 @@
-"""The commands ``tables create``, ``describe``, ``upgrade`` and ``delete``."""
+"""The commands ``tables create``, ``describe``, ``upgrade``, ``repair`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands, require_persistent
 from .output import json_option, print_message, print_rows, progress
+from .shards import sharded
 
 _COLUMNS = ("table", "status", "keys", "indexes", "items", "bytes")
 
@@ -31,9 +32,7 @@ def create_tables(shards: int | None) -> None:
     require_persistent(process.current().config)
     client = AdminClient.configured()
     if shards is not None:
-        if not isinstance(client.administration, Sharded):
-            raise click.UsageError(f"--shards: {client.location} has no shards")
-        client.administration.choose_shards(shards)
+        sharded(client, "--shards: ").choose_shards(shards)
     # Described before any is created, because SQLite creates all tables together.
     missing = [table for table in TABLES if client.administration.describe(table) is None]
     for table in TABLES:
@@ -95,6 +94,20 @@ def upgrade_tables(version: str, sub: str | None, *, write: bool) -> None:
     with progress("upgrading", found.total()) as advance:
         found = upgrade(client.read, client.transact, sub, advance)
     print_message(f"upgraded: {found[State.UPGRADED]}; changed during the upgrade: {found[State.CHANGED]}")
+
+
+@tables.command("repair")
+def repair_tables() -> None:
+    """Delete stale entries of the index of public keys, which PostgreSQL has in a shard of its own for each key.
+
+    A command or a service that was killed may leave such an entry. It does no harm. Writers can run at the same time.
+    """
+    client = AdminClient.configured()
+    if not isinstance(client.administration, Sharded):
+        print_message(f"{client.location} has nothing to repair: its index of public keys has no stale entries")
+        return
+    deleted = client.administration.repair()
+    print_message(f"deleted {deleted} stale {'entry' if deleted == 1 else 'entries'} at {client.location}")
 
 
 @tables.command("delete")

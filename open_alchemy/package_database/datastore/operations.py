@@ -13,8 +13,8 @@ from uuid import UUID
 from ..engines.port import read_deadline
 from ..engines.postgresql import entities
 from ..engines.postgresql.config import PostgreSQLConfig
-from ..engines.postgresql.requests import BatchSteps
-from ..engines.postgresql.routing import Requests, Routing
+from ..engines.postgresql.requests import BatchSteps, Requests
+from ..engines.postgresql.routing import Routing
 from ..engines.postgresql.statement_log import logged
 from ..exceptions import RefusedError, ValidationError
 from ..model.validation import check

@@ -7,7 +7,8 @@ the ``Config`` that ``read_url`` returns.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -161,9 +162,56 @@ class Administration(Protocol):
         """Deletes every item of a table."""
 
 
+class ShardInfo(NamedTuple):
+    """A shard as it exists.
+
+    Attributes:
+        shard: Its number.
+        server: The name of the server that has it.
+        rows: The rows of all its tables.
+        size: Their size in bytes.
+        moves_to: The target of an unfinished move.
+    """
+
+    shard: int
+    server: str
+    rows: int
+    size: int
+    moves_to: str | None = None
+
+
+Progress: TypeAlias = Callable[[str, int | None], AbstractContextManager[Callable[[int], None]]]
+"""Shows an operation with its number of items, and yields a function that takes the number of further items."""
+
+
+class MoveReporter(NamedTuple):
+    """How a move of a shard reports.
+
+    Attributes:
+        warn: Shows a message.
+        progress: Shows the progress of a step.
+    """
+
+    warn: Callable[[str], None]
+    progress: Progress
+
+
 @runtime_checkable
 class Sharded(Protocol):
-    """The administration of a store that distributes its items over shards."""
+    """The administration of a store with shards. Its methods raise what ``Engine`` raises."""
+
+    def shards(self) -> list[ShardInfo]:
+        """Returns the shards in the order of their numbers."""
+
+    def move(self, shard: int, target: str, reporter: MoveReporter) -> None:
+        """Moves a shard to a server while it is used, or continues an interrupted move.
+
+        Raises:
+            ConfigurationError: There is no such shard or server.
+        """
+
+    def repair(self) -> int:
+        """Deletes the stale entries of the global indexes, and returns their number."""
 
     def choose_shards(self, shards: int) -> None:
         """Sets the number of shards that ``create`` creates; raises ``ConfigurationError`` if it is not possible."""

@@ -31,7 +31,7 @@ from ..engines.postgresql.engine import PostgreSQLEngine
 from ..engines.postgresql.errors import connection_failure_of, failure_of
 from ..engines.postgresql.failures import NO_ANSWER
 from ..engines.postgresql.locations import Locations
-from ..engines.postgresql.routing import Requests
+from ..engines.postgresql.requests import Requests
 from ..engines.postgresql.shard_map import Server
 from ..engines.postgresql.sharding import schema_of
 from ..exceptions import RefusedError, StoreError

@@ -10,16 +10,15 @@ from ...core.deadline import Deadline
 from ...core.operations import Table
 from ...exceptions import ConfigurationError, RefusedError
 from .. import telemetry
-from ..port import KeyInfo, TableInfo
+from ..port import KeyInfo, MoveReporter, ShardInfo, TableInfo
 from ..sql.execution import COMMIT, StatementSteps
 from ..sql.statements import Statement, if_not_exists
-from . import catalog, entities
+from . import catalog, entities, shard_sizes
 from .catalog import ServerCatalog
 from .dialect import POSTGRESQL
 from .engine import PostgreSQLEngine
 from .failures import Failure
-from .requests import OnServer
-from .routing import Requests
+from .requests import OnServer, Requests
 from .shard import Shard
 from .shard_map import Server
 from .sharding import DEFAULT_SHARDS, MAX_SHARDS, schema_of
@@ -62,10 +61,12 @@ class PostgreSQLAdministration:
 
     def create(self, table: Table) -> None:
         """Creates a table in every shard, and the shards where they are missing. Can be repeated after a failure."""
-        located = {server.name: found.located for server, found in self._catalogs()}
+        catalogs = {server.name: found for server, found in self._catalogs()}
+        # A shard in transit between two servers is listed by none.
+        taken = frozenset[int]().union(*(found.located | found.moves.keys() for found in catalogs.values()))
         for server in self._engine.config.servers:
-            moved = frozenset[int]().union(*(shards for name, shards in located.items() if name != server.name))
-            self._on(server, partial(self._create, server, table, moved), f"creating {table.name}")
+            here = catalogs[server.name].located if server.name in catalogs else frozenset[int]()
+            self._on(server, partial(self._create, server, table, taken - here), f"creating {table.name}")
         self._engine.locations.forget()
 
     def delete(self, table: Table) -> bool:
@@ -111,6 +112,27 @@ class PostgreSQLAdministration:
         """Deletes every item of a table."""
         for server, found in self._catalogs():
             self._on(server, partial(self._clear, found.located, table), f"emptying {table.name}")
+
+    def shards(self) -> list[ShardInfo]:
+        """Returns the shards in the order of their numbers, with the rows and bytes of all their tables."""
+        found: list[ShardInfo] = []
+        for server, read in self._catalogs():
+            steps = partial(shard_sizes.measure, read.located | read.moves.keys())
+            for number, rows, size in self._on(server, steps, "listing the shards"):
+                found.append(ShardInfo(number, server.name, rows, size, read.moves.get(number)))
+        return sorted(found)
+
+    def move(self, shard: int, target: str, reporter: MoveReporter) -> None:
+        """Moves a shard to another server while it is used, or continues an interrupted move; see ``mover.move``."""
+        from .mover import move  # Needs psycopg.
+
+        servers = {server.name: server for server in self._engine.config.servers}
+        move(shard, target, servers, lambda: {server.name: read for server, read in self._catalogs()}, reporter)
+        self._engine.locations.forget()
+
+    def repair(self) -> int:
+        """Deletes the stale entries of the global indexes, also while others write, and returns their number."""
+        return int(self._run(self._engine.routing.repair(), "repairing the indexes"))
 
     def _create(self, server: Server, table: Table, moved: frozenset[int]) -> StatementSteps[None]:
         ((encoding,),) = yield Statement("SHOW server_encoding")
@@ -193,7 +215,10 @@ class PostgreSQLAdministration:
         def request() -> Requests[Any]:
             return (yield OnServer(server.name, steps, what, reports_progress=True))
 
+        return self._run(request(), what)
+
+    def _run(self, requests: Requests[Any], what: str) -> Any:
         self._engine.prepare()
         deadline = Deadline(self._engine.config.deadline, renewable=True)
         with telemetry.Request("postgresql", what, "catalog") as log:
-            return self._engine.run(request(), deadline, log)
+            return self._engine.run(requests, deadline, log)

@@ -16,8 +16,8 @@ from .. import fork, telemetry
 from .config import PostgreSQLConfig
 from .engine import check_driver, request_of, with_attempts
 from .locations import Locations
-from .requests import Lend, Request
-from .routing import Requests, Routing
+from .requests import Lend, Request, Requests
+from .routing import Routing
 
 if TYPE_CHECKING:
     from .async_pool import AsyncPool

@@ -29,6 +29,7 @@ from ...core.secret import Secret
 from ..sql.execution import COMMIT
 from ..sql.statements import Row, Statement
 from .cursors import LoggedAsyncCursor, LoggedAsyncServerCursor, LoggedCursor, LoggedServerCursor, named_row
+from .put_statement import PREFIX
 from .requests import Batch
 
 _INTERVAL: Final = 0.1
@@ -267,4 +268,5 @@ def _options(statement: Statement) -> dict[str, Any]:
 
 
 def _commits(request: Statement | Batch) -> bool:
-    return (request if isinstance(request, Statement) else request.statements[-1]) == COMMIT
+    last = request if isinstance(request, Statement) else request.statements[-1]
+    return last == COMMIT or last.text.startswith(PREFIX)

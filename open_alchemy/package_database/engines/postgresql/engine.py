@@ -15,10 +15,10 @@ from ...exceptions import ConfigurationError, RefusedError
 from .. import fork, telemetry
 from ..port import Administration
 from .config import PostgreSQLConfig
-from .failures import attempts
+from .failures import attempts, wait_for_move
 from .locations import Locations
-from .requests import Lend, Request
-from .routing import Requests, Routing
+from .requests import Lend, Moving, Request, Requests
+from .routing import Routing
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -146,4 +146,8 @@ def with_attempts(
             request = requests.send(result)
         except StopIteration as stop:
             return stop.value
-        result = yield from attempts(request, deadline, log, random.random)
+        if isinstance(request, Moving):
+            yield from wait_for_move(request, deadline)
+            result = None
+        else:
+            result = yield from attempts(request, deadline, log, random.random)

@@ -23,6 +23,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "42883": Kind.MISSING,  # undefined_function
     "40001": Kind.CONTENDED,  # serialization_failure
     "40P01": Kind.CONTENDED,  # deadlock_detected
+    "22012": Kind.CONTENDED,  # division_by_zero: see ``put_statement``
     "55P03": Kind.CONTENDED,  # lock_not_available
     "25006": Kind.UNAVAILABLE,  # read_only_sql_transaction: the server became a standby
     "57P01": Kind.UNAVAILABLE,  # admin_shutdown

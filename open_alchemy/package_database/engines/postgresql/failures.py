@@ -12,12 +12,13 @@ from ...core.deadline import Deadline
 from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
 from .. import telemetry
-from .requests import Request
+from .requests import Moving, Request
 
 _FIRST_WAIT: Final = 0.01
 _MAX_WAIT: Final = 0.25
 _MIN_ATTEMPT: Final = 0.1
 """Seconds that must remain for another attempt."""
+_MOVE_POLL: Final = 0.02
 
 
 class Kind(Enum):
@@ -106,3 +107,15 @@ def attempts(
         if failure.kind is Kind.REFUSED or deadline.remaining() <= delay + _MIN_ATTEMPT:
             raise failure.to_error(request.what, number, deadline)
         yield Sleep(delay)
+
+
+def wait_for_move(moving: Moving, deadline: Deadline) -> Generator[Sleep, Any, None]:
+    """Waits before the catalogs are read again.
+
+    Raises:
+        UnavailableError: The deadline is too near.
+    """
+    if deadline.remaining() <= _MOVE_POLL + _MIN_ATTEMPT:
+        message = "the command `package-database shards move` was interrupted and must be run again"
+        raise Failure(Kind.UNAVAILABLE, "ShardMoving", message).to_error(f"using shard {moving.shard}", 1, deadline)
+    yield Sleep(_MOVE_POLL)

@@ -18,6 +18,8 @@ from .dialect import CATALOG, POSTGRESQL
 ENTRY: Final = Attribute("entry", "S", "the token of the index entry of the item", is_optional=True)
 """The column that a table with a global index has in addition to its attributes."""
 
+_PAGE: Final = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -83,6 +85,32 @@ class GlobalIndex:
         text = f'SELECT "{self._partition_key}", "{self._sort_key}", token FROM {self._entries} WHERE "{self.key}" = %s'  # noqa: S608 (names of the schema)
         rows = yield Statement(text, (value,))
         return Entry(self.table.name, value, (rows[0][0], rows[0][1]), rows[0][2]) if rows else None
+
+    def page(self, after: str) -> StatementSteps[list[Entry]]:
+        """Reads a page of the entries, in the order of their keys."""
+        rows = yield Statement(
+            f'SELECT "{self.key}", "{self._partition_key}", "{self._sort_key}", token FROM {self._entries} '  # noqa: S608 (names of the schema)
+            f'WHERE "{self.key}" > %s ORDER BY 1 LIMIT {_PAGE}',
+            (after,),
+        )
+        return [Entry(self.table.name, row[0], (row[1], row[2]), row[3]) for row in rows]
+
+    def without_item(self, entries: Sequence[Entry]) -> StatementSteps[list[Entry]]:
+        """Returns the entries whose items, in this shard, do not have their key."""
+        keys = f'"{self._partition_key}", "{self._sort_key}", "{self.key}"'
+        rows = yield Statement(
+            f"SELECT place FROM unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY AS entry ({keys}, place) "  # noqa: S608 (names of the schema)
+            f"WHERE NOT EXISTS (SELECT FROM {self._items} AS item "
+            f'WHERE {CATALOG}.digest(item."{self._partition_key}") = {CATALOG}.digest(entry."{self._partition_key}") '
+            f'AND item."{self._sort_key}" = entry."{self._sort_key}" '
+            f'AND item."{self.key}" = entry."{self.key}")',
+            (
+                [entry.holder[0] for entry in entries],
+                [entry.holder[1] for entry in entries],
+                [entry.value for entry in entries],
+            ),
+        )
+        return [entries[place - 1] for (place,) in rows]
 
     def claim(self, entry: Entry, stale: Entry | None) -> StatementSteps[Entry | None]:
         """Writes an entry, unless another item has one.

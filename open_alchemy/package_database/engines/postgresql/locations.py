@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ...exceptions import ConfigurationError, RefusedError
 from . import catalog
 from .catalog import ServerCatalog
 from .failures import Failure
-from .requests import OnServer
+from .requests import Moving, OnServer, Requests
 from .shard_map import Server
 from .sharding import shard_of
 
-COMMAND = "package-database tables create --url ..."
+COMMAND: Final = "package-database tables create --url ..."
+_READS: Final = 3
+"""How often the catalogs are read before a shard counts as missing."""
 
 
 class Locations:
@@ -27,22 +29,24 @@ class Locations:
     def __init__(self, servers: Sequence[Server], shards: int | None) -> None:
         self._servers = servers
         self._shards = shards
-        self._catalogs: dict[str, ServerCatalog] = {}
+        self._catalogs: Mapping[str, ServerCatalog] = {}
 
-    def shard_of(self, key: str) -> Generator[OnServer, Any, int]:
+    def shard_of(self, key: str) -> Requests[int]:
         """Returns the shard of a key."""
         return shard_of(key, (yield from self.shards()))
 
-    def shards(self) -> Generator[OnServer, Any, int]:
+    def shards(self) -> Requests[int]:
         """Returns the number of shards."""
         if self._shards is not None:
             return self._shards
-        if not self._catalogs:
-            yield from self._read(self._servers[0])
-        return next(iter(self._catalogs.values())).shards
+        catalogs = self._catalogs
+        if not catalogs:
+            first = self._servers[0]
+            self._catalogs = catalogs = {first.name: (yield from self._read(first))}
+        return next(iter(catalogs.values())).shards
 
-    def server_of(self, shard: int) -> Generator[OnServer, Any, str]:
-        """Returns the name of the server that has a shard.
+    def server_of(self, shard: int) -> Requests[str]:
+        """Returns the name of the server that has a shard; waits while a move is between its last two steps.
 
         Reads the catalog of the server that the configuration names first, so that a shard can be used while other
         servers cannot be reached.
@@ -51,23 +55,37 @@ class Locations:
             ConfigurationError: A server has another number of shards than the configuration.
             RefusedError: No server has the shard.
         """
-        for server in sorted(self._servers, key=lambda server: shard not in server.shards):
-            if server.name not in self._catalogs and not self._is_located(shard):
-                yield from self._read(server)
-        for name, found in self._catalogs.items():
-            if shard in found.located:
-                return name
-        raise _not_created(f"no server has shard {shard}")
+        servers = sorted(self._servers, key=lambda server: shard not in server.shards)
+        shared = self._catalogs
+        catalogs = dict(shared)
+        for server in servers:
+            if server.name not in catalogs and _find(shard, catalogs) is None:
+                catalogs[server.name] = yield from self._read(server)
+        if self._catalogs is shared:
+            # Otherwise another thread found it outdated meanwhile.
+            self._catalogs = catalogs
+        found = _find(shard, catalogs)
+        reads_left = _READS
+        while found is None:
+            # The shard may have moved between the reads of two catalogs, also when another thread read one of them.
+            catalogs = {}
+            for server in servers:
+                catalogs[server.name] = yield from self._read(server)
+            self._catalogs = catalogs
+            found = _find(shard, catalogs)
+            if found is None:
+                reads_left -= 1
+                if reads_left <= 0 and not any(shard in catalog.moves for catalog in catalogs.values()):
+                    raise _not_created(f"no server has shard {shard}")
+                yield Moving(shard)
+        return found
 
     def forget(self) -> None:
         """Reads the catalogs again before the next use."""
         self._catalogs = {}
 
-    def _is_located(self, shard: int) -> bool:
-        return any(shard in found.located for found in self._catalogs.values())
-
-    def _read(self, server: Server) -> Generator[OnServer, Any, None]:
-        found = yield OnServer(server.name, catalog.read, "reading the catalog")
+    def _read(self, server: Server) -> Requests[ServerCatalog]:
+        found: ServerCatalog | Failure = yield OnServer(server.name, catalog.read, "reading the catalog")
         if isinstance(found, Failure):
             raise _not_created(f"the server {server.name} has no catalog")
         if found.shards != (self._shards or found.shards):
@@ -75,7 +93,11 @@ class Locations:
                 f"the configuration has {self._shards} shards, and the server {server.name} has {found.shards}: "
                 "the number of shards cannot be changed"
             )
-        self._catalogs = {**self._catalogs, server.name: found}
+        return found
+
+
+def _find(shard: int, catalogs: Mapping[str, ServerCatalog]) -> str | None:
+    return next((name for name, found in catalogs.items() if shard in found.located), None)
 
 
 def _not_created(problem: str) -> RefusedError:

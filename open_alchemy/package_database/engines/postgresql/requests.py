@@ -1,4 +1,4 @@
-"""What the steps of an operation yield: a request to one server. No I/O."""
+"""What the steps of an operation yield. No I/O."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ class Lend(NamedTuple):
 
 
 Request: TypeAlias = OnServer | Lend
+
+
+class Moving(NamedTuple):
+    """Wait: the shard leaves one server and is not yet active on the other. Result: None."""
+
+    shard: int
+
+
+Requests: TypeAlias = Generator[Request | Moving, Any, Result]
+"""Requests to servers, whose results are sent back."""

@@ -15,9 +15,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ...core.operations import DUPLICATE_KEY, Action, Failures, Get, Page, Query, Scan, StoreOperation, Table, Transact
 from ...exceptions import ConflictError, RefusedError, ValidationError
@@ -25,15 +25,15 @@ from ..sql.execution import key_of
 from .failures import Failure
 from .global_index import Entry
 from .locations import COMMAND, Locations
-from .requests import BatchSteps, Lend, OnServer, Request
+from .requests import BatchSteps, Lend, OnServer, Requests
 from .shard import Outcome, Shard, entry_token
 
 if TYPE_CHECKING:
     from logging import Logger
 
-Result = TypeVar("Result")
+_REPAIR: Final = "repairing an index"
+
 Steps: TypeAlias = Callable[[], BatchSteps[Any]]
-Requests: TypeAlias = Generator[Request, Any, Result]
 
 
 class Routing:
@@ -45,7 +45,7 @@ class Routing:
     """
 
     def __init__(self, locations: Locations, tables: Sequence[Table]) -> None:
-        self._locations: Final = locations
+        self._locations = locations
         self._tables = tables
         self._shards: dict[int, Shard] = {}
 
@@ -102,17 +102,19 @@ class Routing:
 
     def _on(self, number: int, steps: Steps, what: str, *, is_unbounded: bool = False) -> Requests[Any]:
         """Executes steps on the server that has a shard; finds the shard again where it has moved."""
-        for is_last in (False, True):
+        failed_on = ""
+        while True:
             server = yield from self._locations.server_of(number)
             result = yield OnServer(server, steps, what, is_unbounded)
             if not isinstance(result, Failure):
                 return result
-            self._locations.forget()
-            if is_last:
+            if server == failed_on:
+                # Its catalog was read after the first failure, so the shard has not moved.
                 raise RefusedError(
                     f"{what} was refused: {result.message} ({result.code}); run {COMMAND}", code=result.code
                 )
-        raise AssertionError
+            failed_on = server
+            self._locations.forget()
 
     def _look_up(self, table: Table, value: str) -> Requests[Any]:
         number = yield from self._locations.shard_of(value)
@@ -158,6 +160,37 @@ class Routing:
         for entry in outcome.removed:
             yield from self._delete_entry(entry, what)
         return outcome.failures
+
+    def repair(self) -> Requests[int]:
+        """Deletes the stale entries of all global indexes, and returns their number.
+
+        An entry whose item lacks the key may belong to a transaction that has not stored the item yet. ``invalidate``
+        makes such a transaction write its entry again, with another token.
+        """
+        last, deleted = (yield from self._locations.shards()), 0
+        for number in range(1, last + 1):
+            for index in self.shard(number).indexes.values():
+                after = ""
+                while page := (yield from self._on(number, partial(index.page, after), _REPAIR)):
+                    after = page[-1].value
+                    for entry in (yield from self._suspects(page)):
+                        holder = yield from self._locations.shard_of(entry.holder[0])
+                        if (yield from self._on(holder, partial(self.shard(holder).invalidate, entry), _REPAIR)):
+                            yield from self._delete_entry(entry, _REPAIR)
+                            deleted += 1
+        return deleted
+
+    def _suspects(self, page: Sequence[Entry]) -> Requests[list[Entry]]:
+        """Returns the entries whose items do not have their key."""
+        by_shard: dict[int, list[Entry]] = {}
+        for entry in page:
+            holder = yield from self._locations.shard_of(entry.holder[0])
+            by_shard.setdefault(holder, []).append(entry)
+        suspects: list[Entry] = []
+        for number, entries in by_shard.items():
+            index = self.shard(number).indexes[entries[0].table]
+            suspects += yield from self._on(number, partial(index.without_item, entries), _REPAIR)
+        return suspects
 
     def _claim(self, entry: Entry, what: str) -> Requests[None]:
         """Writes an index entry, unless another item has the key."""

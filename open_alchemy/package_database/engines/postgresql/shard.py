@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from ...core.operations import Action, Check, Delete, Failures, Put, Table
 from ...exceptions import ConflictError
@@ -17,6 +17,7 @@ from ..sql.statements import Row, Statement, TableStatements
 from . import entities
 from .dialect import CATALOG, POSTGRESQL
 from .global_index import ENTRY, Entry, GlobalIndex
+from .put_statement import can_put, put_all
 from .requests import Batch, BatchSteps
 from .sharding import schema_of
 
@@ -129,6 +130,10 @@ class Shard:
             ConflictError: The transaction was repeated, and its first execution changed nothing.
         """
         partition = key_of(actions[0])[actions[0].table.partition_key]
+        if generation is None and token and not token.startswith(_PRUNING) and self._is_put(actions):
+            ((is_written,),) = yield put_all(self.sql, actions, self.schema, _lock_of(partition), token)
+            if is_written:
+                return Outcome({})
         conditions = self.sql.reads(actions)
         found = yield Batch(
             (
@@ -189,6 +194,9 @@ class Shard:
             raise ConflictError("a transaction was repeated after it had failed on its conditions", code="TokenUsed")
         return Outcome({} if is_committed else failures)
 
+    def _is_put(self, actions: Sequence[Action]) -> TypeGuard[Sequence[Put]]:
+        return can_put(actions) and not any(action.table.name in self.indexes for action in actions)
+
     def _indexed(self, actions: Sequence[Action]) -> list[tuple[GlobalIndex, Put | Delete]]:
         """Returns the puts and deletes on tables with a global index."""
         return [
@@ -244,12 +252,13 @@ def entry_token(token: str, generation: int | None) -> str:
 
 
 def _begin(partition: str) -> tuple[Statement, Statement]:
-    """Returns the start of a transaction that has a partition locked.
+    """Returns the start of a transaction that has a partition locked."""
+    return Statement(POSTGRESQL.begin), Statement("SELECT pg_advisory_xact_lock(%s)", (_lock_of(partition),))
 
-    Partitions whose 64 bits are equal share a lock, which is harmless.
-    """
-    lock = int.from_bytes(sha256(partition.encode()).digest()[8:16], "big", signed=True)
-    return Statement(POSTGRESQL.begin), Statement("SELECT pg_advisory_xact_lock(%s)", (lock,))
+
+def _lock_of(partition: str) -> int:
+    """Returns the key of the lock of a partition. Partitions with equal keys share a lock, which is harmless."""
+    return int.from_bytes(sha256(partition.encode()).digest()[8:16], "big", signed=True)
 
 
 def _generation_of(rows: Sequence[Row]) -> int:

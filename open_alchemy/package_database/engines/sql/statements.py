@@ -56,7 +56,12 @@ class TableStatements:
         self._partition_mark = dialect.partition.format(dialect.placeholder)
         key = f"{self._partition} = {self._partition_mark} AND {self._sort} = {dialect.placeholder}"
         self._get = f"{self._select} WHERE {key}"
-        self._put = self._render_put()
+        self.key_condition = key
+        """Is true for the row ``item`` with a key; its parameters are ``key_values``."""
+        self._insert = f"INSERT INTO {self.sql_name} AS item ({self._columns})"
+        self._on_conflict = self._render_on_conflict()
+        values = ", ".join([dialect.placeholder] * len(self.names))
+        self._put = f"{self._insert} VALUES ({values}) {self._on_conflict}"
         self._delete = f"DELETE FROM {self.sql_name} AS item WHERE {key}"  # noqa: S608 (names of the schema)
 
     def definitions(self) -> dict[str, str]:
@@ -96,7 +101,7 @@ class TableStatements:
 
     def get(self, key: Key, *, for_update: bool = False) -> Statement:
         """Returns the statement that reads an item, and locks it until the end of the transaction ``for_update``."""
-        return Statement(self._get + self._dialect.row_lock * for_update, self._key(key))
+        return Statement(self._get + self._dialect.row_lock * for_update, self.key_values(key))
 
     def query(self, operation: Query) -> Statement:
         """Returns the statement that reads a partition by sort-key prefix, in key order.
@@ -141,11 +146,11 @@ class TableStatements:
             bounds, parameters = f" WHERE {partition} = {partition_mark}", (operation.partition,)
             if operation.after is not None:
                 # A comparison of both keys would make SQLite read the partition from its start.
-                bounds, parameters = f"{bounds} AND {sort} > {mark}", self._key(operation.after)
+                bounds, parameters = f"{bounds} AND {sort} > {mark}", self.key_values(operation.after)
         elif operation.after is not None:
             bounds, parameters = (
                 f" WHERE ({partition}, {sort}) > ({partition_mark}, {mark})",
-                self._key(operation.after),
+                self.key_values(operation.after),
             )
         text = f"{self._select}{bounds} ORDER BY {partition}, {sort} LIMIT {mark}"
         return Statement(text, (*parameters, operation.limit + 1))
@@ -156,16 +161,27 @@ class TableStatements:
         Raises:
             RefusedError: An attribute has no column, or a number does not fit into one.
         """
-        if unknown := item.keys() - set(self.names):
-            raise self._refusal(item, f"has attributes without a column: {', '.join(map(repr, sorted(unknown)))}")
-        for name, value in item.items():
-            if isinstance(value, int) and value not in self._dialect.integers:
-                raise self._refusal(item, f"has a {name} that does not fit into 64 bits")
-        return Statement(self._put, tuple(map(item.get, self.names)))
+        return Statement(self._put, self._values(item))
+
+    def put_from(self, item: Item, source: str, condition: str) -> Statement:
+        """Returns the statement that stores an item if a query has a row and a condition holds for the replaced row.
+
+        Args:
+            item: The item.
+            source: The query; it follows FROM.
+            condition: A SQL expression on the row ``item``. Its parameters follow those of this statement.
+
+        Raises:
+            RefusedError: See ``put``.
+        """
+        types = {attribute.name: self._dialect.types[attribute.type] for attribute in self.table.attributes}
+        values = ", ".join(f"{self._dialect.placeholder}::{types[name]}" for name in self.names)
+        text = f"{self._insert} SELECT {values} FROM {source} {self._on_conflict} WHERE {condition}"  # noqa: S608 (names of the schema)
+        return Statement(text, self._values(item))
 
     def delete(self, key: Key) -> Statement:
         """Returns the statement that deletes an item."""
-        return Statement(self._delete, self._key(key))
+        return Statement(self._delete, self.key_values(key))
 
     def item(self, row: Row, names: Sequence[str] | None = None) -> Item:
         """Returns the item of a row, with its binary values as ``Secret``.
@@ -200,7 +216,8 @@ class TableStatements:
                 raise RefusedError(f"an item of {self.table.name} is damaged: {name} must be text", code="DamagedItem")
         return self.table.key_of(item)
 
-    def _key(self, key: Key) -> tuple[str, str]:
+    def key_values(self, key: Key) -> tuple[str, str]:
+        """Returns the values of a primary key."""
         return key[self.table.partition_key], key[self.table.sort_key]
 
     def _refusal(self, item: Item, problem: str) -> RefusedError:
@@ -215,15 +232,19 @@ class TableStatements:
     def _render_select(self, names: Sequence[str]) -> str:
         return f"SELECT {', '.join(map(_column, names))} FROM {self.sql_name} AS item"  # noqa: S608 (names of the schema)
 
-    def _render_put(self) -> str:
+    def _values(self, item: Item) -> tuple[Any, ...]:
+        if unknown := item.keys() - set(self.names):
+            raise self._refusal(item, f"has attributes without a column: {', '.join(map(repr, sorted(unknown)))}")
+        for name, value in item.items():
+            if isinstance(value, int) and value not in self._dialect.integers:
+                raise self._refusal(item, f"has a {name} that does not fit into 64 bits")
+        return tuple(map(item.get, self.names))
+
+    def _render_on_conflict(self) -> str:
         # Not INSERT OR REPLACE of SQLite: it deletes other items that a unique index makes a conflict with.
         key = (self.table.partition_key, self.table.sort_key)
         updates = ", ".join(f"{_quoted(name)} = excluded.{_quoted(name)}" for name in self.names if name not in key)
-        values = ", ".join([self._dialect.placeholder] * len(self.names))
-        return (
-            f"INSERT INTO {self.sql_name} ({self._columns}) VALUES ({values}) "  # noqa: S608 (names of the schema)
-            f"ON CONFLICT ({self._key_columns}) DO UPDATE SET {updates}"
-        )
+        return f"ON CONFLICT ({self._key_columns}) DO UPDATE SET {updates}"
 
     def _render_index(self, index: Index) -> str:
         kind = "CREATE UNIQUE INDEX" if index.is_unique else "CREATE INDEX"

@@ -1,0 +1,119 @@
+"""This package on PostgreSQL, and the same statements through psycopg_pool on the same database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count, cycle
+from typing import Any, Final
+
+from .examples import NAME, SUB
+
+DISTRIBUTIONS = ("psycopg", "psycopg-pool")
+_USERS: Final = 256
+_COLUMNS: Final = (
+    "sub, id, name, updated_at, version, model_count, title, description, revision, updated_at_id, id_updated_at"
+)
+_KEY: Final = "package_database.digest(sub) = package_database.digest(%s)"
+SELECT: Final = f"SELECT {_COLUMNS} FROM shard0001.specs WHERE {_KEY} AND updated_at_id = %s"  # noqa: S608 (constants)
+LATEST: Final = (SUB, f"latest#{NAME}")
+_LIST: Final = (
+    f"SELECT {_COLUMNS} FROM shard0001.specs "  # noqa: S608 (constants)
+    f"WHERE {_KEY} AND updated_at_id >= %s AND updated_at_id < %s ORDER BY updated_at_id"
+)
+_UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", "))
+_PUT: Final = (
+    f"INSERT INTO shard0001.specs ({_COLUMNS}) VALUES ({', '.join(['%s'] * 11)}) "  # noqa: S608 (constants)
+    f"ON CONFLICT (package_database.digest(sub), updated_at_id) DO UPDATE SET {_UPDATES}"
+)
+_FILL: Final = f"""
+INSERT INTO shard0001.specs ({_COLUMNS})
+SELECT %s, 'spec-' || number, 'spec-' || number, '1700000000', '1', 3, 'A title', NULL, md5(number::text),
+       moment || '#spec-' || number, 'spec-' || number || '#' || moment
+FROM generate_series(1, %s) AS number, unnest(ARRAY['00000000001700000000', 'latest']) AS moment
+"""  # noqa: S608 (constants)
+
+_INDEXES: Final = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'shard0001' AND tablename = 'specs'"
+_VERSIONS: Final = 1_000_000
+
+
+def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
+    """Returns the cases. Creates databases on the server at a URL."""
+    from psycopg_pool import ConnectionPool
+
+    one, many, large = (create(url, name, shards) for name, shards in (("one", 1), ("many", 64), ("large", 1)))
+    fill(url, "one", 1_000)
+    fill(url, "large", _VERSIONS)
+    databases = {name: connect(database) for name, database in (("one", one), ("many", many), ("large", large))}
+    numbers, users = count(), cycle([f"user {number}" for number in range(_USERS)])
+    pool: Any = ConnectionPool(one, min_size=1, max_size=10, open=True)
+
+    def select() -> object:
+        with pool.connection() as connection:
+            return connection.execute(SELECT, LATEST).fetchone()
+
+    def transact() -> None:
+        id_ = f"bare-{next(numbers)}"
+        with pool.connection() as connection:
+            for moment in (f"{1_700_000_000:020}", "latest"):
+                keys = (f"{moment}#{id_}", f"{id_}#{moment}")
+                connection.execute(_PUT, (SUB, id_, id_, "1700000000", "1", 3, None, None, "9f0c" * 8, *keys))
+
+    def select_1000() -> object:
+        with pool.connection() as connection:
+            return connection.execute(_LIST, ("lister", "latest#", "latest$")).fetchall()
+
+    return {
+        "get_spec": lambda: databases["one"].get_spec(sub=SUB, name=NAME),
+        "select": select,
+        "create_update_spec": lambda: databases["one"].create_update_spec(
+            sub=SUB, name=f"ours-{next(numbers)}", version="1", model_count=3
+        ),
+        "transaction": transact,
+        "list_1000": lambda: databases["one"].list_specs(sub="lister"),
+        "select_1000": select_1000,
+        "users_1": lambda: databases["one"].get_spec(sub=next(users), name=NAME),
+        "users_64": lambda: databases["many"].get_spec(sub=next(users), name=NAME),
+        "large": lambda: databases["large"].get_spec(sub=SUB, name=NAME),
+    }
+
+
+def create(url: str, name: str, shards: int) -> str:
+    """Creates a database with tables, and returns its URL."""
+    import psycopg
+
+    from open_alchemy.package_database.engines.registry import from_url
+    from open_alchemy.package_database.model.schema import TABLES
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{name}"'.encode())
+        connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    created = f"{url.rpartition('/')[0]}/{name}"
+    administration: Any = from_url(created, {}).open_engine(TABLES).administration()
+    administration.choose_shards(shards)
+    for table in TABLES:
+        administration.create(table)
+    return created
+
+
+def connect(url: str) -> Any:
+    """Opens a database, with a spec of each user and of ``SUB``."""
+    from open_alchemy import package_database
+
+    database = package_database.connect(url)
+    for sub in (SUB, *(f"user {number}" for number in range(_USERS))):
+        database.create_update_spec(sub=sub, name=NAME, version="1", model_count=3, title="A title")
+    return database
+
+
+def fill(url: str, name: str, specs: int) -> None:
+    """Stores a version and the latest record of each of some specs; the indexes are created afterwards."""
+    import psycopg
+
+    with psycopg.connect(f"{url.rpartition('/')[0]}/{name}", autocommit=True) as connection:
+        indexes = connection.execute(_INDEXES.encode()).fetchall()
+        for index, _ in indexes:
+            connection.execute(f'DROP INDEX shard0001."{index}"'.encode())
+        connection.execute(_FILL.encode(), ("lister", specs))
+        for _, definition in indexes:
+            connection.execute(definition.encode())
+        connection.execute("ANALYZE")
