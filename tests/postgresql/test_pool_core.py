@@ -15,8 +15,8 @@ from psycopg.pq import TransactionStatus
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.postgresql import fair_semaphore
 from open_alchemy.package_database.engines.postgresql.connection import PING_AFTER, DeadlineExceededError
-from open_alchemy.package_database.engines.postgresql.fair_semaphore import FairSemaphore
 from open_alchemy.package_database.engines.postgresql.failures import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure
+from open_alchemy.package_database.engines.postgresql.fair_semaphore import FairSemaphore
 from open_alchemy.package_database.engines.postgresql.pool import _drive
 from open_alchemy.package_database.engines.postgresql.pool_core import PoolCore
 from open_alchemy.package_database.engines.postgresql.requests import BatchSteps, OnServer
