@@ -311,10 +311,8 @@ def test_the_commands_list_and_move(config: PostgreSQLConfig, database: TDatabas
     assert "has no shards" in other.output
 
 
-MOVES = 20 if settings().max_examples > 100 else 3
-PROCESSES = 4
-WRITERS = 4
-"""In each process."""
+MOVES, PROCESSES, WRITERS = (20, 4, 4) if settings().max_examples > 100 else (2, 2, 2)
+"""Writers are those in each process. A long run has more of all."""
 
 
 def test_writers_in_processes_lose_and_double_nothing_while_a_shard_moves(
