@@ -144,9 +144,9 @@ def test_a_connection_that_is_not_opened_in_time_is_a_failure_without_an_answer(
     assert Pool(DeadlineExceededError()).execute() is NO_ANSWER
 
 
-def test_a_closed_pool_opens_no_connection_and_keeps_none(connect: Connect) -> None:
+def test_a_closed_pool_opens_no_connection_and_keeps_none(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Pool(connection := connect())
-    connection.run = lambda _: pool.close() or []  # type: ignore[method-assign,func-returns-value]
+    monkeypatch.setattr(connection, "run", lambda _: pool.close())
 
     assert pool.execute() == "read"
     assert pool.execute() is CLOSED

@@ -111,7 +111,7 @@ def test_a_malformed_description_is_unavailable(question: str, table: dict[str, 
 
 def test_a_table_of_production_must_have_backups_and_keep_its_items() -> None:
     table = {"Table": described(SPECS)}
-    backups = {"ContinuousBackupsDescription": {}}
+    backups: dict[str, Any] = {"ContinuousBackupsDescription": {}}
     expiry = {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "updated_at"}}
     with serve(succeed(table), succeed(backups), succeed(expiry)) as server:
         config = config_of(server.url)._replace(stage="PROD")
