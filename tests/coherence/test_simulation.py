@@ -31,10 +31,7 @@ def test_no_history_has_a_stale_read(block: int) -> None:
 @pytest.mark.parametrize("block", range(100))
 def test_no_history_of_many_has_a_stale_read(block: int) -> None:
     for seed in range(block * 1000, block * 1000 + 1000):
-        plan = (Plan(), ONE_GRANTER, Plan(brokers=4, clients=4, seconds=9.0), Plan(writers=0), Plan(clients=3))[
-            seed % 5
-        ]
-        run_history(1_000_000 + seed, plan)
+        run_history(1_000_000 + seed, LONG[seed % len(LONG)])
 
 
 def test_histories_use_their_caches() -> None:
