@@ -20,7 +20,7 @@ from open_alchemy.package_database import ConfigurationError, RefusedError, TDat
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Missing, Put, Transact
-from open_alchemy.package_database.engines.postgresql import mover
+from open_alchemy.package_database.engines.postgresql import mover, moves
 from open_alchemy.package_database.engines.postgresql.config import PostgreSQLConfig
 from open_alchemy.package_database.engines.postgresql.moves import Step
 from open_alchemy.package_database.engines.postgresql.sharding import shard_of
@@ -193,6 +193,21 @@ def test_a_move_that_is_killed_at_any_statement_continues(
         assert leftovers(config) == []
         statement += KILL_STEP
     assert statement > 20
+
+
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([100], 1),
+        ([4_000, 2_000, 50], 3),
+        ([4_000, 2_000, 2_000], 3),  # writers are as fast as the move
+        ([10_000, 10_000, 10_000, 20], 4),  # a backlog
+    ],
+)
+def test_the_tables_are_locked_when_batches_are_small_or_stop_shrinking(batches: list[int], expected: int) -> None:
+    decisions = [moves.is_lockable(*pair) for pair in zip(batches, [None, *batches], strict=False)]
+
+    assert decisions.index(True) + 1 == expected
 
 
 def test_between_the_two_parts_of_the_switch_calls_wait(

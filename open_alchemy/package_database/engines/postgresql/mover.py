@@ -29,8 +29,6 @@ from .sharding import schema_of
 
 _BATCH: Final = 10_000
 """About how many changes are read and applied together."""
-_FEW: Final = 100
-"""The number of changes of a batch after which the tables are locked."""
 _MAX_BATCHES: Final = 1_000
 _LOCK_ATTEMPTS: Final = 30
 _LOCK_PAUSE: Final = 0.2
@@ -160,11 +158,13 @@ class Mover:
         tables = self._tables()
         if self.replicates:
             with self.progress(f"following shard {self.shard}", None) as advance:
+                before: int | None = None
                 for _ in range(_MAX_BATCHES):
                     changes = self._follow(tables)
                     advance(changes)
-                    if changes <= _FEW:
+                    if moves.is_lockable(changes, before):
                         break
+                    before = changes
         with self._locked("ACCESS EXCLUSIVE", tables):
             if self.replicates:
                 # Its commit flushes the WAL, which also contains what was committed with synchronous_commit = off.
