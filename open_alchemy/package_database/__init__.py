@@ -30,19 +30,36 @@ __version__: str
 
 if TYPE_CHECKING:
     from .auth_info import CredentialsAuthInfo
+    from .broker.change_stream import Change, Missed
+    from .broker.changes import changes, iter_changes
+    from .broker.exposed import exposed
     from .cache import ExpiringDict, cached
 else:
+    _LAZY = {
+        "CredentialsAuthInfo": ".auth_info",
+        "Change": ".broker.change_stream",
+        "Missed": ".broker.change_stream",
+        "changes": ".broker.changes",
+        "iter_changes": ".broker.changes",
+        "exposed": ".broker.exposed",
+        "ExpiringDict": ".cache",
+        "cached": ".cache",
+    }
+    _OPTIONAL = ("msgspec", "zmq")
 
     def __getattr__(name: str) -> object:
         """Returns what takes long to import or to read, on first use."""
-        if name == "CredentialsAuthInfo":
-            from .auth_info import CredentialsAuthInfo
-
-            return CredentialsAuthInfo
-        if name in {"ExpiringDict", "cached"}:
+        if name in _LAZY:
             from importlib import import_module
 
-            return getattr(import_module(".cache", __name__), name)
+            try:
+                return getattr(import_module(_LAZY[name], __name__), name)
+            except ModuleNotFoundError as error:
+                if error.name not in _OPTIONAL:
+                    raise
+                raise ConfigurationError(
+                    f"{name} needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker]'"
+                ) from error
         if name == "__version__":
             from importlib.metadata import version
 
@@ -66,6 +83,12 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "instance",
     "instance_id",
     "instances",
+    # What a broker offers.
+    "exposed",
+    "changes",
+    "iter_changes",
+    "Change",
+    "Missed",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",

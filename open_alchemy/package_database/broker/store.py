@@ -69,11 +69,8 @@ class Store:
         operation = self.schema.to_operation(body)
         if isinstance(operation, core.Query):
             return await self._page(operation, deadline)
-        if isinstance(operation, core.Transact) and abs(self._clock() - request.sent) > MAX_AGE:
-            raise OwnRefusalError(
-                f"a transaction is too old, or the clock of its client differs by more than {MAX_AGE:.0f} s",
-                code="RequestExpired",
-            )
+        if isinstance(operation, core.Transact):
+            check_age(request, self._clock())
         return to_answer(operation, await self._perform(operation, deadline))
 
     async def administer(self, request: messages.Request, _: Deadline) -> messages.AnswerBody:
@@ -131,6 +128,15 @@ class Store:
             case "clear":
                 administration.clear(table)
         return messages.Administered()
+
+
+def check_age(request: messages.Request, now: float) -> None:
+    """Refuses a request that was sent too long ago, by the clocks of client and broker."""
+    if abs(now - request.sent) > MAX_AGE:
+        raise OwnRefusalError(
+            f"a request is too old, or the clock of its client differs by more than {MAX_AGE:.0f} s",
+            code="RequestExpired",
+        )
 
 
 def page_items(bytes_per_item: int) -> int:

@@ -35,6 +35,11 @@ class SelfClosingEngine:
         self._finalizer.atexit = False
 
     @property
+    def inner(self) -> Engine:
+        """The engine."""
+        return self._engine
+
+    @property
     def config(self) -> Config:
         """The engine's."""
         return self._engine.config
@@ -82,6 +87,11 @@ class SelfClosingAsyncEngine:
     def after_fork_in_child(self) -> None:
         """Drops the event loops of the parent."""
         self._loops.clear()
+
+    @property
+    def inner(self) -> AsyncEngine:
+        """The engine."""
+        return self._engine
 
     @property
     def config(self) -> Config:

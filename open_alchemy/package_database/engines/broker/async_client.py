@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from .codec import Buffer, MessageError, decode_answer
-from .exchange import Exchange
+from .exchange import NOT_SENT, Exchange
 from .messages import AnswerBody, Working
 from .transports import Connection
-from .zeromq import ZeroMQConnection
 
 
 class _Waiting:
@@ -20,14 +19,16 @@ class _Waiting:
         heard: When it was sent, or the broker last reported work on it, on the clock of the loop.
     """
 
-    __slots__ = ("_exchange", "_loop", "_timer", "answer", "end", "heard")
+    __slots__ = ("_connection", "_exchange", "_is_sent_once", "_loop", "_timer", "answer", "end", "heard")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, connection: Connection) -> None:
         self.answer: asyncio.Future[AnswerBody | None] = loop.create_future()
         self.heard = loop.time()
         self.end = self.heard + exchange.seconds
         self._loop = loop
         self._exchange = exchange
+        self._connection = connection
+        self._is_sent_once = False
         self._timer = loop.call_at(self._due(), self._check)
 
     def cancel(self) -> None:
@@ -40,13 +41,18 @@ class _Waiting:
             self.answer.set_result(body)
 
     def _due(self) -> float:
-        return min(self.heard + self._exchange.silence, self.end)
+        return self.end if self._is_sent_once else min(self.heard + self._exchange.silence, self.end)
 
     def _check(self) -> None:
-        if self._due() <= self._loop.time():
+        if self._loop.time() < self._due():
+            self._timer = self._loop.call_at(self._due(), self._check)
+        elif self._connection.withdraw(self._exchange.message):
+            self.resolve(NOT_SENT)
+        elif self._exchange.is_repeatable or self.end <= self._loop.time():
             self.resolve(None)
         else:
-            self._timer = self._loop.call_at(self._due(), self._check)
+            self._is_sent_once = True
+            self._timer = self._loop.call_at(self.end, self._check)
 
 
 class AsyncClient:
@@ -58,9 +64,7 @@ class AsyncClient:
     """
 
     def __init__(
-        self,
-        addresses: Sequence[str],
-        connect: Callable[[str, Callable[[Buffer], None]], Connection] = ZeroMQConnection,
+        self, addresses: Sequence[str], connect: Callable[[str, Callable[[Buffer], None]], Connection]
     ) -> None:
         self._addresses = addresses
         self._connect = connect
@@ -69,10 +73,11 @@ class AsyncClient:
         self._waiting: dict[int, _Waiting] = {}
 
     async def perform(self, exchange: Exchange) -> AnswerBody | None:
-        """Sends a request, and returns the body of its answer, or None after silence."""
-        waiting = self._waiting[exchange.id] = _Waiting(self._loop, exchange)
+        """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
+        connection = self._connection(exchange.broker)
+        waiting = self._waiting[exchange.id] = _Waiting(self._loop, exchange, connection)
         try:
-            self._connection(exchange.broker).send(exchange.message)
+            connection.send(exchange.message)
             return await waiting.answer
         finally:
             waiting.cancel()
