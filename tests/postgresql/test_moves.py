@@ -20,7 +20,7 @@ from open_alchemy.package_database import ConfigurationError, RefusedError, TDat
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Missing, Put, Transact
-from open_alchemy.package_database.engines.postgresql import mover, moves
+from open_alchemy.package_database.engines.postgresql import failures, mover, moves
 from open_alchemy.package_database.engines.postgresql.config import PostgreSQLConfig
 from open_alchemy.package_database.engines.postgresql.moves import Step
 from open_alchemy.package_database.engines.postgresql.sharding import shard_of
@@ -218,7 +218,8 @@ def test_between_the_two_parts_of_the_switch_calls_wait(
         move(config, 1, "db2")
     monkeypatch.undo()
 
-    with connect_to(config._replace(deadline=0.3)) as hasty, pytest.raises(UnavailableError) as caught:
+    monkeypatch.setattr(failures, "_MOVE_POLL", 60.0)
+    with connect_to(config._replace(deadline=30.0)) as hasty, pytest.raises(UnavailableError) as caught:
         publish(hasty)
     create_tables(config.location, shards=2)
 

@@ -375,6 +375,32 @@ def test_an_operation_in_progress_when_the_database_is_closed_ends(gated: Gated)
     assert error is None or getattr(error, "code", "") == "Closed"
 
 
+@pytest.mark.parametrize(
+    ("is_closed", "error"), [(False, UnavailableError), (True, RefusedError)], ids=["interpreter ends", "closed"]
+)
+def test_a_call_when_the_threads_have_ended_is_not_executed(
+    gated: Gated, error: type[Exception], *, is_closed: bool
+) -> None:
+    async def use() -> None:
+        engine = ThreadedEngine(gated)
+        await engine.prepare()
+        assert engine._executor is not None
+        engine._executor.shutdown()
+        submit = engine._executor.submit
+
+        def close_before(*arguments: Any) -> Any:
+            engine._is_closed = is_closed
+            return submit(*arguments)
+
+        engine._executor.submit = close_before  # type: ignore[method-assign]
+        with pytest.raises(error, match="was closed" if is_closed else "interpreter is shutting down"):
+            await engine.execute(QUERY, Deadline(10))
+
+    asyncio.run(use())
+
+    assert gated.executed == []
+
+
 def test_a_call_after_the_deadline_is_not_executed(path: Path) -> None:
     async def use() -> None:
         engine = ThreadedEngine(open_sqlite(SQLiteConfig(path), TABLES))
