@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,12 @@ from psycopg.pq import TransactionStatus
 
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.postgresql import fair_semaphore
-from open_alchemy.package_database.engines.postgresql.connection import PING_AFTER, DeadlineExceededError
+from open_alchemy.package_database.engines.postgresql.async_pool import AsyncPool
+from open_alchemy.package_database.engines.postgresql.connection import (
+    PING_AFTER,
+    AsyncConnection,
+    DeadlineExceededError,
+)
 from open_alchemy.package_database.engines.postgresql.failures import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure
 from open_alchemy.package_database.engines.postgresql.fair_semaphore import FairSemaphore
 from open_alchemy.package_database.engines.postgresql.pool import _drive
@@ -206,3 +212,18 @@ def test_a_permit_that_arrives_when_a_wait_ends_is_not_lost(monkeypatch: pytest.
     monkeypatch.setattr(fair_semaphore, "threading", SimpleNamespace(Lock=Lock))
 
     assert semaphore.acquire(1.0)
+
+
+def test_an_async_connection_is_opened_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stay_silent(_: str, **options: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def use() -> Any:
+        pool = AsyncPool(Server("db1", "", range(1, 2)), 1, 5.0)
+        found = await pool.execute(OnServer("db1", read, "reading"), Deadline(0.01))
+        await pool.aclose()
+        return found
+
+    monkeypatch.setattr(AsyncConnection, "connect", stay_silent)
+
+    assert asyncio.run(use()) is NO_ANSWER
