@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from sqlalchemy import select
+
 from open_alchemy.package_database import BaseError, NotFoundError, exposed, get, get_async, instance_id
 from open_alchemy.package_database.exceptions import RefusedError
+from open_alchemy.package_database.sqlalchemy import get_async_session, get_table
 
 runs: list[str] = []
 """The calls that ran."""
-gate = threading.Event()
+started = threading.Event()
+"""Set when ``never`` runs."""
 
 
 class NoBudgetError(BaseError):
@@ -61,6 +65,14 @@ def count(sub: str, *, at_least: int = 0) -> int:
 @exposed
 def publish_in_thread(sub: str, name: str) -> None:
     get().create_update_spec(sub=sub, name=name, version="1", model_count=1)
+
+
+@exposed
+async def names_by_session(sub: str) -> list[str]:
+    specs = await asyncio.to_thread(get_table, "package.specs")
+    async with get_async_session() as session:
+        latest = specs.c.updated_at_id.startswith("latest#")
+        return list(await session.scalars(select(specs.c.name).where(specs.c.sub == sub, latest)))
 
 
 @exposed
@@ -117,12 +129,8 @@ def fail_in_thread(kind: str) -> None:
 @exposed
 async def never() -> None:
     runs.append("never")
+    started.set()
     await asyncio.Event().wait()
-
-
-@exposed
-def blocked() -> None:
-    gate.wait(30)
 
 
 @exposed

@@ -22,6 +22,8 @@ from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.instances import directory, process
 from open_alchemy.package_database.model.schema import TABLES
 
+ADDRESS = "tcp://127.0.0.1:*"
+
 
 @dataclass
 class RunningBroker:
@@ -72,9 +74,11 @@ def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator
 
 
 @contextmanager
-def run_application(config: Config, *modules: str, **options: Any) -> Iterator[RunningBroker]:
+def run_application(
+    config: Config, *modules: str, bus: Bus | None = None, address: str = ADDRESS
+) -> Iterator[RunningBroker]:
     """Runs a broker that exposes the functions of modules."""
-    with _run(lambda: open_server(config, TABLES, Options((), **options), load(modules))) as broker:
+    with _run(lambda: open_server(config, TABLES, Options(()), load(modules)), bus, address) as broker:
         yield broker
 
 
@@ -85,8 +89,15 @@ def database_of_process(config: Config) -> Iterator[None]:
         yield
 
 
+def close_process_database() -> None:
+    """Closes the connections of ``get()``."""
+    process.current().close()
+
+
 @contextmanager
-def _run(opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | None = None) -> Iterator[RunningBroker]:
+def _run(
+    opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | None = None, address: str = ADDRESS
+) -> Iterator[RunningBroker]:
     addresses: list[str] = []
     is_ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None], Server]] = []
@@ -96,7 +107,7 @@ def _run(opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | N
         is_ready.set()
 
     async def main() -> None:
-        transport = open_transport("tcp://127.0.0.1:*") if bus is None else open_bus_server(bus)
+        transport = open_transport(address) if bus is None else open_bus_server(bus)
         async with opened() as server:
             task = asyncio.ensure_future(serve(server, [transport], ready))
             running.append((asyncio.get_running_loop(), task, server))

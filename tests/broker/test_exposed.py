@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get
+from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get, instance
 from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances.instance_file import InstanceFile
 from tests.broker import application
-from tests.broker.brokers import RunningBroker, database_of_process, run_application
+from tests.broker.brokers import RunningBroker, close_process_database, database_of_process, run_application
 
 MODULE = application.__name__
 UNUSED = "tcp://127.0.0.1:9"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[RunningBroker]:
-    with run_application(SQLiteConfig(memory="exposed"), MODULE) as broker:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBroker]:
+    with run_application(SQLiteConfig(tmp_path_factory.mktemp("broker") / "a.db"), MODULE) as broker:
         yield broker
 
 
@@ -31,16 +34,17 @@ def broker(running: RunningBroker) -> Iterator[RunningBroker]:
     application.runs.clear()
     with database_of_process(running.config):
         yield running
-        get().close()
+        close_process_database()
         get().delete_all(sub="u")
 
 
 @pytest.fixture
-def local() -> Iterator[None]:
+def local(tmp_path: Path) -> Iterator[None]:
     application.runs.clear()
-    with database_of_process(SQLiteConfig(memory="local")):
+    with database_of_process(SQLiteConfig(tmp_path / "a.db")):
         yield
-        get().delete_all(sub="u")
+        asyncio.run(process.current().aclose())
+        close_process_database()
 
 
 @pytest.fixture(params=["broker", "local"])
@@ -55,6 +59,12 @@ def test_a_function_uses_the_database_of_the_process_in_which_it_runs() -> None:
     assert asyncio.run(application.names(sub="u")) == ["a"]
     assert (application.count("u"), application.count(sub="u", at_least=9)) == (3, 9)
     assert [found["name"] for found in get().list_specs(sub="u")] == ["a"]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_function_may_use_a_session() -> None:
+    asyncio.run(application.publish("u", "a"))
+    assert asyncio.run(application.names_by_session("u")) == ["a"]
 
 
 def test_behind_a_broker_functions_run_in_its_loop_and_in_threads_of_it(broker: RunningBroker) -> None:
@@ -172,7 +182,7 @@ def lossy(broker: RunningBroker, short_silence: None, monkeypatch: pytest.Monkey
     monkeypatch.setattr(broker.server, "send", lose_first)
     with database_of_process(broker.config._replace(deadline=1.0)):
         yield
-        get().close()
+        close_process_database()
 
 
 @pytest.mark.usefixtures("lossy")
@@ -195,8 +205,24 @@ def test_a_call_moves_from_a_broker_that_is_not_connected(call: Callable[[], Any
     with database_of_process(config):
         for _ in range(4):
             call()
-        get().close()
+        close_process_database()
     assert len(application.runs) == 4
+
+
+def test_the_current_instance_decides_where_a_function_runs(broker: RunningBroker, tmp_path: Path) -> None:
+    path = tmp_path / "instances.toml"
+    urls = {"far": broker.url, "near": f"sqlite:///{tmp_path / 'near.db'}"}
+    path.write_text("".join(f'[instances.{name}]\nurl = "{url}"\n' for name, url in urls.items()), encoding="utf-8")
+    with process.replaced(lambda: InstanceFile(str(path), {}, None)):
+        for name in urls:
+            with instance(name):
+                asyncio.run(application.publish("u", name))
+                assert application.count("u") == 1
+                assert asyncio.run(application.current_instance()) == ("near" if name == "near" else None)
+                asyncio.run(process.current().aclose())
+                close_process_database()
+    assert application.runs[:2] == ["broker", "package-database call"]
+    assert application.runs[2:] == ["MainThread", "MainThread"]
 
 
 def test_a_call_ends_at_the_deadline_in_the_broker_too(broker: RunningBroker) -> None:
@@ -212,7 +238,7 @@ def test_a_function_that_is_not_exposed_cannot_be_called() -> None:
     with run_application(SQLiteConfig(memory="other")) as broker, database_of_process(broker.config):
         with pytest.raises(RefusedError, match="does not expose the function") as caught:
             application.count("u")
-        get().close()
+        close_process_database()
     assert caught.value.code == "NotExposed"
 
 
@@ -229,9 +255,9 @@ def test_a_thousand_calls_at_once(broker: RunningBroker) -> None:
 
 def test_a_cancelled_call_does_not_disturb_others(broker: RunningBroker) -> None:
     async def cancel_one() -> list[str]:
+        application.started.clear()
         task = asyncio.ensure_future(application.never())
-        while not application.runs:  # noqa: ASYNC110 (a thread counts them)
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(application.started.wait)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()

@@ -11,13 +11,13 @@ from typing import Any, Final, Self
 from weakref import ref
 
 from ..engines.background_loop import LoopRunner
+from ..engines.broker.adapters import codec_of, find_connect
 from ..engines.broker.codec import Buffer, MessageError, decode_answer, encode
 from ..engines.broker.config import BrokerConfig
 from ..engines.broker.errors import to_error
 from ..engines.broker.exchange import wall_clock
 from ..engines.broker.messages import VERSION, Changed, Failed, Request, Subscribe, Subscribed
 from ..engines.broker.transports import Connection
-from ..engines.broker.zeromq import ZeroMQConnection
 from ..exceptions import BaseError, ConfigurationError, RefusedError, UnavailableError
 from ..instances import process
 from ..model.schema import TABLES
@@ -121,7 +121,8 @@ class _Subscription:
         self._ids = count(1)
         self._changed = asyncio.Event()
         self._end = self._loop.time() + config.deadline
-        self._connections: list[Connection] = [ZeroMQConnection(address, self._receive) for address in config.addresses]
+        connect = find_connect(config)
+        self._connections: list[Connection] = [connect(address, self._receive) for address in config.addresses]
         self._timer: asyncio.Handle = self._loop.call_soon(self._renew)
 
     async def next(self) -> Event | None:
@@ -154,9 +155,9 @@ class _Subscription:
             text = f"no broker answered the subscription before the deadline ({self._config.deadline:.1f} s)"
             self._error = UnavailableError(text, code="DeadlineExceeded", seconds=self._config.deadline)
         request = Request(VERSION, next(self._ids), wall_clock(), RENEW_SECONDS, self._body, self._config.instance)
-        message = encode(request)
+        message = encode(request, codec_of(self._config))
         for connection in self._connections:
-            connection.send(message)
+            connection.broadcast(message)
         self._changed.set()
 
     def _receive(self, data: Buffer) -> None:
@@ -183,7 +184,7 @@ async def _read(config: BrokerConfig, partition: str | None) -> AsyncGenerator[E
 def _config() -> BrokerConfig:
     config = process.current().config
     if not isinstance(config, BrokerConfig):
-        raise ConfigurationError("changes are published by a broker: the URL of the database must be broker://")
+        raise ConfigurationError("changes are published by a broker: the URL of the database is none of a broker")
     return config
 
 

@@ -19,7 +19,7 @@ from . import failures
 
 LEASE_SECONDS: Final = 10.0
 """How long a subscription lasts that is not renewed."""
-_MAX_SUBSCRIPTIONS: Final = 10_000
+_MAX_SUBSCRIPTIONS: Final = 1_000
 
 
 class _Subscription:
@@ -37,11 +37,12 @@ class _Subscription:
         self.number = 0
         self.end = 0.0
 
-    def send(self, changes: Sequence[Change]) -> None:
-        """Sends those of the changes that it is for."""
+    def send(self, changes: Sequence[Change], *, is_certain: bool) -> None:
+        """Sends those of the changes that it is for, or leaves a gap in the numbers if they are not certain."""
         selected = tuple(change for change in changes if self.partition is None or change.partition == self.partition)
         if selected:
             self.number += 1
+        if selected and is_certain:
             body = messages.Changed(self.name, self.epoch, self.number, selected)
             self.peer.transport.send(self.peer.address, encode(Answer(VERSION, 0, body), self.codec))
 
@@ -73,14 +74,21 @@ class Events:
 
     def is_heard(self, instance: str) -> bool:
         """Returns whether anybody is subscribed to an instance."""
-        return any(subscription.instance == instance for subscription in self._subscriptions.values())
+        # A copy: it is called in threads too.
+        return any(subscription.instance == instance for subscription in tuple(self._subscriptions.values()))
 
-    def publish(self, instance: str, changes: Sequence[Change]) -> None:
-        """Sends the changes of a transaction to the subscribers of its instance."""
+    def publish(self, instance: str, changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        """Sends the changes of a transaction to the subscribers of its instance.
+
+        Args:
+            instance: The instance.
+            changes: The changes.
+            is_certain: Whether the transaction took effect. If that is unknown, its subscribers miss it.
+        """
         self._forget_expired()
         for subscription in self._subscriptions.values():
             if subscription.instance == instance:
-                subscription.send(changes)
+                subscription.send(changes, is_certain=is_certain)
 
     def _forget_expired(self) -> None:
         # Renewed ones are not in order of their end; there are few.

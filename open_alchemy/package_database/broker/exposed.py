@@ -69,7 +69,7 @@ def exposed(function: Callable[..., Any] | None = None, /, *, repeatable: bool =
     """Lets a function run where the data is: a decorator of coroutine functions and of plain ones.
 
     A call runs in the broker if the database of the current process is ``broker://``, and in this process otherwise.
-    In the broker, ``get_async()``, ``get()``, a ``Datastore`` or a session of the function use the broker's store, and
+    In the broker, ``get_async()``, ``get()`` and the sessions of the function use the broker's store, and
     the instance that is current for the caller. A plain function runs in a thread there. The broker must import the
     module of the function: ``package-database broker --expose MODULE``.
 

@@ -99,13 +99,13 @@ async def open_server(
     await engine.prepare()
     store = Store(engine, blocking.administration, tables, allows_administration=options.allows_administration)
     server = Server({"": store}, concurrency=options.concurrency, queue=options.queue, events=events)
-    server.handlers[Call] = Functions(exposed, {"": ServedInstance(blocking, engine)}).call
+    instance = ServedInstance(blocking, engine)
+    server.handlers[Call] = Functions(exposed, {"": instance}).call
     try:
         yield server
     finally:
         with suppress(BaseError):
-            await engine.aclose()
-        blocking.close()
+            await instance.shut_down()
 
 
 async def _serve(

@@ -7,10 +7,12 @@ transaction, as long as anybody is subscribed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Literal, Protocol
+
+from msgspec.structs import replace
 
 from ..core.deadline import Deadline
 from ..core.operations import (
@@ -20,6 +22,7 @@ from ..core.operations import (
     Delete,
     Equal,
     Get,
+    Key,
     Missing,
     Put,
     StoreOperation,
@@ -29,9 +32,15 @@ from ..core.operations import (
 from ..core.runner import drive, drive_async
 from ..engines.broker.messages import Change
 from ..engines.port import Administration, AsyncEngine, Config, Engine
+from ..exceptions import ConflictError, RefusedError
 from .events import Events
 
-Publish: TypeAlias = Callable[[Sequence[Change]], None]
+
+class Publish(Protocol):
+    """Publishes changes, of which it may be unknown whether they took effect."""
+
+    def __call__(self, changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        """Publishes changes."""
 
 
 class PublishingEngine:
@@ -74,7 +83,10 @@ class PublishingEngine:
         """Executes an operation, and publishes its changes."""
         if not isinstance(operation, Transact) or not self._is_heard():
             return self._engine.execute(operation, deadline)
-        return drive(execute(operation, self._publish), lambda part: self._engine.execute(part, deadline))
+        changes = drive(read_changes(operation), lambda part: self._engine.execute(part, deadline))
+        with _published(changes, self._publish) as results:
+            results.append(self._engine.execute(operation, deadline))
+        return results[0]
 
 
 class PublishingAsyncEngine:
@@ -107,15 +119,18 @@ class PublishingAsyncEngine:
         """Executes an operation, and publishes its changes."""
         if not isinstance(operation, Transact) or not self._is_heard():
             return await self._engine.execute(operation, deadline)
-        return await drive_async(execute(operation, self._publish), lambda part: self._engine.execute(part, deadline))
+        changes = await drive_async(read_changes(operation), lambda part: self._engine.execute(part, deadline))
+        with _published(changes, self._publish) as results:
+            results.append(await self._engine.execute(operation, deadline))
+        return results[0]
 
     async def aclose(self) -> None:
         """Closes the engine."""
         await self._engine.aclose()
 
 
-def execute(transact: Transact, publish: Publish) -> Generator[StoreOperation, Any, Any]:
-    """Executes a transaction, and publishes its changes if it took effect."""
+def read_changes(transact: Transact) -> Generator[StoreOperation, Any, list[Change]]:
+    """Returns the changes that a transaction is about to make."""
     changes: list[Change] = []
     for action in transact.actions:
         match action:
@@ -124,15 +139,30 @@ def execute(transact: Transact, publish: Publish) -> Generator[StoreOperation, A
                 if is_new is None:
                     is_new = (yield Get(table, table.key_of(item))) is None
                 revision = item.get("revision")
-                key = item[table.partition_key], item[table.sort_key]
-                kind = "created" if is_new else "updated"
-                changes.append(Change(kind, table.name, *map(str, key), None if revision is None else str(revision)))
+                change = _change("created" if is_new else "updated", table, table.key_of(item))
+                changes.append(change if revision is None else replace(change, revision=str(revision)))
             case Delete(table, key):
-                changes.append(Change("deleted", table.name, key[table.partition_key], key[table.sort_key]))
-    failures = yield transact
-    if changes and not failures:
+                changes.append(_change("deleted", table, key))
+    return changes
+
+
+@contextmanager
+def _published(changes: Sequence[Change], publish: Publish) -> Iterator[list[Any]]:
+    """Publishes changes if the result of their transaction, which the block adds to the list, has no failures."""
+    results: list[Any] = []
+    try:
+        yield results
+    except (ConflictError, RefusedError):
+        raise
+    except BaseException:
+        publish(changes, is_certain=False)
+        raise
+    if changes and not results[0]:
         publish(changes)
-    return failures
+
+
+def _change(kind: Literal["created", "updated", "deleted"], table: Table, key: Key) -> Change:
+    return Change(kind, table.name, key[table.partition_key], key[table.sort_key])
 
 
 def creates(table: Table, condition: Condition | None) -> bool | None:
@@ -161,12 +191,9 @@ def publishing_engines(
     loop = asyncio.get_running_loop()
     publish, is_heard = partial(events.publish, instance), partial(events.is_heard, instance)
     engine = PublishingAsyncEngine(config.open_async_engine(tables), publish, is_heard)
-    return engine, PublishingEngine(
-        config.open_engine(tables), lambda changes: schedule(loop, publish, changes), is_heard
-    )
 
+    def publish_from_thread(changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        with suppress(RuntimeError):  # The broker has stopped.
+            loop.call_soon_threadsafe(partial(publish, changes, is_certain=is_certain))
 
-def schedule(loop: asyncio.AbstractEventLoop, publish: Publish, changes: Sequence[Change]) -> None:
-    """Publishes changes from a thread; does nothing if the broker has stopped."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(publish, changes)
+    return engine, PublishingEngine(config.open_engine(tables), publish_from_thread, is_heard)

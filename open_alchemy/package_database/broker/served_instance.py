@@ -21,7 +21,12 @@ class ServedInstance(Instance):
         self._async_engine = async_engine
 
     def close(self) -> None:
-        """Does nothing: others use the engine."""
+        """Does nothing: others use the engines."""
 
     async def aclose(self) -> None:
-        """Does nothing: others use the engine."""
+        """Does nothing: others use the engines."""
+
+    async def shut_down(self) -> None:
+        """Closes the engines and the resources."""
+        await super().aclose()
+        super().close()

@@ -62,10 +62,11 @@ class Server:
         stores: The stores by the name of their instance; the default one has an empty name.
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
-        events: The subscriptions to changes.
+        events: The subscriptions to changes; None for new ones.
         clock: Returns the monotonic time in seconds.
 
     Attributes:
+        events: The subscriptions to changes.
         handlers: Execute requests, in tasks of their own, by the type of the body.
         immediate: Answer requests when they are received, by the type of the body.
         errors: The number of requests that failed.
@@ -80,13 +81,14 @@ class Server:
         events: Events | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.events = events or Events(clock)
         self.handlers: dict[type, Handler] = {
             **dict.fromkeys((messages.Get, messages.Query, messages.Scan, messages.Transact), self._execute),
             messages.Administer: self._administer,
         }
         self.immediate: dict[type, ImmediateHandler] = {
             messages.Describe: lambda _, __, request: self._stores[request.instance].describe(),
-            messages.Subscribe: (events or Events(clock)).subscribe,
+            messages.Subscribe: self.events.subscribe,
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
         self.requests = self.errors = self.shed = 0

@@ -11,15 +11,21 @@ from .async_engine import AsyncBrokerEngine
 from .config import BrokerConfig
 
 
-def open_bus_engine(config: BrokerConfig) -> BlockingEngine:
-    """Returns the engine of a configuration. Nothing is opened before it is used."""
-    engine = AsyncBrokerEngine(config)
+class BusEngine(BlockingEngine):
+    """A database behind brokers on a message bus. Nothing is opened before it is used."""
 
-    def ask(body: Any, what: str) -> Any:
-        return blocking.run(engine.ask(body, what))
+    def __init__(self, config: BrokerConfig) -> None:
+        self._async_engine = AsyncBrokerEngine(config)
+        super().__init__(self._async_engine, self._administration)
 
-    def administration() -> Administration:
-        return BrokerAdministration(ask)
+    def ask(self, body: Any, what: str, **options: bool) -> Any:
+        """Sends a request that is no operation; see ``BrokerEngine.ask``."""
+        return self.run(self._async_engine.ask(body, what, **options))
 
-    blocking = BlockingEngine(engine, administration)
-    return blocking
+    def _administration(self) -> Administration:
+        return BrokerAdministration(self.ask)
+
+
+def open_bus_engine(config: BrokerConfig) -> BusEngine:
+    """Returns the engine of a configuration."""
+    return BusEngine(config)

@@ -110,6 +110,7 @@ class NATSConnection:
         self._receive = receive
         self._link = _Link(bus, self._deliver)
         self._requests = f"{bus.prefix}.requests"
+        self._broadcasts = f"{bus.prefix}.broadcasts"
         self._inbox = f"_INBOX.{secrets.token_hex(12)}"
         self._assembler = Assembler(MAX_BYTES)
         self._offered: deque[Secret] = deque(maxlen=_MAX_OFFERED)
@@ -122,6 +123,18 @@ class NATSConnection:
             self._offered.append(message)
             message = Secret()
         self._link.send(self._requests, message, self._inbox)
+
+    def broadcast(self, message: Secret) -> None:
+        """Sends a request to each of the brokers; it is not longer than the server transmits."""
+        self._link.send(self._broadcasts, message, self._inbox)
+
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection, or for a broker that can receive its parts."""
+        for offered in self._offered:
+            if offered is message:
+                self._offered.remove(offered)
+                return True
+        return self._link.queue.withdraw(lambda queued: queued[1] is message)
 
     def close(self) -> None:
         """Closes the connection in the background."""
@@ -162,7 +175,8 @@ class NATSServer:
         self._link = _Link(self._bus, deliver)
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._link.connect((f"{self._bus.prefix}.requests", _GROUP), (self._own, ""))
+                prefix = self._bus.prefix
+                await self._link.connect((f"{prefix}.requests", _GROUP), (f"{prefix}.broadcasts", ""), (self._own, ""))
         except (TimeoutError, OSError, Error) as error:
             await self._link.aclose()
             raise ConfigurationError(f"the broker cannot connect to {self._bus.location}") from error

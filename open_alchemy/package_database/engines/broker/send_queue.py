@@ -28,6 +28,7 @@ class SendQueue(Generic[Message]):
         self._loop = asyncio.get_running_loop()
         self._queued: deque[tuple[float, int, Message]] = deque()
         self._bytes = 0
+        self._is_sending = False
         self._is_open = asyncio.Event()
         self._is_filled = asyncio.Event()
         self._is_empty = asyncio.Event()
@@ -41,6 +42,15 @@ class SendQueue(Generic[Message]):
             self._bytes += size
             self._is_filled.set()
             self._is_empty.clear()
+
+    def withdraw(self, is_meant: Callable[[Message], bool]) -> bool:
+        """Removes a message that is not being sent; returns False if there is none."""
+        for position, (_, size, message) in enumerate(self._queued):
+            if is_meant(message) and not (position == 0 and self._is_sending):
+                del self._queued[position]
+                self._bytes -= size
+                return True
+        return False
 
     def open(self) -> None:
         """Sends from now on."""
@@ -66,7 +76,11 @@ class SendQueue(Generic[Message]):
             while self._queued and self._is_open.is_set():
                 end, size, message = self._queued[0]
                 if self._loop.time() < end:
-                    await self._send(message)
+                    self._is_sending = True
+                    try:
+                        await self._send(message)
+                    finally:
+                        self._is_sending = False
                 self._queued.popleft()
                 self._bytes -= size
             if not self._queued:

@@ -32,6 +32,9 @@ class Connection(Protocol):
     def send(self, message: Secret) -> None:
         """Sends a message without waiting; loses it if the broker is not connected in time."""
 
+    def broadcast(self, message: Secret) -> None:
+        """Sends a message to each broker that the connection reaches; otherwise as ``send``."""
+
     def withdraw(self, message: Secret) -> bool:
         """Drops a message that is not sent yet; returns False if it may have been sent."""
 

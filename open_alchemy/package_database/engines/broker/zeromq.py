@@ -158,6 +158,10 @@ class ZeroMQConnection:
         """Sends a message."""
         self._socket.send([message])
 
+    def broadcast(self, message: Secret) -> None:
+        """Sends a message: each broker has a connection of its own."""
+        self.send(message)
+
     def withdraw(self, message: Secret) -> bool:
         """Drops a message that waits for the connection."""
         return self._socket.withdraw(message)
