@@ -379,7 +379,7 @@ def test_an_operation_in_progress_when_the_database_is_closed_ends(gated: Gated)
     ("is_closed", "error"), [(False, UnavailableError), (True, RefusedError)], ids=["interpreter ends", "closed"]
 )
 def test_a_call_when_the_threads_have_ended_is_not_executed(
-    gated: Gated, error: type[Exception], *, is_closed: bool
+    gated: Gated, error: type[Exception], monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
 ) -> None:
     async def use() -> None:
         engine = ThreadedEngine(gated)
@@ -392,7 +392,7 @@ def test_a_call_when_the_threads_have_ended_is_not_executed(
             engine._is_closed = is_closed
             return submit(*arguments)
 
-        engine._executor.submit = close_before  # type: ignore[method-assign]
+        monkeypatch.setattr(engine._executor, "submit", close_before)
         with pytest.raises(error, match="was closed" if is_closed else "interpreter is shutting down"):
             await engine.execute(QUERY, Deadline(10))
 
