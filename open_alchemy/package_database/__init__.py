@@ -24,7 +24,15 @@ from .exceptions import (
 
 # instances() hides the module of this name as an attribute; `from ....instances import InstanceMiddleware` works.
 from .instances import aconnect, connect, get, get_async, instance, instance_id, instances
-from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
+from .types import (
+    TConnectedDatabase,
+    TCredentialsInfo,
+    TCredentialsInfoList,
+    TDatabase,
+    TSpecInfo,
+    TSpecInfoList,
+    TSpecSnapshot,
+)
 
 __version__: str
 
@@ -34,6 +42,18 @@ if TYPE_CHECKING:
     from .broker.changes import changes, iter_changes
     from .broker.exposed import exposed
     from .cache import ExpiringDict, cached
+    from .objects import (
+        AsyncCredentials,
+        AsyncSpec,
+        AsyncUser,
+        AsyncVersion,
+        Credentials,
+        Spec,
+        User,
+        Version,
+        root,
+        root_async,
+    )
 else:
     _LAZY = {
         "CredentialsAuthInfo": ".auth_info",
@@ -44,6 +64,8 @@ else:
         "exposed": ".broker.exposed",
         "ExpiringDict": ".cache",
         "cached": ".cache",
+        **dict.fromkeys(("root", "User", "Spec", "Version", "Credentials"), ".objects"),
+        **dict.fromkeys(("root_async", "AsyncUser", "AsyncSpec", "AsyncVersion", "AsyncCredentials"), ".objects"),
     }
     _OPTIONAL = ("msgspec", "zmq")
 
@@ -76,6 +98,17 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Objects.
+    "root",
+    "root_async",
+    "User",
+    "AsyncUser",
+    "Spec",
+    "AsyncSpec",
+    "Version",
+    "AsyncVersion",
+    "Credentials",
+    "AsyncCredentials",
     # Caches.
     "cached",
     "ExpiringDict",
@@ -92,6 +125,7 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",
+    "TSpecSnapshot",
     "TCredentialsInfo",
     "TCredentialsInfoList",
     "CredentialsAuthInfo",

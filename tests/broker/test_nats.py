@@ -17,6 +17,7 @@ from open_alchemy.package_database import ConfigurationError, TDatabase, Unavail
 from open_alchemy.package_database.broker.process import open_transport
 from open_alchemy.package_database.core.operations import Put, Query, Transact
 from open_alchemy.package_database.database import open_async_database, open_database
+from open_alchemy.package_database.engines.broker import bus as bus_transport
 from open_alchemy.package_database.engines.broker import exchange, nats
 from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
 from open_alchemy.package_database.engines.broker.bus_engine import open_bus_engine
@@ -190,7 +191,7 @@ def test_a_bus_may_require_tls_and_a_password(opened: Opened, tmp_path: Path) ->
 
 
 def test_a_broker_without_a_bus_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nats, "_CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(bus_transport, "CONNECT_SECONDS", 0.1)
 
     async def start() -> None:
         await open_transport("nats://127.0.0.1:9").start(lambda *_: None)

@@ -28,6 +28,7 @@ from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, Memo
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.broker.brokers import memory_store, run_broker, store_at
 from tests.broker.nats_server import NATSProcess, run_nats
+from tests.broker.rabbitmq import run_rabbitmq
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -119,8 +120,19 @@ def _broker_of_postgresql(request: pytest.FixtureRequest, *, is_async: bool) -> 
     return _broker(store_at(config), is_async=is_async)
 
 
+@pytest.fixture(scope="session")
+def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as host:
+        yield host
+
+
 def _broker_on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
     bus = request.getfixturevalue("_nats").bus(uuid4().hex)
+    return _broker(memory_store(), bus, is_async=is_async)
+
+
+def _broker_on_amqp(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    bus = Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
     return _broker(memory_store(), bus, is_async=is_async)
 
 
@@ -143,6 +155,8 @@ _STORES: dict[str, Open] = {
     "broker, postgresql, async": lambda request: _broker_of_postgresql(request, is_async=True),
     "nats, sqlite, memory": lambda request: _broker_on_nats(request, is_async=False),
     "nats, sqlite, memory, async": lambda request: _broker_on_nats(request, is_async=True),
+    "amqp, sqlite, memory": lambda request: _broker_on_amqp(request, is_async=False),
+    "amqp, sqlite, memory, async": lambda request: _broker_on_amqp(request, is_async=True),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
@@ -152,13 +166,14 @@ _LONG = {
     *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
     *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
     *("broker, sqlite, file", "nats, sqlite, memory", "nats, sqlite, memory, async"),
+    *("amqp, sqlite, memory", "amqp, sqlite, memory, async"),
 }
 """Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
 
 def _parameter(store: str) -> Any:
-    # The tests on PostgreSQL run in one worker, which starts the servers once.
-    one_worker = [pytest.mark.xdist_group("postgresql")] if "postgresql" in store else []
+    # The tests on PostgreSQL run in one worker, which starts the servers once, and so do those on RabbitMQ.
+    one_worker = [pytest.mark.xdist_group(server) for server in ("postgresql", "amqp") if server in store]
     return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
 
 

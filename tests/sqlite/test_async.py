@@ -21,9 +21,10 @@ from open_alchemy.package_database import AsyncTDatabase, RefusedError, Unavaila
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
 from open_alchemy.package_database.database import open_async_database
-from open_alchemy.package_database.engines import async_adapter
+from open_alchemy.package_database.engines import shared_threads
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration
+from open_alchemy.package_database.engines.shared_threads import THREADS_OF_ENGINE
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
@@ -263,7 +264,7 @@ def test_a_cancelled_call_that_no_thread_started_is_not_executed(gated: Gated, r
     async def use() -> None:
         engine = ThreadedEngine(gated)
         await engine.prepare()
-        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(async_adapter._THREADS)]
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(THREADS_OF_ENGINE)]
         await gated.wait_until_reached(len(busy))
         queued = asyncio.create_task(engine.execute(PUT, Deadline(10)))
         await asyncio.sleep(0)
@@ -327,7 +328,7 @@ def test_a_call_waits_for_a_thread_no_longer_than_its_deadline(gated: Gated) -> 
     async def use() -> None:
         engine = ThreadedEngine(gated)
         await engine.prepare()
-        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(async_adapter._THREADS)]
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(THREADS_OF_ENGINE)]
         await gated.wait_until_reached(len(busy))
         with pytest.raises(UnavailableError, match="was not started: all threads were busy"):
             await engine.execute(PUT, Deadline(0.01))
@@ -375,30 +376,13 @@ def test_an_operation_in_progress_when_the_database_is_closed_ends(gated: Gated)
     assert error is None or getattr(error, "code", "") == "Closed"
 
 
-@pytest.mark.parametrize(
-    ("is_closed", "error"), [(False, UnavailableError), (True, RefusedError)], ids=["interpreter ends", "closed"]
-)
-def test_a_call_when_the_threads_have_ended_is_not_executed(
-    gated: Gated, error: type[Exception], monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
-) -> None:
-    async def use() -> None:
-        engine = ThreadedEngine(gated)
-        await engine.prepare()
-        assert engine._executor is not None
-        engine._executor.shutdown()
-        submit = engine._executor.submit
+def test_a_call_when_the_interpreter_ends_is_not_executed(gated: Gated, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = shared_threads._Executor(1)
+    ended._executor.shutdown()
+    monkeypatch.setattr(shared_threads, "_executor", ended)
 
-        def close_before(*arguments: Any) -> Any:
-            engine._is_closed = is_closed
-            return submit(*arguments)
-
-        monkeypatch.setattr(engine._executor, "submit", close_before)
-        with pytest.raises(error, match="was closed" if is_closed else "interpreter is shutting down"):
-            await engine.execute(QUERY, Deadline(10))
-
-    asyncio.run(use())
-
-    assert gated.executed == []
+    with pytest.raises(UnavailableError, match="interpreter is shutting down"):
+        asyncio.run(ThreadedEngine(gated).prepare())
 
 
 def test_a_call_after_the_deadline_is_not_executed(path: Path) -> None:
@@ -411,3 +395,44 @@ def test_a_call_after_the_deadline_is_not_executed(path: Path) -> None:
 
     with pytest.raises(UnavailableError, match="deadline exceeded|was not started|did not finish"):
         asyncio.run(use())
+
+
+def test_engines_share_a_bounded_number_of_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_threads, "_executor", shared_threads._Executor(4))
+    gated = [Gated(path) for _ in range(8)]
+    for blocked in gated:
+        blocked.reached = gated[0].reached
+
+    async def use() -> tuple[int, list[Any]]:
+        engines = [ThreadedEngine(engine) for engine in gated]
+        for engine in engines:
+            await engine.prepare()
+        calls = [asyncio.create_task(engine.execute(QUERY, Deadline(60))) for engine in engines]
+        await gated[0].wait_until_reached(4)
+        started = sum(bool(blocked.executed) for blocked in gated)
+        for blocked in gated:
+            blocked.gate.set()
+        found = await asyncio.gather(*calls)
+        for engine in engines:
+            await engine.aclose()
+        return started, found
+
+    assert asyncio.run(use()) == (4, [[]] * 8)
+
+
+def test_an_engine_whose_calls_wait_leaves_threads_to_others(gated: Gated, url: str) -> None:
+    async def use() -> list[str]:
+        engine = ThreadedEngine(gated)
+        calls = [asyncio.create_task(engine.execute(QUERY, Deadline(60))) for _ in range(shared_threads.THREADS)]
+        await gated.wait_until_reached(THREADS_OF_ENGINE)
+        async with package_database.aconnect(url) as database:
+            await publish(database, "1.0")
+            found = await versions(database)
+        assert len(gated.executed) == THREADS_OF_ENGINE
+        gated.gate.set()
+        await asyncio.gather(*calls)
+        await engine.aclose()
+        return found
+
+    assert asyncio.run(use()) == ["1.0"]
+    assert len(gated.executed) == shared_threads.THREADS

@@ -98,7 +98,7 @@ class ChangeIterator:
 
     async def _close(self) -> None:
         if self._subscription is not None:
-            self._subscription.close()
+            await self._subscription.aclose()
 
 
 class _Subscription:
@@ -136,17 +136,16 @@ class _Subscription:
             await self._changed.wait()
         return None
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Closes the connections; the brokers forget the subscription."""
         self._is_closed = True
         self._changed.set()
         self._timer.cancel()
-        for connection in self._connections:
-            connection.close()
+        await asyncio.gather(*(connection.aclose() for connection in self._connections))
 
     def _renew(self) -> None:
         if self._reader() is None:
-            self.close()
+            self._closing = asyncio.ensure_future(self.aclose())
             return
         now = self._loop.time()
         self._timer = self._loop.call_at(now + RENEW_SECONDS, self._renew)
@@ -178,7 +177,7 @@ async def _read(config: BrokerConfig, partition: str | None) -> AsyncGenerator[E
         while (event := await subscription.next()) is not None:
             yield event
     finally:
-        subscription.close()
+        await subscription.aclose()
 
 
 def _config() -> BrokerConfig:

@@ -31,8 +31,8 @@ from ..core.operations import (
 )
 from ..core.runner import drive, drive_async
 from ..engines.broker.messages import Change
-from ..engines.port import Administration, AsyncEngine, Config, Engine
-from ..exceptions import ConflictError, RefusedError
+from ..engines.port import Administration, AsyncEngine, Config, Engine, ImmediateReads
+from ..exceptions import ConflictError, RefusedError, UnavailableError
 from .events import Events
 
 
@@ -106,6 +106,12 @@ class PublishingAsyncEngine:
     def attempt_seconds(self) -> float:
         """The engine's."""
         return self._engine.attempt_seconds
+
+    def read_now(self, operation: Get) -> Any:
+        """Reads an item, where the engine can do that without waiting; see ``ImmediateReads``."""
+        if not isinstance(self._engine, ImmediateReads):
+            raise UnavailableError("the engine cannot read without waiting")
+        return self._engine.read_now(operation)
 
     async def prepare(self) -> None:
         """Prepares the engine."""

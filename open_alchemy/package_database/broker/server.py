@@ -155,6 +155,8 @@ class Server:
             body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
+        elif not self._is_stopping and (body := self._stores[request.instance].execute_now(request)) is not None:
+            self.send(peer, request.id, body, codec)
         elif (handler := self.handlers.get(type_)) is not None:
             self._admit(_Job(peer, codec, request, handler, self._deadline(request)))
         else:

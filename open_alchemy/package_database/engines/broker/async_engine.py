@@ -11,7 +11,7 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive_async
 from ...exceptions import RefusedError
-from .. import fork
+from .. import fork, telemetry
 from .config import BrokerConfig
 from .engine import open_requests, request_of
 
@@ -51,6 +51,8 @@ class AsyncBrokerEngine:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
         await self.prepare()
         assert self._requests is not None
+        if not telemetry.is_active():
+            return await self.run(self._requests.execute(operation, deadline))
         with request_of(operation):
             return await self.run(self._requests.execute(operation, deadline))
 
@@ -97,5 +99,5 @@ class AsyncBrokerEngine:
         try:
             yield
         finally:
-            client.close()
+            await client.aclose()
             self._clients.pop(asyncio.get_running_loop(), None)

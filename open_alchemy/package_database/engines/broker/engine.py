@@ -60,6 +60,8 @@ class BrokerEngine:
         """
         self.prepare()
         assert self._requests is not None
+        if not telemetry.is_active():
+            return self.run(self._requests.execute(operation, deadline))
         with request_of(operation):
             return self.run(self._requests.execute(operation, deadline))
 

@@ -1,15 +1,9 @@
-"""NATS: brokers are a queue group, so that each request gets to one of them; a client has an inbox for its answers.
-
-A part of a request may get to another broker than the next one. Therefore a client first publishes an empty message
-for a message that is longer than the server transmits; the broker that receives it returns its own subject.
-"""
+"""NATS: the brokers are a queue group."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from nats.aio.client import Client
@@ -17,14 +11,12 @@ from nats.aio.msg import Msg
 from nats.errors import Error
 
 from ...core.secret import Secret
-from ...exceptions import ConfigurationError
 from .. import telemetry
+from .bus import BusConnection, BusServer, Receive, Subscription
 from .bus_tls import tls_context
-from .codec import Buffer
 from .config import Bus
-from .parts import MAX_BYTES, Assembler, split
+from .parts import MAX_BYTES
 from .send_queue import SendQueue
-from .transports import Peer
 
 _GROUP: Final = "brokers"
 _OPTIONS: Final[dict[str, Any]] = {
@@ -36,160 +28,93 @@ _OPTIONS: Final[dict[str, Any]] = {
     "ping_interval": 1,
     "max_outstanding_pings": 2,
 }
-_CONNECT_SECONDS: Final = 5.0
+_MAX_PAYLOAD: Final = 1_000_000
+"""Less than the default of a server. That of the server is known when it is connected."""
 _CLOSE_SECONDS: Final = 1.0
-_MAX_OFFERED: Final = 100
 
 
-class _Link:
-    """A connection to the bus, which is opened again when it ends."""
+class NATSLink:
+    """A connection to NATS."""
 
-    def __init__(self, bus: Bus, receive: Callable[[Msg], None]) -> None:
-        self.client = Client()
-        self.queue = SendQueue(self._publish)
-        self._bus = bus
+    def __init__(self, bus: Bus, subscriptions: Sequence[Subscription], receive: Receive) -> None:
+        self._client = Client()
+        self._queue = SendQueue(self._publish)
         self._receive = receive
-        self._next_number = secrets.randbits(48)
+        self._is_closed = False
+        self._opening = asyncio.ensure_future(self._open(bus, subscriptions))
 
-    async def connect(self, *subscriptions: tuple[str, str]) -> None:
-        """Connects, and subscribes to subjects, each with its queue group."""
-        bus = self._bus
+    @property
+    def max_payload(self) -> int:
+        """The server's, once it is connected."""
+        return self._client.max_payload if self._client.is_connected else _MAX_PAYLOAD
 
-        async def connected() -> None:
-            self.queue.open()
+    def send(self, subject: str, message: Secret, reply: str) -> None:
+        """Sends a message when the bus is connected."""
+        self._queue.put((subject, message, reply), len(message))
 
-        async def disconnected() -> None:
-            self.queue.pause()
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection."""
+        return self._queue.withdraw(lambda queued: queued[1] is message)
 
-        await self.client.connect(
+    async def connected(self) -> None:
+        """Returns when it is connected."""
+        await asyncio.shield(self._opening)
+
+    async def aclose(self) -> None:
+        """Sends what is queued, for a second at most, and closes the connection."""
+        await self._queue.aclose(_CLOSE_SECONDS)
+        self._is_closed = True
+        self._opening.cancel()
+        await asyncio.wait([self._opening], timeout=_CLOSE_SECONDS)
+        await self._client.close()
+
+    async def _open(self, bus: Bus, subscriptions: Sequence[Subscription]) -> None:
+        await self._client.connect(
             [f"nats://{host}" for host in bus.hosts],
             user=bus.user or None,
             password=bus.password or None,
             user_credentials=cast("Any", bus.file("credentials")),
             nkeys_seed=bus.parameters.get("nkey"),
             tls=cast("Any", tls_context(bus)),
-            error_cb=_log,
-            reconnected_cb=connected,
-            disconnected_cb=disconnected,
+            error_cb=self._failed,
+            reconnected_cb=self._connected,
+            disconnected_cb=self._disconnected,
             **_OPTIONS,
         )
-        for subject, group in subscriptions:
-            await self.client.subscribe(subject, group, cb=self._deliver, pending_bytes_limit=4 * MAX_BYTES)
-        await connected()
+        for subject, is_shared in subscriptions:
+            group = _GROUP if is_shared else ""
+            await self._client.subscribe(subject, group, cb=self._deliver, pending_bytes_limit=4 * MAX_BYTES)
+        await self._connected()
 
-    def send(self, subject: str, message: Secret, reply: str = "") -> None:
-        """Sends a message to one receiver, in parts if it is too long."""
-        size = self.client.max_payload
-        if len(message) <= size:
-            self.queue.put((subject, message, reply), len(message))
-            return
-        self._next_number += 1
-        for part in split(message, size, self._next_number):
-            self.queue.put((subject, part, reply), len(part))
+    async def _connected(self) -> None:
+        self._queue.open()
 
-    async def aclose(self) -> None:
-        """Sends what is queued, for a second at most, and closes the connection."""
-        await self.queue.aclose(_CLOSE_SECONDS)
-        await self.client.close()
+    async def _disconnected(self) -> None:
+        self._queue.pause()
+
+    async def _failed(self, error: Exception) -> None:
+        telemetry.debug("the connection to NATS failed: %s", type(error).__name__)
+        if self._is_closed:
+            # nats-py suppresses the cancellation of an attempt to connect.
+            raise asyncio.CancelledError
 
     async def _publish(self, message: tuple[str, Secret, str]) -> None:
-        subject, data, reply = message
         try:
-            await self.client.publish(subject, data, reply)
+            await self._client.publish(*message)
         except Error as error:
-            telemetry.debug("NATS did not accept a message: %s", type(error).__name__)
+            await self._failed(error)
 
     async def _deliver(self, message: Msg) -> None:
-        self._receive(message)
+        self._receive(memoryview(message.data), message.reply)
 
 
-class NATSConnection:
-    """A client of the brokers in the running event loop."""
+class NATSConnection(BusConnection):
+    """A client of the brokers on NATS."""
 
-    def __init__(self, bus: Bus, receive: Callable[[Buffer], None]) -> None:
-        self._receive = receive
-        self._link = _Link(bus, self._deliver)
-        self._requests = f"{bus.prefix}.requests"
-        self._broadcasts = f"{bus.prefix}.broadcasts"
-        self._inbox = f"_INBOX.{secrets.token_hex(12)}"
-        self._assembler = Assembler(MAX_BYTES)
-        self._offered: deque[Secret] = deque(maxlen=_MAX_OFFERED)
-        self._opening = asyncio.ensure_future(self._link.connect((self._inbox, "")))
-        self._closing: asyncio.Future[None] | None = None
-
-    def send(self, message: Secret) -> None:
-        """Sends a request to any of the brokers."""
-        if len(message) > self._link.client.max_payload > 0:
-            self._offered.append(message)
-            message = Secret()
-        self._link.send(self._requests, message, self._inbox)
-
-    def broadcast(self, message: Secret) -> None:
-        """Sends a request to each of the brokers; it is not longer than the server transmits."""
-        self._link.send(self._broadcasts, message, self._inbox)
-
-    def withdraw(self, message: Secret) -> bool:
-        """Drops a message that waits for the connection, or for a broker that can receive its parts."""
-        for offered in self._offered:
-            if offered is message:
-                self._offered.remove(offered)
-                return True
-        return self._link.queue.withdraw(lambda queued: queued[1] is message)
-
-    def close(self) -> None:
-        """Closes the connection in the background."""
-        self._closing = self._closing or asyncio.ensure_future(self._close())
-
-    def _deliver(self, message: Msg) -> None:
-        if message.data:
-            data = self._assembler.add("", memoryview(message.data))
-            if data is not None:
-                self._receive(data)
-        elif message.reply and self._offered:
-            self._link.send(message.reply, self._offered.popleft(), self._inbox)
-
-    async def _close(self) -> None:
-        self._opening.cancel()
-        await self._link.aclose()
+    link_class = NATSLink
 
 
-class NATSServer:
-    """A member of the queue group of the brokers."""
+class NATSServer(BusServer):
+    """A broker on NATS."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
-        self._assembler = Assembler(MAX_BYTES)
-        self._own = f"{bus.prefix}.broker.{secrets.token_hex(12)}"
-
-    async def start(self, receive: Callable[[Peer, Buffer], None]) -> str:
-        """Joins the queue group."""
-
-        def deliver(message: Msg) -> None:
-            if not message.data and message.reply:
-                self._link.queue.put((message.reply, Secret(), self._own), 0)
-            elif message.reply:
-                data = self._assembler.add(message.reply, memoryview(message.data))
-                if data is not None:
-                    receive(Peer(self, message.reply), data)
-
-        self._link = _Link(self._bus, deliver)
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                prefix = self._bus.prefix
-                await self._link.connect((f"{prefix}.requests", _GROUP), (f"{prefix}.broadcasts", ""), (self._own, ""))
-        except (TimeoutError, OSError, Error) as error:
-            await self._link.aclose()
-            raise ConfigurationError(f"the broker cannot connect to {self._bus.location}") from error
-        return self._bus.location
-
-    def send(self, address: Hashable, message: Secret) -> None:
-        """Sends a message to the inbox of a client."""
-        self._link.send(cast("str", address), message)
-
-    async def aclose(self) -> None:
-        """Closes the connection."""
-        await self._link.aclose()
-
-
-async def _log(error: Exception) -> None:
-    telemetry.debug("the connection to NATS failed: %s", type(error).__name__)
+    link_class = NATSLink

@@ -28,7 +28,6 @@ class SendQueue(Generic[Message]):
         self._loop = asyncio.get_running_loop()
         self._queued: deque[tuple[float, int, Message]] = deque()
         self._bytes = 0
-        self._is_sending = False
         self._is_open = asyncio.Event()
         self._is_filled = asyncio.Event()
         self._is_empty = asyncio.Event()
@@ -43,12 +42,12 @@ class SendQueue(Generic[Message]):
             self._is_filled.set()
             self._is_empty.clear()
 
-    def withdraw(self, is_meant: Callable[[Message], bool]) -> bool:
+    def withdraw(self, is_it: Callable[[Message], bool]) -> bool:
         """Removes a message that is not being sent; returns False if there is none."""
-        for position, (_, size, message) in enumerate(self._queued):
-            if is_meant(message) and not (position == 0 and self._is_sending):
-                del self._queued[position]
-                self._bytes -= size
+        for entry in self._queued:
+            if is_it(entry[2]):
+                self._queued.remove(entry)
+                self._bytes -= entry[1]
                 return True
         return False
 
@@ -74,14 +73,9 @@ class SendQueue(Generic[Message]):
             await self._is_filled.wait()
             await self._is_open.wait()
             while self._queued and self._is_open.is_set():
-                end, size, message = self._queued[0]
+                end, size, message = self._queued.popleft()
                 if self._loop.time() < end:
-                    self._is_sending = True
-                    try:
-                        await self._send(message)
-                    finally:
-                        self._is_sending = False
-                self._queued.popleft()
+                    await self._send(message)
                 self._bytes -= size
             if not self._queued:
                 self._is_filled.clear()

@@ -38,8 +38,8 @@ class Connection(Protocol):
     def withdraw(self, message: Secret) -> bool:
         """Drops a message that is not sent yet; returns False if it may have been sent."""
 
-    def close(self) -> None:
-        """Closes the connection, without waiting. May be called again."""
+    async def aclose(self) -> None:
+        """Closes the connection, within a second. May be called again."""
 
 
 class Peer(NamedTuple):

@@ -166,6 +166,10 @@ class ZeroMQConnection:
         """Drops a message that waits for the connection."""
         return self._socket.withdraw(message)
 
+    async def aclose(self) -> None:
+        """Closes the socket, and drops what is not sent."""
+        self.close()
+
     def close(self) -> None:
         """Closes the socket, and drops what is not sent."""
         self._socket.close()
