@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from operator import itemgetter
 from typing import Any
 
 from ..core.operations import (
@@ -36,7 +37,7 @@ from ..core.operations import (
 from ..exceptions import NotFoundError
 from ..types import TSpecInfo, TSpecInfoList
 from .access_pattern import StreamPage, access_pattern
-from .item_checks import Projection, seconds_of
+from .item_checks import Projection, all_seconds_of, seconds_of
 from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
 from .schema import ID_UPDATED_AT, SPECS
 from .transaction_batches import split
@@ -46,6 +47,7 @@ _MAX_READS = 4
 """Reads of the versions of a spec while others write to it."""
 _INFO = Projection(SPECS, "id", "name", "updated_at", "version", "model_count", "title", "description")
 """The attributes of a ``TSpecInfo``. The others, a third of the bytes, are not requested."""
+_REQUIRED = itemgetter("id", "name", "version", "model_count")
 _MODEL_COUNT = Projection(SPECS, "model_count")
 _VERSION = Projection(SPECS, "version")
 _ID = Projection(SPECS, "id")
@@ -165,7 +167,7 @@ def list_specs(*, sub: str, limit: int | None = None, after: str | None = None) 
             the first page. The spec may have been deleted.
     """
     items = yield _latest_records(sub, _INFO, limit, check_argument("after", after, AFTER_ID))
-    return [_to_info(item, sub) for item in _INFO.check_all(items, sub=sub)]
+    return _to_infos(items, sub)
 
 
 @access_pattern("Which specs does a user have, page by page?", unbounded=True, is_stream=True)
@@ -192,7 +194,7 @@ def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
             bytes in UTF-8 when canonicalized.
     """
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
-    return None if item is None else _to_info(_INFO.check(item, sub=sub), sub)
+    return None if item is None else _to_info(item, sub)
 
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
@@ -228,9 +230,9 @@ def list_spec_versions(
             break
         older = [record for record in versions if _seconds(record) < _seconds(latest)]
         if len(older) == limit or (after is not None and _seconds(latest) <= after):
-            return [_to_info(record, sub) for record in _INFO.check_all(older, sub=sub)]
+            return _to_infos(older, sub)
         if not reads_left or len(older) < len(versions) or "revision" not in latest:
-            return [_to_info(record, sub) for record in _INFO.check_all((*older, latest), sub=sub)]
+            return _to_infos((*older, latest), sub)
     raise _not_found(name)
 
 
@@ -410,19 +412,38 @@ def unchanged_since(latest: Item | None) -> Condition:
     return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
 
 
-def _to_info(checked: Mapping[str, Any], sub: str) -> TSpecInfo:
+def _to_info(item: Item, sub: str) -> TSpecInfo:
+    checked = _INFO.check(item, sub=sub)
+    id_, name, version, model_count = _REQUIRED(checked)
+    seconds = seconds_of(SPECS, checked, sub=sub)
     info: TSpecInfo = {
-        "id": checked["id"],
-        "name": checked["name"],
-        "updated_at": seconds_of(SPECS, checked, sub=sub),
-        "version": checked["version"],
-        "model_count": checked["model_count"],
+        "id": id_,
+        "name": name,
+        "updated_at": seconds,
+        "version": version,
+        "model_count": model_count,
     }
     if "title" in checked:
         info["title"] = checked["title"]
     if "description" in checked:
         info["description"] = checked["description"]
     return info
+
+
+def _to_infos(items: Sequence[Item], sub: str) -> list[TSpecInfo]:
+    """Returns ``_to_info`` of each item. A long list takes half of the time of so many calls."""
+    checked = _INFO.check_all(items, sub=sub)
+    times = all_seconds_of(SPECS, checked, sub=sub)
+    infos: list[TSpecInfo] = [
+        {"id": id_, "name": name, "updated_at": seconds, "version": version, "model_count": model_count}
+        for (id_, name, version, model_count), seconds in zip(map(_REQUIRED, checked), times, strict=True)
+    ]
+    for info, item in zip(infos, checked, strict=True):
+        if "title" in item:
+            info["title"] = item["title"]
+        if "description" in item:
+            info["description"] = item["description"]
+    return infos
 
 
 def _not_found(name: str) -> NotFoundError:
