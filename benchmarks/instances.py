@@ -1,20 +1,25 @@
 """Measures what it costs a call to select its instance: ``python -m benchmarks.instances``.
 
-The selection is everything between the call and its engine. It is compared with a process without a file of instances.
-The exit code is 1 if it costs more than the limit.
+The selection is everything between a call of one operation and the engine of the store: the lookup of the instance and
+of its open engine, and the forwarding by the wrapper that closes an idle engine. The engine does nothing, and what its
+two calls cost is part of the figures. They are compared with a process without a file of instances.
+The exit code is 1 if a selection costs more than the limit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
+from unittest import mock
 
 from open_alchemy import package_database
-from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.core.operations import Table
+from open_alchemy.package_database.engines import registry
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.directory import SingleStore
 from open_alchemy.package_database.instances.instance_file import InstanceFile
@@ -22,32 +27,96 @@ from open_alchemy.package_database.instances.instance_file import InstanceFile
 LIMIT_MICROSECONDS: Final = 2.0
 _INSTANCES: Final = 1_000
 _ROUNDS: Final = 15
+_ARGUMENTS: Final[tuple[Any, Any]] = (None, None)
+
+
+class _IdleConfig:
+    """The configuration of a store that does nothing."""
+
+    deadline = 5.0
+    location = "nowhere"
+
+    def open_engine(self, tables: Sequence[Table]) -> Any:
+        del tables
+        return _IdleEngine()
+
+    def open_async_engine(self, tables: Sequence[Table]) -> Any:
+        del tables
+        return _IdleAsyncEngine()
+
+
+class _IdleEngine:
+    """An engine for threads that does nothing."""
+
+    def prepare(self) -> None:
+        """Does nothing."""
+
+    def execute(self, operation: object, deadline: object) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
+
+
+class _IdleAsyncEngine:
+    """An engine for asyncio that does nothing."""
+
+    async def prepare(self) -> None:
+        """Does nothing."""
+
+    def queue(self) -> None:
+        """Does nothing."""
+
+    async def execute(self, operation: object, deadline: object) -> None:
+        """Does nothing."""
+
+    async def aclose(self) -> None:
+        """Does nothing."""
 
 
 def measure(rounds: int, calls: int) -> dict[str, float]:
     """Returns the CPU time of a selection in microseconds, the lowest of all rounds, by what is selected."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, mock.patch.object(registry, "from_url", return_value=_IdleConfig()):
         file = Path(folder, "instances.toml")
-        tables = [f'[instances.i{number}]\nurl = "sqlite:///{folder}/i{number}.db"\n' for number in range(_INSTANCES)]
+        tables = [f'[instances.i{number}]\nurl = "idle://{number}"\n' for number in range(_INSTANCES)]
         file.write_text('default = "i0"\n' + "".join(tables), encoding="utf-8")
-        single, directory = SingleStore(SQLiteConfig()), InstanceFile(str(file), {})
+        single, directory = SingleStore(_IdleConfig()), InstanceFile(str(file), {})
         with process.replaced(lambda: single):
-            found = {"one store, without a file": _fastest(rounds, calls)}
+            found = _measure("one store, without a file", rounds, calls)
         with process.replaced(lambda: directory):
-            found["the default instance"] = _fastest(rounds, calls)
+            found |= _measure("the default instance", rounds, calls)
             with package_database.instance("i1"):
-                found["a selected instance"] = _fastest(rounds, calls)
+                found |= _measure("a selected instance", rounds, calls)
     return found
 
 
-def _fastest(rounds: int, calls: int) -> float:
-    return min(_time(lambda: process.current().engine(), calls) for _ in range(rounds)) * 1e6
+def _measure(name: str, rounds: int, calls: int) -> dict[str, float]:
+    return {
+        name: min(_time(_select, calls) for _ in range(rounds)) * 1e6,
+        f"{name}, asyncio": min(asyncio.run(_time_async(calls)) for _ in range(rounds)) * 1e6,
+    }
+
+
+def _select() -> None:
+    engine = process.current().engine()
+    engine.prepare()
+    engine.execute(*_ARGUMENTS)
 
 
 def _time(function: Callable[[], object], calls: int) -> float:
     begin = time.process_time()
     for _ in range(calls):
         function()
+    return (time.process_time() - begin) / calls
+
+
+async def _time_async(calls: int) -> float:
+    begin = time.process_time()
+    for _ in range(calls):
+        engine = process.current().async_engine()
+        engine.queue()
+        await engine.prepare()
+        await engine.execute(*_ARGUMENTS)
     return (time.process_time() - begin) / calls
 
 

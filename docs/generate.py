@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from docs import layers, protocols
+from docs import async_objects, layers, protocols
 from open_alchemy.package_database.cli.operation_text import explain
 from open_alchemy.package_database.core.operations import (
     Backoff,
@@ -45,6 +45,7 @@ ARGUMENTS: dict[str, Any] = {
     "public_key": "pk",
     "secret_key_hash": Secret(b"hash"),
     "salt": Secret(b"salt"),
+    "revision": "revision-1699999900",
 }
 TYPES = {"S": "text", "N": "number", "B": "binary"}
 
@@ -144,6 +145,7 @@ FILES: dict[Path, Callable[[], str]] = {
     PAGE: page,
     protocols.TYPES: lambda: protocols.formatted(protocols.render_types(), protocols.TYPES),
     protocols.ASYNC_TYPES: lambda: protocols.formatted(protocols.render_async_types(), protocols.ASYNC_TYPES),
+    async_objects.PAGE: lambda: protocols.formatted(async_objects.render(), async_objects.PAGE),
     layers.PAGE: layers.page,
     layers.DIAGRAM: layers.svg,
 }

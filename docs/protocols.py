@@ -53,11 +53,17 @@ Written by ``python -m docs.generate`` from the access patterns of ``model/``; d
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
-if TYPE_CHECKING:
-    from .auth_info import CredentialsAuthInfo
-    from .types import BytesLike, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
+from .types import (
+    BytesLike,
+    TCredentialsInfo,
+    TCredentialsInfoList,
+    TSpecInfo,
+    TSpecInfoList,
+    TSpecSnapshot,
+    auth_info,
+)
 
 
 class AsyncTDatabase(Protocol):
@@ -105,6 +111,8 @@ def render_function(pattern: AccessPattern[..., Any], *, is_async: bool = False)
     signature = inspect.signature(pattern.steps)
     parameters = ", ".join(["self", "*", *map(_parameter, signature.parameters.values())])
     result = str(signature.return_annotation).removeprefix("Steps[").removesuffix("]")
+    # Its module is imported on first use.
+    result = result.replace("CredentialsAuthInfo", "auth_info.CredentialsAuthInfo")
     if pattern.is_stream:
         result = result.replace("StreamPage", "AsyncGenerator" if is_async else "Generator")
     is_coroutine = is_async and not pattern.is_stream

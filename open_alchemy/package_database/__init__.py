@@ -24,25 +24,64 @@ from .exceptions import (
 
 # instances() hides the module of this name as an attribute; `from ....instances import InstanceMiddleware` works.
 from .instances import aconnect, connect, get, get_async, instance, instance_id, instances
-from .types import TConnectedDatabase, TCredentialsInfo, TCredentialsInfoList, TDatabase, TSpecInfo, TSpecInfoList
+from .types import (
+    TConnectedDatabase,
+    TCredentialsInfo,
+    TCredentialsInfoList,
+    TDatabase,
+    TSpecInfo,
+    TSpecInfoList,
+    TSpecSnapshot,
+)
 
 __version__: str
 
 if TYPE_CHECKING:
     from .auth_info import CredentialsAuthInfo
+    from .broker.change_stream import Change, Missed
+    from .broker.changes import changes, iter_changes
+    from .broker.exposed import exposed
     from .cache import ExpiringDict, cached
+    from .objects import (
+        AsyncCredentials,
+        AsyncSpec,
+        AsyncUser,
+        AsyncVersion,
+        Credentials,
+        Spec,
+        User,
+        Version,
+        root,
+        root_async,
+    )
 else:
+    _LAZY = {
+        "CredentialsAuthInfo": ".auth_info",
+        "Change": ".broker.change_stream",
+        "Missed": ".broker.change_stream",
+        "changes": ".broker.changes",
+        "iter_changes": ".broker.changes",
+        "exposed": ".broker.exposed",
+        "ExpiringDict": ".cache",
+        "cached": ".cache",
+        **dict.fromkeys(("root", "User", "Spec", "Version", "Credentials"), ".objects"),
+        **dict.fromkeys(("root_async", "AsyncUser", "AsyncSpec", "AsyncVersion", "AsyncCredentials"), ".objects"),
+    }
+    _OPTIONAL = ("msgspec", "zmq")
 
     def __getattr__(name: str) -> object:
         """Returns what takes long to import or to read, on first use."""
-        if name == "CredentialsAuthInfo":
-            from .auth_info import CredentialsAuthInfo
-
-            return CredentialsAuthInfo
-        if name in {"ExpiringDict", "cached"}:
+        if name in _LAZY:
             from importlib import import_module
 
-            return getattr(import_module(".cache", __name__), name)
+            try:
+                return getattr(import_module(_LAZY[name], __name__), name)
+            except ModuleNotFoundError as error:
+                if error.name not in _OPTIONAL:
+                    raise
+                raise ConfigurationError(
+                    f"{name} needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker]'"
+                ) from error
         if name == "__version__":
             from importlib.metadata import version
 
@@ -59,6 +98,17 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "TConnectedDatabase",
     "TDatabase",
     "AsyncTDatabase",
+    # Objects.
+    "root",
+    "root_async",
+    "User",
+    "AsyncUser",
+    "Spec",
+    "AsyncSpec",
+    "Version",
+    "AsyncVersion",
+    "Credentials",
+    "AsyncCredentials",
     # Caches.
     "cached",
     "ExpiringDict",
@@ -66,9 +116,16 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "instance",
     "instance_id",
     "instances",
+    # What a broker offers.
+    "exposed",
+    "changes",
+    "iter_changes",
+    "Change",
+    "Missed",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",
+    "TSpecSnapshot",
     "TCredentialsInfo",
     "TCredentialsInfoList",
     "CredentialsAuthInfo",

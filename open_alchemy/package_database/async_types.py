@@ -6,11 +6,17 @@ Written by ``python -m docs.generate`` from the access patterns of ``model/``; d
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
-if TYPE_CHECKING:
-    from .auth_info import CredentialsAuthInfo
-    from .types import BytesLike, TCredentialsInfo, TCredentialsInfoList, TSpecInfo, TSpecInfoList
+from .types import (
+    BytesLike,
+    TCredentialsInfo,
+    TCredentialsInfoList,
+    TSpecInfo,
+    TSpecInfoList,
+    TSpecSnapshot,
+    auth_info,
+)
 
 
 class AsyncTDatabase(Protocol):
@@ -62,6 +68,43 @@ class AsyncTDatabase(Protocol):
 
         Raises:
             ConflictError: The call lost against other writers of this spec until the deadline.
+            ValidationError: An argument is invalid; raised before any I/O.
+            ConfigurationError: The configuration of the store cannot be read; raised by the first call.
+            RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
+            UnavailableError: The store did not answer before the deadline.
+        """
+
+    async def update_spec(
+        self,
+        *,
+        sub: str,
+        name: str,
+        revision: str,
+        version: str,
+        model_count: int,
+        title: str | None = None,
+        description: str | None = None,
+    ) -> TSpecSnapshot:
+        """Publishes a version of a spec as ``create_update_spec`` does, if nothing was published since it was read.
+
+        Args:
+            sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+                bytes in UTF-8 when canonicalized.
+            revision: The ``revision`` of the spec when it was read, with ``get_spec_snapshot`` for example.
+            version: The version, any text of 1 to 204,800 bytes in UTF-8.
+            model_count: The number of models of this version, 0 to 2^63 - 1.
+            title: The title of the spec, if it has one.
+            description: The description of the spec, if it has one. A version with its keys and all of these values may
+                have at most 204,800 bytes (DynamoDB's 400 KB for an item and its copy in the local index).
+
+        Returns:
+            The published version, with its revision.
+
+        Raises:
+            NotFoundError: The user has no such spec.
+            ConflictError: The spec has another revision, and ``newer`` is its newest version. Or the call lost against
+                other writers of this spec until the deadline, and ``newer`` is None.
             ValidationError: An argument is invalid; raised before any I/O.
             ConfigurationError: The configuration of the store cannot be read; raised by the first call.
             RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
@@ -126,6 +169,35 @@ class AsyncTDatabase(Protocol):
             sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
             name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
                 bytes in UTF-8 when canonicalized.
+
+        Raises:
+            ValidationError: An argument is invalid; raised before any I/O.
+            ConfigurationError: The configuration of the store cannot be read; raised by the first call.
+            RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
+            UnavailableError: The store did not answer before the deadline.
+        """
+
+    async def get_spec_snapshot(self, *, sub: str, name: str) -> TSpecSnapshot | None:
+        """Returns the newest version of a spec with its revision for ``update_spec``, or None if there is no such spec.
+
+        Args:
+            sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+                bytes in UTF-8 when canonicalized.
+
+        Raises:
+            ValidationError: An argument is invalid; raised before any I/O.
+            ConfigurationError: The configuration of the store cannot be read; raised by the first call.
+            RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
+            UnavailableError: The store did not answer before the deadline.
+        """
+
+    def iter_spec_snapshots(self, *, sub: str, after: str | None = None) -> AsyncGenerator[TSpecSnapshot]:
+        """Yields what ``iter_specs`` yields, with the revisions for ``update_spec``.
+
+        Args:
+            sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            after: Only the specs after this ``id``, 1 to 1,003 bytes in UTF-8; None for all.
 
         Raises:
             ValidationError: An argument is invalid; raised before any I/O.
@@ -240,7 +312,7 @@ class AsyncTDatabase(Protocol):
             UnavailableError: The store did not answer before the deadline.
         """
 
-    async def get_user(self, *, public_key: str) -> CredentialsAuthInfo | None:
+    async def get_user(self, *, public_key: str) -> auth_info.CredentialsAuthInfo | None:
         """Returns whose credentials have this public key, or None if there are none.
 
         Once a call that deleted credentials or replaced their public key has returned, that key finds nothing. A new

@@ -3,6 +3,8 @@
 A driver's exception is only the ``__cause__`` of one of these. No message contains a secret key hash or a salt.
 """
 
+from typing import Any
+
 
 class BaseError(Exception):
     """The base of every error that the package raises."""
@@ -16,8 +18,11 @@ class ValidationError(BaseError, ValueError):
     """An argument cannot be stored; raised before any I/O."""
 
 
-class NotFoundError(BaseError):
+class NotFoundError(BaseError, KeyError):
     """The function requires an object that does not exist, such as the spec of ``list_spec_versions``."""
+
+    # That of KeyError returns the repr of the message.
+    __str__ = Exception.__str__
 
 
 class StoreError(BaseError):
@@ -47,7 +52,14 @@ class StoreError(BaseError):
 
 
 class ConflictError(StoreError):
-    """Other writers prevented a write until the deadline, or a public key is in use by other credentials."""
+    """Other writers prevented a write, or a public key is in use by other credentials.
+
+    Attributes:
+        newer: The newest version of the spec of ``update_spec``, if it was published since it was read: a
+            ``TSpecSnapshot``, or for the ``update`` of an object a ``Spec`` or ``AsyncSpec``. Otherwise None.
+    """
+
+    newer: Any = None
 
 
 class RefusedError(StoreError):

@@ -6,8 +6,19 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, NotRequired, Protocol, Self, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
+    from . import auth_info as auth_info  # noqa: PLC0414 (a re-export)
     from .auth_info import CredentialsAuthInfo as CredentialsAuthInfo  # noqa: PLC0414 (a re-export)
 else:
+
+    class _AuthInfo:
+        """Imports ``auth_info`` on first use; ``typing.get_type_hints`` does not call the module's ``__getattr__``."""
+
+        def __getattr__(self, name: str) -> object:
+            from . import auth_info
+
+            return getattr(auth_info, name)
+
+    auth_info = _AuthInfo()
 
     def __getattr__(name: str) -> object:
         """Imports ``CredentialsAuthInfo`` on first use; see its module."""
@@ -38,6 +49,15 @@ class TSpecInfo(TypedDict):
 
 
 TSpecInfoList: TypeAlias = list[TSpecInfo]
+
+
+class TSpecSnapshot(TSpecInfo):
+    """The newest version of a spec at the time of the read, with its revision.
+
+    ``revision`` is an opaque text, which differs after each write of the spec; pass it to ``update_spec``.
+    """
+
+    revision: str
 
 
 class TCredentialsInfo(TypedDict):
@@ -109,6 +129,43 @@ class TDatabase(Protocol):
             UnavailableError: The store did not answer before the deadline.
         """
 
+    def update_spec(
+        self,
+        *,
+        sub: str,
+        name: str,
+        revision: str,
+        version: str,
+        model_count: int,
+        title: str | None = None,
+        description: str | None = None,
+    ) -> TSpecSnapshot:
+        """Publishes a version of a spec as ``create_update_spec`` does, if nothing was published since it was read.
+
+        Args:
+            sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+                bytes in UTF-8 when canonicalized.
+            revision: The ``revision`` of the spec when it was read, with ``get_spec_snapshot`` for example.
+            version: The version, any text of 1 to 204,800 bytes in UTF-8.
+            model_count: The number of models of this version, 0 to 2^63 - 1.
+            title: The title of the spec, if it has one.
+            description: The description of the spec, if it has one. A version with its keys and all of these values may
+                have at most 204,800 bytes (DynamoDB's 400 KB for an item and its copy in the local index).
+
+        Returns:
+            The published version, with its revision.
+
+        Raises:
+            NotFoundError: The user has no such spec.
+            ConflictError: The spec has another revision, and ``newer`` is its newest version. Or the call lost against
+                other writers of this spec until the deadline, and ``newer`` is None.
+            ValidationError: An argument is invalid; raised before any I/O.
+            ConfigurationError: The configuration of the store cannot be read; raised by the first call.
+            RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
+            UnavailableError: The store did not answer before the deadline.
+        """
+
     def get_latest_spec_version(self, *, sub: str, name: str) -> str:
         """Returns the newest version of a spec, the one with the greatest ``updated_at``.
 
@@ -167,6 +224,35 @@ class TDatabase(Protocol):
             sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
             name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
                 bytes in UTF-8 when canonicalized.
+
+        Raises:
+            ValidationError: An argument is invalid; raised before any I/O.
+            ConfigurationError: The configuration of the store cannot be read; raised by the first call.
+            RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
+            UnavailableError: The store did not answer before the deadline.
+        """
+
+    def get_spec_snapshot(self, *, sub: str, name: str) -> TSpecSnapshot | None:
+        """Returns the newest version of a spec with its revision for ``update_spec``, or None if there is no such spec.
+
+        Args:
+            sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+                bytes in UTF-8 when canonicalized.
+
+        Raises:
+            ValidationError: An argument is invalid; raised before any I/O.
+            ConfigurationError: The configuration of the store cannot be read; raised by the first call.
+            RefusedError: The store refuses the request, a stored item is damaged, or the database is closed.
+            UnavailableError: The store did not answer before the deadline.
+        """
+
+    def iter_spec_snapshots(self, *, sub: str, after: str | None = None) -> Generator[TSpecSnapshot]:
+        """Yields what ``iter_specs`` yields, with the revisions for ``update_spec``.
+
+        Args:
+            sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+            after: Only the specs after this ``id``, 1 to 1,003 bytes in UTF-8; None for all.
 
         Raises:
             ValidationError: An argument is invalid; raised before any I/O.
@@ -281,7 +367,7 @@ class TDatabase(Protocol):
             UnavailableError: The store did not answer before the deadline.
         """
 
-    def get_user(self, *, public_key: str) -> CredentialsAuthInfo | None:
+    def get_user(self, *, public_key: str) -> auth_info.CredentialsAuthInfo | None:
         """Returns whose credentials have this public key, or None if there are none.
 
         Once a call that deleted credentials or replaced their public key has returned, that key finds nothing. A new

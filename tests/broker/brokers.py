@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from open_alchemy.package_database.broker.process import serve
+from open_alchemy.package_database.broker.functions import load
+from open_alchemy.package_database.broker.process import Options, open_server, open_transport, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
-from open_alchemy.package_database.engines.broker.config import BrokerConfig
-from open_alchemy.package_database.engines.broker.zeromq import ZeroMQServer
+from open_alchemy.package_database.engines.broker.adapters import open_bus_server
+from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
+from open_alchemy.package_database.instances import directory, process
 from open_alchemy.package_database.model.schema import TABLES
+
+ADDRESS = "tcp://127.0.0.1:*"
 
 
 @dataclass
@@ -57,29 +61,64 @@ def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration
 
 
 @contextmanager
-def run_broker(store: Store, **options: Any) -> Iterator[RunningBroker]:
-    """Runs a broker in front of a store."""
-    server = Server({"": store}, **options)
+def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator[RunningBroker]:
+    """Runs a broker in front of a store, on ZeroMQ or on a message bus."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[Server]:
+        yield Server({"": store}, **options)
+        await store.engine.aclose()
+
+    with _run(opened, bus) as broker:
+        yield broker
+
+
+@contextmanager
+def run_application(
+    config: Config, *modules: str, bus: Bus | None = None, address: str = ADDRESS
+) -> Iterator[RunningBroker]:
+    """Runs a broker that exposes the functions of modules."""
+    with _run(lambda: open_server(config, TABLES, Options(()), load(modules)), bus, address) as broker:
+        yield broker
+
+
+@contextmanager
+def database_of_process(config: Config) -> Iterator[None]:
+    """Makes a store the database of this process."""
+    with process.replaced(lambda: directory.SingleStore(config)):
+        yield
+
+
+def close_process_database() -> None:
+    """Closes the connections of ``get()``."""
+    process.current().close()
+
+
+@contextmanager
+def _run(
+    opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | None = None, address: str = ADDRESS
+) -> Iterator[RunningBroker]:
     addresses: list[str] = []
     is_ready = threading.Event()
-    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+    running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None], Server]] = []
 
     def ready(address: str) -> None:
         addresses.append(address)
         is_ready.set()
 
     async def main() -> None:
-        task = asyncio.ensure_future(serve(server, [ZeroMQServer("tcp://127.0.0.1:*")], ready))
-        running.append((asyncio.get_running_loop(), task))
-        await asyncio.wait([task])
-        await store.engine.aclose()
+        transport = open_transport(address) if bus is None else open_bus_server(bus)
+        async with opened() as server:
+            task = asyncio.ensure_future(serve(server, [transport], ready))
+            running.append((asyncio.get_running_loop(), task, server))
+            await asyncio.wait([task])
 
     thread = threading.Thread(target=asyncio.run, args=[main()], name="broker")
     thread.start()
     try:
         assert is_ready.wait(10)
-        loop, _ = running[0]
-        yield RunningBroker(BrokerConfig(tuple(addresses)), server, loop)
+        loop, _, server = running[0]
+        yield RunningBroker(BrokerConfig(tuple(addresses), bus=bus), server, loop)
     finally:
         running[0][0].call_soon_threadsafe(running[0][1].cancel)
         thread.join()

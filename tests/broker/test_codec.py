@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from open_alchemy.package_database.core import operations as core
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.broker import messages
+from open_alchemy.package_database.engines.broker.bson_codec import BSON
 from open_alchemy.package_database.engines.broker.codec import (
     JSON,
     MESSAGEPACK,
@@ -23,7 +24,7 @@ from open_alchemy.package_database.exceptions import RefusedError
 from open_alchemy.package_database.model.schema import CREDENTIALS, ID_UPDATED_AT, SPECS, TABLES
 from tests.canary import HASH, SALT, find
 
-SPEC: core.Item = {"sub": "u", "updated_at_id": "latest#a", "id": "a", "model_count": 3}
+SPEC: core.Item = {"sub": "u", "updated_at_id": "latest#a", "id": "a", "model_count": 2**40}
 CREDENTIAL: core.Item = {
     "sub": "u",
     "id": "c",
@@ -44,7 +45,7 @@ OPERATIONS: list[core.StoreOperation] = [
     core.Transact((core.Put(SPECS, SPEC, CONDITION), core.Delete(SPECS, KEY), core.Check(SPECS, KEY, CONDITION)), "t"),
     core.Transact((core.Put(CREDENTIALS, CREDENTIAL, core.Equal("salt", Secret(SALT))),), "t"),
 ]
-CODECS = [pytest.param(MESSAGEPACK, id="MessagePack"), pytest.param(JSON, id="JSON")]
+CODECS = [pytest.param(MESSAGEPACK, id="MessagePack"), pytest.param(JSON, id="JSON"), pytest.param(BSON, id="BSON")]
 
 
 def request(operation: core.StoreOperation) -> messages.Request:
@@ -72,7 +73,7 @@ def check(error: MessageError | RefusedError) -> None:
     assert getattr(error, "code", "Malformed") == "Malformed"
 
 
-@given(st.sampled_from([b"", b"M", b"J", b"X"]), st.binary(max_size=200))
+@given(st.sampled_from([b"", b"M", b"J", b"B", b"X"]), st.binary(max_size=200))
 def test_random_bytes_are_refused_with_one_error(first: bytes, data: bytes) -> None:
     for decode in (decode_request, decode_answer):
         try:
@@ -81,7 +82,7 @@ def test_random_bytes_are_refused_with_one_error(first: bytes, data: bytes) -> N
             check(error)
 
 
-@given(st.sampled_from(OPERATIONS), st.sampled_from([MESSAGEPACK, JSON]), st.data())
+@given(st.sampled_from(OPERATIONS), st.sampled_from([MESSAGEPACK, JSON, BSON]), st.data())
 def test_a_changed_message_is_a_valid_operation_or_is_refused(
     operation: core.StoreOperation, codec: Codec, data: st.DataObject
 ) -> None:
@@ -104,6 +105,14 @@ def test_deeply_nested_conditions_are_refused() -> None:
         decode_request(b"M\x95\x01\x07\x00\x05\x93\xa8transact\xa1t\x91\x94\xa6delete\xa1t\xa1p\xa1s" + nested)
 
 
+def test_a_deeply_nested_document_is_refused() -> None:
+    depth = 20_000
+    lengths = (5 + 8 * level for level in range(depth, 0, -1))
+    nested = b"".join(length.to_bytes(4, "little") + b"\x040\x00" for length in lengths)
+    with pytest.raises(MessageError, match="malformed"):
+        decode_request(b"B" + nested + b"\x05\x00\x00\x00" + b"\x00" * (depth + 1))
+
+
 @pytest.mark.parametrize(
     ("data", "id_", "message"),
     [
@@ -122,11 +131,14 @@ def test_the_error_of_a_malformed_message_names_the_request(data: bytes, id_: in
     assert caught.value.id == id_
 
 
-@pytest.mark.parametrize("value", ["\ud800", 2**70])
-def test_a_value_that_cannot_be_encoded_is_not_in_the_error(value: str | int) -> None:
+@pytest.mark.parametrize(
+    ("value", "codec"),
+    [("\ud800", MESSAGEPACK), (2**70, MESSAGEPACK), ("\ud800", JSON), ("\ud800", BSON), (2**63, BSON)],
+)
+def test_a_value_that_cannot_be_encoded_is_not_in_the_error(value: str | int, codec: Codec) -> None:
     item = {**SPEC, "title": value}
     with pytest.raises(MessageError, match="cannot be encoded") as caught:
-        encode(request(core.Transact((core.Put(SPECS, item),), "t")))
+        encode(request(core.Transact((core.Put(SPECS, item),), "t")), codec)
     assert caught.value.__context__ is None
 
 

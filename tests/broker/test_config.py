@@ -14,6 +14,10 @@ from open_alchemy.package_database.engines.registry import from_url
         ("broker://a", ("tcp://a:5757",), "", "broker://a:5757"),
         ("broker://a:1,b-c.d:65535", ("tcp://a:1", "tcp://b-c.d:65535"), "", "broker://a:1,b-c.d:65535"),
         ("broker://[::1]:7/test", ("tcp://[::1]:7",), "test", "broker://[::1]:7/test"),
+        ("broker://a/?codec=json", ("tcp://a:5757",), "", "broker://a:5757"),
+        ("nats://a", ("nats://a:4222/package-database",), "", "nats://a:4222/package-database"),
+        ("nats://u:p%20w@a,b:1/c/d?tls=1", ("nats://a:4222,b:1/c",), "d", "nats://a:4222,b:1/c/d"),
+        ("amqp://u:p@a/c?vhost=v", ("amqp://a:5672/c",), "", "amqp://a:5672/c"),
     ],
 )
 def test_a_url_names_brokers_and_an_instance(
@@ -24,8 +28,25 @@ def test_a_url_names_brokers_and_an_instance(
     assert config.deadline == 2
 
 
-@pytest.mark.parametrize("rest", ["", "a:0", "a:65536", "a,,b", "user:canary@a", "a/canary?", "a:1/x/y"])
+@pytest.mark.parametrize(
+    "rest", ["", "a:0", "a:65536", "a,,b", "user:canary@a", "a/?canary", "a/?codec=canary", "a:1/x/y"]
+)
 def test_an_invalid_url_is_refused_without_being_shown(rest: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be used") as caught:
         from_url(f"broker://{rest}", {})
+    assert "canary" not in str(caught.value)
+
+
+def test_a_bus_has_a_user_and_parameters_that_no_repr_shows() -> None:
+    config = from_url("nats://u:canary%20w@a/c?tls_ca=/canary&codec=bson", {})
+    bus = config.bus  # type: ignore[attr-defined]
+    assert (bus.user, bus.password, str(bus.file("tls_ca")), bus.file("nkey")) == ("u", "canary w", "/canary", None)
+    assert config.codec == "bson"  # type: ignore[attr-defined]
+    assert "canary" not in repr(config) + config.location
+
+
+@pytest.mark.parametrize("url", ["nats://", "nats://a/canary?vhost=b", "amqp://a/b?nkey=canary", "nats://a/b/canary!"])
+def test_an_invalid_url_of_a_bus_is_refused_without_being_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be used") as caught:
+        from_url(url, {})
     assert "canary" not in str(caught.value)

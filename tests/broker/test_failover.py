@@ -11,16 +11,18 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import zmq
 
 from open_alchemy.package_database import RefusedError, TDatabase, UnavailableError, connect
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.database import open_async_database, open_database
-from open_alchemy.package_database.engines.broker import exchange
+from open_alchemy.package_database.engines.broker import exchange, zeromq
 from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.engines.broker.engine import BrokerEngine
 from tests.apis import blocking
 from tests.broker.brokers import memory_store, run_broker
+from tests.broker.proxy import run_proxy
 
 UNUSED = "tcp://127.0.0.1:9"
 
@@ -78,6 +80,19 @@ def test_without_a_broker_a_call_fails_at_its_deadline(opened: Opened) -> None:
         database = opened(stack, BrokerConfig((UNUSED,), deadline=0.2))
         with pytest.raises(UnavailableError, match="no broker answered before the deadline"):
             database.list_specs(sub="u")
+
+
+@both
+def test_a_half_open_connection_is_closed(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    heartbeat = {zmq.HEARTBEAT_IVL: 100, zmq.HEARTBEAT_TIMEOUT: 300, zmq.HEARTBEAT_TTL: 400}
+    monkeypatch.setattr(zeromq, "_HEARTBEAT", heartbeat)
+    with ExitStack() as stack:
+        broker = stack.enter_context(run_broker(memory_store()))
+        proxy = stack.enter_context(run_proxy(int(broker.config.addresses[0].rpartition(":")[2])))
+        database = opened(stack, BrokerConfig((f"tcp://127.0.0.1:{proxy.port}",), deadline=20))
+        database.create_update_spec(sub="u", name="a", version="1", model_count=1)
+        proxy.stop_forwarding()
+        assert database.count_customer_models(sub="u") == 1
 
 
 def test_a_closed_database_refuses_calls() -> None:

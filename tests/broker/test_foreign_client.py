@@ -12,7 +12,9 @@ import pytest
 import zmq
 
 from open_alchemy.package_database import connect
-from tests.broker.brokers import RunningBroker, memory_store, run_broker
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from tests.broker import application
+from tests.broker.brokers import RunningBroker, run_application
 
 
 class ForeignError(Exception):
@@ -41,6 +43,11 @@ class ForeignClient:
                 return answer
         raise ForeignError("no answer")
 
+    def receive(self) -> list[Any]:
+        """Returns the body of the next message that answers no request."""
+        assert self._socket.poll(10_000)
+        return list(msgspec.msgpack.decode(self._socket.recv()[1:])[2])
+
     def _receive(self, id_: int, end: float) -> list[Any] | None:
         """Returns the answer to a request; None if the broker is silent for a second."""
         while self._socket.poll(max(0, round((end - time.monotonic()) * 1000))):
@@ -61,7 +68,7 @@ class ForeignClient:
 
 @pytest.fixture
 def broker() -> Iterator[RunningBroker]:
-    with run_broker(memory_store()) as running:
+    with run_application(SQLiteConfig(memory="foreign"), application.__name__) as running:
         yield running
 
 
@@ -99,3 +106,37 @@ def test_it_finds_the_keys_of_each_table_in_the_description(client: ForeignClien
 def test_an_unknown_request_is_an_error(client: ForeignClient) -> None:
     with pytest.raises(ForeignError, match="malformed"):
         client.request(["unknown"])
+
+
+def test_it_calls_an_exposed_function(client: ForeignClient) -> None:
+    assert client.request(["call", f"{application.__name__}:count", {"sub": "u", "at_least": 7}]) == ["returned", 7]
+    with pytest.raises(ForeignError, match="the argument sub is missing"):
+        client.request(["call", f"{application.__name__}:count", {}])
+
+
+def test_it_gets_the_changes_of_a_user(broker: RunningBroker, client: ForeignClient) -> None:
+    kind, epoch, number = client.request(["subscribe", "mine", "reader"])
+    assert (kind, number) == ("subscribed", 0)
+    with connect(broker.url) as database:
+        database.delete_all(sub="other")
+        database.create_update_credentials(sub="reader", id_="c", public_key="of reader", secret_key_hash=b"", salt=b"")
+    change = ["created", "package.credentials", "reader", "c", None]
+    assert client.receive() == ["changed", "mine", epoch, 1, [change]]
+    assert client.request(["subscribe", "mine", "reader"]) == ["subscribed", epoch, 1]
+
+
+def test_a_client_that_subscribes_and_never_reads_delays_nobody(broker: RunningBroker) -> None:
+    context = zmq.Context()
+    with context, context.socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.RCVHWM, 1)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.connect(broker.config.addresses[0])
+        for id_ in range(1, 200):
+            # Each is a subscription of its own, so that each write is sent 199 times.
+            socket.send(b"J" + msgspec.json.encode([1, id_, time.time(), 5, ["subscribe", str(id_)]]))
+        with connect(broker.url) as database:
+            for _ in range(30):
+                database.create_update_credentials(
+                    sub="writer", id_="c", public_key="of writer", secret_key_hash=b"", salt=b""
+                )
+            assert len(database.list_credentials(sub="writer")) == 1

@@ -13,13 +13,17 @@ import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.broker import store as broker_store
+from open_alchemy.package_database.broker.publishing import PublishingAsyncEngine
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import MAX_AGE, Store
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
+from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker import messages
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import Executed, Failed, Figures, Get, Items, Query
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.broker.recording import BlockedEngine, RecordingTransport
@@ -270,3 +274,16 @@ async def test_a_query_is_answered_in_pages(
 @pytest.mark.parametrize(("bytes_per_item", "items"), [(0, 2_000), (500, 2_000), (1_000, 1_000), (400_000, 2)])
 def test_a_page_has_about_a_million_bytes(bytes_per_item: int, items: int) -> None:
     assert broker_store.page_items(bytes_per_item) == items
+
+
+@in_loop
+async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
+    file = open_memory(SQLiteConfig(), TABLES)
+    publishing = PublishingAsyncEngine(ThreadedEngine(file), lambda changes, is_certain=True: None, lambda: False)
+    await publishing.prepare()
+    server, transport = Server({"": Store(publishing, file.administration, TABLES)}), RecordingTransport()
+    await server.start(transport)
+    transport.request(1, GET)
+    assert [answer.body for answer in transport.answers] == [messages.Found(None)]
+    await server.aclose()
+    await publishing.aclose()

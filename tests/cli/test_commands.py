@@ -361,7 +361,7 @@ def test_the_tour_calls_every_function_and_all_results_are_correct() -> None:
 
     assert result.exit_code == 0, result.output
     assert "checks each result. The user alice and the specs are example data.\n" in result.output
-    assert "All results are correct: 16 functions were called." in result.output
+    assert "All results are correct: 19 functions were called." in result.output
     for name in vars(package_database.TDatabase):
         assert name.startswith("_") or f"{name}(" in result.output
     for operation in ("Get", "Query", "Transact"):

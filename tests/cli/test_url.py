@@ -166,7 +166,7 @@ def test_the_tour_runs_on_a_file(url: str) -> None:
 
     printed = succeed("tour", "--url", url)
 
-    assert "All results are correct: 16 functions were called." in printed
+    assert "All results are correct: 19 functions were called." in printed
     assert "  2 operations, " in printed
     assert "Transact" not in printed
     assert "hash of the secret key" not in printed

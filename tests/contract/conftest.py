@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
@@ -17,6 +18,7 @@ from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
+from open_alchemy.package_database.engines.broker.config import Bus
 from open_alchemy.package_database.engines.port import Administration, Config
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -25,6 +27,8 @@ from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.broker.brokers import memory_store, run_broker, store_at
+from tests.broker.nats_server import NATSProcess, run_nats
+from tests.broker.rabbitmq import run_rabbitmq
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -89,9 +93,15 @@ def _sqlite_memory() -> SQLiteEngine:
     return open_memory(SQLiteConfig(), TABLES)
 
 
+@pytest.fixture(scope="session")
+def _nats() -> Iterator[NATSProcess]:
+    with run_nats() as server:
+        yield server
+
+
 @contextmanager
-def _broker(store: Store, *, is_async: bool) -> Iterator[TDatabase]:
-    with run_broker(store) as broker:
+def _broker(store: Store, bus: Bus | None = None, *, is_async: bool) -> Iterator[TDatabase]:
+    with run_broker(store, bus) as broker:
         if is_async:
             with blocking(aconnect_to(broker.config)) as database:
                 yield database
@@ -108,6 +118,22 @@ def _broker_of_dynamodb(request: pytest.FixtureRequest, *, is_async: bool) -> Ab
 def _broker_of_postgresql(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
     config = cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config
     return _broker(store_at(config), is_async=is_async)
+
+
+@pytest.fixture(scope="session")
+def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as host:
+        yield host
+
+
+def _broker_on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    bus = request.getfixturevalue("_nats").bus(uuid4().hex)
+    return _broker(memory_store(), bus, is_async=is_async)
+
+
+def _broker_on_amqp(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    bus = Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
+    return _broker(memory_store(), bus, is_async=is_async)
 
 
 _STORES: dict[str, Open] = {
@@ -127,6 +153,10 @@ _STORES: dict[str, Open] = {
     "broker, dynamodb, async": lambda request: _broker_of_dynamodb(request, is_async=True),
     "broker, postgresql": lambda request: _broker_of_postgresql(request, is_async=False),
     "broker, postgresql, async": lambda request: _broker_of_postgresql(request, is_async=True),
+    "nats, sqlite, memory": lambda request: _broker_on_nats(request, is_async=False),
+    "nats, sqlite, memory, async": lambda request: _broker_on_nats(request, is_async=True),
+    "amqp, sqlite, memory": lambda request: _broker_on_amqp(request, is_async=False),
+    "amqp, sqlite, memory, async": lambda request: _broker_on_amqp(request, is_async=True),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
@@ -135,14 +165,15 @@ _STORES: dict[str, Open] = {
 _LONG = {
     *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
     *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
-    "broker, sqlite, file",
+    *("broker, sqlite, file", "nats, sqlite, memory", "nats, sqlite, memory, async"),
+    *("amqp, sqlite, memory", "amqp, sqlite, memory, async"),
 }
 """Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
 
 def _parameter(store: str) -> Any:
-    # The tests on PostgreSQL run in one worker, which starts the servers once.
-    one_worker = [pytest.mark.xdist_group("postgresql")] if "postgresql" in store else []
+    # The tests on PostgreSQL run in one worker, which starts the servers once, and so do those on RabbitMQ.
+    one_worker = [pytest.mark.xdist_group(server) for server in ("postgresql", "amqp") if server in store]
     return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
 
 

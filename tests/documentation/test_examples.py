@@ -99,11 +99,13 @@ def test_the_examples_for_services_and_testers_pass_mypy_strict(tmp_path: Path) 
     assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
-@pytest.mark.parametrize("name", ["service"])
-def test_a_page_shows_the_whole_example(name: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "name"), [("services", "service"), ("functions", "broker/queries"), ("functions", "broker/search_index")]
+)
+def test_a_page_shows_the_whole_example(page: str, name: str) -> None:
     source = (ROOT / "docs" / "examples" / f"{name}.py").read_text(encoding="utf-8")
 
-    assert source in blocks(ROOT / "docs" / "services.md")
+    assert source in blocks(ROOT / "docs" / f"{page}.md")
 
 
 def test_the_restore_copies_the_items_of_a_user(_database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,8 @@ class ServerFault(NamedTuple):
 INTRODUCTION: Final = """
 ## PostgreSQL
 
-Each fault meets a real server; the test is in `tests/postgresql`, and most tests run with both APIs. `code` of the error
-is the SQLSTATE, or the name in parentheses.
+Each fault meets a real server; the test is in `tests/postgresql`, and most tests run with both APIs. `code` of the
+error is the SQLSTATE, or the name in parentheses.
 
 | fault | result | test |
 |---|---|---|

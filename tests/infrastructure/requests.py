@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from open_alchemy.package_database import NotFoundError
+from open_alchemy.package_database import ConflictError, NotFoundError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
 from open_alchemy.package_database.core.runner import drive
@@ -42,6 +42,7 @@ _ARGUMENTS: dict[str, Any] = {
     "sub": "u1",
     "name": "a",
     "version": "1",
+    "revision": "r",
     "model_count": 1,
     "id_": "laptop",
     "public_key": "pk",
@@ -102,7 +103,7 @@ def _stores() -> list[MemoryStore]:
 
 def _run(name: str, store: MemoryStore) -> set[Use]:
     recorder = _Recorder(store)
-    with suppress(NotFoundError):
+    with suppress(NotFoundError, ConflictError):
         _call(name, recorder)
     return recorder.uses
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,33 +21,35 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError
 from open_alchemy.package_database.instances import process, selection
+from open_alchemy.package_database.instances.closer import closer
 from open_alchemy.package_database.instances.instance_file import InstanceFile
+from open_alchemy.package_database.instances.open_engines import OpenEngines
 
-MAX_OPEN = 20
 DESCRIPTORS = Path("/proc/self/fd")
 
 
 class Size(NamedTuple):
-    """How much a run does."""
+    """How much a run does, and how many engines stay open."""
 
     instances: int
     threads: int
     tasks: int
     steps: int
+    max_open: int
 
 
-MODERATE = Size(instances=60, threads=32, tasks=100, steps=3)
-SMALL = Size(instances=8, threads=8, tasks=20, steps=3)
-FULL = Size(instances=1_000, threads=64, tasks=1_000, steps=4)
+MODERATE = Size(instances=60, threads=32, tasks=64, steps=2, max_open=20)
+SMALL = Size(instances=8, threads=8, tasks=12, steps=2, max_open=4)
+FULL = Size(instances=1_000, threads=64, tasks=1_000, steps=4, max_open=100)
 
 
 @contextmanager
-def instances_in(folder: Path, count: int) -> Iterator[list[str]]:
+def instances_in(folder: Path, size: Size) -> Iterator[list[str]]:
     """Makes instances on SQLite files the instances of this process; yields their ids."""
-    ids = [f"instance-{number}" for number in range(count)]
+    ids = [f"instance-{number}" for number in range(size.instances)]
     tables = "".join(f'[instances.{name}]\nurl = "sqlite:///{folder / name}.db"\n' for name in ids)
     file = folder / "instances.toml"
-    file.write_text(f"max_open = {MAX_OPEN}\n{tables}")
+    file.write_text(f"max_open = {size.max_open}\n{tables}")
     directory = InstanceFile(str(file), {})
     with process.replaced(lambda: directory):
         yield ids
@@ -108,7 +109,7 @@ class Run:
 
 def execute(folder: Path, size: Size, seed: int = 1) -> Run:
     """Runs threads and tasks, and adds what the stores contain at the end to the findings."""
-    with instances_in(folder, size.instances) as ids:
+    with instances_in(folder, size) as ids:
         run = Run(ids, seed)
 
         async def tasks() -> None:
@@ -128,14 +129,12 @@ def execute(folder: Path, size: Size, seed: int = 1) -> Run:
 
 def still_open(folder: Path) -> set[str]:
     """Returns the databases in a folder that are open when the thread that closes engines has nothing left to close."""
-    found: set[str] = set()
-    for _ in range(300):
-        gc.collect()
-        found = open_in(folder)
-        if len(found) <= MAX_OPEN:
-            break
-        time.sleep(0.01)
-    return found
+    gc.collect()
+    is_done = threading.Event()
+    closer.start()
+    closer.add(is_done.set)
+    is_done.wait()
+    return open_in(folder)
 
 
 def open_in(folder: Path) -> set[str]:
@@ -154,7 +153,14 @@ def test_no_call_reaches_the_store_of_another_instance(tmp_path: Path, size: Siz
     run = execute(tmp_path, size)
 
     assert run.leaks == []
-    assert len(run.still_open) <= MAX_OPEN
+    assert len(run.still_open) <= size.max_open
+
+
+@pytest.mark.skipif(not DESCRIPTORS.exists(), reason="the system does not list open files")
+def test_engines_that_are_never_closed_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenEngines, "_close_surplus", lambda _: None)
+
+    assert len(execute(tmp_path, SMALL).still_open) > SMALL.max_open
 
 
 class GlobalVariable:

@@ -19,9 +19,9 @@ from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation, Table
 from open_alchemy.package_database.engines import registry
-from open_alchemy.package_database.instances import closer, open_engines, process, self_closing
+from open_alchemy.package_database.instances import closer, open_engines, process, self_closing, self_closing_async
 from open_alchemy.package_database.instances.instance_file import InstanceFile
-from open_alchemy.package_database.instances.loop_closer import closer_of_running_loop
+from open_alchemy.package_database.instances.self_closing_async import closer_of_running_loop
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 
@@ -269,10 +269,12 @@ def test_an_asynchronous_engine_that_fails_to_close_is_logged(stores: Stores, ca
     assert "canary" not in caplog.text
 
 
-def test_who_opens_an_engine_helps_to_close_others(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_opens_an_engine_closes_another_if_many_wait(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_thread = closer.Closer()
     monkeypatch.setattr(without_thread, "start", _none)
-    for module in (open_engines, self_closing):
+    for module in (open_engines, self_closing, self_closing_async):
         monkeypatch.setattr(module, "closer", without_thread)
 
     for name in stores.ids * 20:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -72,6 +73,19 @@ def test_an_empty_header_is_never_the_default(port: int, _instances: LocalInstan
 
     assert request(port, "/specs/u1", {"InstanceId": ""}).status == 400
     assert request(port, "/specs/u1").status == 200
+
+
+def test_the_trailer_of_a_request_does_not_select(port: int) -> None:
+    for instance in ("one", "two"):
+        request(port, f"/specs/u1/{instance}", {"InstanceId": instance}, "PUT")
+    lines = ["GET /specs/u1 HTTP/1.1", "Host: a", "InstanceId: one", "Transfer-Encoding: chunked", "Connection: close"]
+    trailer = ["0", "InstanceId: two", "", ""]
+
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection, connection.makefile("rb") as answer:
+        connection.sendall("\r\n".join([*lines, "", *trailer]).encode())
+        received = answer.read()
+
+    assert b"400 Bad Request" in received or b'["one"]' in received
 
 
 def test_an_instance_is_found_while_the_service_runs(port: int, _instances: LocalInstances) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.instances import process
@@ -40,6 +40,10 @@ def directory(tmp_path: Path, postgresql_servers: tuple[str, str]) -> Iterator[I
         directory.close()
 
 
+def copy() -> Result:
+    return CliRunner().invoke(commands, ["copy", "--instance", "sql", "--to-instance", "document"])
+
+
 def test_one_process_serves_two_stores_and_one_is_copied_to_the_other(directory: InstanceFile) -> None:
     with ExitStack() as stack:
         ports = {
@@ -47,22 +51,30 @@ def test_one_process_serves_two_stores_and_one_is_copied_to_the_other(directory:
             for service in ("flask_service", "fastapi_service")
         }
 
+        def publish(instance: str) -> None:
+            for service, port in ports.items():
+                stored = request(port, f"/specs/u1/{instance}-{service}", {"InstanceId": instance}, "PUT")
+                assert (stored.status, json.loads(stored.body)) == (200, {"instance": instance})
+
         def listed(instance: str) -> list[list[str]]:
             answers = [request(port, "/specs/u1", {"InstanceId": instance}) for port in ports.values()]
             return [sorted(json.loads(answer.body)) for answer in answers]
 
-        for service, port in ports.items():
-            for instance in ("sql", "document"):
-                stored = request(port, f"/specs/u1/{instance}-{service}", {"InstanceId": instance}, "PUT")
-                assert (stored.status, json.loads(stored.body)) == (200, {"instance": instance})
+        publish("sql")
         before = listed("sql"), listed("document")
-        copied = CliRunner().invoke(commands, ["copy", "--instance", "sql", "--to-instance", "document"])
+        copied = copy()
         after = listed("sql"), listed("document")
+        publish("document")
+        apart = listed("sql"), listed("document")
+        again = copy()
 
     of_sql = ["sql-fastapi_service", "sql-flask_service"]
     of_document = ["document-fastapi_service", "document-flask_service"]
-    assert before == ([of_sql] * 2, [of_document] * 2)
-    assert after == ([of_sql] * 2, [sorted(of_document + of_sql)] * 2)
-    # The target had other items before.
-    assert copied.exit_code == 1
-    assert "the instance sql and the instance document differ: versions of specs: 2 and 4" in copied.output
+    assert before == ([of_sql] * 2, [[]] * 2)
+    assert after == ([of_sql] * 2, [of_sql] * 2)
+    assert apart == ([of_sql] * 2, [of_document + of_sql] * 2)
+    assert copied.exit_code == 0, copied.output
+    assert "verified: versions: 2" in copied.output
+    # The target has other items by now.
+    assert again.exit_code == 1
+    assert "the instance sql and the instance document differ: versions of specs: 2 and 4" in again.output

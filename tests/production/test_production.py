@@ -37,6 +37,12 @@ def test_specs_are_written_read_and_deleted(database: TDatabase, sub: str) -> No
     assert versions[0]["updated_at"] < versions[1]["updated_at"]
     assert database.list_specs(sub=sub) == [newest, database.get_spec(sub=sub, name="other")]
     assert list(database.iter_specs(sub=sub)) == database.list_specs(sub=sub)
+    snapshots = list(database.iter_spec_snapshots(sub=sub))
+    assert snapshots[0] == database.get_spec_snapshot(sub=sub, name="my-spec")
+    updated = database.update_spec(
+        sub=sub, name="My.Spec", version="1.2", model_count=3, revision=snapshots[0]["revision"]
+    )
+    assert updated == database.get_spec_snapshot(sub=sub, name="my-spec")
     assert database.count_customer_models(sub=sub) == 7
 
     database.delete_spec(sub=sub, name="My.Spec")

@@ -50,6 +50,12 @@ def _effects(call: Call, state: State) -> Iterator[State]:
             yield (*state, call.plan.version)
             if state[-1:] == (call.plan.version,):
                 yield state
+        case "update" if call.is_done and isinstance(call.answer, NotFoundError):
+            if not state:
+                yield state
+        case "update":
+            if state:
+                yield (*state, state[-1] + call.plan.version)
         case "delete" | "delete all specs" | "delete all":
             yield ()
         case _:

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 from open_alchemy.package_database.admin import import_items
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.core.operations import Item, StoreOperation, Transact
+from open_alchemy.package_database.core.operations import Item, Steps, StoreOperation, Transact
 from open_alchemy.package_database.core.runner import Sleep, Sources, drive, execute_steps
 from open_alchemy.package_database.database import SYSTEM
-from open_alchemy.package_database.exceptions import BaseError, ConflictError, UnavailableError
+from open_alchemy.package_database.exceptions import BaseError, ConflictError, NotFoundError, UnavailableError
 from open_alchemy.package_database.model import credentials, specs, users
 from open_alchemy.package_database.model.access_pattern import AccessPattern
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
@@ -35,10 +35,25 @@ Step: TypeAlias = tuple[int, Fault | Literal["delivery"] | None]
 
 _MOST_STEPS = 500
 
+
+def _read_and_update(*, sub: str, name: str, version: str) -> Steps[None]:
+    """Reads a spec, and publishes its version with a suffix."""
+    snapshot = yield from specs.get_spec_snapshot.steps(sub=sub, name=name)
+    if snapshot is None:
+        raise NotFoundError(name)
+    yield from specs.update_spec.steps(
+        sub=sub, name=name, revision=snapshot["revision"], version=snapshot["version"] + version, model_count=1
+    )
+
+
 _KINDS: dict[str, tuple[AccessPattern[..., Any], Callable[[Plan], dict[str, Any]]]] = {
     "create": (
         specs.create_update_spec,
         lambda plan: {"sub": plan.sub, "name": plan.name, "version": plan.version, "model_count": 1},
+    ),
+    "update": (
+        AccessPattern("Read and update a spec.", _read_and_update, unbounded=False),
+        lambda plan: {"sub": plan.sub, "name": plan.name, "version": plan.version},
     ),
     "delete": (specs.delete_spec, lambda plan: {"sub": plan.sub, "name": plan.name}),
     "delete all specs": (specs.delete_all_specs, lambda plan: {"sub": plan.sub}),

@@ -63,7 +63,7 @@ class _Machine(RuleBasedStateMachine):
 
 
 class SpecMachine(_Machine):
-    """Creates, deletes and reads of one spec."""
+    """Creates, updates, deletes and reads of one spec."""
 
     def store_of(self, start: MemoryStore) -> MemoryStore:
         """Returns the store, with the content of the model."""
@@ -79,6 +79,11 @@ class SpecMachine(_Machine):
     @rule(version=st.sampled_from(["x", "y", "old 0"]), now=clocks)
     def create(self, version: str, now: tuple[int, ...]) -> None:
         self._begin(Plan("create", version, now))
+
+    @precondition(_Machine._has_room)
+    @rule(version=st.sampled_from(["+", "*"]), now=clocks)
+    def update(self, version: str, now: tuple[int, ...]) -> None:
+        self._begin(Plan("update", version, now))
 
     @precondition(_Machine._has_room)
     @rule(kind=st.sampled_from(["delete", "get", "list"]))

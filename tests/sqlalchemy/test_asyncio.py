@@ -7,6 +7,7 @@ import asyncio
 import pytest
 import transaction
 from sqlalchemy import func, select, text
+from transaction.interfaces import DoomedTransaction
 
 from open_alchemy import package_database
 from open_alchemy.package_database.exceptions import RefusedError
@@ -124,6 +125,44 @@ def test_the_transaction_of_a_task_is_aborted_at_its_end(instance: Instance) -> 
     assert notes() == []
     with pytest.raises(RefusedError, match="has ended"):
         session.execute(text("SELECT 1"))  # type: ignore[attr-defined]
+
+
+def test_a_commit_of_the_thread_is_refused_while_the_task_has_a_session(sqlite_instance: Instance) -> None:
+    table = get_table("notes")
+
+    async def work() -> None:
+        for number in range(2):
+            get_session().execute(table.insert(), {"text": str(number)})
+            with pytest.raises(RefusedError, match=r"call transaction_manager\(\)\.commit\(\)"):
+                transaction.commit()
+            with pytest.raises(DoomedTransaction):
+                transaction.commit()
+            transaction.abort()
+            with pytest.raises(RefusedError, match="of the thread"), transaction.manager:
+                get_session()
+            transaction.abort()
+            transaction_manager().commit()
+            transaction.commit()
+
+    asyncio.run(work())
+
+    assert notes() == ["0", "1"]
+
+
+def test_a_commit_of_the_thread_by_another_task_is_not_refused(sqlite_instance: Instance) -> None:
+    async def work() -> None:
+        get_session().execute(text("SELECT 1"))
+        await asyncio.create_task(commit())
+        with use_transaction_manager(transaction.manager.manager):
+            get_session().execute(get_table("notes").insert(), {"text": "thread"})
+        await asyncio.create_task(commit())
+
+    async def commit() -> None:
+        transaction.commit()
+
+    asyncio.run(work())
+
+    assert notes() == ["thread"]
 
 
 def test_the_selected_manager_is_shared_with_threads_of_a_request(instance: Instance) -> None:

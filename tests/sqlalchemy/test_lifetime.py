@@ -1,4 +1,4 @@
-"""Engines are closed with their instance, dropped by a fork, and follow a shard that moves."""
+"""Engines are closed with their instance, dropped by a fork, follow a shard that moves, and repeat conflicts."""
 
 from __future__ import annotations
 
@@ -185,3 +185,17 @@ def test_a_session_follows_a_shard_that_moved(postgresql_servers: tuple[str, str
             assert first.execute("SELECT count(*) FROM retired.notes").fetchone() == (0,)
             assert second.execute("SELECT text FROM shard0001.notes").fetchall() == [("moved",)]
     assert schema_of(1) == "shard0001"
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01"])
+def test_a_conflict_on_postgresql_is_repeated(one_phase_instance: Instance, code: str) -> None:
+    raised = 0
+    for attempt in transaction.manager.attempts(3):
+        with attempt:
+            add("repeated")
+            if raised < 2:
+                raised += 1
+                get_session().execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$"))
+
+    assert raised == 2
+    assert notes() == ["repeated"]

@@ -20,9 +20,10 @@ from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
-from open_alchemy.package_database.engines import async_adapter
+from open_alchemy.package_database.engines import shared_threads
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration
+from open_alchemy.package_database.engines.shared_threads import THREADS_OF_ENGINE
 from open_alchemy.package_database.engines.sqlite import connection_pool, database_file
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_sqlite
@@ -282,7 +283,7 @@ def test_a_cancelled_call_that_no_thread_started_is_not_executed(gated: Gated, r
     async def use() -> None:
         engine = ThreadedEngine(gated)
         await engine.prepare()
-        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(async_adapter._THREADS)]
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(THREADS_OF_ENGINE)]
         await gated.wait_until_reached(len(busy))
         queued = asyncio.create_task(engine.execute(PUT, Deadline(10)))
         await asyncio.sleep(0)
@@ -321,7 +322,7 @@ def test_a_call_waits_for_a_thread_no_longer_than_its_deadline(gated: Gated) -> 
     async def use() -> None:
         engine = ThreadedEngine(gated)
         await engine.prepare()
-        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(async_adapter._THREADS)]
+        busy = [asyncio.create_task(engine.execute(QUERY, Deadline(10))) for _ in range(THREADS_OF_ENGINE)]
         await gated.wait_until_reached(len(busy))
         with pytest.raises(UnavailableError, match="was not started: all threads were busy"):
             await engine.execute(PUT, Deadline(0.01))
@@ -379,3 +380,44 @@ def test_a_call_after_the_deadline_is_not_executed(path: Path) -> None:
 
     with pytest.raises(UnavailableError, match="deadline exceeded|was not started|did not finish"):
         asyncio.run(use())
+
+
+def test_engines_share_a_bounded_number_of_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_threads, "_executor", shared_threads._Executor(4))
+    gated = [Gated(path) for _ in range(8)]
+    for blocked in gated:
+        blocked.reached = gated[0].reached
+
+    async def use() -> tuple[int, list[Any]]:
+        engines = [ThreadedEngine(engine) for engine in gated]
+        for engine in engines:
+            await engine.prepare()
+        calls = [asyncio.create_task(engine.execute(QUERY, Deadline(60))) for engine in engines]
+        await gated[0].wait_until_reached(4)
+        started = sum(bool(blocked.executed) for blocked in gated)
+        for blocked in gated:
+            blocked.gate.set()
+        found = await asyncio.gather(*calls)
+        for engine in engines:
+            await engine.aclose()
+        return started, found
+
+    assert asyncio.run(use()) == (4, [[]] * 8)
+
+
+def test_an_engine_whose_calls_wait_leaves_threads_to_others(gated: Gated, url: str) -> None:
+    async def use() -> list[str]:
+        engine = ThreadedEngine(gated)
+        calls = [asyncio.create_task(engine.execute(QUERY, Deadline(60))) for _ in range(shared_threads.THREADS)]
+        await gated.wait_until_reached(THREADS_OF_ENGINE)
+        async with package_database.aconnect(url) as database:
+            await publish(database, "1.0")
+            found = await versions(database)
+        assert len(gated.executed) == THREADS_OF_ENGINE
+        gated.gate.set()
+        await asyncio.gather(*calls)
+        await engine.aclose()
+        return found
+
+    assert asyncio.run(use()) == ["1.0"]
+    assert len(gated.executed) == shared_threads.THREADS

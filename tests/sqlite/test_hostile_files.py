@@ -32,6 +32,9 @@ CALLS: Sequence[tuple[str, Mapping[str, Any]]] = (
     ("get_latest_spec_version", SPEC),
     ("list_specs", {"sub": "u1"}),
     ("iter_specs", {"sub": "u1"}),
+    ("iter_spec_snapshots", {"sub": "u1"}),
+    ("get_spec_snapshot", SPEC),
+    ("update_spec", {**SPEC, "revision": "r", "version": "2.0", "model_count": 1}),
     ("get_spec", SPEC),
     ("list_spec_versions", SPEC),
     ("list_credentials", {"sub": "u1"}),
@@ -148,7 +151,7 @@ def call_all(path: Path, *, is_async: bool) -> None:
         for name, arguments in CALLS:
             try:
                 result = getattr(database, name)(**arguments)
-                if name == "iter_specs":
+                if name.startswith("iter_"):
                     list(result)
             except BaseError as error:
                 found = find(texts_of(error))

@@ -12,12 +12,19 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, UnavailableError, ValidationError
+from open_alchemy.package_database import (
+    AsyncTDatabase,
+    CredentialsAuthInfo,
+    RefusedError,
+    TDatabase,
+    UnavailableError,
+    ValidationError,
+)
 from open_alchemy.package_database.database import AsyncDatabase, open_async_database, open_database
 from open_alchemy.package_database.engines.dynamodb import boto3_client
 from open_alchemy.package_database.engines.dynamodb.http import async_transport
@@ -47,12 +54,12 @@ def functions(api: type) -> dict[str, Any]:
 def test_both_apis_have_the_same_functions() -> None:
     blocking, awaiting = functions(TDatabase), functions(AsyncTDatabase)
 
-    assert len(blocking) == 16
+    assert len(blocking) == 19
     assert awaiting.keys() - blocking.keys() == {"aclose"}
     for name, function in blocking.items():
         assert inspect.signature(awaiting[name]).parameters == inspect.signature(function).parameters
         assert getattr(AsyncDatabase, name).__doc__ == function.__doc__
-    for name in blocking.keys() - {"iter_specs"}:
+    for name in blocking.keys() - {"iter_specs", "iter_spec_snapshots"}:
         assert inspect.signature(awaiting[name]) == inspect.signature(blocking[name])
         assert inspect.iscoroutinefunction(
             inspect.unwrap(getattr(AsyncDatabase, name), stop=inspect.iscoroutinefunction)
@@ -460,3 +467,10 @@ def test_the_first_call_does_not_block_the_loop(wire: str) -> None:
     milliseconds, called = finished.stdout.split(maxsplit=1)
     assert called.strip() == f"[] {wire == 'boto3'}"
     assert float(milliseconds) < 20
+
+
+@pytest.mark.parametrize("api", [TDatabase, AsyncTDatabase])
+def test_the_type_hints_of_every_function_can_be_evaluated(api: type) -> None:
+    hints = {name: get_type_hints(function) for name, function in vars(api).items() if inspect.isfunction(function)}
+
+    assert hints["get_user"]["return"] == CredentialsAuthInfo | None

@@ -58,7 +58,7 @@ def test_the_api_has_one_function_for_every_access_pattern() -> None:
 
     assert [pattern.name for pattern in ACCESS_PATTERNS if not hasattr(Database, pattern.name)] == []
     assert {pattern.name for pattern in ACCESS_PATTERNS} == promised
-    assert len(ACCESS_PATTERNS) == 16
+    assert len(ACCESS_PATTERNS) == 19
 
 
 def test_the_two_records_of_a_version() -> None:

@@ -29,7 +29,7 @@ from ..core.operations import (
 )
 from ..model.keys import LATEST, padded, record_keys
 from ..model.schema import SPECS
-from ..model.specs import unchanged_since
+from ..model.spec_records import unchanged_since
 from ..model.stored_items import Entry
 from ..model.validation import item_size
 

@@ -23,13 +23,14 @@ from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Reque
 from ..engines.broker.transports import Peer, ServerTransport
 from ..exceptions import BaseError
 from . import failures
+from .events import Events
 from .store import Store
 
 REPORT_SECONDS: Final = 0.5
 
 Handler: TypeAlias = Callable[[Request, Deadline], Awaitable[AnswerBody]]
 """Executes a request, and returns the body of the answer."""
-ImmediateHandler: TypeAlias = Callable[[Peer, Request], AnswerBody | None]
+ImmediateHandler: TypeAlias = Callable[[Peer, Codec, Request], AnswerBody | None]
 """Answers a request when it is received, before any later message; None if there is no answer."""
 
 
@@ -61,9 +62,11 @@ class Server:
         stores: The stores by the name of their instance; the default one has an empty name.
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
+        events: The subscriptions to changes; None for new ones.
         clock: Returns the monotonic time in seconds.
 
     Attributes:
+        events: The subscriptions to changes.
         handlers: Execute requests, in tasks of their own, by the type of the body.
         immediate: Answer requests when they are received, by the type of the body.
         errors: The number of requests that failed.
@@ -75,14 +78,17 @@ class Server:
         *,
         concurrency: int = 64,
         queue: int = 1_000,
+        events: Events | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.events = events or Events(clock)
         self.handlers: dict[type, Handler] = {
             **dict.fromkeys((messages.Get, messages.Query, messages.Scan, messages.Transact), self._execute),
             messages.Administer: self._administer,
         }
         self.immediate: dict[type, ImmediateHandler] = {
-            messages.Describe: lambda _, request: self._stores[request.instance].describe(),
+            messages.Describe: lambda _, __, request: self._stores[request.instance].describe(),
+            messages.Subscribe: self.events.subscribe,
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
         self.requests = self.errors = self.shed = 0
@@ -146,9 +152,11 @@ class Server:
         if request.instance not in self._stores:
             self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
         elif (immediate := self.immediate.get(type_)) is not None:
-            body = immediate(peer, request)
+            body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
+        elif not self._is_stopping and (body := self._stores[request.instance].execute_now(request)) is not None:
+            self.send(peer, request.id, body, codec)
         elif (handler := self.handlers.get(type_)) is not None:
             self._admit(_Job(peer, codec, request, handler, self._deadline(request)))
         else:
@@ -205,7 +213,7 @@ class Server:
         problem = failures.to_problem(error, job.what, id_)
         if problem.is_logged:
             # The text of an unexpected error may contain a value.
-            text = str(error) if isinstance(error, BaseError) else ""
+            text = str(error) if isinstance(error, BaseError) else f"at {failures.location(error)}"
             telemetry.logger().warning("%s failed, id %s: %s %s", job.what, id_, type(error).__name__, text)
         return problem.failed
 

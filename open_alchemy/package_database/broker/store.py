@@ -11,8 +11,8 @@ from ..core.deadline import Deadline
 from ..engines.broker import messages
 from ..engines.broker.exchange import wall_clock
 from ..engines.broker.operations import Schema, to_answer
-from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo
-from ..exceptions import UnavailableError
+from ..engines.port import Administration, AsyncEngine, ImmediateReads, KeyInfo, TableInfo
+from ..exceptions import BaseError, UnavailableError
 from .failures import OwnRefusalError
 
 MAX_AGE: Final = 240.0
@@ -52,6 +52,7 @@ class Store:
         clock: Callable[[], float] = wall_clock,
     ) -> None:
         self.engine = engine
+        self._reads = engine if isinstance(engine, ImmediateReads) else None
         self.schema = Schema(tables)
         self._administration = administration
         self._allows_administration = allows_administration
@@ -69,12 +70,20 @@ class Store:
         operation = self.schema.to_operation(body)
         if isinstance(operation, core.Query):
             return await self._page(operation, deadline)
-        if isinstance(operation, core.Transact) and abs(self._clock() - request.sent) > MAX_AGE:
-            raise OwnRefusalError(
-                f"a transaction is too old, or the clock of its client differs by more than {MAX_AGE:.0f} s",
-                code="RequestExpired",
-            )
+        if isinstance(operation, core.Transact):
+            check_age(request, self._clock())
         return to_answer(operation, await self._perform(operation, deadline))
+
+    def execute_now(self, request: messages.Request) -> messages.AnswerBody | None:
+        """Reads an item without waiting, and returns the answer; None if that is not possible."""
+        if not isinstance(request.body, messages.Get) or self._reads is None:
+            return None
+        try:
+            operation = self.schema.to_operation(request.body)
+            assert isinstance(operation, core.Get)
+            return to_answer(operation, self._reads.read_now(operation))
+        except BaseError:
+            return None  # It is executed again, and the error is reported then.
 
     async def administer(self, request: messages.Request, _: Deadline) -> messages.AnswerBody:
         """Creates, deletes, describes, compares or empties a table."""
@@ -131,6 +140,15 @@ class Store:
             case "clear":
                 administration.clear(table)
         return messages.Administered()
+
+
+def check_age(request: messages.Request, now: float) -> None:
+    """Refuses a request that was sent too long ago, by the clocks of client and broker."""
+    if abs(now - request.sent) > MAX_AGE:
+        raise OwnRefusalError(
+            f"a request is too old, or the clock of its client differs by more than {MAX_AGE:.0f} s",
+            code="RequestExpired",
+        )
 
 
 def page_items(bytes_per_item: int) -> int:

@@ -108,6 +108,7 @@ def _condition(condition: Condition, table: Table) -> str:
         case AtLeast(attribute, digits):
             return f"{attribute} >= {digits}"
         case AllOf(conditions):
-            return " and ".join(_condition(part, table) for part in conditions)
+            parts = ((part, _condition(part, table)) for part in conditions)
+            return " and ".join(f"({text})" if isinstance(part, AnyOf) else text for part, text in parts)
         case AnyOf(conditions):
             return ", or ".join(_condition(part, table) for part in conditions)

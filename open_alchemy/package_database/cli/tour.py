@@ -17,7 +17,7 @@ from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..database import Database, open_database
 from ..engines.port import Administration, Config
-from ..exceptions import BaseError, NotFoundError
+from ..exceptions import BaseError, ConflictError, NotFoundError
 from ..model import ACCESS_PATTERNS
 from ..model.schema import TABLES
 from ..testing import local_server
@@ -152,8 +152,12 @@ def _calls(documents: list[openapi.Document], sub: str) -> Iterator[Call]:
     yield Call("count_customer_models", user, lambda answer: answer == models)
     yield Call("list_specs", user, lambda answer: [info["name"] for info in answer] == titles)
     yield Call("iter_specs", user, lambda answer: [info["name"] for info in answer] == titles)
+    yield Call("iter_spec_snapshots", user, lambda answer: [info["name"] for info in answer] == titles)
     yield Call("get_spec", spec, lambda answer: answer["description"] == newest["Library"].description)
     yield Call("get_latest_spec_version", spec, lambda answer: answer == newest["Library"].version)
+    yield Call("get_spec_snapshot", spec, lambda answer: len(answer["revision"]) > 0)
+    outdated = {"revision": "an older one", "version": "0", "model_count": 0}
+    yield Call("update_spec", spec | outdated, _is_none, ConflictError)
     versions = [document.version for document in library]
     yield Call("list_spec_versions", spec, lambda answer: [info["version"] for info in answer] == versions)
     yield Call("create_update_credentials", key | {"public_key": first} | secrets, _is_none)

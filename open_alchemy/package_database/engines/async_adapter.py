@@ -1,24 +1,26 @@
-"""An async engine that runs the operations of a blocking engine in threads of its own."""
+"""An async engine that runs the operations of a blocking engine in threads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..core.deadline import Deadline
-from ..core.operations import StoreOperation
+from ..core.operations import Get, StoreOperation
 from ..exceptions import RefusedError, UnavailableError
 from . import fork
 from .port import Config, Engine
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future
 
-_THREADS: Final = 16
-"""As many connections as a file's pool keeps idle."""
+    from .shared_threads import EngineThreads
+
 _MIN_WAIT: Final = 0.1
 """Seconds in which a free thread finds that the deadline is exceeded, and raises the better error."""
+_READ_NOW_SECONDS: Final = 0.002
 
 Result = TypeVar("Result")
 
@@ -44,8 +46,8 @@ class ThreadedEngine:
         """Nothing to prepare: threads may run during a fork."""
 
     def after_fork_in_child(self) -> None:
-        """Drops the executor, whose threads a child does not have."""
-        self._executor: ThreadPoolExecutor | None = None
+        """Drops the calls that wait for threads, which a child does not have."""
+        self._threads: EngineThreads | None = None
 
     @property
     def config(self) -> Config:
@@ -78,6 +80,12 @@ class ThreadedEngine:
         """
         return await self._call(lambda: self._execute(operation, deadline), deadline)
 
+    def read_now(self, operation: Get) -> Any:
+        """Executes a read in the calling thread, if no lock delays it; see ``ImmediateReads``."""
+        if not self._is_prepared:
+            raise UnavailableError("the engine is not prepared")
+        return self._engine.execute(operation, Deadline(_READ_NOW_SECONDS))
+
     async def aclose(self) -> None:
         """Closes the engine, for good. Operations that threads have started end first or fail."""
         if self._is_closed:
@@ -86,8 +94,6 @@ class ThreadedEngine:
             await self._call(self._engine.close, Deadline(self._engine.config.deadline))
         finally:
             self._is_closed = True
-            if self._executor is not None:
-                self._executor.shutdown(wait=False)
 
     def _execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         self._engine.prepare()
@@ -120,14 +126,12 @@ class ThreadedEngine:
     def _submit(self, function: Callable[[], Result]) -> Future[Result]:
         if self._is_closed:
             raise RefusedError("the database was closed", code="Closed")
-        if self._executor is None:
-            from concurrent.futures import ThreadPoolExecutor
+        if self._threads is None:
+            from .shared_threads import EngineThreads
 
-            self._executor = ThreadPoolExecutor(_THREADS, "package-database")
+            self._threads = EngineThreads()
         try:
             # With the context of the caller, whose span is the parent of the operation's.
-            return self._executor.submit(copy_context().run, function)
+            return self._threads.submit(partial(copy_context().run, function))
         except RuntimeError as error:
-            if self._is_closed:
-                raise RefusedError("the database was closed", code="Closed") from error
             raise UnavailableError("the interpreter is shutting down") from error

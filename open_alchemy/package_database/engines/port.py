@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ..core.deadline import Deadline
-from ..core.operations import StoreOperation, Table
+from ..core.operations import Get, StoreOperation, Table
 from ..exceptions import ConfigurationError
 
 Environment: TypeAlias = Mapping[str, str]
@@ -106,6 +106,19 @@ class AsyncEngine(Protocol):
 
     async def aclose(self) -> None:
         """Closes the connections of the running loop; every later call raises ``RefusedError``."""
+
+
+@runtime_checkable
+class ImmediateReads(Protocol):
+    """An async engine that can read a local item faster than it can pass the work to a thread."""
+
+    def read_now(self, operation: Get) -> Any:
+        """Executes a read without a thread, and returns its result; blocks the loop for a few milliseconds at most.
+
+        Raises:
+            UnavailableError: It would take longer, or the engine is not prepared: ``execute`` it.
+            RefusedError: See ``Engine.execute``.
+        """
 
 
 class KeyInfo(NamedTuple):

@@ -18,6 +18,8 @@ _MODULES: Final[Mapping[str, str]] = {
     "postgresql": ".postgresql.config",
     "shards": ".postgresql.shards_url",
     "broker": ".broker.config",
+    "nats": ".broker.nats_url",
+    "amqp": ".broker.amqp_url",
 }
 _SCHEME: Final = r"[a-z][a-z0-9+.-]*"
 

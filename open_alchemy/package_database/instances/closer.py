@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from ..engines import fork, telemetry
 
 _MAX_WAITING: Final = 16
-"""If more engines wait, who opens another closes one first. It limits the number of open files."""
+"""If more engines wait, a call that opens another closes one first, which limits the number of open files."""
 
 Close: TypeAlias = Callable[[], object]
 
@@ -48,8 +48,8 @@ class Closer:
             )
             self._thread.start()
 
-    def help(self) -> None:
-        """Calls a function in this thread if too many wait."""
+    def close_if_many_wait(self) -> None:
+        """Calls one function in this thread if too many wait."""
         if self._queue.qsize() > _MAX_WAITING:
             try:
                 close = self._queue.get_nowait()

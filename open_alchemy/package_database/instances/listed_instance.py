@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..engines.port import AsyncEngine, Config, Engine
 from .closer import closer
 from .instance import Instance, Resource, ResourceType
 from .open_engines import OpenEngines, Slot
-from .self_closing import SelfClosingAsyncEngine, SelfClosingEngine
+from .self_closing import SelfClosingEngine
 from .state_lock import state
+
+if TYPE_CHECKING:
+    from .self_closing_async import SelfClosingAsyncEngine
 
 
 class ListedInstance(Instance):
@@ -29,7 +32,7 @@ class ListedInstance(Instance):
         self.url = url
         self._engines = engines
         self._slot: Slot[SelfClosingEngine] = Slot(lambda: SelfClosingEngine(self._open()))
-        self._async_slot: Slot[SelfClosingAsyncEngine] = Slot(lambda: SelfClosingAsyncEngine(self._open_async()))
+        self._async_slot: Slot[SelfClosingAsyncEngine] = Slot(self._open_self_closing_async)
         self._resource_slots: dict[Callable[[Config], Any], Slot[Any]] = {}
 
     def engine(self) -> Engine:
@@ -68,9 +71,14 @@ class ListedInstance(Instance):
     def unlist(self) -> None:
         """Closes the engines and resources when their calls end; the instance was removed from the file."""
         with state.lock:
-            slots = (self._slot, self._async_slot, *self._resource_slots.values())
+            slots: tuple[Slot[Any], ...] = (self._slot, self._async_slot, *self._resource_slots.values())
         for slot in slots:
             self._engines.unlist(slot)
+
+    def _open_self_closing_async(self) -> SelfClosingAsyncEngine:
+        from .self_closing_async import SelfClosingAsyncEngine
+
+        return SelfClosingAsyncEngine(self._open_async())
 
     def _remove_resources(self) -> list[Resource]:
         with state.lock:

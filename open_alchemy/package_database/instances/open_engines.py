@@ -76,7 +76,7 @@ class OpenEngines:
             self._close_surplus()
 
     def _open(self, slot: Slot[EngineType]) -> EngineType:
-        closer.help()
+        closer.close_if_many_wait()
         with state.lock:
             engine = slot.engine()
             if engine is None:

@@ -10,10 +10,13 @@ from .access_pattern import AccessPattern
 ACCESS_PATTERNS: tuple[AccessPattern[..., Any], ...] = (
     specs.count_customer_models,
     specs.create_update_spec,
+    specs.update_spec,
     specs.get_latest_spec_version,
     specs.list_specs,
     specs.iter_specs,
     specs.get_spec,
+    specs.get_spec_snapshot,
+    specs.iter_spec_snapshots,
     specs.delete_spec,
     specs.list_spec_versions,
     specs.delete_all_specs,

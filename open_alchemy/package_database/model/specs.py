@@ -7,55 +7,46 @@ was read. Therefore a spec exists if and only if its latest record exists, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count
-from operator import itemgetter
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..core.operations import (
-    AllOf,
-    AnyOf,
     AtLeast,
     Backoff,
-    Below,
     Check,
-    Condition,
     Delete,
-    Equal,
-    Failures,
     Get,
     Item,
-    Missing,
-    Put,
     Query,
-    Stamp,
-    Stamped,
     Steps,
     Transact,
-    Value,
 )
-from ..exceptions import NotFoundError
-from ..types import TSpecInfo, TSpecInfoList
+from ..types import TSpecInfo, TSpecInfoList, TSpecSnapshot
 from .access_pattern import StreamPage, access_pattern
-from .item_checks import Projection, all_seconds_of, seconds_of
+from .item_checks import Projection
 from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
+from .publication import attributes_of, publish
 from .schema import ID_UPDATED_AT, SPECS
+from .spec_records import (
+    INFO,
+    SNAPSHOT,
+    not_found,
+    seconds_of_record,
+    to_info,
+    to_infos,
+    to_snapshot,
+    unchanged_since,
+)
 from .transaction_batches import split
-from .validation import AFTER_ID, AFTER_UPDATED_AT, check_argument, check_item_size
+from .validation import AFTER_ID, AFTER_UPDATED_AT, check_argument
 
 _MAX_READS = 4
 """Reads of the versions of a spec while others write to it."""
-_INFO = Projection(SPECS, "id", "name", "updated_at", "version", "model_count", "title", "description")
-"""The attributes of a ``TSpecInfo``. The others, a third of the bytes, are not requested."""
-_REQUIRED = itemgetter("id", "name", "version", "model_count")
 _MODEL_COUNT = Projection(SPECS, "model_count")
 _VERSION = Projection(SPECS, "version")
 _ID = Projection(SPECS, "id")
-_NEWEST = Projection(SPECS, "updated_at", "version")
 _RECORD = Projection(SPECS, "sub", "id", "updated_at", "updated_at_id", "revision")
 _STREAM_PAGE = 200
 """Specs on a page of a stream: at most 40 MB."""
-_ANY_SECONDS = 10**10
-"""Has as many digits as the time, for the size of an item before the time is known."""
 
 
 @access_pattern("How many models does a user have?", unbounded=True)
@@ -99,38 +90,44 @@ def create_update_spec(
     Raises:
         ConflictError: The call lost against other writers of this spec until the deadline.
     """
-    # Puts the version record and the latest record in one transaction.
-    #
-    # The first attempt takes the time from the clock. If it is not after the newest record, the transaction fails and
-    # returns that record, from which the next attempt derives its time.
-    attributes: dict[str, Value] = {
-        "sub": sub,
-        "id": spec_id(name),
-        "name": name,
-        "version": version,
-        "model_count": model_count,
-    }
-    if title is not None:
-        attributes["title"] = title
-    if description is not None:
-        attributes["description"] = description
-    version_record, _ = _records(attributes, _ANY_SECONDS, revision="0" * 32)
-    check_item_size(version_record, copies=2)
+    yield from publish(attributes_of(sub, name, version, model_count, title, description))
 
-    newest: Item | None = None
-    for attempt in count():
-        stamp: Stamped = yield Stamp()
-        seconds = _next_seconds(stamp.seconds, version, newest)
-        failures: Failures = yield _publish(*_records(attributes, seconds, stamp.revision))
-        if not failures:
-            return
-        found = [item for item in failures.values() if item]
-        # The second attempt follows at once, while the returned record is likely to be the newest.
-        if attempt:
-            yield Backoff(attempt - 1)
-            latest = yield Get(SPECS, latest_key(sub, str(attributes["id"])))
-            found = [] if latest is None else [latest]
-        newest = max(map(_NEWEST.check, found), key=_seconds, default=None)
+
+@access_pattern("Publish a version of a spec that nobody changed.")
+def update_spec(
+    *,
+    sub: str,
+    name: str,
+    revision: str,
+    version: str,
+    model_count: int,
+    title: str | None = None,
+    description: str | None = None,
+) -> Steps[TSpecSnapshot]:
+    """Publishes a version of a spec as ``create_update_spec`` does, if nothing was published since it was read.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+        revision: The ``revision`` of the spec when it was read, with ``get_spec_snapshot`` for example.
+        version: The version, any text of 1 to 204,800 bytes in UTF-8.
+        model_count: The number of models of this version, 0 to 2^63 - 1.
+        title: The title of the spec, if it has one.
+        description: The description of the spec, if it has one. A version with its keys and all of these values may
+            have at most 204,800 bytes (DynamoDB's 400 KB for an item and its copy in the local index).
+
+    Returns:
+        The published version, with its revision.
+
+    Raises:
+        NotFoundError: The user has no such spec.
+        ConflictError: The spec has another revision, and ``newer`` is its newest version. Or the call lost against
+            other writers of this spec until the deadline, and ``newer`` is None.
+    """
+    attributes = attributes_of(sub, name, version, model_count, title, description)
+    latest = yield from publish(attributes, expected=revision)
+    return to_snapshot(latest, sub)
 
 
 @access_pattern("What is the newest version of a spec?")
@@ -147,7 +144,7 @@ def get_latest_spec_version(*, sub: str, name: str) -> Steps[str]:
     """
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
     if item is None:
-        raise _not_found(name)
+        raise not_found(name)
     version: str = _VERSION.check(item, sub=sub)["version"]
     return version
 
@@ -165,8 +162,8 @@ def list_specs(*, sub: str, limit: int | None = None, after: str | None = None) 
         after: The page token: the ``id`` of the last spec of the previous page, 1 to 1,003 bytes in UTF-8; None for
             the first page. The spec may have been deleted.
     """
-    items = yield _latest_records(sub, _INFO, limit, check_argument("after", after, AFTER_ID))
-    return _to_infos(items, sub)
+    items = yield _latest_records(sub, INFO, limit, check_argument("after", after, AFTER_ID))
+    return to_infos(items, sub)
 
 
 @access_pattern("Which specs does a user have, page by page?", unbounded=True, is_stream=True)
@@ -193,7 +190,33 @@ def get_spec(*, sub: str, name: str) -> Steps[TSpecInfo | None]:
             bytes in UTF-8 when canonicalized.
     """
     item = yield Get(SPECS, latest_key(sub, spec_id(name)))
-    return None if item is None else _to_info(item, sub)
+    return None if item is None else to_info(INFO.check(item, sub=sub), sub)
+
+
+@access_pattern("What is known of a spec, and at which revision is it?")
+def get_spec_snapshot(*, sub: str, name: str) -> Steps[TSpecSnapshot | None]:
+    """Returns the newest version of a spec with its revision for ``update_spec``, or None if there is no such spec.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        name: The name of the spec in any spelling: ``My.Spec`` and ``my-spec`` are one spec (PEP 503). 1 to 1,003
+            bytes in UTF-8 when canonicalized.
+    """
+    item = yield Get(SPECS, latest_key(sub, spec_id(name)))
+    return None if item is None else to_snapshot(SNAPSHOT.check(item, sub=sub), sub)
+
+
+@access_pattern("Which specs does a user have, and at which revisions are they?", unbounded=True, is_stream=True)
+def iter_spec_snapshots(*, sub: str, after: str | None = None) -> Steps[StreamPage[TSpecSnapshot]]:
+    """Yields what ``iter_specs`` yields, with the revisions for ``update_spec``.
+
+    Args:
+        sub: The user's unique id (the JWT claim), 1 to 2,048 bytes in UTF-8.
+        after: Only the specs after this ``id``, 1 to 1,003 bytes in UTF-8; None for all.
+    """
+    items = yield _latest_records(sub, SNAPSHOT, _STREAM_PAGE, check_argument("after", after, AFTER_ID))
+    page = [to_snapshot(item, sub) for item in SNAPSHOT.check_all(items, sub=sub)]
+    return StreamPage(page, page[-1]["id"] if len(page) == _STREAM_PAGE else None)
 
 
 @access_pattern("Which versions does a spec have?", unbounded=True)
@@ -227,12 +250,12 @@ def list_spec_versions(
         versions, latest = yield from _read_versions(sub, spec_id(name), limit, after)
         if latest is None:
             break
-        older = [record for record in versions if _seconds(record) < _seconds(latest)]
-        if len(older) == limit or (after is not None and _seconds(latest) <= after):
-            return _to_infos(older, sub)
+        older = [record for record in versions if seconds_of_record(record) < seconds_of_record(latest)]
+        if len(older) == limit or (after is not None and seconds_of_record(latest) <= after):
+            return to_infos(older, sub)
         if not reads_left or len(older) < len(versions) or "revision" not in latest:
-            return _to_infos((*older, latest), sub)
-    raise _not_found(name)
+            return to_infos((*older, latest), sub)
+    raise not_found(name)
 
 
 @access_pattern("Delete a spec with all its versions.", unbounded=True)
@@ -308,44 +331,6 @@ def _is_latest(record: Item) -> bool:
     return record["updated_at_id"] == record_keys(LATEST, str(record["id"]))["updated_at_id"]
 
 
-def _records(attributes: Mapping[str, Value], seconds: int, revision: str) -> tuple[Item, Item]:
-    """Returns the version record and the latest record of a spec."""
-    common = {**attributes, "updated_at": str(seconds), "revision": revision}
-    id_ = str(attributes["id"])
-    return {**common, **record_keys(padded(seconds), id_)}, {**common, **record_keys(LATEST, id_)}
-
-
-def _seconds(record: Item) -> int:
-    return seconds_of(SPECS, record)
-
-
-def _next_seconds(now: int, version: str, newest: Item | None) -> int:
-    """Returns the time of a version that is written now.
-
-    If it is the newest version again, and the clock is not past it, it replaces the newest record. Otherwise the time
-    increases, also if the clock is slow or another version was written within this second.
-    """
-    if newest is None:
-        return now
-    if newest["version"] == version and _seconds(newest) >= now:
-        return _seconds(newest)
-    return max(now, _seconds(newest) + 1)
-
-
-def _publish(version_record: Item, latest_record: Item) -> Transact:
-    """Returns the transaction that adds a version, or replaces the newest record if it is of the same version."""
-    updated_at, version = str(version_record["updated_at"]), version_record["version"]
-    free = Missing("sub")
-    same_version = Equal("version", version)
-    same_record = AllOf((Equal("updated_at", updated_at), same_version))
-    return Transact(
-        (
-            Put(SPECS, version_record, AnyOf((free, same_version))),
-            Put(SPECS, latest_record, AnyOf((free, Below("updated_at", updated_at), same_record))),
-        )
-    )
-
-
 def _delete_spec(sub: str, id_: str) -> Steps[None]:
     attempt = 0
     while True:
@@ -384,7 +369,7 @@ def _deletions(
         for records in split(versions, reserved=[{}]):
             yield Check(SPECS, key, unchanged), *_deletes(records)
         return
-    newest_key = spec_key(sub, padded(_seconds(latest)), id_)
+    newest_key = spec_key(sub, padded(seconds_of_record(latest)), id_)
     older = [record for record in versions if SPECS.key_of(record) != newest_key]
     *groups, last = [*split(older, reserved=[latest, latest])] or [[]]
     for records in groups:
@@ -399,51 +384,3 @@ def _deletions(
 
 def _deletes(records: Iterable[Item]) -> Iterator[Delete]:
     return (Delete(SPECS, SPECS.key_of(record)) for record in records)
-
-
-def unchanged_since(latest: Item | None) -> Condition:
-    """Returns the condition that the latest record is the one that was read."""
-    if latest is None:
-        return Missing("sub")
-    if "revision" in latest:
-        return Equal("revision", latest["revision"])
-    # Version 4 wrote no revision.
-    return AllOf((Missing("revision"), Equal("updated_at", latest["updated_at"])))
-
-
-def _to_info(item: Item, sub: str) -> TSpecInfo:
-    checked = _INFO.check(item, sub=sub)
-    id_, name, version, model_count = _REQUIRED(checked)
-    seconds = seconds_of(SPECS, checked, sub=sub)
-    info: TSpecInfo = {
-        "id": id_,
-        "name": name,
-        "updated_at": seconds,
-        "version": version,
-        "model_count": model_count,
-    }
-    if "title" in checked:
-        info["title"] = checked["title"]
-    if "description" in checked:
-        info["description"] = checked["description"]
-    return info
-
-
-def _to_infos(items: Sequence[Item], sub: str) -> list[TSpecInfo]:
-    """Returns ``_to_info`` of each item. A long list takes half of the time of so many calls."""
-    checked = _INFO.check_all(items, sub=sub)
-    times = all_seconds_of(SPECS, checked, sub=sub)
-    infos: list[TSpecInfo] = [
-        {"id": id_, "name": name, "updated_at": seconds, "version": version, "model_count": model_count}
-        for (id_, name, version, model_count), seconds in zip(map(_REQUIRED, checked), times, strict=True)
-    ]
-    for info, item in zip(infos, checked, strict=True):
-        if "title" in item:
-            info["title"] = item["title"]
-        if "description" in item:
-            info["description"] = item["description"]
-    return infos
-
-
-def _not_found(name: str) -> NotFoundError:
-    return NotFoundError(f"the user has no spec {name!r}")

@@ -102,6 +102,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "sub": _bytes(MAX_PARTITION_KEY_BYTES),
     "name": _spec_name,
     "version": _bytes(MAX_RECORD_BYTES),
+    "revision": _bytes(MAX_RECORD_BYTES),
     "model_count": _integer(0, MAX_MODEL_COUNT),
     "title": _optional(_text),
     "description": _optional(_text),

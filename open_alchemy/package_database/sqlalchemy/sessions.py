@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session
@@ -12,11 +12,9 @@ from transaction import Transaction, TransactionManager
 from zope.sqlalchemy.datamanager import STATUS_CHANGED, SessionDataManager, TwoPhaseSessionDataManager
 
 from ..exceptions import RefusedError
+from .managers import SESSIONS
 
 Enter: TypeAlias = Callable[[Connection], None]
-
-_SESSIONS: Final = object()
-"""The key of a transaction's sessions in its data."""
 
 
 class StoreSession(Session):
@@ -119,8 +117,8 @@ def _join(session: TransactionSession, manager: TransactionManager) -> None:
 
 def _sessions(current: Transaction) -> dict[object, TransactionSession]:
     try:
-        found: dict[object, TransactionSession] = current.data(_SESSIONS)
+        found: dict[object, TransactionSession] = current.data(SESSIONS)
     except KeyError:
         found = {}
-        current.set_data(_SESSIONS, found)
+        current.set_data(SESSIONS, found)
     return found

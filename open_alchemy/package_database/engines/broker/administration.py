@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ...core.operations import Table
 from ..port import KeyInfo, TableInfo
 from . import messages
-from .engine import BrokerEngine
 from .exchange import unexpected
 
 
@@ -13,10 +15,13 @@ class BrokerAdministration:
     """The tables of the store behind a broker. Its methods raise what the engine raises.
 
     A broker creates, empties and deletes tables only if it was started with ``--allow-administration``.
+
+    Args:
+        ask: Sends a request, of which the second argument is a description, and returns the body of the answer.
     """
 
-    def __init__(self, engine: BrokerEngine) -> None:
-        self._engine = engine
+    def __init__(self, ask: Callable[[Any, str], Any]) -> None:
+        self._send = ask
 
     def create(self, table: Table) -> None:
         """Creates a table."""
@@ -44,7 +49,7 @@ class BrokerAdministration:
 
     def _ask(self, action: messages.TableAction, table: Table) -> messages.Administered:
         what = f"{action} of {table.name}"
-        answer = self._engine.ask(messages.Administer(action, table.name), what)
+        answer = self._send(messages.Administer(action, table.name), what)
         if not isinstance(answer, messages.Administered):
             raise unexpected(what)
         return answer

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
+from ...exceptions import RefusedError
 from .codec import Buffer, MessageError, decode_answer
-from .exchange import Exchange
+from .exchange import NOT_SENT, Exchange
 from .messages import AnswerBody, Working
 from .transports import Connection
-from .zeromq import ZeroMQConnection
+
+MAX_IN_PROGRESS: Final = 512
+"""Requests of one client that are not answered; more wait. A broker queues 1,000 of all its clients by default."""
+_CHECK_SECONDS: Final = 0.05
+"""How often the client looks for requests whose broker is silent: cheaper than a timer for each request."""
 
 
 class _Waiting:
@@ -20,33 +26,36 @@ class _Waiting:
         heard: When it was sent, or the broker last reported work on it, on the clock of the loop.
     """
 
-    __slots__ = ("_exchange", "_loop", "_timer", "answer", "end", "heard")
+    __slots__ = ("_connection", "_end", "_exchange", "_is_sent_once", "answer", "heard")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, connection: Connection) -> None:
         self.answer: asyncio.Future[AnswerBody | None] = loop.create_future()
         self.heard = loop.time()
-        self.end = self.heard + exchange.seconds
-        self._loop = loop
+        self._end = self.heard + exchange.seconds
         self._exchange = exchange
-        self._timer = loop.call_at(self._due(), self._check)
-
-    def cancel(self) -> None:
-        """Stops waiting."""
-        self._timer.cancel()
+        self._connection = connection
+        self._is_sent_once = False
 
     def resolve(self, body: AnswerBody | None) -> None:
         """Sets the answer; a second one changes nothing."""
         if not self.answer.done():
             self.answer.set_result(body)
 
-    def _due(self) -> float:
-        return min(self.heard + self._exchange.silence, self.end)
+    def fail(self, error: Exception) -> None:
+        """Sets an error, unless there is an answer."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
-    def _check(self) -> None:
-        if self._due() <= self._loop.time():
+    def check(self, now: float) -> None:
+        """Stops waiting after silence, or at the deadline for a request that must not be sent again."""
+        if now < (self._end if self._is_sent_once else min(self.heard + self._exchange.silence, self._end)):
+            return
+        if self._connection.withdraw(self._exchange.message):
+            self.resolve(NOT_SENT)
+        elif self._exchange.is_repeatable or now >= self._end:
             self.resolve(None)
         else:
-            self._timer = self._loop.call_at(self._due(), self._check)
+            self._is_sent_once = True
 
 
 class AsyncClient:
@@ -58,25 +67,30 @@ class AsyncClient:
     """
 
     def __init__(
-        self,
-        addresses: Sequence[str],
-        connect: Callable[[str, Callable[[Buffer], None]], Connection] = ZeroMQConnection,
+        self, addresses: Sequence[str], connect: Callable[[str, Callable[[Buffer], None]], Connection]
     ) -> None:
         self._addresses = addresses
         self._connect = connect
         self._loop = asyncio.get_running_loop()
         self._connections: dict[int, Connection] = {}
         self._waiting: dict[int, _Waiting] = {}
+        self._semaphore = asyncio.Semaphore(MAX_IN_PROGRESS)
+        self._timer: asyncio.TimerHandle | None = None
 
     async def perform(self, exchange: Exchange) -> AnswerBody | None:
-        """Sends a request, and returns the body of its answer, or None after silence."""
-        waiting = self._waiting[exchange.id] = _Waiting(self._loop, exchange)
+        """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
         try:
-            self._connection(exchange.broker).send(exchange.message)
-            return await waiting.answer
+            if self._semaphore.locked():
+                async with asyncio.timeout(exchange.seconds):
+                    await self._semaphore.acquire()
+            else:
+                await self._semaphore.acquire()
+        except TimeoutError:
+            return NOT_SENT
+        try:
+            return await self._exchange(exchange)
         finally:
-            waiting.cancel()
-            del self._waiting[exchange.id]
+            self._semaphore.release()
 
     def receive(self, data: Buffer) -> None:
         """Passes an answer to its request; an answer that came too late is dropped."""
@@ -92,10 +106,31 @@ class AsyncClient:
         elif answer.id in self._waiting:
             self._waiting[answer.id].resolve(answer.body)
 
-    def close(self) -> None:
-        """Closes the connections; requests without an answer fail after silence."""
+    async def aclose(self) -> None:
+        """Closes the connections; requests without an answer fail."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for waiting in self._waiting.values():
+            waiting.fail(RefusedError("the database was closed", code="Closed"))
         for connection in self._connections.values():
-            connection.close()
+            await connection.aclose()
+
+    async def _exchange(self, exchange: Exchange) -> AnswerBody | None:
+        connection = self._connection(exchange.broker)
+        waiting = self._waiting[exchange.id] = _Waiting(self._loop, exchange, connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_CHECK_SECONDS, self._check)
+        try:
+            connection.send(exchange.message)
+            return await waiting.answer
+        finally:
+            del self._waiting[exchange.id]
+
+    def _check(self) -> None:
+        now = self._loop.time()
+        for waiting in self._waiting.values():
+            waiting.check(now)
+        self._timer = self._loop.call_later(_CHECK_SECONDS, self._check) if self._waiting else None
 
     def _connection(self, broker: int) -> Connection:
         found = self._connections.get(broker)

@@ -11,7 +11,7 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive_async
 from ...exceptions import RefusedError
-from .. import fork
+from .. import fork, telemetry
 from .config import BrokerConfig
 from .engine import open_requests, request_of
 
@@ -51,14 +51,18 @@ class AsyncBrokerEngine:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
         await self.prepare()
         assert self._requests is not None
+        if not telemetry.is_active():
+            return await self.run(self._requests.execute(operation, deadline))
         with request_of(operation):
             return await self.run(self._requests.execute(operation, deadline))
 
-    async def ask(self, body: Any, what: str) -> Any:
+    async def ask(self, body: Any, what: str, *, is_write: bool = False, is_repeatable: bool = True) -> Any:
         """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
         await self.prepare()
         assert self._requests is not None
-        return await self.run(self._requests.ask(body, what, Deadline(self.config.deadline)))
+        deadline = Deadline(self.config.deadline)
+        steps = self._requests.ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable)
+        return await self.run(steps)
 
     async def run(self, steps: Steps) -> Any:
         """Runs the steps of a request."""
@@ -81,10 +85,11 @@ class AsyncBrokerEngine:
         self._closers = WeakKeyDictionary()
 
     async def _open_client(self) -> AsyncClient:
+        from .adapters import find_connect
         from .async_client import AsyncClient
 
         loop = asyncio.get_running_loop()
-        client = self._clients[loop] = AsyncClient(self.config.addresses)
+        client = self._clients[loop] = AsyncClient(self.config.addresses, find_connect(self.config))
         closer = self._closers[loop] = self._close_at_shutdown(client)
         await anext(closer)
         return client
@@ -94,5 +99,5 @@ class AsyncBrokerEngine:
         try:
             yield
         finally:
-            client.close()
+            await client.aclose()
             self._clients.pop(asyncio.get_running_loop(), None)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from .codec import MessageError, decode_answer
-from .exchange import Exchange
+from .exchange import NOT_SENT, Exchange
 from .messages import AnswerBody, Working
 from .transports import BlockingConnection
 from .zeromq import BlockingZeroMQ
@@ -26,13 +26,14 @@ class Client:
         self._connections: dict[int, BlockingConnection] = {}
 
     def perform(self, exchange: Exchange) -> AnswerBody | None:
-        """Sends a request, and returns the body of its answer, or None after silence."""
+        """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
         connection = self._connection(exchange.broker)
         heard = time.monotonic()
         end = heard + exchange.seconds
         if not connection.send(exchange.message, min(exchange.silence, exchange.seconds)):
-            return None
-        while (wait := min(heard + exchange.silence, end) - time.monotonic()) > 0:
+            return NOT_SENT
+        silence = exchange.silence if exchange.is_repeatable else exchange.seconds
+        while (wait := min(heard + silence, end) - time.monotonic()) > 0:
             data = connection.receive(wait)
             if data is None:
                 break

@@ -1,4 +1,4 @@
-"""Encodes and decodes messages. The first byte of a message selects the codec: ``M`` MessagePack, ``J`` JSON.
+"""Encodes and decodes messages. The first byte selects the codec: ``M`` MessagePack, ``J`` JSON, ``B`` BSON.
 
 Decoding is strict: whatever does not have exactly the types of ``messages`` raises ``MessageError``.
 """
@@ -6,6 +6,7 @@ Decoding is strict: whatever does not have exactly the types of ``messages`` rai
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -49,11 +50,12 @@ class MessageError(Exception):
 
 def _codec(first: bytes, encoder: type[Any], decoder: type[Any]) -> Codec:
     # Not subclasses of the basic types, which msgspec refuses: Secret is the only one that a message contains.
-    encode_into = encoder(enc_hook=_plain).encode_into
+    encode_into = encoder(enc_hook=to_plain).encode_into
     return Codec(first, encode_into, {type_: decoder(type_).decode for type_ in (Request, Answer, Head)})
 
 
-def _plain(value: object) -> bytes:
+def to_plain(value: object) -> bytes:
+    """Returns the plain bytes of a secret, for an encoder."""
     if isinstance(value, Secret):
         return bytes(value)
     raise TypeError(f"a message cannot contain {type(value).__name__}")
@@ -62,6 +64,20 @@ def _plain(value: object) -> bytes:
 MESSAGEPACK: Final = _codec(b"M", msgspec.msgpack.Encoder, msgspec.msgpack.Decoder)
 JSON: Final = _codec(b"J", msgspec.json.Encoder, msgspec.json.Decoder)
 _CODECS: Final = {codec.first[0]: codec for codec in (MESSAGEPACK, JSON)}
+
+
+def find_codec(first: bytes) -> Codec | None:
+    """Returns the codec with a first byte; None if there is none, or if it is BSON and pymongo is not installed."""
+    return _CODECS.get(first[0]) or (_find_bson() if first == b"B" else None)
+
+
+@cache
+def _find_bson() -> Codec | None:
+    try:
+        from .bson_codec import BSON
+    except ImportError:
+        return None
+    return BSON
 
 
 def encode(message: Request | Answer, codec: Codec = MESSAGEPACK) -> Secret:
@@ -103,9 +119,9 @@ def decode_answer(data: Buffer) -> Answer:
 
 
 def _codec_of(data: Buffer) -> Codec:
-    codec = _CODECS.get(data[0]) if len(data) else None
+    codec = find_codec(bytes(data[:1])) if len(data) else None
     if codec is None:
-        raise MessageError("the first byte of a message must be M or J", codec=MESSAGEPACK)
+        raise MessageError("the first byte of a message must be M, J, or B where BSON is installed", codec=MESSAGEPACK)
     return codec
 
 

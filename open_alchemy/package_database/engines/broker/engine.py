@@ -60,6 +60,8 @@ class BrokerEngine:
         """
         self.prepare()
         assert self._requests is not None
+        if not telemetry.is_active():
+            return self.run(self._requests.execute(operation, deadline))
         with request_of(operation):
             return self.run(self._requests.execute(operation, deadline))
 
@@ -77,13 +79,14 @@ class BrokerEngine:
         """Returns the administration of the tables behind the broker."""
         from .administration import BrokerAdministration
 
-        return BrokerAdministration(self)
+        return BrokerAdministration(self.ask)
 
-    def ask(self, body: Any, what: str) -> Any:
+    def ask(self, body: Any, what: str, *, is_write: bool = False, is_repeatable: bool = True) -> Any:
         """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
         self.prepare()
         assert self._requests is not None
-        return self.run(self._requests.ask(body, what, Deadline(self.config.deadline)))
+        deadline = Deadline(self.config.deadline)
+        return self.run(self._requests.ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable))
 
     def close(self) -> None:
         """Closes the connections, for good; those in use are closed when their calls end."""
@@ -110,18 +113,18 @@ def open_requests(config: BrokerConfig) -> Requests:
     """Returns the state of a client, whose first broker is a random one.
 
     Raises:
-        ConfigurationError: pyzmq or msgspec is not installed.
+        ConfigurationError: A package that the transport or the codec needs is not installed.
     """
     try:
-        import zmq  # noqa: F401
-
-        from .exchange import Requests
+        from .adapters import codec_of, find_connect
+        from .exchange import Requests, wall_clock
     except ImportError as error:
         raise ConfigurationError(
             "broker:// needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker]'"
         ) from error
+    find_connect(config)
     brokers = len(config.addresses)
-    return Requests(brokers, int(random() * brokers) % brokers, config.instance)
+    return Requests(brokers, int(random() * brokers) % brokers, config.instance, wall_clock, codec_of(config))
 
 
 def request_of(operation: StoreOperation) -> telemetry.Request:

@@ -19,7 +19,7 @@ from ...core.runner import Sleep
 from ...core.secret import Secret
 from ...exceptions import RefusedError, UnavailableError
 from .. import telemetry
-from .codec import MessageError, encode
+from .codec import MESSAGEPACK, Codec, MessageError, encode
 from .errors import to_error
 from .messages import VERSION, AnswerBody, Executed, Failed, Found, Items, Request, RequestBody
 from .operations import from_failures, from_item, from_optional, to_message
@@ -27,7 +27,10 @@ from .operations import from_failures, from_item, from_optional, to_message
 SILENCE: Final = 1.0
 STOPPING: Final = "Stopping"
 """The code of the error of a broker that stops and has not started the request."""
+NOT_SENT: Final = Failed("UnavailableError", "the broker was not connected", "NotSent")
+"""The result of an exchange whose request certainly did not reach the broker."""
 _STOPPING_WAIT: Final = 0.05
+_NOT_STARTED: Final = (STOPPING, NOT_SENT.code)
 
 
 def wall_clock() -> float:
@@ -44,6 +47,7 @@ class Exchange(NamedTuple):
         message: The encoded request.
         silence: How many seconds to wait since the request was sent, or since the broker last reported work on it.
         seconds: How many seconds to wait at most.
+        is_repeatable: Whether silence ends the wait, so that the request is sent again; otherwise only NOT_SENT does.
     """
 
     broker: int
@@ -51,6 +55,7 @@ class Exchange(NamedTuple):
     message: Secret
     silence: float
     seconds: float
+    is_repeatable: bool = True
 
 
 Steps: TypeAlias = Generator[Exchange | Sleep, AnswerBody | None, Any]
@@ -64,13 +69,22 @@ class Requests:
         first: The position of the broker that is used first.
         instance: The instance of the brokers.
         clock: Returns the seconds since the epoch.
+        codec: The codec of the messages.
     """
 
-    def __init__(self, brokers: int, first: int, instance: str, clock: Callable[[], float] = wall_clock) -> None:
+    def __init__(
+        self,
+        brokers: int,
+        first: int,
+        instance: str,
+        clock: Callable[[], float] = wall_clock,
+        codec: Codec = MESSAGEPACK,
+    ) -> None:
         self.current = first
         self._brokers = brokers
         self._instance = instance
         self._clock = clock
+        self._codec = codec
         self._ids = count(1)
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Steps:
@@ -103,7 +117,9 @@ class Requests:
             rest = None if query.limit is None else query.limit - len(found)
             page = yield from self.ask(to_message(query._replace(after=page.after, limit=rest)), what, deadline)
 
-    def ask(self, body: RequestBody, what: str, deadline: Deadline, *, is_write: bool = False) -> Steps:
+    def ask(
+        self, body: RequestBody, what: str, deadline: Deadline, *, is_write: bool = False, is_repeatable: bool = True
+    ) -> Steps:
         """Sends a request until it is answered, and returns the body of the answer.
 
         Args:
@@ -111,6 +127,7 @@ class Requests:
             what: What it is, for messages.
             deadline: The deadline of the call.
             is_write: Whether it may have taken effect if it is not answered.
+            is_repeatable: Whether it may be executed twice. Otherwise it is sent again only if it was not started.
 
         Raises:
             BaseError: The error that the broker sent.
@@ -122,16 +139,18 @@ class Requests:
             attempts += 1
             broker = self.current
             try:
-                message = encode(Request(VERSION, id_, self._clock(), remaining, body, self._instance))
+                message = encode(Request(VERSION, id_, self._clock(), remaining, body, self._instance), self._codec)
             except MessageError as error:
                 raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
-            answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds())
-            if isinstance(answer, Failed) and answer.code != STOPPING:
+            answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds(), is_repeatable)
+            if isinstance(answer, Failed) and answer.code not in _NOT_STARTED:
                 raise to_error(answer)
             if answer is not None and not isinstance(answer, Failed):
                 return answer
             self._leave(broker, what, attempts)
-            if answer is not None:
+            if answer is None and not is_repeatable:
+                break
+            if answer is not None and answer.code == STOPPING:
                 yield Sleep(_STOPPING_WAIT)
         raise _expired(what, attempts, deadline, is_write=is_write)
 

@@ -179,8 +179,20 @@ class Status(Struct, frozen=True, array_like=True, tag="status"):
     """Report figures. Answer: ``Figures``."""
 
 
+class Subscribe(Struct, frozen=True, array_like=True, tag="subscribe"):
+    """Start or renew a subscription to changes. Answer: ``Subscribed``, and ``Changed`` from then on.
+
+    Attributes:
+        subscription: The name of the subscription, chosen by the client.
+        partition: The partition key of the changes; None for all.
+    """
+
+    subscription: Token
+    partition: Text | None = None
+
+
 Operation: TypeAlias = Get | Query | Scan | Transact
-RequestBody: TypeAlias = Operation | Call | Describe | Administer | Status
+RequestBody: TypeAlias = Operation | Call | Describe | Administer | Status | Subscribe
 
 
 class Request(Struct, frozen=True, array_like=True):
@@ -322,6 +334,7 @@ class Failed(Struct, frozen=True, array_like=True, tag="failed"):
         request_id: The id of the store's request.
         attempts: The number of attempts at the store.
         seconds: The time since the request was received.
+        subclass: For an error class of an exposed function: its module, a colon and its name.
     """
 
     error: str
@@ -330,6 +343,7 @@ class Failed(Struct, frozen=True, array_like=True, tag="failed"):
     request_id: str | None = None
     attempts: int = 0
     seconds: float = 0.0
+    subclass: str = ""
 
 
 class Working(Struct, frozen=True, array_like=True, tag="working"):
@@ -338,7 +352,40 @@ class Working(Struct, frozen=True, array_like=True, tag="working"):
     ids: tuple[int, ...]
 
 
-AnswerBody: TypeAlias = Found | Items | Executed | Returned | Described | Administered | Figures | Failed | Working
+class Subscribed(Struct, frozen=True, array_like=True, tag="subscribed"):
+    """A subscription is active.
+
+    Attributes:
+        epoch: Another one if the broker has started, or forgot the subscription.
+        number: The number of the last ``Changed`` of this epoch; 0 if there was none.
+    """
+
+    epoch: str
+    number: int
+
+
+class Change(Struct, frozen=True, array_like=True):
+    """An item was created, updated or deleted."""
+
+    kind: Literal["created", "updated", "deleted"]
+    table: str
+    partition: str
+    sort: str
+    revision: str | None = None
+
+
+class Changed(Struct, frozen=True, array_like=True, tag="changed"):
+    """The changes of a transaction. The id of this answer is 0; ``number`` increases by 1 within an epoch."""
+
+    subscription: str
+    epoch: str
+    number: int
+    changes: tuple[Change, ...]
+
+
+AnswerBody: TypeAlias = (
+    Found | Items | Executed | Returned | Described | Administered | Figures | Failed | Working | Subscribed | Changed
+)
 
 
 class Answer(Struct, frozen=True, array_like=True):

@@ -32,8 +32,14 @@ class Connection(Protocol):
     def send(self, message: Secret) -> None:
         """Sends a message without waiting; loses it if the broker is not connected in time."""
 
-    def close(self) -> None:
-        """Closes the connection, without waiting. May be called again."""
+    def broadcast(self, message: Secret) -> None:
+        """Sends a message to each broker that the connection reaches; otherwise as ``send``."""
+
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that is not sent yet; returns False if it may have been sent."""
+
+    async def aclose(self) -> None:
+        """Closes the connection, within a second. May be called again."""
 
 
 class Peer(NamedTuple):

@@ -17,10 +17,9 @@ import zmq
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .codec import Buffer
+from .parts import MAX_BYTES
 from .transports import Peer
 
-MAX_REQUEST_BYTES: Final = 16_000_000
-"""Four times ``MAX_TRANSACT_BYTES``. A longer message ends its connection when its length is announced."""
 _HEARTBEAT: Final = {zmq.HEARTBEAT_IVL: 1_000, zmq.HEARTBEAT_TIMEOUT: 3_000, zmq.HEARTBEAT_TTL: 4_000}
 """Milliseconds: a connection without an answer to a PING is closed within 4 seconds."""
 _MAX_RECEIVED: Final = 100
@@ -95,8 +94,16 @@ class LoopSocket:
             self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
         except zmq.ZMQError:
             return  # The client is gone.
-        if self._has_message():
+        if self._events():
             self._schedule()
+
+    def withdraw(self, message: Any) -> bool:
+        """Drops an unsent message, by its last frame; returns False if it is not among them."""
+        for entry in self._unsent:
+            if entry[1][-1] is message:
+                self._unsent.remove(entry)
+                return True
+        return False
 
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
@@ -114,18 +121,21 @@ class LoopSocket:
         self._process()
 
     def _process(self) -> None:
-        if self._unsent:
-            self._flush()
         received = 0
-        while not self.socket.closed and self._has_message():
-            self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
-            received += 1
+        while not self.socket.closed and (events := self._events()):
+            if events & zmq.POLLOUT:
+                self._flush()
+            if events & zmq.POLLIN:
+                self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
+                received += 1
             if received == _MAX_RECEIVED:
                 self._schedule()
                 break
 
-    def _has_message(self) -> bool:
-        return bool(int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+    def _events(self) -> int:
+        """Returns what can be done now. The descriptor does not signal again what this call has seen."""
+        relevant = zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN
+        return int(self.socket.getsockopt(zmq.EVENTS)) & relevant
 
     def _flush(self) -> None:
         while self._unsent and not self.socket.closed:
@@ -148,6 +158,18 @@ class ZeroMQConnection:
         """Sends a message."""
         self._socket.send([message])
 
+    def broadcast(self, message: Secret) -> None:
+        """Sends a message: each broker has a connection of its own."""
+        self.send(message)
+
+    def withdraw(self, message: Secret) -> bool:
+        """Drops a message that waits for the connection."""
+        return self._socket.withdraw(message)
+
+    async def aclose(self) -> None:
+        """Closes the socket, and drops what is not sent."""
+        self.close()
+
     def close(self) -> None:
         """Closes the socket, and drops what is not sent."""
         self._socket.close()
@@ -167,7 +189,8 @@ class ZeroMQServer:
     async def start(self, receive: Callable[[Peer, Buffer], None]) -> str:
         """Listens."""
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        for option, value in {**_HEARTBEAT, zmq.MAXMSGSIZE: MAX_REQUEST_BYTES, zmq.IPV6: "[" in self._address}.items():
+        # MAXMSGSIZE: a longer message ends its connection when its length is announced.
+        for option, value in {**_HEARTBEAT, zmq.MAXMSGSIZE: MAX_BYTES, zmq.IPV6: "[" in self._address}.items():
             socket.setsockopt(option, value)
         try:
             socket.bind(self._address)

@@ -1,0 +1,205 @@
+"""Engines that publish the changes of each transaction that took effect.
+
+Whether a put creates or updates an item is decided by its condition, or else by reading the item before the
+transaction, as long as anybody is subscribed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Literal, Protocol
+
+from msgspec.structs import replace
+
+from ..core.deadline import Deadline
+from ..core.operations import (
+    AllOf,
+    Below,
+    Condition,
+    Delete,
+    Equal,
+    Get,
+    Key,
+    Missing,
+    Put,
+    StoreOperation,
+    Table,
+    Transact,
+)
+from ..core.runner import drive, drive_async
+from ..engines.broker.messages import Change
+from ..engines.port import Administration, AsyncEngine, Config, Engine, ImmediateReads
+from ..exceptions import ConflictError, RefusedError, UnavailableError
+from .events import Events
+
+
+class Publish(Protocol):
+    """Publishes changes, of which it may be unknown whether they took effect."""
+
+    def __call__(self, changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        """Publishes changes."""
+
+
+class PublishingEngine:
+    """An engine for threads.
+
+    Args:
+        engine: Executes the operations.
+        publish: Publishes changes; called in the thread of the operation.
+        is_heard: Returns whether changes have subscribers.
+    """
+
+    def __init__(self, engine: Engine, publish: Publish, is_heard: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._publish = publish
+        self._is_heard = is_heard
+
+    @property
+    def config(self) -> Config:
+        """The engine's."""
+        return self._engine.config
+
+    @property
+    def attempt_seconds(self) -> float:
+        """The engine's."""
+        return self._engine.attempt_seconds
+
+    def prepare(self) -> None:
+        """Prepares the engine."""
+        self._engine.prepare()
+
+    def administration(self) -> Administration:
+        """Returns the administration of the engine's tables."""
+        return self._engine.administration()
+
+    def close(self) -> None:
+        """Closes the engine."""
+        self._engine.close()
+
+    def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation, and publishes its changes."""
+        if not isinstance(operation, Transact) or not self._is_heard():
+            return self._engine.execute(operation, deadline)
+        changes = drive(read_changes(operation), lambda part: self._engine.execute(part, deadline))
+        with _published(changes, self._publish) as results:
+            results.append(self._engine.execute(operation, deadline))
+        return results[0]
+
+
+class PublishingAsyncEngine:
+    """An engine for asyncio; see ``PublishingEngine``."""
+
+    def __init__(self, engine: AsyncEngine, publish: Publish, is_heard: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._publish = publish
+        self._is_heard = is_heard
+
+    @property
+    def config(self) -> Config:
+        """The engine's."""
+        return self._engine.config
+
+    @property
+    def attempt_seconds(self) -> float:
+        """The engine's."""
+        return self._engine.attempt_seconds
+
+    def read_now(self, operation: Get) -> Any:
+        """Reads an item, where the engine can do that without waiting; see ``ImmediateReads``."""
+        if not isinstance(self._engine, ImmediateReads):
+            raise UnavailableError("the engine cannot read without waiting")
+        return self._engine.read_now(operation)
+
+    async def prepare(self) -> None:
+        """Prepares the engine."""
+        await self._engine.prepare()
+
+    def queue(self) -> Awaitable[None] | None:
+        """Returns what a call must await before it starts."""
+        return self._engine.queue()
+
+    async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation, and publishes its changes."""
+        if not isinstance(operation, Transact) or not self._is_heard():
+            return await self._engine.execute(operation, deadline)
+        changes = await drive_async(read_changes(operation), lambda part: self._engine.execute(part, deadline))
+        with _published(changes, self._publish) as results:
+            results.append(await self._engine.execute(operation, deadline))
+        return results[0]
+
+    async def aclose(self) -> None:
+        """Closes the engine."""
+        await self._engine.aclose()
+
+
+def read_changes(transact: Transact) -> Generator[StoreOperation, Any, list[Change]]:
+    """Returns the changes that a transaction is about to make."""
+    changes: list[Change] = []
+    for action in transact.actions:
+        match action:
+            case Put(table, item, condition):
+                is_new = creates(table, condition)
+                if is_new is None:
+                    is_new = (yield Get(table, table.key_of(item))) is None
+                revision = item.get("revision")
+                change = _change("created" if is_new else "updated", table, table.key_of(item))
+                changes.append(change if revision is None else replace(change, revision=str(revision)))
+            case Delete(table, key):
+                changes.append(_change("deleted", table, key))
+    return changes
+
+
+@contextmanager
+def _published(changes: Sequence[Change], publish: Publish) -> Iterator[list[Any]]:
+    """Publishes changes if the result of their transaction, which the block adds to the list, has no failures."""
+    results: list[Any] = []
+    try:
+        yield results
+    except (ConflictError, RefusedError):
+        raise
+    except BaseException:
+        publish(changes, is_certain=False)
+        raise
+    if changes and not results[0]:
+        publish(changes)
+
+
+def _change(kind: Literal["created", "updated", "deleted"], table: Table, key: Key) -> Change:
+    return Change(kind, table.name, key[table.partition_key], key[table.sort_key])
+
+
+def creates(table: Table, condition: Condition | None) -> bool | None:
+    """Returns whether a put with this condition creates an item, or updates one; None if it may do either."""
+    match condition:
+        case Missing(attribute) if attribute in (table.partition_key, table.sort_key):
+            return True
+        case Equal() | Below():
+            return False
+        case AllOf(conditions):
+            return next((known for part in conditions if (known := creates(table, part)) is not None), None)
+    return None
+
+
+def publishing_engines(
+    config: Config, tables: Sequence[Table], events: Events, instance: str = ""
+) -> tuple[PublishingAsyncEngine, PublishingEngine]:
+    """Opens the engines of a store, which publish its changes; called in the event loop of the broker.
+
+    Args:
+        config: The store.
+        tables: Its tables.
+        events: The subscriptions.
+        instance: The name of the instance.
+    """
+    loop = asyncio.get_running_loop()
+    publish, is_heard = partial(events.publish, instance), partial(events.is_heard, instance)
+    engine = PublishingAsyncEngine(config.open_async_engine(tables), publish, is_heard)
+
+    def publish_from_thread(changes: Sequence[Change], *, is_certain: bool = True) -> None:
+        with suppress(RuntimeError):  # The broker has stopped.
+            loop.call_soon_threadsafe(partial(publish, changes, is_certain=is_certain))
+
+    return engine, PublishingEngine(config.open_engine(tables), publish_from_thread, is_heard)

@@ -1,0 +1,81 @@
+"""Splits messages that are longer than a message bus transmits, and assembles them. Pure.
+
+A part is ``+``, or ``.`` if it is the last one; the message's number in 8 bytes; the part's number from 0 in 2 bytes,
+big-endian; and bytes of the message. No codec has one of these first bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Final
+
+from ...core.secret import Secret
+from .codec import Buffer
+
+MORE: Final = b"+"
+LAST: Final = b"."
+_HEAD: Final = 11
+_MAX_INCOMPLETE: Final = 64
+MAX_BYTES: Final = 16_000_000
+"""The length of the longest message: four times ``MAX_TRANSACT_BYTES``."""
+
+
+def split(message: Secret, size: int, number: int) -> Iterator[Secret]:
+    """Returns the parts of a message.
+
+    Args:
+        message: The message.
+        size: The most bytes of a part.
+        number: A number that the sender has not used before.
+    """
+    length = size - _HEAD
+    starts = range(0, len(message), length)
+    for part, start in enumerate(starts):
+        kind = LAST if start == starts[-1] else MORE
+        yield Secret(kind + number.to_bytes(8) + part.to_bytes(2) + message[start : start + length])
+
+
+class Assembler:
+    """The incomplete messages of any number of senders, in bounded memory.
+
+    Args:
+        max_bytes: The length of the longest message.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._incomplete: dict[tuple[Hashable, bytes], _Incomplete] = {}
+
+    def add(self, sender: Hashable, data: Buffer) -> Buffer | None:
+        """Adds a received message or part, and returns the message if it is complete.
+
+        A message of which a part was lost is dropped, and so is the oldest of too many.
+        """
+        if data[:1] not in {MORE, LAST}:
+            return data
+        key = (sender, bytes(data[1:9]))
+        found = self._incomplete.pop(key, None) or _Incomplete()
+        if not found.add(data, self._max_bytes):
+            return None
+        if data[:1] == LAST:
+            return memoryview(b"".join(found.parts))
+        self._incomplete[key] = found
+        if len(self._incomplete) > _MAX_INCOMPLETE:
+            del self._incomplete[next(iter(self._incomplete))]
+        return None
+
+
+class _Incomplete:
+    """The parts of a message that were received."""
+
+    def __init__(self) -> None:
+        self.parts: list[Buffer] = []
+        self._bytes = 0
+
+    def add(self, part: Buffer, max_bytes: int) -> bool:
+        """Adds a part; returns False if it is not the next one, or if the message is too long."""
+        if len(self.parts) != int.from_bytes(part[9:_HEAD]):
+            return False
+        self.parts.append(part[_HEAD:])
+        self._bytes += len(part) - _HEAD
+        return self._bytes <= max_bytes

@@ -1,0 +1,48 @@
+"""Messages in parts: assembled as they were, or dropped, in bounded memory. No I/O."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.broker import parts
+from open_alchemy.package_database.engines.broker.parts import Assembler, split
+
+
+@given(st.binary(min_size=1, max_size=300), st.integers(12, 50))
+def test_a_message_is_assembled_as_it_was(message: bytes, size: int) -> None:
+    found = list(split(Secret(b"M" + message), size, 7))
+    assembler = Assembler(1_000)
+    assert [assembler.add("sender", part) for part in found] == [*[None] * (len(found) - 1), b"M" + message]
+    assert max(map(len, found)) <= size
+
+
+def test_parts_of_several_senders_do_not_mix() -> None:
+    first, second = (list(split(Secret(b"M" + text * 10), 12, 7)) for text in (b"a", b"b"))
+    assembler = Assembler(1_000)
+    results = [
+        assembler.add(sender, part) for pair in zip(first, second, strict=True) for sender, part in enumerate(pair)
+    ]
+    assert results[-2:] == [b"M" + b"a" * 10, b"M" + b"b" * 10]
+
+
+def test_a_message_without_one_of_its_parts_is_dropped() -> None:
+    first, _, *rest = split(Secret(b"M" + b"a" * 10), 12, 7)
+    assembler = Assembler(1_000)
+    assert {assembler.add("sender", part) for part in (first, *rest)} == {None}
+
+
+def test_a_message_that_is_too_long_is_dropped() -> None:
+    assembler = Assembler(5)
+    assert {assembler.add("sender", part) for part in split(Secret(b"M" + b"a" * 10), 12, 7)} == {None}
+
+
+def test_the_oldest_of_too_many_incomplete_messages_is_dropped() -> None:
+    first, last = split(Secret(b"Ma"), 12, 7)
+    assembler = Assembler(1_000)
+    assembler.add("oldest", first)
+    for sender in range(parts._MAX_INCOMPLETE):
+        assembler.add(sender, first)
+    assert assembler.add("oldest", last) is None
+    assert assembler.add(0, last) == b"Ma"
