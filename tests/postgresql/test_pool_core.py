@@ -112,7 +112,7 @@ def drive(calls: Calls[Any]) -> Any:
         try:
             proceed, outcome = calls.send, call()
         except BaseException as error:  # noqa: BLE001 (thrown into the generator)
-            proceed, outcome = calls.throw, error  # type: ignore[assignment]
+            proceed, outcome = calls.throw, error
 
 
 def read() -> Generator[Statement, Any, str]:

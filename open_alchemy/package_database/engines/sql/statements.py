@@ -135,7 +135,7 @@ class TableStatements:
             return Statement(text, tuple(parameters))
         return Statement(f"{text} LIMIT {mark}", (*parameters, operation.limit))
 
-    def items(self, operation: Query, rows: Sequence[Row]) -> list[Item]:
+    def items(self, operation: Query, rows: Sequence[Row]) -> Sequence[Item]:
         """Returns the items of the rows of a query."""
         names = self._names_of(operation)
         types = [] if self._has_binary else [set(map(type, column)) for column in zip(*rows, strict=True)]
