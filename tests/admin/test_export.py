@@ -487,7 +487,7 @@ def test_a_single_latest_record_is_imported_with_its_version(tmp_path: Path) -> 
 def test_any_number_of_items_is_imported(tmp_path: Path, count: int) -> None:
     store, other = MemoryStore(), MemoryStore()
     for number in range(count):
-        put(store, credentials(f"u{number}"))
+        put(store, credentials("u1", str(number)))
     export(store, tmp_path / "all.jsonl")
 
     import_(tmp_path / "all.jsonl", other)

@@ -1,77 +1,93 @@
-"""What a pool decides, with connections that answer as the test says."""
+"""What a pool decides, with connections that only record what happens to them."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from logging import Logger
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.pq import TransactionStatus
 
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.engines.postgresql import fair_semaphore
-from open_alchemy.package_database.engines.postgresql.async_pool import AsyncPool
-from open_alchemy.package_database.engines.postgresql.connection import (
-    PING_AFTER,
-    AsyncConnection,
-    DeadlineExceededError,
+from open_alchemy.package_database.engines.postgresql import pool_core
+from open_alchemy.package_database.engines.postgresql.connection import DeadlineExceededError
+from open_alchemy.package_database.engines.postgresql.failures import (
+    CLOSED,
+    COMMIT_UNANSWERED,
+    NO_ANSWER,
+    Failure,
+    Kind,
 )
-from open_alchemy.package_database.engines.postgresql.failures import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure
-from open_alchemy.package_database.engines.postgresql.fair_semaphore import FairSemaphore
-from open_alchemy.package_database.engines.postgresql.pool import _drive
-from open_alchemy.package_database.engines.postgresql.pool_core import PoolCore
-from open_alchemy.package_database.engines.postgresql.requests import BatchSteps, OnServer
+from open_alchemy.package_database.engines.postgresql.pool_core import Calls, PoolCore
+from open_alchemy.package_database.engines.postgresql.requests import OnServer
 from open_alchemy.package_database.engines.postgresql.shard_map import Server
 from open_alchemy.package_database.engines.sql.statements import Statement
 
-Connect: TypeAlias = "Callable[..., Connection]"
-READ, PING, ROLLBACK = Statement("SELECT 2"), Statement("SELECT 1"), Statement("ROLLBACK")
+READ = Statement("SELECT 1")
 
 
 class Connection:
-    """Raises the error given for a statement, or returns no rows."""
+    """A connection that executes nothing.
 
-    deadline: Deadline | None = None
-    reports_progress = is_late = is_committing = closed = False
+    Args:
+        errors: What its next statements raise; None for no error.
+    """
 
-    def __init__(self, file: socket.socket, failures: dict[Statement, Exception] | None = None) -> None:
-        self.pgconn = SimpleNamespace(socket=file, transaction_status=TransactionStatus.IDLE)
-        self.failures = failures or {}
-        self.idle_since = time.monotonic()
-        self.calls: list[Statement | str] = []
+    def __init__(self, *errors: BaseException | None) -> None:
+        self.errors = list(errors)
+        self.done: list[str] = []
+        self.pgconn = SimpleNamespace(transaction_status=TransactionStatus.IDLE)
+        self.is_alive, self.is_stale, self.is_late, self.is_committing = True, False, False, False
+        self.deadline: Deadline | None = None
+        self.reports_progress = False
+        self.idle_since = 0.0
 
     def run(self, statement: Statement) -> list[Any]:
-        self.calls.append(statement)
-        if statement in self.failures:
-            raise self.failures[statement]
+        self.done.append(statement.text)
+        error = self.errors.pop(0) if self.errors else None
+        if error is not None:
+            raise error
         return []
 
+    def lend(self, lender: object, logger: Logger | None) -> None:
+        self.done.append("lend")
+
     def reset(self) -> None:
-        raise DeadlineExceededError
+        self.run(Statement("reset"))
 
     def close(self) -> None:
-        self.calls.append("close")
+        self.done.append("close")
         self.pgconn.transaction_status = TransactionStatus.UNKNOWN
 
-    abort = close
+    def abort(self) -> None:
+        self.done.append("abort")
 
 
-class Pool(PoolCore[Any]):
-    """A pool of one connection."""
+class RecordedPool(PoolCore[Any]):
+    """A pool whose calls are not performed by threads or a loop.
 
-    def __init__(self, *opened: Connection | BaseException) -> None:
-        super().__init__(Server("db1", "", range(1, 2)), 1, 5.0)
+    Args:
+        opened: The results of its attempts to connect.
+        permits: How many calls may have a connection at once.
+    """
+
+    def __init__(self, *opened: Connection | BaseException, permits: int = 1) -> None:
+        super().__init__(Server("db1", "", range(1, 2)), permits, block_timeout=5.0)
         self.opened = list(opened)
-        self.permits = 1
+        self.permits = permits
+        self.waited: list[float] = []
 
     def _wait(self, seconds: float) -> bool:
+        self.waited.append(seconds)
         self.permits -= 1
-        return True
+        return self.permits >= 0 or self._give_up()
+
+    def _give_up(self) -> bool:
+        self.permits += 1
+        return False
 
     def _release_permit(self) -> None:
         self.permits += 1
@@ -82,148 +98,181 @@ class Pool(PoolCore[Any]):
             raise found
         return found
 
-    def execute(self) -> Any:
-        return _drive(self.executing(OnServer("db1", read, "reading"), Deadline(5)))
-
-    @property
-    def idle(self) -> list[Connection]:
-        return self._idle
-
-    def close(self) -> None:
-        self._is_closed = True
+    def execute(self, steps: Callable[[], Generator[Any, Any, Any]], deadline: Deadline | None = None) -> Any:
+        return drive(self.executing(OnServer("db1", steps, "testing"), deadline or Deadline(5)))
 
 
-def read() -> BatchSteps[str]:
+def drive(calls: Calls[Any]) -> Any:
+    proceed, outcome = calls.send, None
+    while True:
+        try:
+            call = proceed(outcome)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            proceed, outcome = calls.send, call()
+        except BaseException as error:  # noqa: BLE001 (thrown into the generator)
+            proceed, outcome = calls.throw, error
+
+
+def read() -> Generator[Statement, Any, str]:
     yield READ
-    return "read"
+    return "result"
 
 
-@pytest.fixture
-def connect() -> Iterator[Connect]:
-    """Makes connections whose servers send nothing."""
-    client, server = socket.socketpair()
-    with client, server:
-        yield lambda failures=None: Connection(client, failures)
+@pytest.fixture(autouse=True)
+def _states(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_core, "is_alive", lambda connection: connection.is_alive)
+    monkeypatch.setattr(pool_core, "is_stale", lambda connection: connection.is_stale)
 
 
-def test_a_connection_is_used_again_without_a_test(connect: Connect) -> None:
-    pool = Pool(connection := connect())
+def test_an_idle_connection_is_used_again() -> None:
+    pool = RecordedPool(connection := Connection())
 
-    assert [pool.execute(), pool.execute()] == ["read", "read"]
-    assert connection.calls == [READ, READ]
+    assert [pool.execute(read), pool.execute(read)] == ["result", "result"]
+    assert connection.done == [READ.text, READ.text]
+    assert connection.deadline is None
     assert pool.permits == 1
 
 
-def test_a_connection_that_was_idle_for_long_is_tested_before_its_use(connect: Connect) -> None:
-    pool = Pool(connection := connect())
-    pool.execute()
-    connection.idle_since -= PING_AFTER + 1
+def test_a_connection_that_ended_is_replaced() -> None:
+    pool = RecordedPool(first := Connection(), second := Connection())
+    pool.execute(read)
+    first.is_alive = False
 
-    assert pool.execute() == "read"
-    assert connection.calls == [READ, PING, READ]
-
-
-@pytest.mark.parametrize("error", [DeadlineExceededError(), psycopg.OperationalError()], ids=["late", "lost"])
-def test_a_connection_that_does_not_answer_its_test_is_replaced(connect: Connect, error: Exception) -> None:
-    silent, new = connect({PING: error}), connect()
-    pool = Pool(silent, new)
-    pool.execute()
-    silent.idle_since -= PING_AFTER + 1
-
-    assert pool.execute() == "read"
-    assert silent.calls[-1] == "close"
-    assert pool.idle == [new]
-    assert pool.permits == 1
+    assert pool.execute(read) == "result"
+    assert first.done[-1] == "close"
+    assert second.done == [READ.text]
 
 
-def test_a_connection_that_cannot_be_opened_costs_no_permit(connect: Connect) -> None:
-    pool = Pool(psycopg.OperationalError(), KeyboardInterrupt(), connect())
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(None, "SELECT 1"), (psycopg.OperationalError(), "close"), (DeadlineExceededError(), "close")],
+)
+def test_a_connection_that_was_idle_for_long_is_tested(error: BaseException | None, expected: str) -> None:
+    pool = RecordedPool(first := Connection(None, error), Connection())
+    pool.execute(read)
+    first.is_stale = True
 
-    assert isinstance(pool.execute(), Failure)
-    assert pool.permits == 1
+    assert pool.execute(read) == "result"
+    assert first.done[-1] == expected
+
+
+def test_a_call_without_a_permit_in_time_fails() -> None:
+    pool = RecordedPool(permits=0)
+
+    found = pool.execute(read, Deadline(2, clock=lambda: 0.0))
+
+    assert (found.kind, found.code) == (Kind.EXPIRED, "PoolExhausted")
+    assert pool.waited == [2.0]
+    assert pool.permits == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(psycopg.OperationalError("refused"), "ConnectionFailure"), (DeadlineExceededError(), NO_ANSWER.code)],
+)
+def test_a_failure_to_connect_releases_the_permit(error: BaseException, expected: str) -> None:
+    pool = RecordedPool(error, Connection())
+
+    failure = pool.execute(read)
+
+    assert isinstance(failure, Failure)
+    assert failure.code == expected
+    assert pool.execute(read) == "result"
+
+
+def test_an_unexpected_error_of_connecting_releases_the_permit() -> None:
+    pool = RecordedPool(KeyboardInterrupt())
+
     with pytest.raises(KeyboardInterrupt):
-        pool.execute()
+        pool.execute(read)
+
     assert pool.permits == 1
 
 
-def test_a_connection_that_is_not_opened_in_time_is_a_failure_without_an_answer() -> None:
-    assert Pool(DeadlineExceededError()).execute() is NO_ANSWER
+@pytest.mark.parametrize(
+    ("is_committing", "expected"), [(False, NO_ANSWER), (True, COMMIT_UNANSWERED)], ids=["a read", "a commit"]
+)
+@pytest.mark.parametrize(
+    "error", [DeadlineExceededError(), psycopg.OperationalError()], ids=["raised", "of a pipeline"]
+)
+def test_a_late_statement_is_cancelled(error: BaseException, expected: Failure, *, is_committing: bool) -> None:
+    pool = RecordedPool(connection := Connection(error))
+    connection.is_late, connection.is_committing = True, is_committing
+    connection.pgconn.transaction_status = TransactionStatus.ACTIVE
+
+    assert pool.execute(read) is expected
+    assert connection.done == [READ.text, "abort"]
+    assert pool.permits == 1
 
 
-def test_a_closed_pool_opens_no_connection_and_keeps_none(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = Pool(connection := connect())
-    monkeypatch.setattr(connection, "run", lambda _: pool.close())
-
-    assert pool.execute() == "read"
-    assert pool.execute() is CLOSED
-    assert (connection.calls, pool.idle, pool.permits) == (["close"], [], 1)
-
-
-@pytest.mark.parametrize(("is_committing", "expected"), [(False, NO_ANSWER), (True, COMMIT_UNANSWERED)])
-def test_a_commit_without_an_answer_in_time_may_have_taken_effect(
-    connect: Connect, expected: Failure, *, is_committing: bool
-) -> None:
-    connection = connect({READ: DeadlineExceededError()})
-    connection.is_committing = is_committing
-
-    assert Pool(connection).execute() is expected
-
-
-@pytest.mark.parametrize("failed", [False, True], ids=["rolled back", "rollback fails"])
-def test_a_failed_statement_is_rolled_back(connect: Connect, *, failed: bool) -> None:
-    errors: dict[Statement, Exception] = {READ: psycopg.errors.CheckViolation()}
-    if failed:
-        errors[ROLLBACK] = DeadlineExceededError()
-    connection = connect(errors)
+def test_a_refused_statement_is_rolled_back_and_the_connection_kept() -> None:
+    pool = RecordedPool(connection := Connection(psycopg.errors.InsufficientPrivilege()))
     connection.pgconn.transaction_status = TransactionStatus.INERROR
-    pool = Pool(connection)
+    original = connection.run
 
-    failure = pool.execute()
+    def run(statement: Statement) -> list[Any]:
+        if statement.text == "ROLLBACK":
+            connection.pgconn.transaction_status = TransactionStatus.IDLE
+        return original(statement)
 
-    assert connection.calls[:2] == [READ, ROLLBACK]
-    assert (failure.code == "23514", failure is NO_ANSWER) == (not failed, failed)
+    connection.run = run  # type: ignore[method-assign]
+
+    assert pool.execute(read).kind is Kind.REFUSED
+    assert connection.done == [READ.text, "ROLLBACK"]
+    assert pool.execute(read) == "result"
+
+
+def test_an_error_of_the_steps_is_raised_and_the_connection_kept() -> None:
+    pool = RecordedPool(connection := Connection())
+
+    def fail() -> Generator[Statement, Any, None]:
+        yield READ
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        pool.execute(fail)
+
+    assert pool.execute(read) == "result"
+    assert "abort" not in connection.done
+
+
+def test_a_closed_pool_opens_no_connection() -> None:
+    pool = RecordedPool(Connection())
+    pool._is_closed = True
+
+    assert pool.execute(read) is CLOSED
     assert pool.permits == 1
 
 
-def test_a_lent_connection_that_cannot_be_reset_is_closed(connect: Connect) -> None:
-    pool = Pool(connection := connect())
-    pool.permits = 0
+def test_a_connection_that_is_released_after_the_pool_was_closed_is_aborted() -> None:
+    pool = RecordedPool(connection := Connection())
 
-    _drive(pool.returning(connection))
+    def close() -> Generator[Statement, Any, None]:
+        yield READ
+        pool._is_closed = True
 
-    assert connection.calls[0] == "close"
-    assert (pool.idle, pool.permits) == ([], 1)
+    pool.execute(close)
 
-
-def test_a_permit_that_arrives_when_a_wait_ends_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    semaphore = FairSemaphore(0)
-
-    class Lock:
-        """Its wait ends when the semaphore has passed it the permit."""
-
-        def acquire(self, timeout: float | None = None) -> bool:
-            if timeout is not None:
-                semaphore.release()
-            return timeout is None
-
-        def release(self) -> None:
-            pass
-
-    monkeypatch.setattr(fair_semaphore, "threading", SimpleNamespace(Lock=Lock))
-
-    assert semaphore.acquire(1.0)
+    assert connection.done[-1] == "abort"
 
 
-def test_an_async_connection_is_opened_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def stay_silent(_: str, **options: Any) -> None:
-        await asyncio.Event().wait()
+def test_a_lent_connection_has_its_permit_until_it_is_returned() -> None:
+    pool = RecordedPool(connection := Connection())
 
-    async def use() -> Any:
-        pool = AsyncPool(Server("db1", "", range(1, 2)), 1, 5.0)
-        found = await pool.execute(OnServer("db1", read, "reading"), Deadline(0.01))
-        await pool.aclose()
-        return found
+    lent = drive(pool.lending(Deadline(5), None))
+    permits = pool.permits
+    drive(pool.returning(lent))
 
-    monkeypatch.setattr(AsyncConnection, "connect", stay_silent)
+    assert (lent, permits, pool.permits) == (connection, 0, 1)
+    assert connection.done == ["lend", "reset"]
 
-    assert asyncio.run(use()) is NO_ANSWER
+
+def test_a_lent_connection_that_cannot_be_reset_is_closed() -> None:
+    pool = RecordedPool(connection := Connection(psycopg.OperationalError()))
+
+    drive(pool.returning(drive(pool.lending(Deadline(5), None))))
+
+    assert connection.done == ["lend", "reset", "close", "abort"]
+    assert pool.permits == 1
