@@ -320,6 +320,4 @@ async def test_a_blocking_write_in_the_event_loop_is_refused() -> None:
         server.stores[""].caching = caching
         connect_caches(server, "tcp://127.0.0.1:1")
         with pytest.raises(RefusedError, match="get_async"):
-            engine.execute(
-                Transact((Delete(SPECS, SPECS.key_of({"sub": "u", "updated_at_id": "1"})),), "t"), Deadline(5)
-            )
+            engine.execute(Transact((Delete(SPECS, {"sub": "u", "updated_at_id": "1"}),), "t"), Deadline(5))
