@@ -28,7 +28,7 @@ from open_alchemy.package_database.coherence.messages import AnswerHeader, Lease
 from open_alchemy.package_database.coherence.tags import read_key, tags_of_read
 from open_alchemy.package_database.core.operations import Get, Items
 from open_alchemy.package_database.engines.broker import messages, read_cache
-from open_alchemy.package_database.model import specs
+from open_alchemy.package_database.model.spec_records import to_infos
 from open_alchemy.package_database.model.keys import LATEST, latest_key, record_keys
 from open_alchemy.package_database.model.schema import SPECS
 
@@ -126,7 +126,7 @@ async def compare_reads(url: str, rounds: int) -> dict[str, float]:
             lists.append(await timed(lambda: caching.list_specs(sub="listed"), 20))
             start = time.perf_counter()
             for _ in range(20):
-                specs.to_infos(items, "listed")
+                to_infos(items, "listed")
             builds.append((time.perf_counter() - start) / 20 * 1e6)
     return {
         "cached get_spec, us": median(hits),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import quote
@@ -39,7 +39,7 @@ def publish(database: TDatabase, count: int) -> None:
     database.create_update_spec(sub="u", name="a", version="1", model_count=count)
 
 
-def check_no_read_is_stale(databases: list[TDatabase]) -> None:
+def check_no_read_is_stale(databases: Sequence[TDatabase]) -> None:
     for count in range(1, 6):
         publish(databases[count % len(databases)], count)
         for database in databases:

@@ -391,8 +391,3 @@ def _deletions(
 
 def _deletes(records: Iterable[Item]) -> Iterator[Delete]:
     return (Delete(SPECS, SPECS.key_of(record)) for record in records)
-
-
-def to_infos(items: Sequence[Item], sub: str) -> TSpecInfoList:
-    """Returns items as the functions of the database do."""
-    return [to_info(item, sub) for item in INFO.check_all(items, sub=sub)]
