@@ -28,9 +28,10 @@ from open_alchemy.package_database.coherence.messages import AnswerHeader, Lease
 from open_alchemy.package_database.coherence.tags import read_key, tags_of_read
 from open_alchemy.package_database.core.operations import Get, Items
 from open_alchemy.package_database.engines.broker import messages, read_cache
-from open_alchemy.package_database.model.spec_records import to_infos
+from open_alchemy.package_database.model import specs
 from open_alchemy.package_database.model.keys import LATEST, latest_key, record_keys
 from open_alchemy.package_database.model.schema import SPECS
+from open_alchemy.package_database.model.spec_records import to_infos
 
 CLIENTS: Final = 50
 REVOKED: Final = 100
