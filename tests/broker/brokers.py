@@ -7,19 +7,23 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from open_alchemy.package_database.broker.functions import load
-from open_alchemy.package_database.broker.process import Options, open_server, open_transport, serve
+from open_alchemy.package_database.broker.process import Options, open_server, open_transport, read_access, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
+from open_alchemy.package_database.broker.stores import only
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker.adapters import open_bus_server
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
+from open_alchemy.package_database.engines.broker.curve import Security
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.instances import directory, process
+from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.model.schema import TABLES
 
 ADDRESS = "tcp://127.0.0.1:*"
@@ -44,6 +48,15 @@ class RunningBroker:
         return self.config.location
 
 
+class OpenInstance(Instance):
+    """An instance whose engines are open."""
+
+    def __init__(self, engine: Engine, async_engine: AsyncEngine, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(async_engine.config, id)
+        self._engine = engine
+        self._async_engine = async_engine
+
+
 def memory_store(*, allows_administration: bool = True) -> Store:
     """Returns a new store in memory."""
     engine = open_memory(SQLiteConfig(), TABLES)
@@ -57,11 +70,22 @@ def store_at(config: Config) -> Store:
 
 def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration: bool = True) -> Store:
     """Returns the store of two engines."""
-    return Store(async_engine, engine.administration, TABLES, allows_administration=allows_administration)
+    return Store(lambda: async_engine, engine.administration, TABLES, allows_administration=allows_administration)
 
 
 @contextmanager
-def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator[RunningBroker]:
+def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[RunningBroker]:
+    """Runs a broker with the keys in a folder."""
+    access = read_access(keys)
+    assert access is not None
+    with run_broker(store, security=access.security, find_client=access.clients.find, **options) as running:
+        yield running
+
+
+@contextmanager
+def run_broker(
+    store: Store, bus: Bus | None = None, *, security: Security | None = None, **options: Any
+) -> Iterator[RunningBroker]:
     """Runs a broker in front of a store, on ZeroMQ or on a message bus."""
 
     @asynccontextmanager
@@ -69,7 +93,7 @@ def run_broker(store: Store, bus: Bus | None = None, **options: Any) -> Iterator
         yield Server({"": store}, **options)
         await store.engine.aclose()
 
-    with _run(opened, bus) as broker:
+    with _run(opened, bus, security=security) as broker:
         yield broker
 
 
@@ -78,7 +102,7 @@ def run_application(
     config: Config, *modules: str, bus: Bus | None = None, address: str = ADDRESS
 ) -> Iterator[RunningBroker]:
     """Runs a broker that exposes the functions of modules."""
-    with _run(lambda: open_server(config, TABLES, Options(()), load(modules)), bus, address) as broker:
+    with _run(lambda: open_server(only(Instance(config)), TABLES, Options(()), load(modules)), bus, address) as broker:
         yield broker
 
 
@@ -96,7 +120,10 @@ def close_process_database() -> None:
 
 @contextmanager
 def _run(
-    opened: Callable[[], AbstractAsyncContextManager[Server]], bus: Bus | None = None, address: str = ADDRESS
+    opened: Callable[[], AbstractAsyncContextManager[Server]],
+    bus: Bus | None = None,
+    address: str = ADDRESS,
+    security: Security | None = None,
 ) -> Iterator[RunningBroker]:
     addresses: list[str] = []
     is_ready = threading.Event()
@@ -107,7 +134,7 @@ def _run(
         is_ready.set()
 
     async def main() -> None:
-        transport = open_transport(address) if bus is None else open_bus_server(bus)
+        transport = open_transport(address, security) if bus is None else open_bus_server(bus)
         async with opened() as server:
             task = asyncio.ensure_future(serve(server, [transport], ready))
             running.append((asyncio.get_running_loop(), task, server))

@@ -39,6 +39,14 @@ class RecordingTransport:
     def request(self, id_: int, body: RequestBody, *, seconds: float = 5.0, sent: float | None = None) -> None:
         self.deliver(encode(Request(VERSION, id_, wall_clock() if sent is None else sent, seconds, body)))
 
+    async def first(self) -> Answer:
+        """Returns the first answer to any request."""
+        async with asyncio.timeout(10):
+            while True:
+                if self.answers:
+                    return self.answers[0]
+                await asyncio.sleep(0)
+
     async def answer(self, id_: int) -> Any:
         """Returns the body of the answer to a request."""
         async with asyncio.timeout(10):

@@ -13,18 +13,20 @@ from typing import Any, cast
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, TConnectedDatabase, get
+from open_alchemy.package_database.broker.events import Events
 from open_alchemy.package_database.broker.exposed import Function
 from open_alchemy.package_database.broker.functions import Functions, load
 from open_alchemy.package_database.broker.served_instance import ServedInstance
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.broker.store import MAX_AGE, Store
+from open_alchemy.package_database.broker.store import MAX_AGE
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import Call, Failed, Get, Returned
 from open_alchemy.package_database.instances import instance_id
-from open_alchemy.package_database.model.schema import SPECS, TABLES
+from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.broker import application
+from tests.broker.brokers import OpenInstance, store_of
 from tests.broker.recording import RecordingTransport
 from tests.broker.test_server import in_loop
 
@@ -61,9 +63,11 @@ def name(call: Callable[..., Any]) -> str:
 @asynccontextmanager
 async def broker(*, threads: int = 64, **options: Any) -> AsyncIterator[RecordingTransport]:
     engine, async_engine = MemoryEngine(), AsyncMemoryEngine()
-    store = Store(async_engine, engine.administration, TABLES)
+    store = store_of(engine, async_engine)
     server, transport = Server({"": store, "test": store}, **options), RecordingTransport()
-    instances = {"": ServedInstance(engine, async_engine), "test": ServedInstance(engine, async_engine, "test")}
+    instances = {
+        name: ServedInstance(OpenInstance(engine, async_engine, name or None), name, Events()) for name in ("", "test")
+    }
     by_name = {function.name: function for function in FUNCTIONS}
     server.handlers[Call] = Functions(by_name, instances, threads=threads).call
     await server.start(transport)

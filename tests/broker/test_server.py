@@ -52,7 +52,8 @@ def in_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
 async def broker(
     engine: AsyncMemoryEngine | None = None, **options: Any
 ) -> AsyncIterator[tuple[Server, RecordingTransport]]:
-    store = Store(engine or AsyncMemoryEngine(), MemoryEngine().administration, TABLES)
+    async_engine = engine or AsyncMemoryEngine()
+    store = Store(lambda: async_engine, MemoryEngine().administration, TABLES)
     server, transport = Server({"": store}, **options), RecordingTransport()
     await server.start(transport)
     try:
@@ -281,7 +282,7 @@ async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
     file = open_memory(SQLiteConfig(), TABLES)
     publishing = PublishingAsyncEngine(ThreadedEngine(file), lambda changes, is_certain=True: None, lambda: False)
     await publishing.prepare()
-    server, transport = Server({"": Store(publishing, file.administration, TABLES)}), RecordingTransport()
+    server, transport = Server({"": Store(lambda: publishing, file.administration, TABLES)}), RecordingTransport()
     await server.start(transport)
     transport.request(1, GET)
     assert [answer.body for answer in transport.answers] == [messages.Found(None)]

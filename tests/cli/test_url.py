@@ -49,7 +49,7 @@ def without_url(command: click.Command, name: str) -> list[str]:
 
 
 def test_every_command_on_one_store_has_the_options_url_and_instance() -> None:
-    assert without_url(commands, "") == ["instances", "serve", "copy"]
+    assert without_url(commands, "") == ["instances", "serve", "keys", "copy"]
 
 
 def test_a_spec_published_to_a_url_is_listed_at_that_url(url: str) -> None:

@@ -67,7 +67,7 @@ class Events:
         found = self._subscriptions.get(key)
         if found is None or (found.partition, found.instance) != (body.partition, request.instance):
             if len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
-                return failures.overloaded("Subscribe")
+                return failures.overloaded("Subscribe", "the broker has too many subscriptions")
             found = self._subscriptions[key] = _Subscription(peer, codec, request.instance, body)
         found.end = self._clock() + LEASE_SECONDS
         return messages.Subscribed(found.epoch, found.number)

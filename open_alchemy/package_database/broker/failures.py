@@ -55,9 +55,9 @@ def refusal(message: str, code: str) -> Failed:
     return Failed("RefusedError", message, code)
 
 
-def overloaded(what: str) -> Failed:
-    """Returns the answer to a request beyond the queue."""
-    return Failed("UnavailableError", f"{what} was not started: the queue of the broker is full", OVERLOADED)
+def overloaded(what: str, reason: str) -> Failed:
+    """Returns the answer to a request beyond the queue or the limit of the client."""
+    return Failed("UnavailableError", f"{what} was not started: {reason}", OVERLOADED)
 
 
 def not_started(what: str, seconds: float) -> Failed:

@@ -1,28 +1,43 @@
-"""The process of a broker: opens the store and the transports, and stops on SIGTERM or SIGINT."""
+"""The processes of a broker: one, or several workers that accept connections from the same listening socket.
+
+A connection stays in its worker, so that its requests are received in their order, and a request that is sent again
+meets the one in progress. A worker that dies is replaced, and its clients connect to another one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import signal
+import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from ..core.operations import Table
-from ..engines.broker import adapters
-from ..engines.broker.messages import Call
+from ..engines.broker import adapters, messages
+from ..engines.broker.curve import Security
+from ..engines.broker.keys import read_broker_keys
 from ..engines.broker.transports import ServerTransport
 from ..engines.broker.zeromq import ZeroMQServer
-from ..engines.port import Config
-from ..exceptions import BaseError, ConfigurationError
+from ..engines.sqlite.config import SQLiteConfig
+from ..exceptions import ConfigurationError
+from ..instances import process as instances
 from .events import Events
 from .exposed import Function
 from .functions import Functions, load
-from .publishing import publishing_engines
-from .served_instance import ServedInstance
+from .http_figures import start_http
+from .key_files import BROKER_FILE, CLIENTS_FILE
+from .metrics import Figures
+from .rights import ANYBODY, Client, ClientsFile
 from .server import Server
-from .store import Store
+from .shared_figures import SharedFigures
+from .stores import Find, ServedInstances, Stores, find_instance
+from .supervisor import Worker, supervise
+
+_FIGURES_SECONDS = 0.5
+_BACKLOG = 1_000
 
 
 class Options(NamedTuple):
@@ -30,53 +45,93 @@ class Options(NamedTuple):
 
     Attributes:
         listen: The addresses at which it listens.
-        concurrency: How many requests are executed at once.
-        queue: How many requests may wait.
+        concurrency: How many requests a worker executes at once.
+        queue: How many requests may wait in a worker.
         allows_administration: Whether clients may create, empty and delete tables.
+        client_requests: How many requests of one client may be in progress or wait.
+        workers: The number of processes.
+        metrics: ``HOST:PORT`` of the HTTP server for figures; None for none.
+        keys: The folder with the keys of the broker and the file of its clients; None for no encryption.
         expose: The modules whose exposed functions clients may call.
     """
 
     listen: Sequence[str]
     concurrency: int = 64
-    queue: int = 1_000
+    queue: int = 2_000
     allows_administration: bool = False
+    client_requests: int = 1_000
+    workers: int = 1
+    metrics: str | None = None
+    keys: Path | None = None
     expose: Sequence[str] = ()
 
 
-def run(config: Config, tables: Sequence[Table], options: Options, ready: Callable[[str], None]) -> None:
-    """Runs a broker until SIGTERM or SIGINT.
+class Access(NamedTuple):
+    """Who may connect to a broker with keys."""
+
+    security: Security
+    clients: ClientsFile
+
+
+def run(tables: Sequence[Table], options: Options, ready: Callable[[str], None]) -> None:
+    """Runs a broker of the selected instance, or of all instances, until SIGTERM or SIGINT.
 
     Args:
-        config: The store.
-        tables: Its tables.
+        tables: The tables.
         options: How it runs.
         ready: Is called with each address at which the broker listens.
 
     Raises:
-        ConfigurationError: The broker cannot listen at an address, the store cannot be opened, or a module cannot be
-            imported.
+        ConfigurationError: An option is invalid, the broker cannot listen at an address, the store cannot be opened, or
+            a module cannot be imported.
     """
-    exposed = load(options.expose) if options.expose else {}
-    transports = [open_transport(address) for address in options.listen]
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(config, tables, options, transports, ready, exposed))
+    _check_stores(options.workers)
+    for address in options.listen:
+        check_address(address, has_keys=options.keys is not None)
+    read_access(options.keys)
+    metrics = None if options.metrics is None else _listen(f"tcp://{options.metrics}")
+    shared = SharedFigures(options.workers)
+    if options.workers == 1:
+        _run_worker(Worker(0), tables, options, [None] * len(options.listen), metrics, shared, ready)
+        return
+    listeners = [_listen(address) if _is_tcp(address) else None for address in options.listen]
+    for address, listener in zip(options.listen, listeners, strict=True):
+        ready(address if listener is None else _address(listener))
+    supervise(
+        options.workers,
+        lambda worker: _run_worker(worker, tables, options, listeners, metrics, shared, lambda _: None),
+        shared.is_written,
+    )
 
 
-def open_transport(address: str) -> ServerTransport:
+def check_address(address: str, *, has_keys: bool) -> None:
+    """Checks where a broker listens.
+
+    Raises:
+        ConfigurationError: The address has no known transport, or others than this machine can reach it without keys.
+    """
+    if not _is_tcp(address):
+        adapters.open_server(address)
+        return
+    host = _host_port(address)[0]
+    if not has_keys and not _is_loopback(host):
+        raise ConfigurationError(
+            f"a broker without keys listens on a loopback address, such as tcp://127.0.0.1:5757, and not on {host!r}: "
+            "anybody who can connect can read and write everything. Create keys with 'package-database broker keys', "
+            "and start the broker with --keys"
+        )
+
+
+def open_transport(address: str, security: Security | None = None, listener: int | None = None) -> ServerTransport:
     """Returns the transport of an address.
 
     Raises:
-        ConfigurationError: The address has no known transport, or others than this machine can reach it.
+        ConfigurationError: See ``check_address``.
     """
-    if not address.startswith("tcp://"):
+    if not _is_tcp(address):
         return adapters.open_server(address)
-    host = address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    if not _is_loopback(host):
-        raise ConfigurationError(
-            f"a broker without keys listens on a loopback address, such as tcp://127.0.0.1:5757, and not on {host!r}: "
-            "anybody who can connect can read and write everything"
-        )
-    return ZeroMQServer(address)
+    check_address(address, has_keys=security is not None)
+    return ZeroMQServer(address, security, listener)
 
 
 async def serve(server: Server, transports: Sequence[ServerTransport], ready: Callable[[str], None]) -> None:
@@ -91,37 +146,153 @@ async def serve(server: Server, transports: Sequence[ServerTransport], ready: Ca
 
 @asynccontextmanager
 async def open_server(
-    config: Config, tables: Sequence[Table], options: Options, exposed: Mapping[str, Function]
+    find: Find,
+    tables: Sequence[Table],
+    options: Options,
+    exposed: Mapping[str, Function],
+    access: Access | None = None,
 ) -> AsyncGenerator[Server]:
-    """Opens a store, and returns a server for it; closes the store at the end."""
+    """Opens instances, and returns a server for them; closes them at the end."""
     events = Events()
-    engine, blocking = publishing_engines(config, tables, events)
-    await engine.prepare()
-    store = Store(engine, blocking.administration, tables, allows_administration=options.allows_administration)
-    server = Server({"": store}, concurrency=options.concurrency, queue=options.queue, events=events)
-    instance = ServedInstance(blocking, engine)
-    server.handlers[Call] = Functions(exposed, {"": instance}).call
+    instances = ServedInstances(find, events)
+    stores = Stores(instances, tables, allows_administration=options.allows_administration)
+    server = Server(
+        stores,
+        concurrency=options.concurrency,
+        queue=options.queue,
+        client_requests=options.client_requests,
+        find_client=find_anybody if access is None else access.clients.find,
+        events=events,
+    )
+    server.handlers[messages.Call] = Functions(exposed, instances).call
+    if options.workers > 1:
+        # A worker does not receive the changes of the others.
+        del server.immediate[messages.Subscribe]
+    if access is not None:
+        server.sources.append(access.clients.figures)
     try:
+        if "" in stores:
+            await stores[""].engine.prepare()
         yield server
     finally:
-        with suppress(BaseError):
-            await instance.shut_down()
+        await instances.aclose()
+
+
+def _run_worker(
+    worker: Worker,
+    tables: Sequence[Table],
+    options: Options,
+    listeners: Sequence[socket.socket | None],
+    metrics: socket.socket | None,
+    shared: SharedFigures,
+    ready: Callable[[str], None],
+) -> None:
+    # In the worker: the modules of the application may start threads.
+    exposed = load(options.expose) if options.expose else {}
+    access = read_access(options.keys)
+    security = None if access is None else access.security
+    transports = [
+        open_transport(address, security, None if listener is None else listener.fileno())
+        for address, listener in zip(options.listen, listeners, strict=True)
+    ]
+
+    async def main() -> None:
+        async with open_server(find_instance, tables, options, exposed, access) as server:
+            await _serve(worker, server, transports, metrics, shared, ready)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
 
 
 async def _serve(
-    config: Config,
-    tables: Sequence[Table],
-    options: Options,
+    worker: Worker,
+    server: Server,
     transports: Sequence[ServerTransport],
+    metrics: socket.socket | None,
+    shared: SharedFigures,
     ready: Callable[[str], None],
-    exposed: Mapping[str, Function],
 ) -> None:
-    async with open_server(config, tables, options, exposed) as server:
-        task = asyncio.ensure_future(serve(server, transports, ready))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    loop = asyncio.get_running_loop()
+
+    def figures() -> Figures:
+        shared.write(worker.number, {**server.figures(), "workers": 1})
+        return shared.total()
+
+    def publish() -> None:
+        figures()
+        loop.call_later(_FIGURES_SECONDS, publish)
+
+    server.immediate[messages.Status] = lambda *_: messages.Figures(dict(figures()))
+    task = asyncio.ensure_future(serve(server, transports, ready))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    if worker.supervisor is not None:
+        loop.add_reader(worker.supervisor, task.cancel)
+    http = None if metrics is None else await start_http(metrics, figures, lambda: not task.cancelling())
+    publish()
+    try:
         with suppress(asyncio.CancelledError):
             await task
+    finally:
+        if http is not None:
+            http.close()
+
+
+def find_anybody(_: str) -> Client:
+    """Returns a client with all rights."""
+    return ANYBODY
+
+
+def read_access(folder: Path | None) -> Access | None:
+    """Returns the keys and clients in a folder; None if there is none.
+
+    Raises:
+        ConfigurationError: A file cannot be read or is invalid.
+    """
+    if folder is None:
+        return None
+    clients = ClientsFile(folder / CLIENTS_FILE)
+    return Access(Security(read_broker_keys(folder / BROKER_FILE), clients.allows), clients)
+
+
+def _check_stores(workers: int) -> None:
+    """Checks the configuration of the instances: several processes do not share a database in memory."""
+    selected = instances.selected_instance()
+    found = [selected] if selected is not None else list(map(instances.directory().get, instances.instances()))
+    for instance in found or [instances.current()]:
+        config = instance.config
+        if workers > 1 and isinstance(config, SQLiteConfig) and config.path is None:
+            raise ConfigurationError("--workers: sqlite:// is in memory, and each worker would have another database")
+
+
+def _listen(address: str) -> socket.socket:
+    host, port = _host_port(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ConfigurationError(f"the broker cannot listen on {address}: {error.strerror}") from error
+    # Otherwise a worker blocks if another one accepts the connection first.
+    listener.settimeout(0)
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+
+def _host_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    host = host.strip("[]")
+    try:
+        return ("0.0.0.0" if host == "*" else host), 0 if port == "*" else int(port)  # noqa: S104 (with keys only)
+    except ValueError:
+        raise ConfigurationError("expected tcp://HOST:PORT, and HOST:PORT for --metrics") from None
+
+
+def _is_tcp(address: str) -> bool:
+    return address.startswith("tcp://")
 
 
 def _is_loopback(host: str) -> bool:

@@ -33,7 +33,6 @@ from ..core.runner import drive, drive_async
 from ..engines.broker.messages import Change
 from ..engines.port import Administration, AsyncEngine, Config, Engine, ImmediateReads
 from ..exceptions import ConflictError, RefusedError, UnavailableError
-from .events import Events
 
 
 class Publish(Protocol):
@@ -183,23 +182,11 @@ def creates(table: Table, condition: Condition | None) -> bool | None:
     return None
 
 
-def publishing_engines(
-    config: Config, tables: Sequence[Table], events: Events, instance: str = ""
-) -> tuple[PublishingAsyncEngine, PublishingEngine]:
-    """Opens the engines of a store, which publish its changes; called in the event loop of the broker.
-
-    Args:
-        config: The store.
-        tables: Its tables.
-        events: The subscriptions.
-        instance: The name of the instance.
-    """
-    loop = asyncio.get_running_loop()
-    publish, is_heard = partial(events.publish, instance), partial(events.is_heard, instance)
-    engine = PublishingAsyncEngine(config.open_async_engine(tables), publish, is_heard)
+def scheduled(loop: asyncio.AbstractEventLoop, publish: Publish) -> Publish:
+    """Returns a function that publishes changes from a thread; it does nothing if the broker has stopped."""
 
     def publish_from_thread(changes: Sequence[Change], *, is_certain: bool = True) -> None:
-        with suppress(RuntimeError):  # The broker has stopped.
+        with suppress(RuntimeError):
             loop.call_soon_threadsafe(partial(publish, changes, is_certain=is_certain))
 
-    return engine, PublishingEngine(config.open_engine(tables), publish_from_thread, is_heard)
+    return publish_from_thread

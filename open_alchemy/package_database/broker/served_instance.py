@@ -1,32 +1,47 @@
-"""The store of a broker as the database of the broker's process, for exposed functions."""
+"""An instance that a broker serves: its engines publish changes, and a function of the application cannot close it."""
 
 from __future__ import annotations
 
-from ..engines.port import AsyncEngine, Engine
-from ..instances.instance import Instance
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from ..engines.port import AsyncEngine, Config, Engine
+from ..instances.instance import Instance, ResourceType
+from .events import Events
+from .publishing import PublishingAsyncEngine, PublishingEngine, scheduled
 
 
 class ServedInstance(Instance):
-    """A store that the broker serves. A function of the application cannot close it.
+    """An instance that a broker serves; created in the event loop of the broker.
 
     Args:
-        engine: The broker's engine for threads.
-        async_engine: The broker's engine for asyncio.
-        id: The id of the instance; None for the default one.
+        instance: The instance.
+        name: Its name in requests; empty for the default one.
+        events: The subscriptions.
     """
 
-    def __init__(self, engine: Engine, async_engine: AsyncEngine, id: str | None = None) -> None:  # noqa: A002
-        super().__init__(async_engine.config, id)
-        self._engine = engine
-        self._async_engine = async_engine
+    def __init__(self, instance: Instance, name: str, events: Events) -> None:
+        super().__init__(instance.config, instance.id)
+        self.served = instance
+        self._publish = partial(events.publish, name)
+        self._publish_from_thread = scheduled(asyncio.get_running_loop(), self._publish)
+        self._is_heard = partial(events.is_heard, name)
+
+    def engine(self) -> Engine:
+        """Returns the engine for threads."""
+        return PublishingEngine(self.served.engine(), self._publish_from_thread, self._is_heard)
+
+    def async_engine(self) -> AsyncEngine:
+        """Returns the engine for asyncio."""
+        return PublishingAsyncEngine(self.served.async_engine(), self._publish, self._is_heard)
+
+    def resource(self, create: Callable[[Config], ResourceType]) -> ResourceType:
+        """Returns the resource of the instance."""
+        return self.served.resource(create)
 
     def close(self) -> None:
         """Does nothing: others use the engines."""
 
     async def aclose(self) -> None:
         """Does nothing: others use the engines."""
-
-    async def shut_down(self) -> None:
-        """Closes the engines and the resources."""
-        await super().aclose()
-        super().close()

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Final, TypeAlias
 
 from ..core.deadline import Deadline
@@ -22,11 +22,19 @@ from ..engines.broker.exchange import STOPPING
 from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Request, Working
 from ..engines.broker.transports import Peer, ServerTransport
 from ..exceptions import BaseError
-from . import failures
+from . import failures, rights
 from .events import Events
+from .limited_log import LimitedLog
+from .metrics import Histogram
+from .rights import ANYBODY, Client
 from .store import Store
 
 REPORT_SECONDS: Final = 0.5
+MAX_QUEUED_BYTES: Final = 256_000_000
+"""The bytes of the requests that wait."""
+MAX_CLOSE_SECONDS: Final = 30.0
+"""How long a stopping broker waits for requests at most."""
+_MARGIN: Final = 1.0
 
 Handler: TypeAlias = Callable[[Request, Deadline], Awaitable[AnswerBody]]
 """Executes a request, and returns the body of the answer."""
@@ -37,14 +45,22 @@ ImmediateHandler: TypeAlias = Callable[[Peer, Codec, Request], AnswerBody | None
 class _Job:
     """A request that is not answered yet."""
 
-    __slots__ = ("codec", "deadline", "handler", "peer", "received", "request")
+    __slots__ = ("codec", "deadline", "handler", "peer", "request", "size")
 
-    def __init__(self, peer: Peer, codec: Codec, request: Request, handler: Handler, deadline: Deadline) -> None:
+    def __init__(
+        self, peer: Peer, codec: Codec, request: Request, handler: Handler, deadline: Deadline, size: int
+    ) -> None:
         self.peer = peer
         self.codec = codec
         self.request = request
         self.handler = handler
         self.deadline = deadline
+        self.size = size
+
+    @property
+    def client(self) -> Hashable:
+        """Who the limit of requests applies to: the user on all connections, or the connection."""
+        return self.peer.user or self.peer.address
 
     @property
     def key(self) -> tuple[Peer, int]:
@@ -62,6 +78,8 @@ class Server:
         stores: The stores by the name of their instance; the default one has an empty name.
         concurrency: How many requests are executed at once.
         queue: How many requests may wait.
+        client_requests: How many requests of one client may be in progress or wait.
+        find_client: Returns a client by its user; None if it may do nothing.
         events: The subscriptions to changes; None for new ones.
         clock: Returns the monotonic time in seconds.
 
@@ -70,6 +88,7 @@ class Server:
         handlers: Execute requests, in tasks of their own, by the type of the body.
         immediate: Answer requests when they are received, by the type of the body.
         errors: The number of requests that failed.
+        sources: Return figures of other modules.
     """
 
     def __init__(
@@ -77,7 +96,9 @@ class Server:
         stores: Mapping[str, Store],
         *,
         concurrency: int = 64,
-        queue: int = 1_000,
+        queue: int = 2_000,
+        client_requests: int = 1_000,
+        find_client: Callable[[str], Client | None] = lambda _: ANYBODY,
         events: Events | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,14 +112,21 @@ class Server:
             messages.Subscribe: self.events.subscribe,
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
-        self.requests = self.errors = self.shed = 0
+        self.requests = self.errors = self.shed = self.refused = self.malformed = 0
+        self.latency = Histogram()
+        self.sources: list[Callable[[], Mapping[str, int | float]]] = []
         self._stores = stores
         self._concurrency = concurrency
         self._max_queued = queue
+        self._client_requests = client_requests
+        self._find_client = find_client
+        self._log = LimitedLog(clock)
         self._clock = clock
         self._started = clock()
         self._jobs: dict[tuple[Peer, int], _Job] = {}
+        self._of_client: Counter[Hashable] = Counter()
         self._queue: deque[_Job] = deque()
+        self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._transports: list[ServerTransport] = []
         self._is_stopping = False
@@ -116,10 +144,13 @@ class Server:
         """Refuses new and waiting requests, waits for those in progress, and closes the transports."""
         self._is_stopping = True
         while self._queue:
-            job = self._queue.popleft()
+            job = self._next()
             self._answer(job, _stopping(job.what))
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            end = max((job.deadline.remaining() for job in self._jobs.values()), default=0.0)
+            _, late = await asyncio.wait(self._tasks, timeout=min(end, MAX_CLOSE_SECONDS) + _MARGIN)
+            for task in late:
+                task.cancel()
         if self._report is not None:
             self._report.cancel()
         for transport in self._transports:
@@ -127,14 +158,22 @@ class Server:
 
     def figures(self) -> dict[str, int | float]:
         """Returns the figures of ``Status``."""
-        return {
+        found: dict[str, int | float] = {
             "uptime_seconds": self._clock() - self._started,
             "requests": self.requests,
             "errors": self.errors,
             "shed": self.shed,
+            "refused": self.refused,
+            "malformed": self.malformed,
             "in_progress": len(self._tasks),
             "queued": len(self._queue),
+            "queued_bytes": self._queued_bytes,
+            "clients": len(self._of_client),
+            **self.latency.figures(),
         }
+        for source in self.sources:
+            found.update(source())
+        return found
 
     def receive(self, peer: Peer, data: Buffer) -> None:
         """Receives a request."""
@@ -143,22 +182,27 @@ class Server:
             codec, request = decode_request(data)
         except MessageError as error:
             self.errors += 1
-            telemetry.debug("a malformed message of %d bytes was refused", len(data))
+            self.malformed += 1
+            self._log.report("a malformed message was refused", f"{len(data)} bytes")
             self.send(peer, error.id, failures.refusal(str(error), "Malformed"), error.codec)
             return
         type_ = type(request.body)
         if (peer, request.id) in self._jobs:
             return  # Sent again, while it is executed.
-        if request.instance not in self._stores:
+        if (refused := rights.problem(self._find_client(peer.user), request)) is not None:
+            self.refused += 1
+            self._log.report("a request was refused", refused)
+            self.send(peer, request.id, failures.refusal(refused, "Forbidden"), codec)
+        elif request.instance not in self._stores:
             self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
         elif (immediate := self.immediate.get(type_)) is not None:
             body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
-        elif not self._is_stopping and (body := self._stores[request.instance].execute_now(request)) is not None:
+        elif not self._is_stopping and (body := self._execute_now(request)) is not None:
             self.send(peer, request.id, body, codec)
         elif (handler := self.handlers.get(type_)) is not None:
-            self._admit(_Job(peer, codec, request, handler, self._deadline(request)))
+            self._admit(_Job(peer, codec, request, handler, self._deadline(request), len(data)))
         else:
             message = f"the broker does not offer {type_.__name__}"
             self.send(peer, request.id, failures.refusal(message, "NotOffered"), codec)
@@ -175,15 +219,33 @@ class Server:
     def _admit(self, job: _Job) -> None:
         if self._is_stopping:
             self.send(job.peer, job.request.id, _stopping(job.what), job.codec)
-        elif len(self._tasks) < self._concurrency:
-            self._jobs[job.key] = job
-            self._start(job)
-        elif len(self._queue) < self._max_queued:
-            self._jobs[job.key] = job
-            self._queue.append(job)
-        else:
+            return
+        is_free = len(self._tasks) < self._concurrency
+        if not is_free and (full := self._full(job)) is not None:
             self.shed += 1
-            self.send(job.peer, job.request.id, failures.overloaded(job.what), job.codec)
+            self._log.report(full)
+            self.send(job.peer, job.request.id, failures.overloaded(job.what, full), job.codec)
+            return
+        self._jobs[job.key] = job
+        self._of_client[job.client] += 1
+        if is_free:
+            self._start(job)
+        else:
+            self._queue.append(job)
+            self._queued_bytes += job.size
+
+    def _full(self, job: _Job) -> str | None:
+        """Returns why a request cannot wait, or None if it can."""
+        if len(self._queue) >= self._max_queued or self._queued_bytes + job.size > MAX_QUEUED_BYTES:
+            return "the queue of the broker is full"
+        if self._of_client[job.client] >= self._client_requests:
+            return f"the client has {self._client_requests} requests without an answer"
+        return None
+
+    def _next(self) -> _Job:
+        job = self._queue.popleft()
+        self._queued_bytes -= job.size
+        return job
 
     def _start(self, job: _Job) -> None:
         task = asyncio.get_running_loop().create_task(self._run(job))
@@ -193,7 +255,7 @@ class Server:
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         while self._queue and len(self._tasks) < self._concurrency:
-            job = self._queue.popleft()
+            job = self._next()
             if job.deadline.allows():
                 self._start(job)
             else:
@@ -219,11 +281,22 @@ class Server:
 
     def _answer(self, job: _Job, body: AnswerBody) -> None:
         del self._jobs[job.key]
+        self._of_client[job.client] -= 1
+        if not self._of_client[job.client]:
+            del self._of_client[job.client]
+        self.latency.add(job.deadline.elapsed())
         self.send(job.peer, job.request.id, body, job.codec)
 
     def _deadline(self, request: Request) -> Deadline:
         attempt = self._stores[request.instance].engine.attempt_seconds
         return Deadline(request.seconds, attempt=attempt, clock=self._clock)
+
+    def _execute_now(self, request: Request) -> AnswerBody | None:
+        start = self._clock()
+        body = self._stores[request.instance].execute_now(request)
+        if body is not None:
+            self.latency.add(self._clock() - start)
+        return body
 
     async def _execute(self, request: Request, deadline: Deadline) -> AnswerBody:
         return await self._stores[request.instance].execute(request, deadline)

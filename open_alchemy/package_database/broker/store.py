@@ -35,7 +35,7 @@ class Store:
     """The store behind a broker.
 
     Args:
-        engine: Executes operations.
+        open_engine: Returns the engine that executes operations; the same one, unless it was closed.
         administration: Returns the administration of the tables; called in a thread.
         tables: The tables.
         allows_administration: Whether clients may create, empty and delete tables.
@@ -44,20 +44,24 @@ class Store:
 
     def __init__(
         self,
-        engine: AsyncEngine,
+        open_engine: Callable[[], AsyncEngine],
         administration: Callable[[], Administration],
         tables: Sequence[core.Table],
         *,
         allows_administration: bool = False,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
-        self.engine = engine
-        self._reads = engine if isinstance(engine, ImmediateReads) else None
+        self._open_engine = open_engine
         self.schema = Schema(tables)
         self._administration = administration
         self._allows_administration = allows_administration
         self._clock = clock
         self._item_bytes = dict.fromkeys(self.schema.tables, _ASSUMED_ITEM_BYTES)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine, to which the caller refers as long as it uses it."""
+        return self._open_engine()
 
     async def execute(self, request: messages.Request, deadline: Deadline) -> messages.AnswerBody:
         """Executes an operation, and returns the answer.
@@ -76,12 +80,13 @@ class Store:
 
     def execute_now(self, request: messages.Request) -> messages.AnswerBody | None:
         """Reads an item without waiting, and returns the answer; None if that is not possible."""
-        if not isinstance(request.body, messages.Get) or self._reads is None:
+        engine = self.engine
+        if not isinstance(request.body, messages.Get) or not isinstance(engine, ImmediateReads):
             return None
         try:
             operation = self.schema.to_operation(request.body)
             assert isinstance(operation, core.Get)
-            return to_answer(operation, self._reads.read_now(operation))
+            return to_answer(operation, engine.read_now(operation))
         except BaseError:
             return None  # It is executed again, and the error is reported then.
 

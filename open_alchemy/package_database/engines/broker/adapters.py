@@ -28,8 +28,7 @@ def find_connect(config: BrokerConfig) -> Connect:
         ConfigurationError: The driver is not installed.
     """
     if config.bus is None:
-        connect: Connect = _load("broker", "Connection")
-        return connect
+        return partial(_load("broker", "Connection"), key_file=config.key_file)
     return partial(_connect_to_bus, _load(config.bus.scheme, "Connection"), config)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from ...core.operations import Table
 from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
 
-URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE",)
+URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE?key=FILE",)
 DEFAULT_PORT: Final = 5757
 DEFAULT_PREFIX: Final = "package-database"
 BUS_PORTS: Final = {"nats": 4222, "amqp": 5672}
@@ -20,7 +20,7 @@ BUS_PORTS: Final = {"nats": 4222, "amqp": 5672}
 CODECS: Final = {"msgpack": b"M", "json": b"J", "bson": b"B"}
 _TLS_FILES: Final = frozenset({"tls_ca", "tls_certificate", "tls_key"})
 _PARAMETERS: Final[Mapping[str, frozenset[str]]] = {
-    "broker": frozenset(),
+    "broker": frozenset({"key"}),
     "nats": frozenset({"tls", "credentials", "nkey"}) | _TLS_FILES,
     "amqp": frozenset({"tls", "vhost"}) | _TLS_FILES,
 }
@@ -71,6 +71,7 @@ class BrokerConfig(NamedTuple):
         deadline: The deadline of a call in seconds.
         codec: The name of the codec of the messages.
         bus: The bus, unless the client connects to the brokers themselves.
+        key_file: The file with the client's keys; None to connect without encryption.
     """
 
     addresses: tuple[str, ...]
@@ -78,6 +79,7 @@ class BrokerConfig(NamedTuple):
     deadline: float = DEFAULT_DEADLINE
     codec: str = "msgpack"
     bus: Bus | None = None
+    key_file: Path | None = None
 
     @property
     def location(self) -> str:
@@ -119,7 +121,13 @@ def read_url(rest: str, environment: Environment) -> BrokerConfig:
     place, parameters = _split("broker", rest)
     hosts, _, instance = place.partition("/")
     addresses = tuple(f"tcp://{address}" for address in _addresses("broker", hosts, DEFAULT_PORT))
-    return BrokerConfig(addresses, _name(instance), read_deadline(environment), _codec(parameters))
+    return BrokerConfig(
+        addresses,
+        _name(instance),
+        read_deadline(environment),
+        _codec(parameters),
+        key_file=_key_file(parameters),
+    )
 
 
 def read_bus_url(scheme: str, rest: str, environment: Environment) -> BrokerConfig:
@@ -187,3 +195,9 @@ def _codec(parameters: Mapping[str, str]) -> str:
     if codec not in CODECS:
         raise DatabaseURLError(f"the codec in a broker URL is {', '.join(CODECS)}")
     return codec
+
+
+def _key_file(parameters: Mapping[str, str]) -> Path | None:
+    if parameters.get("key") == "":
+        raise DatabaseURLError("the parameter key of a broker URL is the file with the keys of the client")
+    return Path(parameters["key"]) if "key" in parameters else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...core.deadline import Deadline
@@ -13,6 +14,7 @@ from .. import fork, telemetry
 from ..port import Administration
 from ..randomness import random
 from .config import BrokerConfig
+from .keys import read_client_keys
 
 if TYPE_CHECKING:
     from .client import Client
@@ -105,16 +107,20 @@ class BrokerEngine:
             return self._idle.pop()
         except IndexError:
             from .client import Client
+            from .zeromq import BlockingZeroMQ
 
-            return Client(self.config.addresses)
+            return Client(self.config.addresses, partial(BlockingZeroMQ, key_file=self.config.key_file))
 
 
 def open_requests(config: BrokerConfig) -> Requests:
     """Returns the state of a client, whose first broker is a random one.
 
     Raises:
-        ConfigurationError: A package that the transport or the codec needs is not installed.
+        ConfigurationError: A package that the transport or the codec needs is not installed, or the file with the keys
+            is invalid.
     """
+    if config.key_file is not None:
+        read_client_keys(config.key_file)
     try:
         from .adapters import codec_of, find_connect
         from .exchange import Requests, wall_clock

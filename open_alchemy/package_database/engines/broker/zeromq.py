@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Any, Final
 
 import zmq
@@ -17,11 +18,22 @@ import zmq
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .codec import Buffer
+from .curve import ZAP_ADDRESS, Security, answer_zap, secure_client, secure_server, user_of
 from .parts import MAX_BYTES
+from .send_budget import TRACKED_BYTES, SendBudget
 from .transports import Peer
 
 _HEARTBEAT: Final = {zmq.HEARTBEAT_IVL: 1_000, zmq.HEARTBEAT_TIMEOUT: 3_000, zmq.HEARTBEAT_TTL: 4_000}
 """Milliseconds: a connection without an answer to a PING is closed within 4 seconds."""
+_LIMITS: Final = {
+    # A longer message ends its connection when its length is announced.
+    zmq.MAXMSGSIZE: MAX_BYTES,
+    zmq.HANDSHAKE_IVL: 5_000,
+    zmq.BACKLOG: 1_000,
+    # Messages of one client.
+    zmq.RCVHWM: 100,
+    zmq.SNDHWM: 1_000,
+}
 _MAX_RECEIVED: Final = 100
 """Messages that are received before other work of the event loop."""
 _MAX_UNSENT: Final = 1_000
@@ -33,8 +45,8 @@ _LINGER: Final = 1_000
 class BlockingZeroMQ:
     """A DEALER for one thread at a time."""
 
-    def __init__(self, address: str) -> None:
-        self._socket = _dealer(address)
+    def __init__(self, address: str, key_file: Path | None = None) -> None:
+        self._socket = _dealer(address, key_file)
         self._timeouts = {zmq.SNDTIMEO: -1, zmq.RCVTIMEO: -1}
 
     def send(self, message: Secret, seconds: float) -> bool:
@@ -71,10 +83,14 @@ class LoopSocket:
     Args:
         socket: The socket.
         receive: Is called with the frames of each message.
+        has_properties: Whether the frames are ``zmq.Frame``, which have properties, in place of bytes.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], receive: Callable[[list[bytes]], None]) -> None:
+    def __init__(
+        self, socket: zmq.Socket[bytes], receive: Callable[[list[Any]], None], *, has_properties: bool = False
+    ) -> None:
         self.socket = socket
+        self._copies = not has_properties
         self._receive = receive
         self._loop = asyncio.get_running_loop()
         self._descriptor = int(socket.getsockopt(zmq.FD))
@@ -126,7 +142,7 @@ class LoopSocket:
             if events & zmq.POLLOUT:
                 self._flush()
             if events & zmq.POLLIN:
-                self._receive(self.socket.recv_multipart(zmq.NOBLOCK))
+                self._receive(self.socket.recv_multipart(zmq.NOBLOCK, copy=self._copies))
                 received += 1
             if received == _MAX_RECEIVED:
                 self._schedule()
@@ -151,8 +167,8 @@ class LoopSocket:
 class ZeroMQConnection:
     """A DEALER in the running event loop."""
 
-    def __init__(self, address: str, receive: Callable[[Buffer], None]) -> None:
-        self._socket = LoopSocket(_dealer(address), lambda frames: receive(memoryview(frames[-1])))
+    def __init__(self, address: str, receive: Callable[[Buffer], None], key_file: Path | None = None) -> None:
+        self._socket = LoopSocket(_dealer(address, key_file), lambda frames: receive(memoryview(frames[-1])))
 
     def send(self, message: Secret) -> None:
         """Sends a message."""
@@ -180,45 +196,88 @@ class ZeroMQServer:
 
     Args:
         address: Where it listens, such as ``tcp://127.0.0.1:5757``; port 0 or ``*`` selects a free port.
+        security: The keys of the broker, and which clients may connect; None for no encryption.
+        listener: The descriptor of a listening TCP socket that several processes share.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, security: Security | None = None, listener: int | None = None) -> None:
         self._address = address
+        self._security = security
+        self._listener = listener
+        # Each context has one authenticator.
+        self._context: zmq.Context[Any] = zmq.Context()
         self._socket: LoopSocket | None = None
+        self._authenticator: LoopSocket | None = None
+        self._budget = SendBudget()
 
     async def start(self, receive: Callable[[Peer, Buffer], None]) -> str:
         """Listens."""
-        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        # MAXMSGSIZE: a longer message ends its connection when its length is announced.
-        for option, value in {**_HEARTBEAT, zmq.MAXMSGSIZE: MAX_BYTES, zmq.IPV6: "[" in self._address}.items():
-            socket.setsockopt(option, value)
-        try:
-            socket.bind(self._address)
-        except zmq.ZMQError as error:
-            socket.close()
-            raise ConfigurationError(f"the broker cannot listen on {self._address}: {error.strerror}") from error
+        if self._security is not None:
+            self._authenticator = self._authenticate(self._security)
+        socket = self._open()
 
         def deliver(frames: list[bytes]) -> None:
             if len(frames) == 2:  # noqa: PLR2004 (the routing id and the message)
                 receive(Peer(self, frames[0]), memoryview(frames[1]))
 
-        self._socket = LoopSocket(socket, deliver)
+        def deliver_with_user(frames: list[zmq.Frame]) -> None:
+            if len(frames) == 2:  # noqa: PLR2004
+                receive(Peer(self, frames[0].bytes, user_of(frames[1])), frames[1].buffer)
+
+        secured = self._security is not None
+        self._socket = LoopSocket(socket, deliver_with_user if secured else deliver, has_properties=secured)
         address: str = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return address
 
     def send(self, address: Hashable, message: Secret) -> None:
-        """Sends a message; a ROUTER drops it if the client is gone or its queue is full."""
-        if self._socket is not None:
+        """Sends a message; drops it if the client is gone, or if too much waits for it."""
+        if self._socket is None:
+            return
+        size = len(message)
+        if size < TRACKED_BYTES:
             self._socket.send([address, message])
+        elif self._budget.allows(address, size):
+            self._send_long(self._socket, address, message)
 
     async def aclose(self) -> None:
-        """Closes the socket; its thread sends what is queued."""
-        if self._socket is not None:
-            self._socket.close(_LINGER)
+        """Closes the sockets; their thread sends what is queued."""
+        for socket in filter(None, (self._socket, self._authenticator)):
+            socket.close(_LINGER)
+        self._socket = self._authenticator = None
+        await asyncio.to_thread(self._context.term)
+
+    def _send_long(self, socket: LoopSocket, address: Hashable, message: Secret) -> None:
+        frame = zmq.Frame(message, track=True, copy=False)
+        socket.send([address, frame])
+        self._budget.add(address, frame.tracker, len(message))
+
+    def _open(self) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        options = {**_HEARTBEAT, **_LIMITS, zmq.IPV6: "[" in self._address}
+        if self._listener is not None:
+            options[zmq.USE_FD] = self._listener
+        for option, value in options.items():
+            socket.setsockopt(option, value)
+        if self._security is not None:
+            secure_server(socket, self._security.keys)
+        try:
+            socket.bind(self._address)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise ConfigurationError(f"the broker cannot listen on {self._address}: {error.strerror}") from error
+        return socket
+
+    def _authenticate(self, security: Security) -> LoopSocket:
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.REP)
+        socket.bind(ZAP_ADDRESS)
+        authenticator = LoopSocket(socket, lambda request: authenticator.send(answer_zap(request, security.allows)))
+        return authenticator
 
 
-def _dealer(address: str) -> zmq.Socket[bytes]:
+def _dealer(address: str, key_file: Path | None) -> zmq.Socket[bytes]:
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+    if key_file is not None:
+        secure_client(socket, key_file)
     # IMMEDIATE: a message is not queued for a broker that is not connected, where it would be sent much later.
     options = {**_HEARTBEAT, zmq.IMMEDIATE: 1, zmq.LINGER: 0, zmq.IPV6: "[" in address, zmq.RECONNECT_IVL: 100}
     for option, value in {**options, zmq.RECONNECT_IVL_MAX: 1_000}.items():

@@ -1,0 +1,113 @@
+"""The instances that a broker serves and their stores, by their names: opened on first use, and closed while idle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+from ..core.operations import Table
+from ..exceptions import BaseError, ConfigurationError, NotFoundError
+from ..instances import process
+from ..instances.instance import Instance
+from .events import Events
+from .served_instance import ServedInstance
+from .store import Store
+
+Find: TypeAlias = Callable[[str], Instance]
+"""Returns an instance by its name; raises ``NotFoundError`` or ``ConfigurationError`` if there is none."""
+
+
+class ServedInstances(Mapping[str, ServedInstance]):
+    """The instances that a broker serves; iteration yields those that were used.
+
+    Args:
+        find: Finds an instance.
+        events: The subscriptions.
+    """
+
+    def __init__(self, find: Find, events: Events) -> None:
+        self._find = find
+        self._events = events
+        self._used: dict[str, ServedInstance] = {}
+
+    def __getitem__(self, name: str) -> ServedInstance:
+        try:
+            instance = self._find(name)
+        except (NotFoundError, ConfigurationError):
+            self._used.pop(name, None)
+            raise KeyError(name) from None
+        known = self._used.get(name)
+        # The URL of an instance may have changed.
+        if known is None or known.served is not instance:
+            known = self._used[name] = ServedInstance(instance, name, self._events)
+        return known
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._used)
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    async def aclose(self) -> None:
+        """Closes the engines."""
+        for instance in self._used.values():
+            with suppress(BaseError):
+                await instance.served.aclose()
+            instance.served.close()
+
+
+class Stores(Mapping[str, Store]):
+    """The stores of the instances.
+
+    Args:
+        instances: The instances.
+        tables: Their tables.
+        allows_administration: Whether clients may create, empty and delete tables.
+    """
+
+    def __init__(self, instances: ServedInstances, tables: Sequence[Table], *, allows_administration: bool) -> None:
+        self._instances = instances
+        self._tables = tables
+        self._allows_administration = allows_administration
+        self._stores: dict[str, tuple[ServedInstance, Store]] = {}
+
+    def __getitem__(self, name: str) -> Store:
+        instance = self._instances[name]
+        known = self._stores.get(name)
+        if known is None or known[0] is not instance:
+            known = self._stores[name] = instance, self._open(instance)
+        return known[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._instances)
+
+    def __len__(self) -> int:
+        return len(self._instances)
+
+    def _open(self, instance: ServedInstance) -> Store:
+        return Store(
+            instance.async_engine,
+            lambda: instance.engine().administration(),
+            self._tables,
+            allows_administration=self._allows_administration,
+        )
+
+
+def find_instance(name: str) -> Instance:
+    """Returns the instance with a name, or the default one; only the selected one, if one is selected."""
+    selected = process.selected_instance()
+    if selected is not None:
+        return only(selected)(name)
+    return process.directory().get(name) if name else process.directory().default()
+
+
+def only(instance: Instance) -> Find:
+    """Returns a function that finds one instance, which is the default one."""
+
+    def find(name: str) -> Instance:
+        if name:
+            raise NotFoundError(f"the broker serves one store only, and has no instance {name!r}")
+        return instance
+
+    return find
