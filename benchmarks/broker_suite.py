@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,7 @@ _CLIENT: Final = Peer("this package", "broker_calls", PACKAGE_BROKER)
 _ASYNC_CLIENT: Final = Peer("this package, asyncio", "broker_calls_async", PACKAGE_BROKER)
 _NATS_CLIENT: Final = Peer("this package on NATS", "broker_nats", PACKAGE_NATS)
 _SLOW_SECONDS: Final = 0.005
+_PROCESSES: Final = 4
 _CALLS: Final = {
     "get_spec": ("get_spec", 1),
     "get_spec of the store": ("store", 1),
@@ -68,9 +70,42 @@ def _measure(settings: Settings) -> Results:
             **calls_jobs(blocking, _CALLS, seconds),
             **calls_jobs(loops, _CONCURRENT, seconds),
             **{name: _per_request(job) for name, job in batches.items()},
+            **_process_jobs(stack, settings, urls, seconds),
             **_nats_jobs(stack, settings, urls, seconds),
         }
         return interleave(jobs, rounds)
+
+
+def _process_jobs(
+    stack: ExitStack, settings: Settings, urls: dict[str, str], seconds: float
+) -> dict[tuple[str, str], Measure | str]:
+    """Starts brokers of one and of several processes, and as many clients of each, which make calls at once."""
+    jobs: dict[tuple[str, str], Measure | str] = {}
+    for processes in (1, _PROCESSES):
+        broker = _broker(settings.python(PACKAGE_BROKER), urls["store"], arguments=("--workers", str(processes)))
+        client_urls = json.dumps({**urls, "broker": _client_url(stack.enter_context(broker))})
+        clients = [stack.enter_context(started((_ASYNC_CLIENT,), settings, client_urls)) for _ in range(_PROCESSES)]
+        case = f"get_spec of {_PROCESSES} clients, --workers {processes}"
+        calls = [calls_jobs(workers, {case: ("get_spec", 16)}, seconds) for workers in clients]
+        jobs[case, _ASYNC_CLIENT.name] = _at_once([job for of_client in calls for job in of_client.values()])
+    return jobs
+
+
+def _at_once(jobs: Sequence[Measure | str]) -> Measure | str:
+    """Returns a job that executes others at once; its rate is the sum of theirs."""
+    measures = [job for job in jobs if not isinstance(job, str)]
+    if len(measures) < len(jobs):
+        return next(job for job in jobs if isinstance(job, str))
+
+    def measure() -> Sample:
+        with ThreadPoolExecutor(len(measures)) as threads:
+            samples = list(threads.map(lambda job: job(), measures))
+        cpu = sum(sample.cpu for sample in samples) / len(samples)
+        median = sum(sample.median for sample in samples) / len(samples)
+        wall = 1 / sum(1 / sample.wall for sample in samples)
+        return Sample(cpu, wall, 0.0, median, max(sample.p99 for sample in samples))
+
+    return measure
 
 
 def _per_request(job: Measure | str) -> Measure | str:
@@ -105,10 +140,12 @@ def _client_url(address: str) -> str:
 
 
 @contextmanager
-def _broker(python: Path, store: str, listen: str = "tcp://127.0.0.1:*") -> Iterator[str]:
+def _broker(
+    python: Path, store: str, listen: str = "tcp://127.0.0.1:*", arguments: Sequence[str] = ()
+) -> Iterator[str]:
     """Runs a broker, and yields its address."""
     command = ("-m", "open_alchemy.package_database.cli", "broker", "--url", store, "--listen", listen)
-    with _server(python, *command) as address:
+    with _server(python, *command, *arguments) as address:
         yield listen if listen.startswith("nats://") else address
 
 
