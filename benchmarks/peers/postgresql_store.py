@@ -10,6 +10,7 @@ from .examples import NAME, SUB
 
 DISTRIBUTIONS = ("psycopg", "psycopg-pool")
 _USERS: Final = 256
+_WARMUPS: Final = 3
 _COLUMNS: Final = (
     "sub, id, name, updated_at, version, model_count, title, description, revision, updated_at_id, id_updated_at"
 )
@@ -96,12 +97,18 @@ def create(url: str, name: str, shards: int) -> str:
 
 
 def connect(url: str) -> Any:
-    """Opens a database, with a spec of each user and of ``SUB``."""
+    """Opens a database, with a spec of each user and of ``SUB``, and with warm connections.
+
+    psycopg prepares the statement of a shard when it is executed for the sixth time, and PostgreSQL then plans it five
+    times. 64 shards have four of the users each.
+    """
     from open_alchemy import package_database
 
     database = package_database.connect(url)
     for sub in (SUB, *(f"user {number}" for number in range(_USERS))):
         database.create_update_spec(sub=sub, name=NAME, version="1", model_count=3, title="A title")
+    for number in range(_WARMUPS * _USERS):
+        database.get_spec(sub=f"user {number % _USERS}", name=NAME)
     return database
 
 

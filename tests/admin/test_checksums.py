@@ -11,7 +11,8 @@ from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.admin.checksums import ItemsChecksum, StoreChecksum, compute, differences, entries
 from open_alchemy.package_database.admin.import_batches import Imported, import_entries
 from open_alchemy.package_database.admin.import_items import Outcome
-from open_alchemy.package_database.core.operations import Item
+from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.core.operations import Item, Put, StoreOperation, Transact
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import run
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
@@ -55,6 +56,24 @@ def test_a_copy_has_the_same_checksum() -> None:
     assert found(source, target) == []
     assert str(checksum(source)).startswith("versions: 6, credentials: 3, checksum ")
     assert sum(copied.counts.values()) == 9
+
+
+def test_a_transaction_of_a_copy_has_one_partition() -> None:
+    """PostgreSQL refuses others: two users may be on two servers."""
+    source, subs = filled(), []
+
+    class Recording(MemoryEngine):
+        def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
+            if isinstance(operation, Transact):
+                subs.append({action.item["sub"] for action in operation.actions if isinstance(action, Put)})
+            return super().execute(operation, deadline)
+
+    import_entries(
+        entries(reader(source)), lambda steps: run(steps, Recording(MemoryStore()), name="an import"), lambda _: None
+    )
+
+    assert {len(found) for found in subs} == {1}
+    assert set().union(*subs) == {"u0", "u1", "u2"}
 
 
 @pytest.mark.parametrize(("page", "writes"), [(1, 0), (18, 1), (35, 2)])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from open_alchemy.package_database import RefusedError, ValidationError
 from open_alchemy.package_database.admin.export_reader import open_export
@@ -26,6 +27,9 @@ from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.admin.stores import Interruption, credentials, export, filled, import_, put, reader
 from tests.canary import HASH, SALT, find
+
+STEP = 1 if settings().max_examples > 100 else 7
+"""Every byte of a file in a long run, every seventh one in an ordinary run."""
 
 
 def lines(path: Path) -> list[bytes]:
@@ -142,7 +146,7 @@ def test_a_part_truncated_at_any_byte_is_resumed(tmp_path: Path) -> None:
     export(store, path)
     expected = path.read_bytes()
 
-    for length in range(len(whole) + 1):
+    for length in (*range(0, len(whole), STEP), len(whole)):
         part.write_bytes(whole[:length])
         export(store, path, replace=True)
         assert path.read_bytes() == expected
@@ -283,7 +287,7 @@ def test_a_truncated_export_is_refused_at_any_length(tmp_path: Path) -> None:
     export(filled(1), path)
     whole = path.read_bytes()
 
-    for length in range(len(whole)):
+    for length in (*range(0, len(whole), STEP), len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(ValidationError, match="all.jsonl"):
             items_of(path)
@@ -294,7 +298,7 @@ def test_a_truncated_gzip_is_refused_at_any_length(tmp_path: Path) -> None:
     export(filled(1), path)
     whole = path.read_bytes()
 
-    for length in range(len(whole)):
+    for length in (*range(0, len(whole), STEP), len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(ValidationError, match=r"all\.jsonl\.gz"):
             items_of(path)
@@ -306,17 +310,18 @@ def test_a_changed_byte_is_detected_or_changes_no_item(tmp_path: Path, name: str
     export(filled(1), path)
     whole, expected = path.read_bytes(), items_of(path)
 
-    refused = 0
-    for place in range(len(whole)):
+    accepted = 0
+    for place in range(0, len(whole), STEP):
         changed = bytearray(whole)
         changed[place] ^= 1
         path.write_bytes(changed)
         try:
             assert items_of(path) == expected
+            accepted += 1
         except ValidationError:
-            refused += 1
+            pass
     # The header of gzip has bytes that do not affect the content.
-    assert refused >= len(whole) - 10
+    assert accepted <= 10
 
 
 FOREIGN = {
@@ -482,7 +487,7 @@ def test_a_single_latest_record_is_imported_with_its_version(tmp_path: Path) -> 
 def test_any_number_of_items_is_imported(tmp_path: Path, count: int) -> None:
     store, other = MemoryStore(), MemoryStore()
     for number in range(count):
-        put(store, credentials(f"u{number}"))
+        put(store, credentials("u1", str(number)))
     export(store, tmp_path / "all.jsonl")
 
     import_(tmp_path / "all.jsonl", other)

@@ -130,6 +130,7 @@ def test_the_child_of_a_fork_opens_connections_of_its_own() -> None:
         assert database.count_customer_models(sub="u") == 3
 
 
+@pytest.mark.usefixtures("measured_programs")
 def test_the_command_serves_until_sigterm() -> None:
     command = [sys.executable, "-m", "open_alchemy.package_database.cli", "broker", "--url", "sqlite://"]
     with subprocess.Popen([*command, "--listen", "tcp://127.0.0.1:*"], stdout=subprocess.PIPE, text=True) as process:
@@ -140,7 +141,7 @@ def test_the_command_serves_until_sigterm() -> None:
                 database.create_update_spec(sub="u", name="a", version="1", model_count=3)
                 assert database.count_customer_models(sub="u") == 3
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 

@@ -62,9 +62,13 @@ def test_workers_share_one_port(workers: BrokerProcess) -> None:
             assert database.count_customer_models(sub="u") == number + 1
 
 
-def test_figures_are_the_sums_over_the_workers(workers: BrokerProcess, metrics_port: int) -> None:
-    # The second worker may have just started.
+def wait_for_both(metrics_port: int) -> None:
+    """Waits until both workers have started: a broker of which one never did stops."""
     wait_until(lambda: "package_database_broker_workers 2\n" in read(metrics_port, "/metrics")[1])
+
+
+def test_figures_are_the_sums_over_the_workers(workers: BrokerProcess, metrics_port: int) -> None:
+    wait_for_both(metrics_port)
     status, text = read(metrics_port, "/metrics")
     assert status == 200
     assert "# TYPE package_database_broker_requests_total counter\n" in text
@@ -86,7 +90,8 @@ def test_status_needs_a_broker() -> None:
     assert (finished.exit_code, "broker://HOST:PORT" in finished.output) == (2, True)
 
 
-def test_a_worker_that_dies_is_replaced(workers: BrokerProcess) -> None:
+def test_a_worker_that_dies_is_replaced(workers: BrokerProcess, metrics_port: int) -> None:
+    wait_for_both(metrics_port)
     before = workers.children()
     os.kill(before[0], signal.SIGKILL)
     wait_until(lambda: len(workers.children()) == 2 and before[0] not in workers.children())

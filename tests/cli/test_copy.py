@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,10 +18,14 @@ from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.admin.client import AdminClient
 from open_alchemy.package_database.cli import copy
 from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
-from open_alchemy.package_database.model.schema import CREDENTIALS
+from open_alchemy.package_database.engines.registry import from_url
+from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from tests.apis import execute
 from tests.canary import HASH, SALT, find
+from tests.postgresql.databases import create_database, create_tables
 
 USERS = 15
 
@@ -89,6 +98,64 @@ def test_items_copied_to_another_kind_of_store_and_back_are_equal(first: str, se
     checksums = [result.stderr.partition("verified: ")[2] for result in (there, back)]
     assert checksums[0] == checksums[1]
     assert checksums[0].startswith(f"versions: {2 * USERS}, credentials: {USERS}, checksum ")
+
+
+USERS_OF_A_LARGE_STORE = int(os.environ.get("TEST_COPY_USERS", "1000"))
+ITEMS_PER_USER = 100
+"""The most of one transaction: 49 specs with a version and the latest record, and 2 credentials."""
+
+
+def fill_large(url: str) -> None:
+    engine = from_url(url, {}).open_engine(TABLES)
+    engine.prepare()
+    for number in range(USERS_OF_A_LARGE_STORE):
+        engine.execute(Transact(tuple(puts(f"u{number}"))), Deadline(60))
+    engine.close()
+
+
+def puts(sub: str) -> Iterator[Put]:
+    for number in range(49):
+        id_ = f"spec-{number}"
+        common: Item = {"sub": sub, "id": id_, "name": id_, "updated_at": "5", "version": "1", "model_count": number}
+        for moment in (padded(5), LATEST):
+            yield Put(SPECS, {**common, "revision": "0" * 32, **record_keys(moment, id_)})
+    for id_ in ("1", "2"):
+        item: Item = {"sub": sub, "id": id_, "public_key": f"{sub} {id_}", "secret_key_hash": HASH, "salt": SALT}
+        yield Put(CREDENTIALS, {**item, "encoding": "raw"})
+
+
+def measure_copy(source: str, target: str) -> tuple[str, str]:
+    """Copies in a process of its own, and returns the checksum that it prints, and its time and memory."""
+    begin = time.monotonic()
+    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "copy", source, target]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    printed = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    assert process.returncode == 0, printed
+    seconds, memory = time.monotonic() - begin, usage.ru_maxrss // 1024
+    return printed.partition("verified: ")[2], f"{seconds:.0f} s, CPU {usage.ru_utime:.0f} s, {memory} MB"
+
+
+@pytest.mark.long
+@pytest.mark.xdist_group("postgresql")
+def test_100_000_items_copied_through_every_kind_of_store_are_equal(
+    second: str, server: str, postgresql_servers: tuple[str, str], tmp_path: Path
+) -> None:
+    """SQLite, DynamoDB, PostgreSQL, SQLite: each kind is a source and a target."""
+    first, middle = f"sqlite:///{tmp_path / 'first.db'}", create_database(postgresql_servers[0])
+    create_tables(middle, shards=4)
+    fill_large(first)
+
+    copies = [measure_copy(*stores) for stores in pairwise((first, server, middle, second))]
+
+    print("\n".join(figures for _, figures in copies))  # noqa: T201 (shown with -s)
+    checksums = {checksum for checksum, _ in copies}
+    assert len(checksums) == 1
+    versions, credentials = 49 * USERS_OF_A_LARGE_STORE, 2 * USERS_OF_A_LARGE_STORE
+    assert checksums.pop().startswith(f"versions: {versions}, credentials: {credentials}, checksum ")
 
 
 def test_a_repeated_copy_changes_nothing(first: str, second: str, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ ONE_GRANTER = Plan(granters=1)
 LONG = (*PLANS.values(), ONE_GRANTER, Plan(brokers=4, clients=4, seconds=9.0), Plan(writers=0), Plan(clients=3))
 
 
-@pytest.mark.parametrize("block", range(8))
+@pytest.mark.parametrize("block", range(4))
 def test_no_history_has_a_stale_read(block: int) -> None:
-    for seed in range(block * 250, block * 250 + 250):
+    for seed in range(block * 150, block * 150 + 150):
         run_history(seed, ONE_GRANTER._replace(seconds=5.0) if seed % 5 == 0 else SHORT)
 
 
@@ -31,10 +31,7 @@ def test_no_history_has_a_stale_read(block: int) -> None:
 @pytest.mark.parametrize("block", range(100))
 def test_no_history_of_many_has_a_stale_read(block: int) -> None:
     for seed in range(block * 1000, block * 1000 + 1000):
-        plan = (Plan(), ONE_GRANTER, Plan(brokers=4, clients=4, seconds=9.0), Plan(writers=0), Plan(clients=3))[
-            seed % 5
-        ]
-        run_history(1_000_000 + seed, plan)
+        run_history(1_000_000 + seed, LONG[seed % len(LONG)])
 
 
 def test_histories_use_their_caches() -> None:
@@ -134,7 +131,7 @@ def test_no_single_deviation_from_a_small_history_leads_to_a_stale_read() -> Non
 
 
 def test_some_pairs_of_deviations_lead_to_no_stale_read() -> None:
-    assert _run(pairs(stride=400)) > 300
+    assert _run(pairs(stride=1600)) > 75
 
 
 @pytest.mark.long

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from open_alchemy.package_database import BaseError, TDatabase
 from tests.apis import SYNC_APIS
+from tests.faults import postgresql
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, WRITES
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Fault, Network
@@ -22,6 +23,8 @@ JITTER = 0.5
 INTRODUCTION = f"""\
 # Faults
 
+## DynamoDB
+
 `python -m tests.faults` writes this page, and a test compares it with `--long`. Each fault meets {len(CALLS)} functions
 on a local DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns are the seconds that a call waits at most,
 over the functions, with each of the two HTTP clients: its timeouts, and the delays between its attempts with a jitter
@@ -33,7 +36,7 @@ takes effect as a whole or not at all; a call that deletes an unbounded number o
 A late delivery meets the first write of a call: the request arrives again after the call and after a later write of the
 same items, which it must not undo.
 
-[postgresql.md](postgresql.md#faults) has the faults of the PostgreSQL store, such as a wrong password or certificate.
+[The second table](#postgresql) has the faults of a PostgreSQL server, such as a wrong password or certificate.
 
 `tests/faults/test_virtual_time.py` checks the faults with each API, sync and async, also for faults that meet the first
 write of a call, and `tests/faults/test_sockets.py` over real sockets: in the ordinary test run a selection with every
@@ -50,7 +53,7 @@ def page() -> str:
     rows = [_row(backend, f"{name}, once", fault, times=1) for name, fault in TRANSIENT.items()]
     rows += [_row(backend, f"{name}, permanently", fault, times=None) for name, (fault, _) in PERMANENT.items()]
     rows += [_late_row(backend, title, fault) for title, fault in LATE.items()]
-    return INTRODUCTION + "".join(rows)
+    return INTRODUCTION + "".join(rows) + postgresql.section()
 
 
 def _row(backend: Backend, title: str, fault: Fault, *, times: int | None) -> str:

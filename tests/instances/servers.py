@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,8 +62,9 @@ def run_waitress(app: Any) -> Iterator[int]:
     try:
         yield server.effective_port
     finally:
-        # In the server's thread, which polls the sockets.
-        server.trigger.pull_trigger(server.close)
+        # In the server's thread, which polls the sockets, and may close before it is woken.
+        with suppress(OSError):
+            server.trigger.pull_trigger(server.close)
         thread.join()
         server.task_dispatcher.shutdown()
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("measured_programs")
+
 SUITE = """
     import json, os
     from urllib.parse import urlsplit

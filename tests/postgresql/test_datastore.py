@@ -685,6 +685,16 @@ def test_the_connections_of_a_database_are_closed_by_the_database(map_url: str) 
             with pytest.raises(RefusedError, match="close the database"):
                 method()
 
+    async def use() -> None:
+        async with package_database.aconnect(map_url) as database:
+            datastore = AsyncDatastore.of(database)
+            with pytest.raises(RefusedError, match="close the database"):
+                await datastore.disconnect()
+            with pytest.raises(RefusedError, match="close the database"):
+                datastore.reinstantiate()
+
+    asyncio.run(use())
+
 
 def test_an_unknown_shard_of_a_database_is_refused(map_url: str) -> None:
     with package_database.connect(map_url) as database, pytest.raises(ValidationError, match="there is no shard 17"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -111,10 +112,7 @@ def test_a_server_that_cannot_be_reached_is_unavailable_at_the_deadline(open_api
 def test_terminated_connections_are_replaced_without_an_error(url: str, open_api: Open) -> None:
     with open_api(configure(url)) as database, superuser(url) as other:
         publish(database)
-        other.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND application_name = 'package-database'"
-        )
+        other.execute(END_SESSIONS)
         publish(database, "2")
         found = versions(database)
 
@@ -173,6 +171,10 @@ def test_a_commit_whose_response_is_lost_takes_effect_once(
     assert found == expected
 
 
+END_SESSIONS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'package-database'
+"""
 TRIGGER = """
 CREATE SEQUENCE shard0001.failures;
 CREATE FUNCTION shard0001.fail() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -219,6 +221,62 @@ def test_a_lasting_error_has_its_code(url: str, code: str, error: type[Exception
         publish(database)
 
     assert caught.value.code == code  # type: ignore[attr-defined]
+
+
+def test_a_server_that_is_read_only_for_a_time_is_no_error(url: str, open_api: Open) -> None:
+    name = url.rpartition("/")[2]
+    attempts: list[str] = []
+    with superuser(url) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
+
+    def promote(record: logging.LogRecord) -> bool:
+        if "25006" in record.getMessage() and not attempts:
+            attempts.append(record.getMessage())
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute("SET default_transaction_read_only = off")
+                other.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
+                other.execute(END_SESSIONS)
+        return True
+
+    logger = logging.getLogger("open_alchemy.package_database")
+    logger.addFilter(promote)
+    try:
+        with open_api(configure(url)) as database:
+            publish(database)
+            found = versions(database)
+    finally:
+        logger.removeFilter(promote)
+
+    assert len(attempts) == 1
+    assert found == ["1"]
+
+
+def test_a_role_without_rights_is_refused(url: str, open_api: Open) -> None:
+    role = url.rpartition("/")[2].replace("test", "role")
+    with superuser(url) as connection:
+        connection.execute(
+            f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA package_database, shard0001 TO {role}; "
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA package_database, shard0001 TO {role}".encode()
+        )
+
+    with open_api(configure(url.replace("postgres@", f"{role}@"))) as database:
+        with pytest.raises(RefusedError, match="permission denied for table") as caught:
+            publish(database)
+        found = database.list_specs(sub="u")
+
+    assert (caught.value.code, caught.value.attempts) == ("42501", 1)
+    assert found == []
+
+
+def test_a_missing_schema_names_the_command(url: str, open_api: Open) -> None:
+    with open_api(configure(url)) as database, superuser(url) as connection:
+        publish(database)
+        connection.execute("DROP SCHEMA shard0001 CASCADE")
+
+        with pytest.raises(RefusedError, match="run package-database tables create --url") as caught:
+            publish(database)
+
+    assert caught.value.code == "42P01"
 
 
 def test_a_role_without_free_connections_is_unavailable(url: str, open_api: Open) -> None:

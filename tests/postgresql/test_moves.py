@@ -20,7 +20,7 @@ from open_alchemy.package_database import ConfigurationError, RefusedError, TDat
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Missing, Put, Transact
-from open_alchemy.package_database.engines.postgresql import mover
+from open_alchemy.package_database.engines.postgresql import failures, mover, moves
 from open_alchemy.package_database.engines.postgresql.config import PostgreSQLConfig
 from open_alchemy.package_database.engines.postgresql.moves import Step
 from open_alchemy.package_database.engines.postgresql.sharding import shard_of
@@ -195,6 +195,21 @@ def test_a_move_that_is_killed_at_any_statement_continues(
     assert statement > 20
 
 
+@pytest.mark.parametrize(
+    ("batches", "expected"),
+    [
+        ([100], 1),
+        ([4_000, 2_000, 50], 3),
+        ([4_000, 2_000, 2_000], 3),  # writers are as fast as the move
+        ([10_000, 10_000, 10_000, 20], 4),  # a backlog
+    ],
+)
+def test_the_tables_are_locked_when_batches_are_small_or_stop_shrinking(batches: list[int], expected: int) -> None:
+    decisions = [moves.is_lockable(*pair) for pair in zip(batches, [None, *batches], strict=False)]
+
+    assert decisions.index(True) + 1 == expected
+
+
 def test_between_the_two_parts_of_the_switch_calls_wait(
     config: PostgreSQLConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,7 +218,8 @@ def test_between_the_two_parts_of_the_switch_calls_wait(
         move(config, 1, "db2")
     monkeypatch.undo()
 
-    with connect_to(config._replace(deadline=0.3)) as hasty, pytest.raises(UnavailableError) as caught:
+    monkeypatch.setattr(failures, "_MOVE_POLL", 60.0)
+    with connect_to(config._replace(deadline=30.0)) as hasty, pytest.raises(UnavailableError) as caught:
         publish(hasty)
     create_tables(config.location, shards=2)
 
@@ -311,10 +327,8 @@ def test_the_commands_list_and_move(config: PostgreSQLConfig, database: TDatabas
     assert "has no shards" in other.output
 
 
-MOVES = 20 if settings().max_examples > 100 else 3
-PROCESSES = 4
-WRITERS = 4
-"""In each process."""
+MOVES, PROCESSES, WRITERS = (20, 4, 4) if settings().max_examples > 100 else (2, 2, 2)
+"""Writers are those in each process. A long run has more of all."""
 
 
 def test_writers_in_processes_lose_and_double_nothing_while_a_shard_moves(

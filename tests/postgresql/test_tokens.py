@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -10,13 +11,21 @@ import pytest
 
 from open_alchemy.package_database import ConflictError
 from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.core.operations import Get, Item, Missing, Put, Transact
+from open_alchemy.package_database.core.operations import Delete, Get, Item, Missing, Put, Transact
 from open_alchemy.package_database.engines.port import Engine
 from open_alchemy.package_database.engines.registry import from_url
-from open_alchemy.package_database.model.schema import SPECS, TABLES
+from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from tests.postgresql.databases import create_tables
 
 KEY = {"sub": "u", "updated_at_id": "latest#a"}
+CREDENTIALS_KEY = {"sub": "u", "id": "1"}
+BLOCKED = """
+SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+"""
+LOCKED = """
+SELECT locktype, relname FROM pg_locks LEFT JOIN pg_class ON pg_class.oid = relation
+WHERE pid = %s AND granted AND (locktype = 'advisory' OR relkind = 'r' AND relnamespace = to_regnamespace('shard0001'))
+"""
 
 
 @pytest.fixture
@@ -60,6 +69,37 @@ def test_a_transaction_that_failed_on_its_conditions_never_takes_effect(engine: 
     with pytest.raises(ConflictError, match="was repeated after it had failed"):
         execute(engine, put("2", "t2"))
     assert execute(engine, Get(SPECS, KEY))["version"] == "1"
+
+
+@pytest.mark.parametrize("executions", [1, 12], ids=["parsed", "prepared"])
+@pytest.mark.parametrize(
+    "transaction",
+    [
+        put("1", "t"),
+        Transact((Delete(SPECS, KEY, Missing("id")),), "t"),
+        Transact((Delete(CREDENTIALS, CREDENTIALS_KEY),)),
+    ],
+    ids=["puts", "batches", "credentials"],
+)
+def test_a_transaction_locks_the_generations_before_anything_else(
+    engine: Engine, url: str, transaction: Transact, executions: int
+) -> None:
+    """So a command that locks all tables, this one first, neither causes a deadlock nor waits for one to end."""
+    for number in range(executions):
+        execute(engine, transaction._replace(token=f"t{number}"))
+
+    with psycopg.connect(url) as command, ThreadPoolExecutor(1) as threads:
+        command.execute("LOCK TABLE shard0001.generations")
+        waiting = threads.submit(execute, engine, transaction._replace(token="last"))
+        with psycopg.connect(url, autocommit=True) as observer:
+            while not (blocked := observer.execute(BLOCKED).fetchall()):
+                assert not waiting.done()
+            ((pid,),) = blocked
+            locked = observer.execute(LOCKED, (pid,)).fetchall()
+        command.rollback()
+        waiting.result()
+
+    assert locked == []
 
 
 def test_old_tokens_are_deleted(engine: Engine, url: str) -> None:

@@ -18,10 +18,10 @@ from open_alchemy.package_database.database import open_async_database
 from open_alchemy.package_database.model.access_pattern import AccessPattern
 from open_alchemy.package_database.testing.memory import MemoryConfig
 from tests.pairwise import neighbours
+from tests.simulation.engine_stores import SQLiteStore
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
 from tests.simulation.scheduler import DELIVERIES, FAULTS, Begin, Plan, Running, by_the_pattern, explore
-from tests.simulation.sqlite_store import SQLiteStore
 from tests.simulation.test_interleavings import CALLS, bystanders, names, old, stored
 
 

@@ -65,10 +65,14 @@ class _Machine(RuleBasedStateMachine):
 class SpecMachine(_Machine):
     """Creates, updates, deletes and reads of one spec."""
 
+    def store_of(self, start: MemoryStore) -> MemoryStore:
+        """Returns the store, with the content of the model."""
+        return start
+
     @initialize(versions=st.integers(0, 3), with_revision=st.booleans())
     def fill(self, versions: int, *, with_revision: bool) -> None:
         self.first = old(versions)
-        self.run = Run(stored(versions, with_revision=with_revision), [])
+        self.run = Run(self.store_of(stored(versions, with_revision=with_revision)), [])
         self.bystanders = bystanders(self.run.store)
 
     @precondition(_Machine._has_room)

@@ -1,4 +1,7 @@
-"""Forks writers, kills them at random moments, and prints the versions that they acknowledged.
+"""Forks writers, kills them while they write, and prints the versions that they acknowledged.
+
+A random writer is killed when any of them has acknowledged a version: so each is killed at another point of its work,
+some before they have opened the file, some after dozens of writes.
 
 python -m tests.sqlite.killer URL SUB KILLS SEED
 """
@@ -10,24 +13,13 @@ import os
 import random
 import signal
 import sys
-import time
-from dataclasses import dataclass
 
 from open_alchemy import package_database
 from tests.concurrency.writer import NAME
 
 WRITERS = 4
-LONGEST_LIFE = 0.12
-"""Seconds: some are killed before they have opened the file, some after dozens of writes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """A child, the pipe that it reports its versions through, and when it is killed."""
-
-    pid: int
-    pipe: int
-    death: float
+MOST_VERSIONS = 12
+"""The most versions that are acknowledged between two kills."""
 
 
 def write(url: str, sub: str, prefix: str, pipe: int) -> None:
@@ -42,27 +34,22 @@ def write(url: str, sub: str, prefix: str, pipe: int) -> None:
             database.delete_spec(sub=sub, name=f"of {prefix}")
 
 
-def fork(url: str, sub: str, prefix: str, life: float) -> Writer:
-    """Starts a writer."""
-    reading, writing = os.pipe()
+def fork(url: str, sub: str, prefix: str, pipe: int) -> int:
+    """Starts a writer, and returns the id of its process."""
     pid = os.fork()
     if pid == 0:
         try:
-            write(url, sub, prefix, writing)
+            write(url, sub, prefix, pipe)
         finally:
             os._exit(1)
-    os.close(writing)
-    return Writer(pid, reading, time.monotonic() + life)
+    return pid
 
 
-def kill(writer: Writer) -> list[str]:
-    """Kills a writer, which must not have ended by itself, and returns its versions."""
-    time.sleep(max(0.0, writer.death - time.monotonic()))
-    os.kill(writer.pid, signal.SIGKILL)
-    _, status = os.waitpid(writer.pid, 0)
+def kill(pid: int) -> None:
+    """Kills a writer, which must not have ended by itself."""
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-    with os.fdopen(writer.pipe) as acknowledged:
-        return acknowledged.read().splitlines()
 
 
 def main(url: str, sub: str, kills: int, seed: int) -> None:
@@ -71,14 +58,20 @@ def main(url: str, sub: str, kills: int, seed: int) -> None:
     # Loaded once, for all writers; what the parent has opened is none of theirs.
     with package_database.connect(url) as database:
         database.create_update_spec(sub=sub, name=NAME, version=f"{seed}", model_count=0)
+    # A pipe for all writers: a line is written as a whole.
+    reading, writing = os.pipe()
     acknowledged = [f"{seed}"]
-    writers: list[Writer] = []
-    for number in range(kills):
-        writers.append(fork(url, sub, f"{seed}.{number}", draw.uniform(0, LONGEST_LIFE)))
-        if len(writers) == WRITERS:
-            acknowledged += kill(writers.pop(draw.randrange(WRITERS)))
-    for writer in writers:
-        acknowledged += kill(writer)
+    writers: list[int] = []
+    with os.fdopen(reading) as lines:
+        for number in range(kills):
+            writers.append(fork(url, sub, f"{seed}.{number}", writing))
+            if len(writers) == WRITERS:
+                acknowledged += [lines.readline().rstrip() for _ in range(draw.randint(0, MOST_VERSIONS))]
+                kill(writers.pop(draw.randrange(WRITERS)))
+        for writer in writers:
+            kill(writer)
+        os.close(writing)
+        acknowledged += lines.read().splitlines()
     print(json.dumps(acknowledged))  # noqa: T201 (for the parent)
 
 

@@ -20,6 +20,7 @@ from open_alchemy import package_database
 from open_alchemy.package_database import AsyncTDatabase, RefusedError, UnavailableError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
+from open_alchemy.package_database.database import open_async_database
 from open_alchemy.package_database.engines import shared_threads
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.port import Administration
@@ -135,26 +136,6 @@ def test_the_loop_continues_while_a_call_waits_for_a_lock(
             return waited, await versions(database)
 
     assert asyncio.run(use()) == (True, ["1.0", "2.0"])
-
-
-def test_calls_that_are_cancelled_leave_whole_specs(path: Path, url: str) -> None:
-    async def use() -> None:
-        async with package_database.aconnect(url) as database:
-            await publish(database, "0")
-            for moment in range(30):
-                calls = [asyncio.create_task(publish(database, str(moment), name)) for name in ("a", "b", "c")]
-                calls.append(asyncio.create_task(database.delete_spec(sub="u1", name="b")))
-                await asyncio.sleep(moment / 5_000)
-                for call in calls:
-                    call.cancel()
-                await asyncio.gather(*calls, return_exceptions=True)
-            await publish(database, "last")
-            assert "last" in await versions(database)
-
-    asyncio.run(use())
-
-    # At least the version "0" or "last", and the latest record.
-    assert len(check_file(path, "u1")) >= 3
 
 
 def test_many_loops_share_a_database(url: str) -> None:
@@ -318,6 +299,31 @@ def test_a_cancelled_call_in_a_thread_stops_waiting_and_its_error_is_not_reporte
     assert reported == []
 
 
+def test_calls_that_are_cancelled_leave_whole_specs(path: Path, gated: Gated) -> None:
+    """Cancels four calls when some of their operations, none to five, have started in threads."""
+    gated.gate.set()
+
+    async def use() -> None:
+        async with open_async_database(ThreadedEngine(gated)) as database:
+            await publish(database, "0")
+            for number in range(30):
+                before = len(gated.executed)
+                calls = [asyncio.create_task(publish(database, str(number), name)) for name in ("a", "b", "c")]
+                calls.append(asyncio.create_task(database.delete_spec(sub="u1", name="b")))
+                while len(gated.executed) < before + number % 6:
+                    await asyncio.to_thread(gated.reached.acquire, timeout=60)
+                for call in calls:
+                    call.cancel()
+                await asyncio.gather(*calls, return_exceptions=True)
+            await publish(database, "last")
+            assert "last" in await versions(database)
+
+    asyncio.run(use())
+
+    # At least the version "0" or "last", and the latest record.
+    assert len(check_file(path, "u1")) >= 3
+
+
 def test_a_call_waits_for_a_thread_no_longer_than_its_deadline(gated: Gated) -> None:
     async def use() -> None:
         engine = ThreadedEngine(gated)
@@ -368,6 +374,15 @@ def test_an_operation_in_progress_when_the_database_is_closed_ends(gated: Gated)
     error = asyncio.run(use())
 
     assert error is None or getattr(error, "code", "") == "Closed"
+
+
+def test_a_call_when_the_interpreter_ends_is_not_executed(gated: Gated, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = shared_threads._Executor(1)
+    ended._executor.shutdown()
+    monkeypatch.setattr(shared_threads, "_executor", ended)
+
+    with pytest.raises(UnavailableError, match="interpreter is shutting down"):
+        asyncio.run(ThreadedEngine(gated).prepare())
 
 
 def test_a_call_after_the_deadline_is_not_executed(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writers are killed at random moments: acknowledged writes are stored, and none is half written.
+"""Writers are killed while they write: acknowledged writes are stored, and none is half written.
 
 The ordinary run kills 40, the long Hypothesis profile 500; ``test_crash`` ends a process at each of its writes. A kill
 does not lose what the operating system was given: ``test_file`` checks that SQLite syncs each commit.

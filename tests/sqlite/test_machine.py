@@ -32,6 +32,7 @@ from open_alchemy.package_database.core.operations import (
     Table,
     Transact,
 )
+from open_alchemy.package_database.engines.port import Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.model.schema import SPECS, TABLES
@@ -138,13 +139,17 @@ def scans(draw: st.DrawFn) -> Scan:
     return Scan(table, draw(st.sampled_from([1, 2, 100])), after, partition)
 
 
-class SQLiteMachine(RuleBasedStateMachine):
-    """Executes any operations on both."""
+class EngineMachine(RuleBasedStateMachine):
+    """Executes any operations on both.
 
-    def __init__(self) -> None:
+    Args:
+        engine: The engine of an empty store.
+    """
+
+    def __init__(self, engine: Engine) -> None:
         super().__init__()
         self.model = MemoryEngine(MemoryStore())
-        self.engine = open_memory(SQLiteConfig(), TABLES)
+        self.engine = engine
 
     def ask(self, operation: StoreOperation) -> None:
         expected = self.model.execute(operation, Deadline(60))
@@ -174,6 +179,13 @@ class SQLiteMachine(RuleBasedStateMachine):
         for table in TABLES:
             for key in ("a", "é"):
                 self.ask(Query(table, key))
+
+
+class SQLiteMachine(EngineMachine):
+    """Compares SQLite in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(open_memory(SQLiteConfig(), TABLES))
 
 
 TestSQLiteMachine = SQLiteMachine.TestCase

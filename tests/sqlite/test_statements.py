@@ -58,7 +58,7 @@ def test_a_query_is_a_range_of_the_sort_key_in_key_order() -> None:
 
     assert text.endswith(
         'FROM "package.specs" AS item WHERE item."sub" = ? AND item."id_updated_at" >= ? AND item."id_updated_at" < ? '
-        'ORDER BY item."id_updated_at", item."sub", item."updated_at_id"'
+        'ORDER BY item."id_updated_at", item."updated_at_id"'
     )
     assert parameters == ("u1", "a#", "a$")
 
@@ -71,7 +71,7 @@ def test_a_descending_query_reverses_each_key() -> None:
     assert text.partition(" WHERE ")[2] == (
         'item."sub" = ? AND (item."id_updated_at", item."updated_at_id") < (?, ?) AND item."id_updated_at" >= ? '
         'AND item."id_updated_at" < ? '
-        'ORDER BY item."id_updated_at" DESC, item."sub" DESC, item."updated_at_id" DESC'
+        'ORDER BY item."id_updated_at" DESC, item."updated_at_id" DESC'
     )
     assert parameters == ("u1", INDEX_KEY["id_updated_at"], INDEX_KEY["updated_at_id"], "a#", "a$")
 
@@ -79,7 +79,7 @@ def test_a_descending_query_reverses_each_key() -> None:
 def test_a_query_without_a_prefix_has_no_upper_bound() -> None:
     text, parameters = SPEC_STATEMENTS.query(Query(SPECS, "u1"))
 
-    assert text.endswith('WHERE item."sub" = ? AND item."updated_at_id" >= ? ORDER BY item."updated_at_id", item."sub"')
+    assert text.endswith('WHERE item."sub" = ? AND item."updated_at_id" >= ? ORDER BY item."updated_at_id"')
     assert parameters == ("u1", "")
 
 
@@ -112,7 +112,7 @@ def test_a_page_of_a_query_begins_after_the_keys_and_has_a_limit() -> None:
 
     assert text.endswith(
         'WHERE item."sub" = ? AND (item."updated_at_id") > (?) AND item."updated_at_id" < ? '
-        'ORDER BY item."updated_at_id", item."sub" LIMIT ?'
+        'ORDER BY item."updated_at_id" LIMIT ?'
     )
     assert parameters == ("u1", "latest#a", "latest$", 7)
 
@@ -124,7 +124,7 @@ def test_a_page_of_an_index_begins_after_the_keys_of_both() -> None:
 
     assert text.endswith(
         'WHERE item."sub" = ? AND (item."id_updated_at", item."updated_at_id") > (?, ?) AND item."id_updated_at" < ? '
-        'ORDER BY item."id_updated_at", item."sub", item."updated_at_id"'
+        'ORDER BY item."id_updated_at", item."updated_at_id"'
     )
     assert parameters == ("u1", "a#1", "1#a", "a$")
 
@@ -188,6 +188,28 @@ def test_a_row_is_an_item_whose_binary_values_are_secret() -> None:
 
     assert item == {"sub": "u1", "id": "1", "secret_key_hash": b"hash", "salt": b""}
     assert repr(item["salt"]) == "<0 secret bytes>"
+
+
+@pytest.mark.parametrize("titles", [("a", "b"), ("a", None), (None, None)])
+def test_the_items_of_a_query_lack_what_is_null(titles: tuple[str | None, ...]) -> None:
+    query = Query(SPECS, "u1", attributes=("id", "title", "model_count"))
+
+    items = SPEC_STATEMENTS.items(query, [(str(number), 3, title) for number, title in enumerate(titles)])
+
+    expected: list[Item] = [
+        {"id": str(number), "model_count": 3, **({} if title is None else {"title": title})}
+        for number, title in enumerate(titles)
+    ]
+    assert items == expected
+
+
+def test_bytes_in_a_column_of_text_are_secret() -> None:
+    query = Query(SPECS, "u1", attributes=("id", "title"))
+
+    first, second = SPEC_STATEMENTS.items(query, [("1", b"canary"), ("2", None)])
+
+    assert repr(first["title"]) == "<6 secret bytes>"
+    assert second == {"id": "2"}
 
 
 def run_steps(sql: SQLExecution, operation: StoreOperation, rows: dict[int, list[tuple[object, ...]]]) -> object:

@@ -16,6 +16,7 @@ from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from open_alchemy.package_database.testing import local_server
 from tests.apis import config_of, connect_to
 from tests.canned_server import fail, reset, serve, succeed
+from tests.unit.test_differences import described
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,32 @@ def test_a_table_that_cannot_be_described_is_an_error() -> None:
 def test_a_malformed_description_is_unavailable(question: str, table: dict[str, Any]) -> None:
     with serve(succeed({"Table": table})) as server, pytest.raises(UnavailableError, match="is malformed"):
         getattr(DynamoDBAdministration(DynamoDBEngine(config_of(server.url))), question)(SPECS)
+
+
+def test_a_table_of_production_must_have_backups_and_keep_its_items() -> None:
+    table = {"Table": described(SPECS)}
+    backups: dict[str, Any] = {"ContinuousBackupsDescription": {}}
+    expiry = {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED", "AttributeName": "updated_at"}}
+    with serve(succeed(table), succeed(backups), succeed(expiry)) as server:
+        config = config_of(server.url)._replace(stage="PROD")
+        found = DynamoDBAdministration(DynamoDBEngine(config)).differences(SPECS)
+
+    assert found == [
+        "it has no point-in-time recovery",
+        "it deletes items whose updated_at has passed (time to live)",
+    ]
+
+
+def test_a_table_that_may_not_be_deleted_is_an_error() -> None:
+    active = succeed({"Table": {"TableStatus": "ACTIVE"}})
+    with serve(active, fail("AccessDeniedException")) as server, pytest.raises(RefusedError, match="AccessDenied"):
+        DynamoDBAdministration(DynamoDBEngine(config_of(server.url))).delete(SPECS)
+
+
+def test_deleting_a_table_waits_until_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_POLL", 0.01)
+    active, deleting = (succeed({"Table": {"TableStatus": status}}) for status in ("ACTIVE", "DELETING"))
+    with serve(active, succeed({}), deleting, fail("ResourceNotFoundException")) as server:
+        assert DynamoDBAdministration(DynamoDBEngine(config_of(server.url))).delete(SPECS) is True
+
+        assert len(server.requests) == 4

@@ -89,7 +89,7 @@ def test_concurrent_calls_share_a_limited_number_of_connections() -> None:
         return await asyncio.gather(*(version(database) for _ in range(200)))
 
     with serve(succeed(ITEM)) as server:
-        assert asyncio.run(calls(open_at(server.url))) == ["1.0"] * 200
+        assert asyncio.run(calls(open_at(server.url, deadline=60.0))) == ["1.0"] * 200
 
         assert 1 < server.connections <= 50
 
@@ -194,7 +194,8 @@ def test_an_unused_database_can_be_closed() -> None:
 
 def test_nothing_is_left_open_when_a_process_ends() -> None:
     script = (
-        "import asyncio, sys\n"
+        "import asyncio, logging, sys\n"
+        "logging.getLogger('asyncio').setLevel(logging.ERROR)\n"  # a slow callback is a warning
         "from tests.unit.test_async import open_at, version\n"
         "database = open_at(sys.argv[1])\n"
         "print([asyncio.run(version(database)) for _ in range(2)])\n"
@@ -419,40 +420,44 @@ def test_a_call_cancelled_at_any_operation_leaves_complete_specs(function: str, 
 
 
 LOOP_WATCH = """
-import asyncio, socket, sys, threading, time
+import asyncio, sys, threading
 from open_alchemy import package_database
 
 database = package_database.get_async()
-blocking = []
-for module, name in ((socket, "getaddrinfo"), (time, "sleep")):
-    def watched(*arguments, original=getattr(module, name), name=name, **options):
-        if threading.current_thread() is threading.main_thread():
-            blocking.append(name)
-        return original(*arguments, **options)
-    setattr(module, name, watched)
+blocking, calls = [], 0
+
+def watch(event, arguments):
+    if event in ("socket.getaddrinfo", "time.sleep") and threading.current_thread() is threading.main_thread():
+        blocking.append(event)
+
+def count(frame, event, argument):
+    global calls
+    calls += event in ("call", "c_call")
 
 async def main():
-    longest, over = 0.0, False
+    global calls
+    longest = 0
     async def use():
-        nonlocal over
         for _ in range(20):
             assert await database.get_latest_spec_version(sub="u1", name="My.Spec") == "1.0"
-        over = True
     task = asyncio.create_task(use())
-    while not over:
-        start = time.thread_time()
+    sys.setprofile(count)  # of this thread
+    while not task.done():
+        calls = 0
         await asyncio.sleep(0)
-        longest = max(longest, time.thread_time() - start)
+        longest = max(longest, calls)
+    sys.setprofile(None)
     await task
-    print(f"{longest * 1000:.1f}", blocking, "boto3" in sys.modules)
+    print(longest, blocking, "boto3" in sys.modules)
 
+sys.addaudithook(watch)
 asyncio.run(main())
 """
 
 
 @pytest.mark.parametrize("wire", ["lean", "boto3"])
 def test_the_first_call_does_not_block_the_loop(wire: str) -> None:
-    """Measures the CPU time of the loop, which does not depend on the load of the machine."""
+    """Counts the function calls of one turn of the loop: a measured time would depend on the machine."""
     with serve(succeed(ITEM)) as server:
         environment = {"STAGE": "TEST", "AWS_ENDPOINT_URL_DYNAMODB": server.url, "PACKAGE_DATABASE_WIRE": wire}
         finished = subprocess.run(
@@ -464,9 +469,9 @@ def test_the_first_call_does_not_block_the_loop(wire: str) -> None:
             check=True,
         )
 
-    milliseconds, called = finished.stdout.split(maxsplit=1)
+    calls, called = finished.stdout.split(maxsplit=1)
     assert called.strip() == f"[] {wire == 'boto3'}"
-    assert float(milliseconds) < 20
+    assert int(calls) < 5_000
 
 
 @pytest.mark.parametrize("api", [TDatabase, AsyncTDatabase])

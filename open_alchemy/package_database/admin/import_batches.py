@@ -1,4 +1,4 @@
-"""Imports checked entries in batches, each in one transaction if no item differs."""
+"""Imports checked entries in batches, each in one transaction for each user if no item differs."""
 
 from __future__ import annotations
 

@@ -109,10 +109,12 @@ def import_items(entries: Sequence[Entry]) -> Steps[list[Outcome]]:
 
 
 def _next_batch(pending: Iterable[_Record], latest: Mapping[ItemKey, Item]) -> list[_Record]:
-    """Returns the first records that fit into one transaction, together with their latest records."""
+    """Returns the first records of one user that fit into one transaction, together with their latest records."""
     batch: list[_Record] = []
     remaining_bytes = MAX_TRANSACT_BYTES
     for record in pending:
+        if batch and record.item["sub"] != batch[0].item["sub"]:
+            continue
         stored = latest.get(record.latest_key, {}) if record.latest_key else {}
         remaining_bytes -= 2 * (item_size(record.item) + item_size(stored))
         if batch and (remaining_bytes < 0 or len(batch) == BATCH_ENTRIES):

@@ -1,4 +1,4 @@
-"""The results of a cached function, and until when they are valid.
+"""The results of a cached function, and how long they are valid.
 
 A result is valid as long as each read of the function would return the same (``coherence.dependencies``).
 """
@@ -68,7 +68,7 @@ class Results:
         """Nothing to prepare."""
 
     def after_fork_in_child(self) -> None:
-        """Forgets the computations of the parent's threads."""
+        """Drops the computations of the parent's threads."""
         self.lock = threading.Lock()
         self.computing.clear()
 
@@ -87,7 +87,7 @@ class Results:
         return None
 
     def begin(self) -> tuple[int, float]:
-        """A computation begins; pass the result to ``finish``."""
+        """Begins a computation, whose result is passed to ``finish``."""
         self._misses += 1
         return self._clears, self.clock() + self._ttl
 

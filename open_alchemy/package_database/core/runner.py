@@ -20,13 +20,13 @@ Result = TypeVar("Result")
 
 
 class Sleep(NamedTuple):
-    """Wait. Result: None."""
+    """Waits. Result: None."""
 
     seconds: float
 
 
 class Sources(NamedTuple):
-    """Where calls get time and randomness.
+    """The sources of time and randomness.
 
     Attributes:
         seconds: Returns the seconds since the epoch.
@@ -51,9 +51,9 @@ def execute_steps(
     Args:
         steps: The steps, at their first operation.
         first: That operation.
-        name: What error messages call the steps.
+        name: The name of the steps in error messages.
         deadline: The deadline of the call.
-        sources: Where time and randomness come from.
+        sources: The sources of time and randomness.
 
     Raises:
         ConflictError: The steps lost against other writers until the deadline.

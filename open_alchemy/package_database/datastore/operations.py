@@ -1,4 +1,4 @@
-"""What a datastore does, for both APIs. No I/O: yields requests to servers, which an engine executes."""
+"""The operations of a datastore, for both APIs. No I/O: they yield requests to servers, which an engine executes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Operations:
         return cls(read_connections(connections, pool_max, pool_block_timeout, deadline=deadline), logger)
 
     def lend(self, shard_id: object) -> Operation:
-        """Takes a connection out of its pool."""
+        """Returns the operation that acquires a connection."""
         shard = check_shard(shard_id, self._shards)
         return lambda routing: routing.lend(shard, self._logger)
 
@@ -87,7 +87,7 @@ class Operations:
 
 
 def lender_of(connection: object) -> Any:
-    """Returns the pool that lent a connection; raises ``ValidationError`` if none did."""
+    """Returns the pool of a connection; raises ``ValidationError`` if it has none."""
     lender = getattr(connection, "lender", None)
     if lender is None:
         raise ValidationError("connection must be one of get_connection that was not put back")
@@ -95,7 +95,7 @@ def lender_of(connection: object) -> Any:
 
 
 def shared_error() -> RefusedError:
-    """Returns the error of closing connections that are a database's."""
+    """Returns the error of closing connections that belong to a database."""
     return RefusedError("the connections are those of the database: close the database", code="Shared")
 
 

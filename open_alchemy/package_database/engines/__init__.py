@@ -1,1 +1,1 @@
-"""The stores: each carries out the vocabulary, and knows no access pattern."""
+"""The stores: each engine executes operations, and imports no access pattern."""

@@ -16,7 +16,7 @@ from ..core.deadline import Deadline
 Claim: TypeAlias = "weakref.ref[Any]"
 
 _POLL: Final = 0.00005
-"""Seconds between two looks of the first waiter; later waiters look less often."""
+"""Seconds between two polls of the first waiter; later waiters poll less often."""
 _MAX_POLL: Final = 0.002
 
 

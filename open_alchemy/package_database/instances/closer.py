@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, TypeAlias
 
@@ -51,11 +52,8 @@ class Closer:
     def close_if_many_wait(self) -> None:
         """Calls one function in this thread if too many wait."""
         if self._queue.qsize() > _MAX_WAITING:
-            try:
-                close = self._queue.get_nowait()
-            except Empty:
-                return
-            _call(close)
+            with suppress(Empty):  # The thread took the last one.
+                _call(self._queue.get_nowait())
 
 
 def _work(queue: SimpleQueue[Close]) -> None:

@@ -62,7 +62,7 @@ def get_async() -> AsyncTDatabase:
 
 
 def connect(url: str) -> TConnectedDatabase:
-    """Returns a database of the caller's own; close it, or use it as a context manager.
+    """Returns a new database object; the caller closes it, or uses it as a context manager.
 
     Opens no connection before its first call. The deadline of a call and the settings of AWS come from the environment.
     Safe to use from many threads at once and after a fork.
@@ -72,7 +72,8 @@ def connect(url: str) -> TConnectedDatabase:
             this region; ``dynamodb://localhost:8000`` a local one, with dummy credentials if the environment has none.
             ``sqlite:///relative.db`` and ``sqlite:////absolute.db`` are files, created on first use; ``sqlite://`` is
             a database in memory, one per process, which outlives its connections. ``postgresql://user@host/name`` is a
-            PostgreSQL server, and ``shards:///map.toml`` the file that lists many.
+            PostgreSQL server, and ``shards:///map.toml`` a file that lists several. ``broker://host:port``,
+            ``nats://host/prefix`` and ``amqp://host/prefix`` are brokers.
 
     Raises:
         ConfigurationError: The URL is invalid or its scheme is unknown; or as ``get()``.
@@ -84,7 +85,7 @@ def connect(url: str) -> TConnectedDatabase:
 
 
 def aconnect(url: str) -> AsyncTDatabase:
-    """Returns a database of the caller's own for asyncio; close it, or use ``async with``.
+    """Returns a new database object for asyncio; the caller closes it, or uses ``async with``.
 
     Args:
         url: See ``connect``.
@@ -164,7 +165,7 @@ def directory() -> Directory:
 
 @contextmanager
 def use(instance: Instance) -> Iterator[None]:
-    """Selects an instance of the caller's own in the current context, and closes it at the end."""
+    """Selects an instance that is not in the file, in the current context, and closes it at the end."""
     with Selection(instance):
         try:
             yield
@@ -216,7 +217,7 @@ class _Process:
         return self.found or self._find()
 
     def check(self) -> None:
-        """Checks the environment, unless an instance of the caller's own is selected."""
+        """Checks the environment, unless ``use`` selected an instance."""
         if not isinstance(selected(), Instance):
             self.directory()
 

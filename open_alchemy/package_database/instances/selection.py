@@ -22,7 +22,7 @@ class Selection:
     It is no decorator: a coroutine would run after its call has returned.
 
     Attributes:
-        target: The id of an instance of the file, which each call looks up; or an instance of the caller's own.
+        target: The id of an instance of the file, which each call looks up; or an instance that is not in the file.
     """
 
     __slots__ = ("target",)

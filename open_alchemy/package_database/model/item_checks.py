@@ -25,7 +25,7 @@ _TYPES: Final[Mapping[str, tuple[type, type, str]]] = {
 }
 """For each type of an attribute: the class that the engines return, the class that is allowed, and its name."""
 _IDENTIFYING: Final = ("sub", "updated_at_id", "id", "name")
-"""Attributes that tell an operator which item is damaged: a query may return without the sort key."""
+"""Attributes that identify a damaged item in a message: the result of a query may lack the sort key."""
 
 
 class Projection:
@@ -64,7 +64,7 @@ class Projection:
         return item
 
     def check_all(self, items: Sequence[Item], *, sub: str | None = None) -> Sequence[Mapping[str, Any]]:
-        """Returns the items after ``check`` of each. A long list takes a third of the time of so many checks."""
+        """Returns the items after ``check`` of each. A long list takes a third of the time of separate checks."""
         if not self._are_exact(items):
             for item in items:
                 self.check(item, sub=sub)
@@ -93,9 +93,22 @@ def seconds_of(table: Table, item: Mapping[str, Any], *, sub: str | None = None)
         RefusedError: It is not a whole number of at most 20 digits.
     """
     text: str = item["updated_at"]
-    if not (text.isdecimal() and text.isascii() and len(text) <= SECONDS_DIGITS):
+    if not (_is_digits(text) and len(text) <= SECONDS_DIGITS):
         raise damaged(table, item, "updated_at must be whole seconds", sub=sub)
     return int(text)
+
+
+def all_seconds_of(table: Table, items: Sequence[Mapping[str, Any]], *, sub: str | None = None) -> list[int]:
+    """Returns what ``seconds_of`` returns for each item. A long list takes a third of the time of so many calls."""
+    texts: list[str] = [item["updated_at"] for item in items]
+    lengths = set(map(len, texts))
+    if 0 in lengths or max(lengths, default=0) > SECONDS_DIGITS or not _is_digits("".join(texts)):
+        return [seconds_of(table, item, sub=sub) for item in items]
+    return [*map(int, texts)]
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def damaged(table: Table, item: Item, problem: str, *, sub: str | None = None) -> RefusedError:

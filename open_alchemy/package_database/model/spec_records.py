@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ..core.operations import AllOf, Condition, Equal, Item, Missing, Value
 from ..exceptions import NotFoundError
 from ..types import TSpecInfo, TSpecSnapshot
-from .item_checks import Projection, seconds_of
+from .item_checks import Projection, all_seconds_of, seconds_of
 from .keys import LATEST, padded, record_keys
 from .schema import SPECS
 
@@ -16,6 +17,7 @@ INFO = Projection(SPECS, "id", "name", "updated_at", "version", "model_count", "
 """The attributes of a ``TSpecInfo``. The others, a third of the bytes, are not requested."""
 SNAPSHOT = Projection(SPECS, *INFO.names, "revision")
 """The attributes of a ``TSpecSnapshot``."""
+_REQUIRED = itemgetter("id", "name", "version", "model_count")
 _VERSION_4 = "4:"
 """The beginning of the revision of a spec of version 4, which stored none. Its ``updated_at`` follows."""
 
@@ -63,6 +65,22 @@ def to_info(checked: Mapping[str, Any], sub: str) -> TSpecInfo:
     if "description" in checked:
         info["description"] = checked["description"]
     return info
+
+
+def to_infos(items: Sequence[Item], sub: str) -> list[TSpecInfo]:
+    """Checks items, and returns ``to_info`` of each. A long list takes half of the time of so many calls."""
+    checked = INFO.check_all(items, sub=sub)
+    times = all_seconds_of(SPECS, checked, sub=sub)
+    infos: list[TSpecInfo] = [
+        {"id": id_, "name": name, "updated_at": seconds, "version": version, "model_count": model_count}
+        for (id_, name, version, model_count), seconds in zip(map(_REQUIRED, checked), times, strict=True)
+    ]
+    for info, item in zip(infos, checked, strict=True):
+        if "title" in item:
+            info["title"] = item["title"]
+        if "description" in item:
+            info["description"] = item["description"]
+    return infos
 
 
 def to_snapshot(checked: Mapping[str, Any], sub: str) -> TSpecSnapshot:

@@ -26,7 +26,16 @@ from .item_checks import Projection
 from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
 from .publication import attributes_of, publish
 from .schema import ID_UPDATED_AT, SPECS
-from .spec_records import INFO, SNAPSHOT, not_found, seconds_of_record, to_info, to_snapshot, unchanged_since
+from .spec_records import (
+    INFO,
+    SNAPSHOT,
+    not_found,
+    seconds_of_record,
+    to_info,
+    to_infos,
+    to_snapshot,
+    unchanged_since,
+)
 from .transaction_batches import split
 from .validation import AFTER_ID, AFTER_UPDATED_AT, check_argument
 
@@ -154,7 +163,7 @@ def list_specs(*, sub: str, limit: int | None = None, after: str | None = None) 
             the first page. The spec may have been deleted.
     """
     items = yield _latest_records(sub, INFO, limit, check_argument("after", after, AFTER_ID))
-    return [to_info(item, sub) for item in INFO.check_all(items, sub=sub)]
+    return to_infos(items, sub)
 
 
 @access_pattern("Which specs does a user have, page by page?", unbounded=True, is_stream=True)
@@ -243,9 +252,9 @@ def list_spec_versions(
             break
         older = [record for record in versions if seconds_of_record(record) < seconds_of_record(latest)]
         if len(older) == limit or (after is not None and seconds_of_record(latest) <= after):
-            return [to_info(record, sub) for record in INFO.check_all(older, sub=sub)]
+            return to_infos(older, sub)
         if not reads_left or len(older) < len(versions) or "revision" not in latest:
-            return [to_info(record, sub) for record in INFO.check_all((*older, latest), sub=sub)]
+            return to_infos((*older, latest), sub)
     raise not_found(name)
 
 

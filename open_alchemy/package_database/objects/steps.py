@@ -1,4 +1,4 @@
-"""What the objects of both APIs do: generators that yield calls of the database and receive their results. No I/O."""
+"""The steps of the objects of both APIs: generators that yield calls of the database and get the results. No I/O."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Steps: TypeAlias = Generator[Call, Any, Returned]
 
 
 class VersionIndexError(NotFoundError, IndexError):
-    """The spec has fewer versions."""
+    """The index is out of the range of the spec's versions."""
 
 
 def run(database: TDatabase, steps: Steps[Returned]) -> Returned:
@@ -72,7 +72,7 @@ def update_spec(spec: PublishedSpec, changes: SpecChanges) -> Steps[TSpecSnapsho
 
 @contextmanager
 def converted_conflicts(convert: Callable[[TSpecSnapshot], PublishedSpec]) -> Iterator[None]:
-    """Makes the newer version of a ``ConflictError`` an object."""
+    """Converts ``newer`` of a ``ConflictError`` into an object."""
     try:
         yield
     except ConflictError as error:

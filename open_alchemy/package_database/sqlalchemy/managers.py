@@ -1,6 +1,6 @@
-"""Which transaction manager a session joins: that of the context, of the task, or of the thread.
+"""Selects the transaction manager that a session joins: that of the context, of the task, or of the thread.
 
-A task that has a session of its own must not commit the thread's transaction: the session would be lost. So the
+A task that has a session must not commit the thread's transaction: the session would be lost. So the
 thread's transaction has a hook that refuses such a commit.
 """
 
@@ -29,9 +29,9 @@ _of_tasks: Final[WeakKeyDictionary[asyncio.Task[Any], TransactionManager]] = Wea
 def transaction_manager() -> TransactionManager:
     """Returns the transaction manager of the current context.
 
-    It is the one that ``use_transaction_manager`` selected; in an asyncio task otherwise one of the task's own, which
-    aborts when the task ends; elsewhere the one of the thread, which ``transaction.manager`` uses. In a task that has a
-    session, ``transaction.commit()`` raises ``RefusedError``.
+    It is the one that ``use_transaction_manager`` selected. Otherwise each asyncio task has a separate one, which
+    aborts when the task ends, and outside of tasks it is that of the thread, which ``transaction.manager`` uses. In a
+    task that has a session, ``transaction.commit()`` raises ``RefusedError``.
     """
     if (selected := _selected.get()) is not None:
         return selected

@@ -1,4 +1,4 @@
-"""Which server has a shard: read from the catalogs of the servers, when a shard is first used or has moved."""
+"""The server of each shard, read from the catalogs of the servers when a shard is first used or was moved."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Locations:
             if server.name not in catalogs and _find(shard, catalogs) is None:
                 catalogs[server.name] = yield from self._read(server)
         if self._catalogs is shared:
-            # Otherwise another thread found it outdated meanwhile.
+            # Otherwise another thread has removed it as outdated.
             self._catalogs = catalogs
         found = _find(shard, catalogs)
         reads_left = _READS
@@ -81,7 +81,7 @@ class Locations:
         return found
 
     def forget(self) -> None:
-        """Reads the catalogs again before the next use."""
+        """Makes the next use read the catalogs again."""
         self._catalogs = {}
 
     def _read(self, server: Server) -> Requests[ServerCatalog]:

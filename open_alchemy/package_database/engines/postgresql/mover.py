@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -29,8 +30,6 @@ from .sharding import schema_of
 
 _BATCH: Final = 10_000
 """About how many changes are read and applied together."""
-_FEW: Final = 100
-"""The number of changes of a batch after which the tables are locked."""
 _MAX_BATCHES: Final = 1_000
 _LOCK_ATTEMPTS: Final = 30
 _LOCK_PAUSE: Final = 0.2
@@ -160,11 +159,13 @@ class Mover:
         tables = self._tables()
         if self.replicates:
             with self.progress(f"following shard {self.shard}", None) as advance:
+                before: int | None = None
                 for _ in range(_MAX_BATCHES):
                     changes = self._follow(tables)
                     advance(changes)
-                    if changes <= _FEW:
+                    if moves.is_lockable(changes, before):
                         break
+                    before = changes
         with self._locked("ACCESS EXCLUSIVE", tables):
             if self.replicates:
                 # Its commit flushes the WAL, which also contains what was committed with synchronous_commit = off.
@@ -218,10 +219,12 @@ class Mover:
             self.target.execute(*schema_copy.set_sequence(self.copy, name, (value, is_called)))
 
     def _verify(self, tables: list[CopiedTable]) -> None:
-        with self.progress(f"verifying shard {self.shard}", len(tables)) as advance:
+        with self.progress(f"verifying shard {self.shard}", len(tables)) as advance, ThreadPoolExecutor(1) as threads:
             for table in tables:
-                ((rows, checksum),) = self.source.execute(schema_copy.checksum(self.schema, table.name))
-                if self.target.execute(schema_copy.checksum(self.copy, table.name)) != [(rows, checksum)]:
+                # Both servers read at once: writers wait.
+                copied = threads.submit(self.target.execute, schema_copy.checksum(self.copy, table.name))
+                stored = self.source.execute(schema_copy.checksum(self.schema, table.name))
+                if copied.result() != stored:
                     raise RefusedError(
                         f"{table.name} of shard {self.shard} differs on {self.source.name} and {self.target.name}; "
                         f"the shard stays on {self.source.name}",
@@ -245,7 +248,8 @@ class Mover:
     def _locked(self, mode: str, tables: list[CopiedTable]) -> Iterator[None]:
         """Executes its block in a transaction on the source that has the tables locked.
 
-        Writers wait behind the lock. So it is tried for a short time only, and again after a pause.
+        Writers wait behind the lock. So it is tried for a short time only, and again after a pause: a caller who has a
+        connection of the datastore may keep a transaction open.
         """
         for _ in range(_LOCK_ATTEMPTS):
             self.source.execute("BEGIN ISOLATION LEVEL READ COMMITTED")

@@ -26,10 +26,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...exceptions import ConfigurationError, RefusedError
 from .catalog import ServerCatalog
+
+_FEW: Final = 100
+_LOCKABLE: Final = 5_000
+"""Less than the mover reads at once: the lock lasts for one batch."""
 
 
 class Step(Enum):
@@ -118,3 +122,13 @@ def check(shard: int, target: str, catalogs: Mapping[str, ServerCatalog], config
         raise ConfigurationError(f"--to must be one of the servers of the configuration: {', '.join(configured)}")
     if target not in catalogs:
         raise RefusedError(f"the server {target} has no catalog: run package-database tables create", code="NotCreated")
+
+
+def is_lockable(changes: int, before: int | None) -> bool:
+    """Returns whether to lock the tables after a batch of changes: few are left, or writers add as many as are applied.
+
+    Args:
+        changes: The number of changes of the batch.
+        before: That of the batch before; None for the first one.
+    """
+    return changes <= _FEW or (before is not None and before <= changes < _LOCKABLE)

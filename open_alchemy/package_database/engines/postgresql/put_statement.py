@@ -27,6 +27,15 @@ def can_put(actions: Sequence[Action]) -> bool:
     )
 
 
+def lock_partition(schema: str) -> str:
+    """Returns the query, with the key of the lock as parameter, that locks a partition.
+
+    It locks the table ``generations`` before, by a query without rows. A move locks all tables, this one first: so it
+    neither waits for a transaction that waits for the move, nor the other way round.
+    """
+    return f"SELECT pg_advisory_xact_lock(%s) WHERE NOT EXISTS (SELECT FROM {schema}.generations WHERE false)"  # noqa: S608 (a name of the schema)
+
+
 def put_all(sql: SQLExecution, actions: Sequence[Put], schema: str, lock: int, token: str) -> Statement:
     """Returns the statement, whose only value is whether everything was written; otherwise nothing was.
 
@@ -53,7 +62,8 @@ def put_all(sql: SQLExecution, actions: Sequence[Put], schema: str, lock: int, t
         written += (*put.parameters, *values)
     counts = " + ".join(f"(SELECT count(*) FROM put{place})" for place in range(len(actions)))  # noqa: S608 (constants)
     return Statement(
-        f"{PREFIX} (SELECT pg_advisory_xact_lock(%s)), failed AS MATERIALIZED ({' UNION ALL '.join(failed)}), "  # noqa: S608 (names of the schema)
+        f"{PREFIX} ({lock_partition(schema)}), "  # noqa: S608 (names of the schema)
+        f"failed AS MATERIALIZED ({' UNION ALL '.join(failed)}), "
         f"token AS (INSERT INTO {schema}.tokens (token, is_committed) SELECT %s, true FROM locked "
         f"WHERE NOT EXISTS (SELECT FROM failed) ON CONFLICT DO NOTHING RETURNING 1), {', '.join(puts)} "
         f"SELECT CASE (SELECT count(*) FROM token) WHEN 0 THEN false ELSE 1 / (({counts}) / {len(actions)}) = 1 END",

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from ..sql.statements import Statement
 
-_FIRST: Final = ("generations", "tokens")
-"""The tables that a transaction uses first. Locked in this order, they cause no deadlock with it."""
+_FIRST: Final = "generations"
+"""The table that every transaction locks first. Once it is locked, no transaction is in progress or can start."""
 
 _UNSUPPORTED: Final = """
 SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%(schema)s)
@@ -106,19 +106,15 @@ def tables(schema: str) -> Statement:
     return Statement(_TABLES, (schema,))
 
 
-def in_lock_order(found: list[CopiedTable]) -> list[CopiedTable]:
-    """Returns tables in the order in which they must be locked."""
-    return sorted(found, key=lambda table: (table.name not in _FIRST, table.name))
-
-
 def sequences(schema: str) -> Statement:
     """Returns the query for the names of the sequences of a schema."""
     return Statement(_SEQUENCES, (schema,))
 
 
 def lock(schema: str, found: list[CopiedTable], mode: str) -> str:
-    """Returns the statement that locks tables."""
-    return f"LOCK TABLE {', '.join(_name(schema, table.name) for table in in_lock_order(found))} IN {mode} MODE"
+    """Returns the statements that lock tables, when no transaction is in progress."""
+    names = ", ".join(_name(schema, table.name) for table in found)
+    return f"LOCK TABLE {_name(schema, _FIRST)} IN ACCESS EXCLUSIVE MODE; LOCK TABLE {names} IN {mode} MODE"
 
 
 def copy_out(schema: str, table: str) -> str:

@@ -17,7 +17,7 @@ from ..sql.statements import Row, Statement, TableStatements
 from . import entities
 from .dialect import CATALOG, POSTGRESQL
 from .global_index import ENTRY, Entry, GlobalIndex
-from .put_statement import can_put, put_all
+from .put_statement import can_put, lock_partition, put_all
 from .requests import Batch, BatchSteps
 from .sharding import schema_of
 
@@ -137,7 +137,7 @@ class Shard:
         conditions = self.sql.reads(actions)
         found = yield Batch(
             (
-                *_begin(partition),
+                *self._begin(partition),
                 self._generation(partition),
                 # Without a token, nothing is recorded.
                 self._insert_token(token) if token else _NOTHING,
@@ -173,7 +173,7 @@ class Shard:
         index = self.indexes[entry.table]
         partition, sort = entry.holder
         key = {index.table.partition_key: partition, index.table.sort_key: sort}
-        *_, rows = yield Batch((*_begin(partition), index.read_entry(key)))
+        *_, rows = yield Batch((*self._begin(partition), index.read_entry(key)))
         current = index.entry_of(key, rows)
         is_stale = current is None or current.value != entry.value
         if is_stale:
@@ -226,6 +226,10 @@ class Shard:
             *([self._prune()] if token.startswith(_PRUNING) else []),
         ]
 
+    def _begin(self, partition: str) -> tuple[Statement, Statement]:
+        """Returns the start of a transaction that has a partition locked."""
+        return Statement(POSTGRESQL.begin), Statement(lock_partition(self.schema), (_lock_of(partition),))
+
     def _generation(self, partition: str) -> Statement:
         text = f"SELECT generation FROM {self.schema}.generations WHERE partition = {CATALOG}.digest(%s)"  # noqa: S608 (names of the schema)
         return Statement(text, (partition,))
@@ -249,11 +253,6 @@ class Shard:
 def entry_token(token: str, generation: int | None) -> str:
     """Returns the token of the index entries that a transaction writes in a generation of its partition."""
     return f"{generation or 0}.{token}"
-
-
-def _begin(partition: str) -> tuple[Statement, Statement]:
-    """Returns the start of a transaction that has a partition locked."""
-    return Statement(POSTGRESQL.begin), Statement("SELECT pg_advisory_xact_lock(%s)", (_lock_of(partition),))
 
 
 def _lock_of(partition: str) -> int:

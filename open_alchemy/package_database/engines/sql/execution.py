@@ -80,7 +80,7 @@ class SQLExecution:
         rows = yield self.of(table).get(key)
         return self._item(table, rows)
 
-    def _query(self, operation: Query) -> StatementSteps[list[Item]]:
+    def _query(self, operation: Query) -> StatementSteps[Sequence[Item]]:
         statements = self.of(operation.table)
         rows = yield statements.query(operation)
         return statements.items(operation, rows)

@@ -9,7 +9,9 @@ Columns of a ``SELECT`` are qualified: SQLite reads a quoted name without such a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import NoneType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...core.operations import Index, Item, Key, Query, Scan, Table
@@ -110,12 +112,13 @@ class TableStatements:
         """
         table, mark, after = self.table, self._dialect.placeholder, operation.after
         keys: Table | Index = operation.secondary_index or table
-        # Items with the same sort key, or without one, are in the order of their primary key.
-        order = dict.fromkeys(key for key in (keys.sort_key, table.partition_key, table.sort_key) if key is not None)
+        # Items with the same sort key, or without one, are in the order of their primary key. The partition key has one
+        # value here, but PostgreSQL would sort by it, because its index contains a hash.
+        order = dict.fromkeys((keys.sort_key, table.partition_key, table.sort_key))
+        position = [key for key in order if key is not None and key != keys.partition_key]
         partition = self._dialect.partition.format(_column(keys.partition_key))
         conditions, parameters = [f"{partition} = {self._dialect.partition.format(mark)}"], [operation.partition]
         if after is not None:
-            position = [key for key in order if key != keys.partition_key]
             beyond = "<" if operation.is_descending else ">"
             conditions.append(f"({', '.join(map(_column, position))}) {beyond} ({', '.join([mark] * len(position))})")
             parameters += [after[key] for key in position]
@@ -126,16 +129,26 @@ class TableStatements:
             conditions.append(f"{_column(keys.sort_key)} < {mark}")
             parameters.append(end)
         direction = " DESC" if operation.is_descending else ""
-        where, ordered = " AND ".join(conditions), ", ".join(f"{_column(key)}{direction}" for key in order)
+        where, ordered = " AND ".join(conditions), ", ".join(f"{_column(key)}{direction}" for key in position)
         text = f"{self._render_select(self._names_of(operation))} WHERE {where} ORDER BY {ordered}"
         if operation.limit is None:
             return Statement(text, tuple(parameters))
         return Statement(f"{text} LIMIT {mark}", (*parameters, operation.limit))
 
-    def items(self, operation: Query, rows: Sequence[Row]) -> list[Item]:
+    def items(self, operation: Query, rows: Sequence[Row]) -> Sequence[Item]:
         """Returns the items of the rows of a query."""
         names = self._names_of(operation)
-        return [self.item(row, names) for row in rows]
+        types = [] if self._has_binary else [set(map(type, column)) for column in zip(*rows, strict=True)]
+        if not types or any(bytes in found for found in types):
+            return [self.item(row, names) for row in rows]
+        is_stored = tuple(found != {NoneType} for found in types)
+        items = _reader(names, is_stored)(rows)
+        for name, found in zip(names, types, strict=True):
+            if NoneType in found and len(found) > 1:
+                for item in items:
+                    if item[name] is None:
+                        del item[name]
+        return items
 
     def scan(self, operation: Scan) -> Statement:
         """Returns the statement that reads a page of the table or of a partition, and one more item."""
@@ -274,6 +287,22 @@ def if_not_exists(definition: str) -> str:
         return definition
     kind = "INDEX" if definition.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX")) else "TABLE"
     return definition.replace(f"{kind} ", f"{kind} IF NOT EXISTS ", 1)
+
+
+@cache
+def _reader(names: tuple[str, ...], is_stored: tuple[bool, ...]) -> Callable[[Sequence[Row]], list[dict[str, Any]]]:
+    """Returns a function that makes items of rows. Compiled for the columns, it takes a third of the time of ``zip``.
+
+    Args:
+        names: The columns of a row.
+        is_stored: Whether an item has the attribute of each column.
+    """
+    values = [f"v{place}" for place in range(len(names))]
+    kept = zip(names, values, is_stored, strict=True)
+    pairs = ", ".join(f"{name!r}: {value}" for name, value, stored in kept if stored)
+    source = f"lambda rows: [{{{pairs}}} for {', '.join(values)}, in rows]"
+    reader: Callable[[Sequence[Row]], list[dict[str, Any]]] = eval(source)  # noqa: S307 (names of the schema)
+    return reader
 
 
 def _column(name: str) -> str:

@@ -1,7 +1,7 @@
 """The tokens of transactions that may be delivered again, in SQLite: recorded in the transaction itself.
 
 The table is created by the first of these transactions, so that a file without a broker has none. A token is deleted
-some time after no broker accepts its transaction any more.
+when no broker accepts its transaction any more.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Final
 from .statements import Row, Statement
 
 LIFETIME: Final = 3_600
-"""Seconds that a token is kept at least."""
+"""The minimum number of seconds for which a token is kept."""
 _TABLE: Final = '"package.tokens"'
 _PRUNING: Final = "00"
-"""How the token of a transaction starts that deletes old tokens: one in 256."""
+"""The prefix of the tokens whose transactions delete old tokens: one in 256."""
 _CREATE: Final = Statement(
     f"CREATE TABLE IF NOT EXISTS {_TABLE} "
     "(token TEXT PRIMARY KEY, is_committed INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID"

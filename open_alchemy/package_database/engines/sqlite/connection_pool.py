@@ -17,6 +17,7 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias, TypeVar
 
@@ -268,12 +269,9 @@ _inherited: list[sqlite3.Connection] = []
 
 
 def _close_all(connections: list[sqlite3.Connection]) -> None:
-    while connections:
-        try:
-            connection = connections.pop()
-        except IndexError:
-            return  # Another thread took the last one.
-        connection.close()
+    with suppress(IndexError):  # Other threads take connections, too.
+        while True:
+            connections.pop().close()
 
 
 def _forked(store: str) -> RefusedError:
