@@ -12,7 +12,8 @@ from . import machine, page
 from .environments import PeerError
 from .loopback import CHECKOUT
 from .results import Suite
-from .suites import SUITES, Settings
+from .settings import Settings
+from .suites import SUITES
 
 
 def measure(suites: Sequence[Suite], settings: Settings, pictures: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 from .loopback import http_response, serve
@@ -95,4 +96,4 @@ def respond(action: bytes, body: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    serve(respond)
+    serve(respond, *map(float, sys.argv[1:]))

@@ -21,9 +21,9 @@ Respond: TypeAlias = Callable[[bytes, bytes], bytes]
 
 
 @contextmanager
-def running(module: str) -> Iterator[str]:
+def running(module: str, *arguments: str) -> Iterator[str]:
     """Runs a module that calls ``serve``, and yields its URL."""
-    command = [sys.executable, "-m", module]
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -33,9 +33,14 @@ def running(module: str) -> Iterator[str]:
             server.stdin.close()
 
 
-def serve(respond: Respond) -> None:
-    """Serves until standard input ends; writes the port to standard output."""
-    asyncio.run(_serve(respond))
+def serve(respond: Respond, delay: float = 0.0) -> None:
+    """Serves until standard input ends; writes the port to standard output.
+
+    Args:
+        respond: Returns the response to a request.
+        delay: The seconds after which a response is sent.
+    """
+    asyncio.run(_serve(respond, delay))
 
 
 def http_response(body: bytes, status: str = "200 OK") -> bytes:
@@ -70,8 +75,9 @@ def _header(head: bytes, name: bytes) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, respond: Respond) -> None:
+    def __init__(self, respond: Respond, delay: float) -> None:
         self._respond = respond
+        self._delay = delay
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,12 +88,16 @@ class _Connection(asyncio.Protocol):
         self._received += data
         while (taken := take_request(self._received)) is not None:
             action, body, self._received = taken
-            self._transport.write(self._respond(action, body))
+            response = self._respond(action, body)
+            if self._delay:
+                asyncio.get_running_loop().call_later(self._delay, self._transport.write, response)
+            else:
+                self._transport.write(response)
 
 
-async def _serve(respond: Respond) -> None:
+async def _serve(respond: Respond, delay: float) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(respond), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: _Connection(respond, delay), "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         # In a thread, because asyncio cannot wait for every kind of standard input.

@@ -10,11 +10,21 @@ from typing import Final, TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One round of one case: seconds of CPU time and of wall time per call, and peak memory in bytes."""
+    """One round of one case.
+
+    Attributes:
+        cpu: Seconds of CPU time per call.
+        wall: Seconds of wall time per call: the time of the round by the number of calls.
+        memory: Peak memory in bytes.
+        median: The median of the latencies of its calls in seconds, where they are measured.
+        p99: Their 99th percentile.
+    """
 
     cpu: float
     wall: float
     memory: float = 0.0
+    median: float = 0.0
+    p99: float = 0.0
 
 
 Results: TypeAlias = Mapping[tuple[str, str], Sequence[Sample] | str]
@@ -30,8 +40,10 @@ class Column:
     text: Callable[[float], str]
 
     def cell(self, samples: Sequence[Sample]) -> str:
-        """Returns the median and the quartiles."""
+        """Returns the median and the quartiles; a dash if the quantity was not measured."""
         low, middle, high = quartiles([self.value(sample) for sample in samples])
+        if not high:
+            return "-"
         return f"{self.text(middle)} ({self.text(low)} - {self.text(high)})"
 
 
@@ -115,3 +127,5 @@ CPU: Final = Column("CPU time", lambda sample: sample.cpu, seconds_text)
 WALL: Final = Column("wall time", lambda sample: sample.wall, seconds_text)
 RATE: Final = Column("calls per second", lambda sample: 1 / sample.wall, lambda rate: f"{rate:,.0f}")
 MEMORY: Final = Column("peak memory", lambda sample: sample.memory, lambda size: f"{size / 1e6:.1f} MB")
+MEDIAN: Final = Column("latency, median", lambda sample: sample.median, seconds_text)
+P99: Final = Column("latency, p99", lambda sample: sample.p99, seconds_text)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from open_alchemy.package_database.testing import postgresql_server
 
-from .environments import PACKAGE_POSTGRESQL, PACKAGE_TEST, Environment, PeerError, last_line, python_of
+from . import broker_suite
+from .environments import PACKAGE_POSTGRESQL, PACKAGE_TEST, PeerError, last_line
 from .loopback import running
 from .results import CPU, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
 from .rounds import Measure, calls_jobs, interleave
+from .settings import Settings, started
 from .workers import (
     AIOBOTO3,
     AIODYNAMO,
@@ -30,9 +29,7 @@ from .workers import (
     SCRIPTS,
     VERSION_4,
     Peer,
-    Worker,
     json_lines,
-    running_worker,
     variables_of,
 )
 
@@ -75,42 +72,16 @@ _POSTGRESQL_ASYNC_PEER: Final = Peer("asyncio on PostgreSQL", "postgresql_store_
 _TESTS: Final = "200 tests with clean tables"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings of a run: the folder of the virtual environments, and whether to measure only briefly."""
-
-    environments: Path
-    is_quick: bool = False
-
-    def python(self, environment: Environment) -> Path:
-        """Returns the interpreter of an environment."""
-        return python_of(environment, self.environments)
-
-
 def _calls(settings: Settings) -> Results:
     rounds, seconds = (3, 0.02) if settings.is_quick else (25, 0.04)
-    with running("benchmarks.canned") as url, _started(_PEERS, settings, url) as workers:
+    with running("benchmarks.canned") as url, started(_PEERS, settings, url) as workers:
         return interleave(calls_jobs(workers, _CALLS, seconds), rounds)
 
 
 def _concurrent(settings: Settings) -> Results:
     rounds, seconds = (3, 0.1) if settings.is_quick else (7, 0.12)
-    with running("benchmarks.canned") as url, _started(_PEERS, settings, url) as workers:
+    with running("benchmarks.canned") as url, started(_PEERS, settings, url) as workers:
         return interleave(calls_jobs(workers, _CONCURRENT, seconds), rounds)
-
-
-@contextmanager
-def _started(peers: Sequence[Peer], settings: Settings, url: str) -> Iterator[dict[str, Worker | str]]:
-    """Starts the workers of peers, and yields them by name, or the reason why one did not start."""
-    workers: dict[str, Worker | str] = {}
-    with ExitStack() as stack:
-        for peer in peers:
-            try:
-                python = settings.python(peer.environment)
-                workers[peer.name] = stack.enter_context(running_worker(peer, python, url))
-            except PeerError as error:
-                workers[peer.name] = str(error)
-        yield workers
 
 
 def _cold(settings: Settings) -> Results:
@@ -145,7 +116,7 @@ def _sqlite(settings: Settings) -> Results:
     rounds, seconds = (3, 0.02) if settings.is_quick else (25, 0.04)
     with (
         TemporaryDirectory() as folder,
-        _started((_SQLITE_PEER,), settings, f"sqlite:///{folder}/a.db") as workers,
+        started((_SQLITE_PEER,), settings, f"sqlite:///{folder}/a.db") as workers,
     ):
         return interleave(calls_jobs(workers, _SQLITE, seconds), rounds)
 
@@ -154,8 +125,8 @@ def _postgresql(settings: Settings) -> Results:
     rounds, seconds = (3, 0.05) if settings.is_quick else (25, 0.1)
     with (
         postgresql_server.run("fsync=on") as server,
-        _started((_POSTGRESQL_PEER,), settings, server.url()) as workers,
-        _started((_POSTGRESQL_ASYNC_PEER,), settings, server.url()) as loops,
+        started((_POSTGRESQL_PEER,), settings, server.url()) as workers,
+        started((_POSTGRESQL_ASYNC_PEER,), settings, server.url()) as loops,
     ):
         jobs = {**calls_jobs(workers, _POSTGRESQL, seconds), **calls_jobs(loops, _POSTGRESQL_ASYNC, 2 * seconds)}
         return interleave(jobs, rounds)
@@ -284,6 +255,7 @@ SUITES: Final = (
             ),
         ),
     ),
+    broker_suite.SUITE,
     Suite(
         "pytest",
         _pytest,

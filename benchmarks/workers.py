@@ -86,7 +86,8 @@ class Worker:
             spent = self._lines.request({"case": case, "calls": calls, "width": width})
         except BrokenPipeError:
             raise PeerError("its process has ended") from None
-        return Sample(spent["cpu"] / calls, spent["wall"] / calls)
+        latencies = {name: spent[name] for name in ("median", "p99") if name in spent}
+        return Sample(spent["cpu"] / calls, spent["wall"] / calls, **latencies)
 
 
 @contextmanager

@@ -4,7 +4,8 @@
 
 The first line of the output contains the versions of the peer's distributions. For each line of the input, such as
 ``{"case": "get_spec", "calls": 100, "width": 4}``, the output contains the seconds of CPU time and of wall time.
-``width`` calls run concurrently, in threads or in tasks.
+``width`` calls run concurrently, in threads or in tasks. If the peer has ``MEASURES_LATENCY``, the output contains the
+median and the 99th percentile of the seconds of a call too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,9 @@ def serve(peer: Any, url: str) -> None:
         for line in sys.stdin:
             request = json.loads(line)
             case, shares = cases[request["case"]], share_out(request["calls"], request["width"])
+            latencies: list[float] = []
+            if getattr(peer, "MEASURES_LATENCY", False):
+                case = (_timed_async if is_async else _timed)(case, latencies)
             gc.collect()
             cpu, wall = time.process_time(), time.perf_counter()
             if is_async:
@@ -48,7 +52,7 @@ def serve(peer: Any, url: str) -> None:
             else:
                 with ThreadPoolExecutor(len(shares)) as threads:
                     list(threads.map(partial(_repeat, case), shares))
-            _send({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall})
+            _send({"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall} | percentiles(latencies))
     # Exits without the cleanup of peers, some of which wait until their client is closed.
     os._exit(0)
 
@@ -56,6 +60,31 @@ def serve(peer: Any, url: str) -> None:
 def share_out(calls: int, width: int) -> list[int]:
     """Returns the number of calls of each thread or task."""
     return [(calls + number) // width for number in range(width)]
+
+
+def percentiles(latencies: list[float]) -> dict[str, float]:
+    """Returns the median and the 99th percentile; nothing if there are no latencies."""
+    ordered = sorted(latencies)
+    parts = {"median": 0.5, "p99": 0.99} if ordered else {}
+    return {name: ordered[int(part * len(ordered))] for name, part in parts.items()}
+
+
+def _timed(case: Callable[[], Any], latencies: list[float]) -> Callable[[], Any]:
+    def call() -> None:
+        begin = time.perf_counter()
+        case()
+        latencies.append(time.perf_counter() - begin)
+
+    return call
+
+
+def _timed_async(case: Callable[[], Awaitable[Any]], latencies: list[float]) -> Callable[[], Any]:
+    async def call() -> None:
+        begin = time.perf_counter()
+        await case()
+        latencies.append(time.perf_counter() - begin)
+
+    return call
 
 
 def _repeat(case: Callable[[], Any], calls: int) -> None:

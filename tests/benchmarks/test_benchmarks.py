@@ -14,10 +14,11 @@ from benchmarks.environments import Environment, PeerError
 from benchmarks.loopback import running
 from benchmarks.peers.examples import LISTS, NAME, PUBLIC_KEY, SUB
 from benchmarks.peers.launcher import launch
-from benchmarks.peers.worker import share_out
-from benchmarks.results import CPU, WALL, Goal, Results, Sample, Suite, ratio_text, seconds_text
+from benchmarks.peers.worker import percentiles, share_out
+from benchmarks.results import CPU, P99, WALL, Goal, Results, Sample, Suite, ratio_text, seconds_text
 from benchmarks.rounds import calls_jobs, interleave
-from benchmarks.suites import SUITES, Settings
+from benchmarks.settings import Settings
+from benchmarks.suites import SUITES
 from benchmarks.workers import PACKAGE, PACKAGE_ASYNC, Peer, running_worker
 from tests.apis import config_of, open_api
 
@@ -126,6 +127,15 @@ def test_tables_replace_the_text_between_their_markers() -> None:
 @pytest.mark.parametrize(("calls", "width", "shares"), [(10, 1, [10]), (10, 4, [2, 2, 3, 3]), (4, 4, [1, 1, 1, 1])])
 def test_calls_are_shared_evenly(calls: int, width: int, shares: list[int]) -> None:
     assert share_out(calls, width) == shares
+
+
+def test_percentiles_are_those_of_the_latencies() -> None:
+    assert percentiles([float(number) for number in range(100, 0, -1)]) == {"median": 51.0, "p99": 100.0}
+    assert percentiles([]) == {}
+
+
+def test_a_quantity_that_was_not_measured_is_a_dash() -> None:
+    assert P99.cell(SAMPLES) == "-"
 
 
 def test_a_launch_measures_time_and_memory() -> None:

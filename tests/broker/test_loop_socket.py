@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import zmq
@@ -12,42 +14,133 @@ from open_alchemy.package_database.engines.broker.zeromq import LoopSocket
 
 
 class ScriptedSocket:
-    """A socket that is connected during the first call of send, of which its descriptor gives no further signal."""
+    """A socket whose descriptor gives no signal after the start.
+
+    Args:
+        is_connected: Whether it is connected; otherwise it connects during the first call of send.
+    """
 
     closed = False
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.sent: list[Any] = []
-        self._is_connected = False
+    def __init__(self, *, is_connected: bool) -> None:
+        self.descriptor = -1
+        self.received: list[bytes] = []
+        self.sent: list[bytes] = []
+        self._is_connected = is_connected
 
-    def send_multipart(self, frames: list[Any], flags: int) -> None:
+    def send(self, frame: bytes, flags: int) -> None:
+        assert flags == zmq.NOBLOCK
         if not self._is_connected:
             self._is_connected = True
             raise zmq.Again
-        self.sent.append(frames)
+        self.sent.append(frame)
+
+    def recv_multipart(self, _: int, *, copy: bool) -> list[bytes]:
+        assert copy
+        return [self.received.pop(0)]
 
     def getsockopt(self, option: int) -> int:
         if option == zmq.FD:
-            return self._descriptor
-        return int(zmq.POLLOUT) if self._is_connected else 0
+            return self.descriptor
+        return (zmq.POLLOUT if self._is_connected else 0) | (zmq.POLLIN if self.received else 0)
 
-    def close(self, linger: int) -> None:
+    def close(self, _: int) -> None:
         self.closed = True
 
 
-def test_a_message_is_sent_if_the_socket_is_connected_while_it_is_queued() -> None:
-    async def send() -> list[Any]:
-        silent, other = socket.socketpair()
-        with silent, other:
-            scripted = ScriptedSocket(silent.fileno())
-            loop_socket = LoopSocket(scripted, lambda _: None)  # type: ignore[arg-type]
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            loop_socket.send([b"message"])
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            loop_socket.close()
+@asynccontextmanager
+async def opened(
+    scripted: ScriptedSocket, receive: Callable[[list[bytes]], None] = lambda _: None
+) -> AsyncGenerator[LoopSocket]:
+    """Opens a socket, and waits until it has nothing to do."""
+    silent, other = socket.socketpair()
+    with silent, other:
+        scripted.descriptor = silent.fileno()
+        loop_socket = LoopSocket(scripted, receive)  # type: ignore[arg-type]
+        await iterations()
+        yield loop_socket
+        loop_socket.close()
+
+
+async def iterations() -> None:
+    """Lets the event loop execute what is scheduled."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def test_messages_are_sent_in_order_if_the_socket_is_connected_while_the_first_is_queued() -> None:
+    async def send() -> list[bytes]:
+        scripted = ScriptedSocket(is_connected=False)
+        async with opened(scripted) as loop_socket:
+            loop_socket.send([b"first"])
+            loop_socket.send([b"second"])
+            await iterations()
             return scripted.sent
 
-    assert asyncio.run(send()) == [[b"message"]]
+    assert asyncio.run(send()) == [b"first", b"second"]
+
+
+def test_messages_of_one_iteration_are_sent_together() -> None:
+    async def send() -> list[list[bytes]]:
+        scripted = ScriptedSocket(is_connected=True)
+        async with opened(scripted) as loop_socket:
+            for number in range(4):
+                loop_socket.send([b"%d" % number])
+            at_once = scripted.sent.copy()
+            await iterations()
+            return [at_once, scripted.sent]
+
+    assert asyncio.run(send()) == [[b"0"], [b"0", b"1", b"2", b"3"]]
+
+
+def test_answers_are_sent_when_all_messages_are_received() -> None:
+    sent_before: list[int] = []
+
+    async def answer() -> list[bytes]:
+        scripted = ScriptedSocket(is_connected=True)
+
+        def receive(frames: list[Any]) -> None:
+            sent_before.append(len(scripted.sent))
+            loop_socket.send(frames)
+
+        async with opened(scripted, receive) as loop_socket:
+            scripted.received = [b"%d" % number for number in range(150)]
+            loop_socket.send([b"start"])
+            await iterations()
+            return scripted.sent
+
+    assert asyncio.run(answer()) == [b"start", *(b"%d" % number for number in range(150))]
+    assert sent_before == [1] * 100 + [101] * 50
+
+
+def test_a_message_whose_reception_fails_does_not_delay_others() -> None:
+    errors: list[str] = []
+
+    async def answer() -> list[bytes]:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(str(context["exception"])))
+        scripted = ScriptedSocket(is_connected=True)
+
+        def receive(frames: list[Any]) -> None:
+            loop_socket.send(frames)
+            if frames == [b"wrong"]:
+                raise ValueError("wrong")
+
+        async with opened(scripted, receive) as loop_socket:
+            scripted.received = [b"wrong", b"right"]
+            loop_socket.send([b"start"])
+            await iterations()
+            return scripted.sent
+
+    assert asyncio.run(answer()) == [b"start", b"wrong", b"right"]
+    assert errors == ["wrong"]
+
+
+def test_a_socket_sends_its_messages_before_it_closes() -> None:
+    async def send() -> list[bytes]:
+        scripted = ScriptedSocket(is_connected=True)
+        async with opened(scripted) as loop_socket:
+            loop_socket.send([b"first"])
+            loop_socket.send([b"second"])
+        return scripted.sent
+
+    assert asyncio.run(send()) == [b"first", b"second"]

@@ -11,7 +11,7 @@ from ..coherence.tags import tags_of_write
 from ..core.deadline import Deadline
 from ..core.operations import Get, Page, Scan, StoreOperation, Table, Transact
 from ..engines.broker.operations import Schema
-from ..engines.port import Administration, AsyncEngine, Config, Engine, ImmediateReads
+from ..engines.port import Administration, AsyncEngine, Config, Engine, immediate_read
 from ..exceptions import UnavailableError
 from ..model.broker_registry import is_registry
 from .caching import Caching
@@ -41,9 +41,10 @@ class CoherentEngine:
 
     def read_now(self, operation: Get) -> Any:
         """Reads an item, where the engine can do that without waiting; see ``ImmediateReads``."""
-        if not isinstance(self._engine, ImmediateReads):
+        read_now = immediate_read(self._engine)
+        if read_now is None:
             raise UnavailableError("the engine cannot read without waiting")
-        return self._engine.read_now(operation)
+        return read_now(operation)
 
     async def prepare(self) -> None:
         """Prepares the engine."""

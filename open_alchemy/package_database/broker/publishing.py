@@ -31,7 +31,7 @@ from ..core.operations import (
 )
 from ..core.runner import drive, drive_async
 from ..engines.broker.messages import Change
-from ..engines.port import Administration, AsyncEngine, Config, Engine, ImmediateReads
+from ..engines.port import Administration, AsyncEngine, Config, Engine, immediate_read
 from ..exceptions import ConflictError, RefusedError, UnavailableError
 
 
@@ -108,9 +108,10 @@ class PublishingAsyncEngine:
 
     def read_now(self, operation: Get) -> Any:
         """Reads an item, where the engine can do that without waiting; see ``ImmediateReads``."""
-        if not isinstance(self._engine, ImmediateReads):
+        read_now = immediate_read(self._engine)
+        if read_now is None:
             raise UnavailableError("the engine cannot read without waiting")
-        return self._engine.read_now(operation)
+        return read_now(operation)
 
     async def prepare(self) -> None:
         """Prepares the engine."""

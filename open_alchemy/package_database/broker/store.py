@@ -11,7 +11,7 @@ from ..core.deadline import Deadline
 from ..engines.broker import messages
 from ..engines.broker.exchange import wall_clock
 from ..engines.broker.operations import Schema, to_answer
-from ..engines.port import Administration, AsyncEngine, ImmediateReads, KeyInfo, TableInfo
+from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo, immediate_read
 from ..exceptions import BaseError, UnavailableError
 from .caching import Caching
 from .failures import OwnRefusalError
@@ -84,13 +84,12 @@ class Store:
 
     def execute_now(self, request: messages.Request) -> messages.AnswerBody | None:
         """Reads an item without waiting, and returns the answer; None if that is not possible."""
-        engine = self.engine
-        if not isinstance(request.body, messages.Get) or not isinstance(engine, ImmediateReads):
+        if not isinstance(request.body, messages.Get) or (read_now := immediate_read(self.engine)) is None:
             return None
         try:
             operation = self.schema.to_operation(request.body)
             assert isinstance(operation, core.Get)
-            return to_answer(operation, engine.read_now(operation))
+            return to_answer(operation, read_now(operation))
         except BaseError:
             return None  # It is executed again, and the error is reported then.
 

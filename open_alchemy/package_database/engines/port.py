@@ -108,7 +108,6 @@ class AsyncEngine(Protocol):
         """Closes the connections of the running loop; every later call raises ``RefusedError``."""
 
 
-@runtime_checkable
 class ImmediateReads(Protocol):
     """An async engine that can read a local item faster than it can pass the work to a thread."""
 
@@ -119,6 +118,12 @@ class ImmediateReads(Protocol):
             UnavailableError: It would take longer, or the engine is not prepared: ``execute`` it.
             RefusedError: See ``Engine.execute``.
         """
+
+
+def immediate_read(engine: AsyncEngine) -> Callable[[Get], Any] | None:
+    """Returns ``read_now`` of an engine with ``ImmediateReads``: isinstance with a protocol is slower than a read."""
+    read_now: Callable[[Get], Any] | None = getattr(engine, "read_now", None)
+    return read_now
 
 
 class KeyInfo(NamedTuple):

@@ -2,7 +2,8 @@
 
 Sockets are used without ``zmq.asyncio``, which needs a task and a future for each message. The file descriptor of a
 socket signals only changes of its state (https://api.zeromq.org/master:zmq-getsockopt, ZMQ_FD), so that the state is
-checked again after each use of the socket.
+checked again after each use of the socket. Messages are sent together: each one that finds the thread of ZeroMQ idle
+wakes it, which costs more than everything else about a small message.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ _LIMITS: Final = {
     zmq.RCVHWM: 100,
     zmq.SNDHWM: 1_000,
 }
+# Integers: the operators of enumerations take longer than a system call.
+_EVENTS: Final = int(zmq.EVENTS)
+_POLLIN: Final = int(zmq.POLLIN)
+_POLLOUT: Final = int(zmq.POLLOUT)
+_NO_BLOCK: Final = int(zmq.NOBLOCK)
+_SEND_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 _MAX_RECEIVED: Final = 100
 """Messages that are received before other work of the event loop."""
 _MAX_UNSENT: Final = 1_000
@@ -96,28 +103,18 @@ class LoopSocket:
         self._loop = asyncio.get_running_loop()
         self._descriptor = int(socket.getsockopt(zmq.FD))
         self._is_scheduled = False
+        self._outgoing: list[list[Any]] = []
         self._unsent: deque[tuple[float, list[Any]]] = deque(maxlen=_MAX_UNSENT)
         self._loop.add_reader(self._descriptor, self._process)
         # What happened before is not signalled.
         self._schedule()
 
     def send(self, frames: list[Any]) -> None:
-        """Sends a message now, or when the peer is connected, if that is soon."""
-        if self.socket.closed:
-            return
-        self._flush()
-        try:
-            if not self._unsent:
-                self.socket.send_multipart(frames, zmq.NOBLOCK)
-                frames = []
-        except zmq.Again:
-            pass
-        except zmq.ZMQError:
-            return  # The client is gone.
-        if frames:
-            # After the earlier ones: the messages of a session are in order.
-            self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
-        if self._events():
+        """Sends a message in this iteration of the event loop or the next, or when the peer is connected, if soon."""
+        if self._is_scheduled:
+            self._outgoing.append(frames)
+        elif not self.socket.closed:
+            self._send(frames)
             self._schedule()
 
     def withdraw(self, message: Any) -> bool:
@@ -131,41 +128,74 @@ class LoopSocket:
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
         if not self.socket.closed:
+            self._send_outgoing()
             self._loop.remove_reader(self._descriptor)
             self.socket.close(linger)
+
+    def _send(self, frames: list[Any]) -> None:
+        self._flush()
+        try:
+            if not self._unsent:
+                self._send_now(frames)
+                return
+        except zmq.Again:
+            pass
+        except zmq.ZMQError:
+            return  # The client is gone.
+        # After the earlier ones: messages are sent in order.
+        self._unsent.append((self._loop.time() + _MAX_UNSENT_SECONDS, frames))
+
+    def _send_now(self, frames: list[Any]) -> None:
+        for frame in frames[:-1]:
+            self.socket.send(frame, _SEND_MORE)
+        self.socket.send(frames[-1], _NO_BLOCK)
+
+    def _send_outgoing(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        for frames in outgoing:
+            self._send(frames)
 
     def _schedule(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._loop.call_soon(self._process_scheduled)
-
-    def _process_scheduled(self) -> None:
-        self._is_scheduled = False
-        self._process()
+            self._loop.call_soon(self._process)
 
     def _process(self) -> None:
-        received = 0
-        while not self.socket.closed and (events := self._events()):
-            if events & zmq.POLLOUT:
-                self._flush()
-            if events & zmq.POLLIN:
-                self._receive(self.socket.recv_multipart(zmq.NOBLOCK, copy=self._copies))
-                received += 1
-            if received == _MAX_RECEIVED:
+        is_finished = False
+        self._is_scheduled = True
+        try:
+            is_finished = self._receive_and_send()
+        finally:
+            self._is_scheduled = False
+            if not is_finished:
                 self._schedule()
-                break
+
+    def _receive_and_send(self) -> bool:
+        """Receives messages, then sends what was to be sent meanwhile; returns False if there may be more messages."""
+        received = 0
+        while not self.socket.closed and ((events := self._events()) or self._outgoing):
+            if events & _POLLOUT:
+                self._flush()
+            if events & _POLLIN and received < _MAX_RECEIVED:
+                received += 1
+                self._receive(self.socket.recv_multipart(_NO_BLOCK, copy=self._copies))
+            else:
+                self._send_outgoing()
+                if received == _MAX_RECEIVED:
+                    return False
+        return True
 
     def _events(self) -> int:
         """Returns what can be done now. The descriptor does not signal again what this call has seen."""
-        relevant = zmq.POLLIN | zmq.POLLOUT if self._unsent else zmq.POLLIN
-        return int(self.socket.getsockopt(zmq.EVENTS)) & relevant
+        relevant = _POLLIN | _POLLOUT if self._unsent else _POLLIN
+        return int(self.socket.getsockopt(_EVENTS)) & relevant
 
     def _flush(self) -> None:
         while self._unsent and not self.socket.closed:
             end, frames = self._unsent[0]
             try:
                 if self._loop.time() < end:
-                    self.socket.send_multipart(frames, zmq.NOBLOCK)
+                    self._send_now(frames)
             except zmq.Again:
                 return
             self._unsent.popleft()
