@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from open_alchemy.package_database import BaseError, ConfigurationError, RefusedError, connect
 from open_alchemy.package_database.broker import process
 from open_alchemy.package_database.broker.metrics import BUCKETS, Histogram, merge, to_prometheus
-from open_alchemy.package_database.broker.process import Options, run
+from open_alchemy.package_database.broker.process import Options, cancel_once, run
 from open_alchemy.package_database.broker.shared_figures import SharedFigures
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.model.schema import TABLES
@@ -136,6 +137,28 @@ def test_a_metrics_address_that_cannot_be_used_is_refused(monkeypatch: pytest.Mo
     for address in ("localhost", "127.0.0.1:x"):
         with pytest.raises(ConfigurationError, match="HOST:PORT"):
             run(TABLES, Options(["tcp://127.0.0.1:*"], metrics=address), lambda _: None)
+
+
+def test_a_second_signal_does_not_interrupt_the_end_of_requests() -> None:
+    ended: list[bool] = []
+
+    async def serve() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    async def stop_twice() -> None:
+        task = asyncio.ensure_future(serve())
+        await asyncio.sleep(0)
+        for _ in range(2):
+            cancel_once(task)
+            await asyncio.sleep(0)
+        await asyncio.wait([task])
+
+    asyncio.run(stop_twice())
+    assert ended == [True]
 
 
 @pytest.mark.parametrize("workers_count", ["1", "2"])

@@ -141,6 +141,12 @@ def open_transport(address: str, security: Security | None = None, listener: int
     return ZeroMQServer(address, security, listener)
 
 
+def cancel_once(task: asyncio.Task[None]) -> None:
+    """Cancels a task. Another signal does not interrupt what the task does at its end."""
+    if not task.cancelling():
+        task.cancel()
+
+
 async def serve(
     server: Server,
     transports: Sequence[ServerTransport],
@@ -254,9 +260,9 @@ async def _serve(
     key_file = None if options.keys is None else options.keys / BROKER_FILE
     task = asyncio.ensure_future(serve(server, transports, ready, advertise=options.advertise, key_file=key_file))
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, cancel_once, task)
     if worker.supervisor is not None:
-        loop.add_reader(worker.supervisor, task.cancel)
+        loop.add_reader(worker.supervisor, cancel_once, task)
     http = None if metrics is None else await start_http(metrics, figures, lambda: not task.cancelling())
     publish()
     try:

@@ -47,6 +47,7 @@ def supervise(count: int, work: Callable[[Worker], None], has_started: Callable[
         workers = {_fork(Worker(number, read), work, write, mask): number for number in range(count)}
         is_stopping = has_failed = False
         while workers:
+            was_stopping = is_stopping
             if signal.sigwait(_SIGNALS) != signal.SIGCHLD:
                 is_stopping = True
             for number in _reap(workers):
@@ -57,7 +58,7 @@ def supervise(count: int, work: Callable[[Worker], None], has_started: Callable[
                     continue
                 telemetry.logger().error("worker %d ended and is replaced", number)
                 workers[_fork(Worker(number, read), work, write, mask, RESTART_SECONDS)] = number
-            if is_stopping:
+            if is_stopping and not was_stopping:
                 _terminate(workers)
     finally:
         os.close(read)
