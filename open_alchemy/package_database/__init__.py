@@ -109,19 +109,10 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "AsyncVersion",
     "Credentials",
     "AsyncCredentials",
-    # Caches.
-    "cached",
-    "ExpiringDict",
     # Which instance it works on.
     "instance",
     "instance_id",
     "instances",
-    # What a broker offers.
-    "exposed",
-    "changes",
-    "iter_changes",
-    "Change",
-    "Missed",
     # What it returns.
     "TSpecInfo",
     "TSpecInfoList",
@@ -138,3 +129,7 @@ __all__ = [  # noqa: RUF022 (grouped by what they are for)
     "UnavailableError",
     "ValidationError",
 ]
+
+if TYPE_CHECKING:
+    # They need an extra, which `import *` must not require.
+    __all__ += ["Change", "ExpiringDict", "Missed", "cached", "changes", "exposed", "iter_changes"]

@@ -17,6 +17,7 @@ from open_alchemy.package_database import ConfigurationError, NotFoundError
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.instance import Instance
+from open_alchemy.package_database.instances.selection import select_only
 from open_alchemy.package_database.testing.local_instances import LocalInstances
 
 current = package_database.instance_id
@@ -72,7 +73,7 @@ def test_a_plain_thread_has_no_instance_and_its_error_explains_that() -> None:
     assert isinstance(failed, ConfigurationError)
     assert "no instance is selected here" in str(failed)
     assert "A thread does not inherit the instance of the code that starts it" in str(failed)
-    assert "contextvars.copy_context().run" in str(failed)
+    assert "copy_context().run" in str(failed)
     assert in_copy == []
 
 
@@ -122,6 +123,30 @@ def test_an_instance_of_the_callers_own_is_selected_by_the_same_mechanism(tmp_pa
 
     assert inner == (["own"], None)
     assert innermost == ([], "two")
+
+
+def test_a_request_that_never_ended_leaves_the_selection_of_the_context_in_which_it_is_collected() -> None:
+    def request() -> Generator[None]:
+        with select_only("one"):
+            yield
+
+    with package_database.instance("two"):
+        unfinished = copy_context().run(started, request())
+    unfinished.close()
+    collected = current()
+    with package_database.instance("one"):
+        unfinished = copy_context().run(started, request())
+    with package_database.instance("two"):
+        unfinished.close()
+        inside = current()
+
+    assert (collected, inside, current()) == (None, "two", None)
+
+
+def started(generator: Generator[None]) -> Generator[None]:
+    """Returns a generator that was started."""
+    next(generator)
+    return generator
 
 
 def test_a_generator_that_ends_its_selection_late_leaves_the_selection_of_its_caller() -> None:

@@ -195,13 +195,15 @@ def set_directory(source: DirectorySource) -> None:
 @contextmanager
 def replaced(source: DirectorySource) -> Iterator[None]:
     """Replaces the instances of this process for a block."""
-    before = _process.source, _process.found
+    # A test may replace the object, and restore it after the end of the block.
+    changed = _process
+    before = changed.source, changed.found
     set_directory(source)
     try:
         yield
     finally:
         with state.lock:
-            _process.source, _process.found = before
+            changed.source, changed.found = before
 
 
 class _Process:

@@ -54,11 +54,13 @@ def selected() -> str | Instance | None:
 def select_only(target: str) -> Iterator[None]:
     """Selects an instance for one request: at the end the context has the selections that it had before.
 
-    That removes those which suspended generators of the request have left. Both ends must be in the same context.
+    That removes those which suspended generators of the request have left. A request that never ended is collected in
+    the context of another one, which keeps its own.
     """
-    before = _selections.get()
-    _selections.set((Selection(target),))
+    before, own = _selections.get(), Selection(target)
+    _selections.set((own,))
     try:
         yield
     finally:
-        _selections.set(before)
+        if own in _selections.get():
+            _selections.set(before)
