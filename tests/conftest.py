@@ -50,9 +50,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def measured_programs(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measures the coverage of the programs that the test starts, unless they are killed."""
-    coverage = pytestconfig.stash.get(_COVERAGE, None)
+    _measure_programs(pytestconfig, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def measured_programs_of_module(pytestconfig: pytest.Config) -> Iterator[None]:
+    """The same for all tests of a module, and for its fixtures."""
+    with pytest.MonkeyPatch.context() as patch:
+        _measure_programs(pytestconfig, patch)
+        yield
+
+
+def _measure_programs(config: pytest.Config, patch: pytest.MonkeyPatch) -> None:
+    coverage = config.stash.get(_COVERAGE, None)
     if coverage is not None:
-        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", coverage)
+        patch.setenv("COVERAGE_PROCESS_CONFIG", coverage)
 
 
 @pytest.fixture(scope="session")

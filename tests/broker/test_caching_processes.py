@@ -20,6 +20,8 @@ from tests.broker.brokers import cache_of
 from tests.broker.hostile import wait_until
 from tests.broker.processes import BrokerProcess
 
+pytestmark = pytest.mark.usefixtures("measured_programs")
+
 INSTANCES = """
 default = "a"
 [instances.a]

@@ -33,6 +33,8 @@ url = "sqlite:///{folder}/a.db"
 url = "sqlite:///{folder}/b.db"
 """
 
+pytestmark = pytest.mark.usefixtures("measured_programs_of_module")
+
 
 @pytest.fixture(scope="module")
 def metrics_port() -> int:
@@ -40,7 +42,9 @@ def metrics_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def workers(tmp_path_factory: pytest.TempPathFactory, metrics_port: int) -> Iterator[BrokerProcess]:
+def workers(
+    measured_programs_of_module: None, tmp_path_factory: pytest.TempPathFactory, metrics_port: int
+) -> Iterator[BrokerProcess]:
     path = tmp_path_factory.mktemp("workers") / "specs.db"
     arguments = ("--workers", "2", "--metrics", f"127.0.0.1:{metrics_port}", "--url", f"sqlite:///{path}")
     with BrokerProcess(*arguments) as broker:
