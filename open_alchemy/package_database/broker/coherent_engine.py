@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from ..coherence.tags import tags_of_write
 from ..core.deadline import Deadline
-from ..core.operations import Get, Page, Scan, StoreOperation, Table, Transact
+from ..core.operations import Page, Scan, StoreOperation, Table, Transact
 from ..engines.broker.operations import Schema
-from ..engines.port import Administration, AsyncEngine, Config, Engine, immediate_read
-from ..exceptions import UnavailableError
+from ..engines.port import AsyncEngine, Engine
+from ..engines.wrapper import EngineWrapper
 from ..model.broker_registry import is_registry
 from .caching import Caching
+from .immediate_wrapper import ImmediateWrapper
 
 
-class CoherentEngine:
+class CoherentEngine(ImmediateWrapper):
     """An engine for asyncio.
 
     Args:
@@ -26,33 +27,8 @@ class CoherentEngine:
     """
 
     def __init__(self, engine: AsyncEngine, caching: Caching) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._caching = caching
-
-    @property
-    def config(self) -> Config:
-        """The engine's."""
-        return self._engine.config
-
-    @property
-    def attempt_seconds(self) -> float:
-        """The engine's."""
-        return self._engine.attempt_seconds
-
-    def read_now(self, operation: Get) -> Any:
-        """Reads an item, where the engine can do that without waiting; see ``ImmediateReads``."""
-        read_now = immediate_read(self._engine)
-        if read_now is None:
-            raise UnavailableError("the engine cannot read without waiting")
-        return read_now(operation)
-
-    async def prepare(self) -> None:
-        """Prepares the engine."""
-        await self._engine.prepare()
-
-    def queue(self) -> Awaitable[None] | None:
-        """Waits as the engine does."""
-        return self._engine.queue()
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation; a transaction as ``Caching.write`` does. The registry is on no page of a table."""
@@ -64,31 +40,13 @@ class CoherentEngine:
         tags = tags_of_write(operation)
         return await self._caching.write(tags, lambda: self._engine.execute(operation, deadline), deadline)
 
-    async def aclose(self) -> None:
-        """Closes the engine."""
-        await self._engine.aclose()
 
-
-class CoherentBlockingEngine:
+class CoherentBlockingEngine(EngineWrapper):
     """An engine for threads, but not for that of the event loop; see ``CoherentEngine``."""
 
     def __init__(self, engine: Engine, caching: Caching) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._caching = caching
-
-    @property
-    def config(self) -> Config:
-        """The engine's."""
-        return self._engine.config
-
-    @property
-    def attempt_seconds(self) -> float:
-        """The engine's."""
-        return self._engine.attempt_seconds
-
-    def prepare(self) -> None:
-        """Prepares the engine."""
-        self._engine.prepare()
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation; a transaction as ``Caching.write`` does."""
@@ -97,14 +55,6 @@ class CoherentBlockingEngine:
         execute = partial(asyncio.to_thread, self._engine.execute, operation, deadline)
         write = self._caching.write(tags_of_write(operation), execute, deadline)
         return self._caching.run_from_thread(write)
-
-    def administration(self) -> Administration:
-        """Returns the administration of the engine's tables."""
-        return self._engine.administration()
-
-    def close(self) -> None:
-        """Closes the engine."""
-        self._engine.close()
 
 
 def coherent(

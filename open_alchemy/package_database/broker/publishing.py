@@ -7,7 +7,7 @@ transaction, as long as anybody is subscribed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Literal, Protocol
@@ -31,8 +31,10 @@ from ..core.operations import (
 )
 from ..core.runner import drive, drive_async
 from ..engines.broker.messages import Change
-from ..engines.port import Administration, AsyncEngine, Config, Engine, immediate_read
-from ..exceptions import ConflictError, RefusedError, UnavailableError
+from ..engines.port import AsyncEngine, Engine
+from ..engines.wrapper import EngineWrapper
+from ..exceptions import ConflictError, RefusedError
+from .immediate_wrapper import ImmediateWrapper
 
 
 class Publish(Protocol):
@@ -42,7 +44,7 @@ class Publish(Protocol):
         """Publishes changes."""
 
 
-class PublishingEngine:
+class PublishingEngine(EngineWrapper):
     """An engine for threads.
 
     Args:
@@ -52,31 +54,9 @@ class PublishingEngine:
     """
 
     def __init__(self, engine: Engine, publish: Publish, is_heard: Callable[[], bool]) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._publish = publish
         self._is_heard = is_heard
-
-    @property
-    def config(self) -> Config:
-        """The engine's."""
-        return self._engine.config
-
-    @property
-    def attempt_seconds(self) -> float:
-        """The engine's."""
-        return self._engine.attempt_seconds
-
-    def prepare(self) -> None:
-        """Prepares the engine."""
-        self._engine.prepare()
-
-    def administration(self) -> Administration:
-        """Returns the administration of the engine's tables."""
-        return self._engine.administration()
-
-    def close(self) -> None:
-        """Closes the engine."""
-        self._engine.close()
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation, and publishes its changes."""
@@ -88,38 +68,13 @@ class PublishingEngine:
         return results[0]
 
 
-class PublishingAsyncEngine:
+class PublishingAsyncEngine(ImmediateWrapper):
     """An engine for asyncio; see ``PublishingEngine``."""
 
     def __init__(self, engine: AsyncEngine, publish: Publish, is_heard: Callable[[], bool]) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._publish = publish
         self._is_heard = is_heard
-
-    @property
-    def config(self) -> Config:
-        """The engine's."""
-        return self._engine.config
-
-    @property
-    def attempt_seconds(self) -> float:
-        """The engine's."""
-        return self._engine.attempt_seconds
-
-    def read_now(self, operation: Get) -> Any:
-        """Reads an item, where the engine can do that without waiting; see ``ImmediateReads``."""
-        read_now = immediate_read(self._engine)
-        if read_now is None:
-            raise UnavailableError("the engine cannot read without waiting")
-        return read_now(operation)
-
-    async def prepare(self) -> None:
-        """Prepares the engine."""
-        await self._engine.prepare()
-
-    def queue(self) -> Awaitable[None] | None:
-        """Returns what a call must await before it starts."""
-        return self._engine.queue()
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation, and publishes its changes."""
@@ -129,10 +84,6 @@ class PublishingAsyncEngine:
         with _published(changes, self._publish) as results:
             results.append(await self._engine.execute(operation, deadline))
         return results[0]
-
-    async def aclose(self) -> None:
-        """Closes the engine."""
-        await self._engine.aclose()
 
 
 def read_changes(transact: Transact) -> Generator[StoreOperation, Any, list[Change]]:

@@ -16,7 +16,8 @@ from rich.text import Text
 from ..core.deadline import Deadline
 from ..core.operations import StoreOperation
 from ..database import Database, open_database
-from ..engines.port import Administration, Config
+from ..engines.port import Config
+from ..engines.wrapper import EngineWrapper
 from ..exceptions import BaseError, ConflictError, NotFoundError
 from ..model import ACCESS_PATTERNS
 from ..model.schema import TABLES
@@ -39,38 +40,20 @@ class Execution:
     milliseconds: float
 
 
-class RecordingEngine:
+class RecordingEngine(EngineWrapper):
     """An engine that records the operations that another engine executes."""
 
     def __init__(self, config: Config) -> None:
-        self.config = config
-        self._engine = config.open_engine(TABLES)
+        super().__init__(config.open_engine(TABLES))
         self.executions: list[Execution] = []
-
-    @property
-    def attempt_seconds(self) -> float:
-        """The value of the recorded engine."""
-        return self._engine.attempt_seconds
-
-    def prepare(self) -> None:
-        """Prepares the recorded engine."""
-        self._engine.prepare()
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes and records an operation."""
         start = time.perf_counter()
-        result = self._engine.execute(operation, deadline)
+        result = super().execute(operation, deadline)
         milliseconds = (time.perf_counter() - start) * 1000
         self.executions.append(Execution(operation, count_items(operation, result), milliseconds))
         return result
-
-    def administration(self) -> Administration:
-        """Returns the administration of the recorded engine."""
-        return self._engine.administration()
-
-    def close(self) -> None:
-        """Closes the recorded engine."""
-        self._engine.close()
 
 
 @dataclass(frozen=True, slots=True)

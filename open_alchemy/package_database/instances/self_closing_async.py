@@ -8,18 +8,17 @@ from __future__ import annotations
 import asyncio
 import weakref
 from asyncio import AbstractEventLoop, Task
-from collections.abc import AsyncGenerator, Awaitable, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from ..core.deadline import Deadline
-from ..core.operations import StoreOperation
 from ..engines import fork
-from ..engines.port import AsyncEngine, Config
+from ..engines.port import AsyncEngine
+from ..engines.wrapper import AsyncEngineWrapper
 from .closer import closer, log_failure
 
 
-class SelfClosingAsyncEngine:
+class SelfClosingAsyncEngine(AsyncEngineWrapper):
     """An engine for asyncio. Each event loop that used it closes its own connections.
 
     Args:
@@ -27,7 +26,7 @@ class SelfClosingAsyncEngine:
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._loops: dict[AbstractEventLoop, LoopCloser] = {}
         self._finalizer = weakref.finalize(self, closer.add, partial(_close_in, self._loops, engine))
         self._finalizer.atexit = False
@@ -45,27 +44,9 @@ class SelfClosingAsyncEngine:
         """The engine."""
         return self._engine
 
-    @property
-    def config(self) -> Config:
-        """The engine's."""
-        return self._engine.config
-
-    @property
-    def attempt_seconds(self) -> float:
-        """The engine's."""
-        return self._engine.attempt_seconds
-
     def prepare(self) -> Coroutine[Any, Any, None]:
         """Prepares the engine in the running event loop."""
         return self._engine.prepare() if asyncio.get_running_loop() in self._loops else self._prepare_first()
-
-    def queue(self) -> Awaitable[None] | None:
-        """Returns what a call must await before it starts."""
-        return self._engine.queue()
-
-    def execute(self, operation: StoreOperation, deadline: Deadline) -> Coroutine[Any, Any, Any]:
-        """Executes an operation."""
-        return self._engine.execute(operation, deadline)
 
     async def aclose(self) -> None:
         """Closes the engine now, also for calls in progress."""
