@@ -6,10 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.broker.coherent_engine import coherent
@@ -19,6 +21,7 @@ from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.broker.stores import only
 from open_alchemy.package_database.coherence.leases import Timing
+from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker.adapters import open_bus_server
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
@@ -30,6 +33,7 @@ from open_alchemy.package_database.engines.sqlite.engine import open_memory
 from open_alchemy.package_database.instances import directory, process
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.model.schema import TABLES
+from tests.apis import blocking
 
 ADDRESS = "tcp://127.0.0.1:*"
 
@@ -181,3 +185,32 @@ def wait_until_cached(database: TDatabase) -> None:
         assert time.monotonic() < end
         database.get_spec(sub="nobody", name="nothing")
         time.sleep(0.01)
+
+
+def opened_sync(stack: ExitStack, config: BrokerConfig) -> TDatabase:
+    """Opens a database for threads, and closes it at the end."""
+    return stack.enter_context(open_database(config.open_engine(TABLES)))
+
+
+def opened_async(stack: ExitStack, config: BrokerConfig) -> TDatabase:
+    """Opens a database for asyncio behind the sync API, and closes it at the end."""
+    return stack.enter_context(blocking(open_async_database(config.open_async_engine(TABLES))))
+
+
+both = pytest.mark.parametrize("opened", [opened_sync, opened_async])
+Opened = Callable[[ExitStack, BrokerConfig], TDatabase]
+
+
+def lose_first_answer(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Has a broker not send its next answer, and returns a list that contains this answer then."""
+    send = broker.server.send
+    lost: list[Any] = []
+
+    def lose_first(*arguments: Any) -> None:
+        if lost:
+            send(*arguments)
+        else:
+            lost.append(arguments)
+
+    monkeypatch.setattr(broker.server, "send", lose_first)
+    return lost

@@ -17,7 +17,13 @@ from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.instance_file import InstanceFile
 from tests.broker import application
-from tests.broker.brokers import RunningBroker, close_process_database, database_of_process, run_application
+from tests.broker.brokers import (
+    RunningBroker,
+    close_process_database,
+    database_of_process,
+    lose_first_answer,
+    run_application,
+)
 
 MODULE = application.__name__
 UNUSED = "tcp://127.0.0.1:9"
@@ -170,16 +176,7 @@ def short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def lossy(broker: RunningBroker, short_silence: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The first answer is lost, and calls end after 1 s."""
-    send = broker.server.send
-    lost: list[Any] = []
-
-    def lose_first(*arguments: Any) -> None:
-        if lost:
-            send(*arguments)
-        else:
-            lost.append(arguments)
-
-    monkeypatch.setattr(broker.server, "send", lose_first)
+    lose_first_answer(broker, monkeypatch)
     with database_of_process(broker.config._replace(deadline=1.0)):
         yield
         close_process_database()

@@ -6,37 +6,19 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 import zmq
 
-from open_alchemy.package_database import RefusedError, TDatabase, UnavailableError, connect
+from open_alchemy.package_database import RefusedError, UnavailableError, connect
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.broker import exchange, zeromq
-from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
-from open_alchemy.package_database.engines.broker.engine import BrokerEngine
-from tests.apis import blocking
-from tests.broker.brokers import memory_store, run_broker
+from tests.broker.brokers import Opened, both, lose_first_answer, memory_store, run_broker
 from tests.broker.proxy import run_proxy
 
 UNUSED = "tcp://127.0.0.1:9"
-
-
-def opened_sync(stack: ExitStack, config: BrokerConfig) -> TDatabase:
-    return stack.enter_context(open_database(BrokerEngine(config)))
-
-
-def opened_async(stack: ExitStack, config: BrokerConfig) -> TDatabase:
-    return stack.enter_context(blocking(open_async_database(AsyncBrokerEngine(config))))
-
-
-both = pytest.mark.parametrize("opened", [opened_sync, opened_async])
-Opened = Callable[[ExitStack, BrokerConfig], TDatabase]
 
 
 @pytest.fixture(autouse=True)
@@ -49,16 +31,7 @@ def test_a_write_whose_answer_is_lost_takes_effect_once(opened: Opened, monkeypa
     with ExitStack() as stack:
         broker = stack.enter_context(run_broker(memory_store()))
         database = opened(stack, broker.config)
-        send = broker.server.send
-        lost: list[Any] = []
-
-        def lose_first(*arguments: Any) -> None:
-            if lost:
-                send(*arguments)
-            else:
-                lost.append(arguments)
-
-        monkeypatch.setattr(broker.server, "send", lose_first)
+        lost = lose_first_answer(broker, monkeypatch)
         database.create_update_spec(sub="u", name="a", version="1", model_count=1)
         assert [found["version"] for found in database.list_spec_versions(sub="u", name="a")] == ["1"]
         assert lost

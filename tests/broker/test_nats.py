@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,30 +16,15 @@ import trustme
 from open_alchemy.package_database import ConfigurationError, TDatabase, UnavailableError
 from open_alchemy.package_database.broker.process import open_transport
 from open_alchemy.package_database.core.operations import Put, Query, Transact
-from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.broker import bus as bus_transport
 from open_alchemy.package_database.engines.broker import exchange, nats
-from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
-from open_alchemy.package_database.engines.broker.bus_engine import open_bus_engine
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import SPECS
-from tests.apis import blocking, execute
-from tests.broker.brokers import RunningBroker, memory_store, run_broker, store_at
+from tests.apis import execute
+from tests.broker.brokers import Opened, RunningBroker, both, memory_store, run_broker, store_at
 from tests.broker.nats_server import NATSProcess, run_nats
 from tests.broker.proxy import run_proxy
-
-
-def opened_sync(stack: ExitStack, config: BrokerConfig) -> TDatabase:
-    return stack.enter_context(open_database(open_bus_engine(config)))
-
-
-def opened_async(stack: ExitStack, config: BrokerConfig) -> TDatabase:
-    return stack.enter_context(blocking(open_async_database(AsyncBrokerEngine(config))))
-
-
-both = pytest.mark.parametrize("opened", [opened_sync, opened_async])
-Opened = Callable[[ExitStack, BrokerConfig], TDatabase]
 
 
 @pytest.fixture(autouse=True)

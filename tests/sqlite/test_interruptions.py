@@ -5,10 +5,8 @@ from __future__ import annotations
 import gc
 import random
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,6 +19,7 @@ from open_alchemy.package_database.engines.sqlite import connection_pool
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory, open_sqlite
 from open_alchemy.package_database.model.schema import TABLES
+from tests.interruption import InterruptionError, interrupted_at
 
 ENGINES = Path(connection_pool.__file__).parents[1]
 MAX_LINES = 5_000
@@ -31,10 +30,6 @@ RANDOM_INTERRUPTIONS = 10_000
 
 # The connection of a call that was interrupted before it could store it is closed by the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
-
-
-class InterruptionError(BaseException):
-    """Raised in the middle of a call."""
 
 
 @pytest.fixture(autouse=True)
@@ -70,33 +65,10 @@ def calls_of(database: Any) -> list[Any]:
     return found
 
 
-@contextmanager
-def interrupted_at(number: int) -> Iterator[None]:
-    """Raises at a line of the engine's code, by the number of lines executed."""
-    lines = 0
-
-    def trace_line(_: FrameType, event: str, __: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        if lines == number:
-            raise InterruptionError
-        return trace_line
-
-    def trace_call(frame: FrameType, *_: Any) -> Any:
-        return trace_line if is_engine_code(frame) else None
-
-    tracer = sys.gettrace()
-    sys.settrace(trace_call)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
-
-
 def call_interrupted(call: Callable[[], None], number: int) -> bool:
     """Returns whether the call was interrupted."""
     try:
-        with interrupted_at(number):
+        with interrupted_at(number, is_engine_code):
             call()
     except InterruptionError:
         return True

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -23,12 +21,13 @@ from open_alchemy.package_database.engines.background_loop import LoopRunner
 from open_alchemy.package_database.engines.sync_adapter import BlockingEngine
 from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
+from tests.interruption import InterruptionError, interrupted_at
 
 MAX_LINES = 200
 
 
-class InterruptionError(BaseException):
-    """Raised in the middle of a call."""
+def is_of_the_loop(frame: FrameType) -> bool:
+    return frame.f_code.co_filename == background_loop.__file__
 
 
 async def thread() -> threading.Thread:
@@ -154,36 +153,13 @@ def test_an_interrupted_call_is_cancelled(runner: LoopRunner, monkeypatch: pytes
     assert cancelled.wait(10)
 
 
-@contextmanager
-def interrupted_at(number: int) -> Iterator[None]:
-    """Raises at a line of the module, by the number of lines that this thread executed."""
-    lines = 0
-
-    def trace_line(_: FrameType, event: str, __: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        if lines == number:
-            raise InterruptionError
-        return trace_line
-
-    def trace_call(frame: FrameType, *_: Any) -> Any:
-        return trace_line if frame.f_code.co_filename == background_loop.__file__ else None
-
-    tracer = sys.gettrace()
-    sys.settrace(trace_call)
-    try:
-        yield
-    finally:
-        sys.settrace(tracer)
-
-
 # An interrupted call may leave a coroutine that was not awaited.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_the_next_call_works_after_an_interruption_at_any_line() -> None:
     for number in range(1, MAX_LINES):
         runner = LoopRunner()
         is_interrupted = True
-        with suppress(InterruptionError), interrupted_at(number):
+        with suppress(InterruptionError), interrupted_at(number, is_of_the_loop):
             runner.run(thread())
             is_interrupted = False
         started = runner.run(thread())
