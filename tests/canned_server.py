@@ -75,7 +75,7 @@ class CannedServer(ThreadingHTTPServer):
             self._arrived.notify_all()
 
     def wait_for_requests(self, number: int) -> None:
-        """Waits until so many requests have arrived."""
+        """Waits until this number of requests has arrived."""
         with self._arrived:
             self._arrived.wait_for(lambda: len(self.requests) >= number)
 

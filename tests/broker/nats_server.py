@@ -1,4 +1,4 @@
-"""A NATS server in a process of its own, on a free port."""
+"""A NATS server in a separate process, on a free port."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class ChangeIterator:
 
 
 class _Subscription:
-    """A subscription to each broker, on connections of its own, renewed by a timer.
+    """A subscription to each broker, on separate connections, renewed by a timer.
 
     Args:
         config: The brokers.

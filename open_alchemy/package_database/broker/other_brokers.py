@@ -47,4 +47,4 @@ class OtherBrokers:
 
 
 def _ignore(_: Buffer) -> None:
-    """A broker answers these messages on a connection of its own."""
+    """A broker answers these messages on a separate connection."""

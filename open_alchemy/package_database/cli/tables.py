@@ -98,7 +98,7 @@ def upgrade_tables(version: str, sub: str | None, *, write: bool) -> None:
 
 @tables.command("repair")
 def repair_tables() -> None:
-    """Delete stale entries of the index of public keys, which PostgreSQL has in a shard of its own for each key.
+    """Delete stale entries of the index of public keys, which PostgreSQL stores in the shard of each key.
 
     A command or a service that was killed may leave such an entry. It does no harm. Writers can run at the same time.
     """

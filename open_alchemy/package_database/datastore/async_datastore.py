@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class AsyncDatastore:
-    """Entities on PostgreSQL servers, for any number of event loops, each with pools of its own.
+    """Entities on PostgreSQL servers, for any number of event loops, each with separate pools.
 
     Opens a connection when it is first needed.
     A call ends at the deadline of ``PACKAGE_DATABASE_DEADLINE``, 5 seconds by default.

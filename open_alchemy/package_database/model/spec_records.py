@@ -68,7 +68,7 @@ def to_info(checked: Mapping[str, Any], sub: str) -> TSpecInfo:
 
 
 def to_infos(items: Sequence[Item], sub: str) -> list[TSpecInfo]:
-    """Checks items, and returns ``to_info`` of each. A long list takes half of the time of so many calls."""
+    """Checks items, and returns ``to_info`` of each. A long list takes half of the time of separate calls."""
     checked = INFO.check_all(items, sub=sub)
     times = all_seconds_of(SPECS, checked, sub=sub)
     infos: list[TSpecInfo] = [

@@ -103,7 +103,7 @@ class PooledEngine:
         event.listen(engine, "checkin", self._checkin)
 
     def supports_two_phases(self) -> bool:
-        """Returns whether transactions can be prepared; asks the server once."""
+        """Returns whether transactions can be prepared; queries the server once."""
         if self._two_phases is None:
             with self.engine.connect() as connection:
                 self._two_phases = self._read_two_phases(connection)

@@ -162,7 +162,7 @@ class SQLiteStore:
 
 
 def _authorize(action: int, first: str | None, second: str | None, database: str | None, trigger: str | None) -> int:
-    """Denies whatever changes the package's tables; SQLite asks when it compiles a statement or a trigger.
+    """Denies whatever changes the package's tables; SQLite calls it when it compiles a statement or a trigger.
 
     https://www.sqlite.org/c3ref/c_alter_table.html
     """

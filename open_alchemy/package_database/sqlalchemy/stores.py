@@ -59,7 +59,7 @@ class Store(Protocol):
         """Returns the execution options of connections that work in a place."""
 
     def enter(self, connection: Connection) -> None:
-        """Prepares a transaction that has just begun on a connection with these options.
+        """Prepares a transaction that has just started on a connection with these options.
 
         Raises:
             ShardMovedError: The shard is on another server by now.

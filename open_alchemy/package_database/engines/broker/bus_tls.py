@@ -9,7 +9,7 @@ from .config import Bus
 
 
 def tls_context(bus: Bus) -> ssl.SSLContext | None:
-    """Returns the TLS context; None if the URL asks for no TLS.
+    """Returns the TLS context; None if the URL does not select TLS.
 
     Raises:
         ConfigurationError: A file cannot be read.

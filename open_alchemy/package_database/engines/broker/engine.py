@@ -69,7 +69,7 @@ class BrokerEngine:
             return self.run(self._requests.execute(operation, deadline))
 
     def run(self, steps: Steps) -> Any:
-        """Runs the steps of a request on a connection of its own."""
+        """Runs the steps of a request on a separate connection."""
         client = self._acquire()
         try:
             return drive(steps, client.perform)

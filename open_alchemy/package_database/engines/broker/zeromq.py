@@ -171,7 +171,7 @@ class LoopSocket:
                 self._schedule()
 
     def _receive_and_send(self) -> bool:
-        """Receives messages, then sends what was to be sent meanwhile; returns False if there may be more messages."""
+        """Receives messages, then sends the queued ones; returns False if there may be more messages."""
         received = 0
         while not self.socket.closed and ((events := self._events()) or self._outgoing):
             if events & _POLLOUT:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class AsyncPostgreSQLEngine:
-    """A database on PostgreSQL servers, for any number of event loops, each with pools of its own.
+    """A database on PostgreSQL servers, for any number of event loops, each with separate pools.
 
     Args:
         config: The configuration.

@@ -14,7 +14,7 @@ from .connection import OPTIONS
 from .shard_map import Server
 
 _LOCK_WAIT: Final = "2s"
-"""Shorter than the deadline of a call that waits behind the command for the same lock."""
+"""Shorter than the deadline of a call that waits for the same lock after the command."""
 
 
 class Session:
