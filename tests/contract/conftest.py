@@ -139,9 +139,9 @@ def _behind_broker(bus: str, store: str, *, is_async: bool) -> Open:
         with ExitStack() as stack:
             stack.enter_context(pytest.MonkeyPatch.context()).setattr(leases, "DEFAULT", QUICK)
             config = stack.enter_context(run_broker(_SERVED[store](request), _BUSES[bus](request))).config
-            config = config._replace(cache=CacheOptions() if bus == "cache" else None)
+            config = config._replace(cache=CacheOptions() if "cache" in bus else None)
             database = stack.enter_context(blocking(aconnect_to(config)) if is_async else connect_to(config))
-            if bus == "cache":
+            if "cache" in bus:
                 wait_until_cached(database)
             yield database
 
