@@ -100,13 +100,18 @@ def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[Runn
 
 @contextmanager
 def run_broker(
-    store: Store, bus: Bus | None = None, *, security: Security | None = None, **options: Any
+    store: Store,
+    bus: Bus | None = None,
+    *,
+    security: Security | None = None,
+    create: Callable[..., Server] = Server,
+    **options: Any,
 ) -> Iterator[RunningBroker]:
     """Runs a broker in front of a store, on ZeroMQ or on a message bus."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Server]:
-        yield Server({"": store}, **options)
+        yield create({"": store}, **options)
         await store.engine.aclose()
 
     with _run(opened, bus, security=security) as broker:

@@ -13,10 +13,6 @@ from pathlib import Path
 import pytest
 
 from open_alchemy.package_database import UnavailableError, connect
-from open_alchemy.package_database.core.deadline import Deadline
-from open_alchemy.package_database.core.operations import StoreOperation
-from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
-from tests.broker.brokers import run_broker, store_of
 from tests.broker.hostile import wait_until
 from tests.broker.processes import BrokerProcess
 
@@ -122,27 +118,3 @@ def test_no_write_is_lost_or_doubled_when_brokers_are_killed_50_times(
         )
     assert [writer.errors for writer in writers] == [[]] * 4
     assert longest < 2
-
-
-class InterruptedEngine(AsyncMemoryEngine):
-    """A store that is down while the test decides so."""
-
-    is_down = False
-
-    async def execute(self, operation: StoreOperation, deadline: Deadline) -> object:
-        if self.is_down:
-            raise UnavailableError("the server at a secret place is down", code="Down")
-        return await super().execute(operation, deadline)
-
-
-def test_clients_work_again_when_the_store_is_back() -> None:
-    engine = InterruptedEngine()
-    with run_broker(store_of(MemoryEngine(), engine)) as broker, connect(broker.url) as database:
-        database.create_update_spec(sub="u", name="a", version="1", model_count=1)
-        engine.is_down = True
-        for _ in range(3):
-            with pytest.raises(UnavailableError, match="failed in the store behind the broker") as caught:
-                database.list_specs(sub="u")
-            assert "secret" not in str(caught.value)
-        engine.is_down = False
-        assert database.count_customer_models(sub="u") == 1

@@ -29,8 +29,6 @@ from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.broker.brokers import QUICK, memory_store, run_broker, store_at, wait_until_cached
-from tests.broker.nats_server import NATSProcess, run_nats
-from tests.broker.rabbitmq import run_rabbitmq
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -95,12 +93,6 @@ def _sqlite_memory() -> SQLiteEngine:
     return open_memory(SQLiteConfig(), TABLES)
 
 
-@pytest.fixture(scope="session")
-def _nats() -> Iterator[NATSProcess]:
-    with run_nats() as server:
-        yield server
-
-
 def _dynamodb_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _dynamodb("lean")(request).__enter__()).engine.config)
 
@@ -118,17 +110,11 @@ _SERVED: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
 """The stores behind a broker."""
 
 
-@pytest.fixture(scope="session")
-def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as host:
-        yield host
-
-
 _BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {
     "broker": lambda _: None,
     "cache": lambda _: None,
-    "nats": lambda request: cast("NATSProcess", request.getfixturevalue("_nats")).bus(uuid4().hex),
-    "amqp": lambda request: Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex),
+    "nats": lambda request: cast("Bus", request.getfixturevalue("nats_server").bus(uuid4().hex)),
+    "amqp": lambda request: cast("Bus", request.getfixturevalue("rabbitmq").bus(uuid4().hex)),
 }
 """How a broker is reached; ``cache`` is a client with a cache."""
 
