@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import execute
 from tests.broker.brokers import Opened, RunningBroker, both, memory_store, opened_sync, run_broker, store_at, store_of
-from tests.broker.bus_processes import run_nats, run_rabbitmq
+from tests.broker.bus_processes import BusProcess, run_nats, run_rabbitmq
 from tests.broker.hostile import resident_bytes, wait_until
 from tests.broker.networks import AMQP, Network, on_each_transport, shorten
 
@@ -97,11 +98,17 @@ def test_writes_take_effect_once_while_the_network_is_down_and_back(opened: Open
     assert versions(database) == ["0", "1", "2", "3", "4"]
 
 
+BUSES: dict[str, Callable[[Path], AbstractContextManager[BusProcess]]] = {
+    "nats": lambda _: run_nats(),
+    "amqp": run_rabbitmq,
+}
+
+
 @both
 @pytest.mark.parametrize("scheme", ["nats", AMQP])
 def test_writes_take_effect_once_while_the_bus_is_down_and_back(opened: Opened, scheme: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        server = stack.enter_context({"nats": run_nats, "amqp": lambda: run_rabbitmq(tmp_path)}[scheme]())
+        server = stack.enter_context(BUSES[scheme](tmp_path))
         broker = stack.enter_context(run_broker(memory_store(), server.bus("a")))
         database = opened(stack, broker.config._replace(deadline=120))
         publish(database, "0")
