@@ -285,9 +285,11 @@ def test_a_page_has_about_a_million_bytes(bytes_per_item: int, items: int) -> No
 @in_loop
 async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
     file = open_memory(SQLiteConfig(), TABLES)
-    publishing = PublishingAsyncEngine(ThreadedEngine(file), lambda changes, is_certain=True: None, lambda: False)
+    engine = ThreadedEngine(file)
+    publishing = PublishingAsyncEngine(engine, lambda changes, is_certain=True: None, lambda: False)
     await publishing.prepare()
-    server, transport = Server({"": Store(lambda: publishing, file.administration, TABLES)}), RecordingTransport()
+    store = Store(lambda: publishing, file.administration, TABLES, open_reader=lambda: engine)
+    server, transport = Server({"": store}), RecordingTransport()
     await server.start(transport)
     transport.request(1, GET)
     assert [answer.body for answer in transport.answers] == [messages.Found(None)]
