@@ -1,9 +1,8 @@
 """Measures the throughput of a broker at 10 times the load that it can serve: ``python -m benchmarks.broker_overload``.
 
 The store behind the broker takes a fixed time for each operation, so that the peak is ``CONCURRENCY / STORE_SECONDS``
-requests per second. Clients send at a fixed rate, whatever is answered. The CPU time of the broker for a request that it
-serves and for one that it refuses does not depend on other processes of the machine; the throughput does, where they
-leave the broker less time than it needs.
+requests per second. Clients send at a fixed rate, whatever is answered. The throughput depends on the time that other
+processes leave to the broker; its CPU time for a request that it serves, and for one that it refuses, does not.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ _LIMITS: Final = {
     zmq.SNDHWM: 1_000,
 }
 # Integers: the operators of enumerations take longer than a system call.
+_DISCONNECTED: Final = int(zmq.Event.DISCONNECTED)
 _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
 _POLLOUT: Final = int(zmq.POLLOUT)
@@ -64,6 +65,16 @@ class BlockingZeroMQ:
     def __init__(self, address: str, key_file: Path | None = None) -> None:
         self._socket = _dealer(address, key_file)
         self._timeouts = {zmq.SNDTIMEO: -1, zmq.RCVTIMEO: -1}
+        self._monitor: zmq.Socket[bytes] | None = None
+        self.is_lost = False
+
+    def watch(self) -> None:
+        """Notices from now on when the connection ends."""
+        if self._monitor is None:
+            self._monitor = self._socket.get_monitor_socket(_DISCONNECTED)
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart()
+        self.is_lost = False
 
     def send(self, message: Secret, seconds: float) -> bool:
         """Sends a message when the broker is connected."""
@@ -76,6 +87,8 @@ class BlockingZeroMQ:
 
     def receive(self, seconds: float) -> Buffer | None:
         """Returns the next message in time."""
+        if self._monitor is not None and not self._wait(self._monitor, seconds):
+            return None
         self._set(zmq.RCVTIMEO, seconds)
         try:
             return memoryview(self._socket.recv())
@@ -84,7 +97,19 @@ class BlockingZeroMQ:
 
     def close(self) -> None:
         """Closes the socket, and drops what is not sent."""
+        if self._monitor is not None:
+            self._socket.disable_monitor()
+            self._monitor.close()
         self._socket.close()
+
+    def _wait(self, monitor: zmq.Socket[bytes], seconds: float) -> bool:
+        """Waits for a message or the end of the connection; returns whether there may be a message."""
+        ready = dict(zmq.zmq_poll([(self._socket, _POLLIN), (monitor, _POLLIN)], round(seconds * 1000)))
+        if self._socket in ready or monitor not in ready:
+            return True
+        monitor.recv_multipart()
+        self.is_lost = True
+        return False
 
     def _set(self, option: zmq.SocketOption, seconds: float) -> None:
         milliseconds = max(1, round(seconds * 1000))
@@ -130,6 +155,11 @@ class LoopSocket:
                 self._unsent.remove(entry)
                 return True
         return False
+
+    def receive_all(self) -> None:
+        """Receives what can be received now."""
+        while not self._receive_and_send():
+            pass
 
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
@@ -226,6 +256,7 @@ class ZeroMQConnection:
 
     def __init__(self, address: str, receive: Callable[[Buffer], None], key_file: Path | None = None) -> None:
         self._socket = LoopSocket(_dealer(address, key_file), lambda frames: receive(frames[-1].buffer))
+        self._monitor: LoopSocket | None = None
 
     def send(self, message: Secret) -> None:
         """Sends a message."""
@@ -239,8 +270,21 @@ class ZeroMQConnection:
         """Drops a message that waits for the connection."""
         return self._socket.withdraw(message)
 
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Calls a function from now on when the connection ends."""
+
+        def end(_: object) -> None:
+            self._socket.receive_all()
+            lost()
+
+        if self._monitor is None:
+            self._monitor = LoopSocket(self._socket.socket.get_monitor_socket(_DISCONNECTED), end)
+
     async def aclose(self) -> None:
         """Closes the socket; its thread sends what is queued for a broker that is connected."""
+        if self._monitor is not None and not self._socket.socket.closed:
+            self._socket.socket.disable_monitor()
+            self._monitor.close()
         self._socket.close(_CLIENT_LINGER)
 
 
