@@ -109,9 +109,9 @@ class BrokerConfig(NamedTuple):
         """Returns an engine for threads."""
         del tables  # Operations refer to theirs.
         if self.bus is not None:
-            from .bus_engine import open_bus_engine
+            from .loop_engine import LoopEngine
 
-            return open_bus_engine(self)
+            return LoopEngine(self)
         if self.cache is not None:
             from .caching_engine import CachingEngine
 
