@@ -111,10 +111,10 @@ def _broker(store: Store, bus: Bus | None = None, *, is_async: bool, cache: bool
 
 
 @contextmanager
-def _caching(store: Callable[[], Store], *, is_async: bool) -> Iterator[TDatabase]:
+def _caching(store: Callable[[], Store], bus: Bus | None = None, *, is_async: bool) -> Iterator[TDatabase]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leases, "DEFAULT", QUICK)
-        with _broker(store(), is_async=is_async, cache=True) as database:
+        with _broker(store(), bus, is_async=is_async, cache=True) as database:
             yield database
 
 
@@ -132,14 +132,42 @@ def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield host
 
 
-def _broker_on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    bus = request.getfixturevalue("_nats").bus(uuid4().hex)
-    return _broker(memory_store(), bus, is_async=is_async)
+def _nats_bus(request: pytest.FixtureRequest) -> Bus:
+    server: NATSProcess = request.getfixturevalue("_nats")
+    return server.bus(uuid4().hex)
 
 
-def _broker_on_amqp(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    bus = Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
-    return _broker(memory_store(), bus, is_async=is_async)
+def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
+    return Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
+
+
+def _on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    return _broker(memory_store(), _nats_bus(request), is_async=is_async)
+
+
+def _on_amqp(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
+    return _broker(memory_store(), _amqp_bus(request), is_async=is_async)
+
+
+def _cached(
+    store: Callable[[pytest.FixtureRequest], Store],
+    bus: Callable[[pytest.FixtureRequest], Bus | None] = lambda _: None,
+    *,
+    is_async: bool,
+) -> Open:
+    return lambda request: _caching(lambda: store(request), bus(request), is_async=is_async)
+
+
+def _cached_stores() -> dict[str, Open]:
+    """Each store behind a broker whose client caches, on each transport and through each API."""
+    stores = {"sqlite, memory": lambda _: memory_store(), "dynamodb": _dynamodb_store, "postgresql": _postgresql_store}
+    buses: dict[str, Any] = {"": lambda _: None, "nats, ": _nats_bus, "amqp, ": _amqp_bus}
+    return {
+        f"{transport}cache, {name}{', async' * is_async}": _cached(store, bus, is_async=is_async)
+        for transport, bus in buses.items()
+        for name, store in stores.items()
+        for is_async in (False, True)
+    }
 
 
 _STORES: dict[str, Open] = {
@@ -159,16 +187,11 @@ _STORES: dict[str, Open] = {
     "broker, dynamodb, async": lambda request: _broker(_dynamodb_store(request), is_async=True),
     "broker, postgresql": lambda request: _broker(_postgresql_store(request), is_async=False),
     "broker, postgresql, async": lambda request: _broker(_postgresql_store(request), is_async=True),
-    "nats, sqlite, memory": lambda request: _broker_on_nats(request, is_async=False),
-    "nats, sqlite, memory, async": lambda request: _broker_on_nats(request, is_async=True),
-    "amqp, sqlite, memory": lambda request: _broker_on_amqp(request, is_async=False),
-    "amqp, sqlite, memory, async": lambda request: _broker_on_amqp(request, is_async=True),
-    "cache, sqlite, memory": lambda _: _caching(memory_store, is_async=False),
-    "cache, sqlite, memory, async": lambda _: _caching(memory_store, is_async=True),
-    "cache, dynamodb": lambda request: _caching(lambda: _dynamodb_store(request), is_async=False),
-    "cache, dynamodb, async": lambda request: _caching(lambda: _dynamodb_store(request), is_async=True),
-    "cache, postgresql": lambda request: _caching(lambda: _postgresql_store(request), is_async=False),
-    "cache, postgresql, async": lambda request: _caching(lambda: _postgresql_store(request), is_async=True),
+    "nats, sqlite, memory": lambda request: _on_nats(request, is_async=False),
+    "nats, sqlite, memory, async": lambda request: _on_nats(request, is_async=True),
+    "amqp, sqlite, memory": lambda request: _on_amqp(request, is_async=False),
+    "amqp, sqlite, memory, async": lambda request: _on_amqp(request, is_async=True),
+    **_cached_stores(),
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
@@ -177,7 +200,7 @@ _STORES: dict[str, Open] = {
 _LONG = {
     *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
     *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
-    *("cache, dynamodb", "cache, dynamodb, async", "cache, postgresql", "cache, postgresql, async"),
+    *(store for store in _cached_stores() if not store.startswith("cache, sqlite")),
     *("broker, sqlite, file", "nats, sqlite, memory", "nats, sqlite, memory, async"),
     *("amqp, sqlite, memory", "amqp, sqlite, memory, async"),
 }
