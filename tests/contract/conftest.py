@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
+from itertools import product
 from typing import Any, cast
 from uuid import uuid4
 
@@ -100,30 +101,21 @@ def _nats() -> Iterator[NATSProcess]:
         yield server
 
 
-@contextmanager
-def _broker(store: Store, bus: Bus | None = None, *, is_async: bool, cache: bool = False) -> Iterator[TDatabase]:
-    with run_broker(store, bus) as broker:
-        config = broker.config._replace(cache=CacheOptions() if cache else None)
-        with blocking(aconnect_to(config)) if is_async else connect_to(config) as database:
-            if cache:
-                wait_until_cached(database)
-            yield database
-
-
-@contextmanager
-def _caching(store: Callable[[], Store], bus: Bus | None = None, *, is_async: bool) -> Iterator[TDatabase]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leases, "DEFAULT", QUICK)
-        with _broker(store(), bus, is_async=is_async, cache=True) as database:
-            yield database
-
-
 def _dynamodb_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _dynamodb("lean")(request).__enter__()).engine.config)
 
 
 def _postgresql_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config)
+
+
+_SERVED: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "sqlite, memory": lambda _: memory_store(),
+    "sqlite, file": lambda request: store_at(from_url(_sqlite_file(request), {})),
+    "dynamodb": _dynamodb_store,
+    "postgresql": _postgresql_store,
+}
+"""The stores behind a broker."""
 
 
 @pytest.fixture(scope="session")
@@ -141,33 +133,27 @@ def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
     return Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
 
 
-def _on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    return _broker(memory_store(), _nats_bus(request), is_async=is_async)
+_BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {
+    **dict.fromkeys(("broker", "cache"), lambda _: None),
+    **dict.fromkeys(("nats", "nats cache"), _nats_bus),
+    **dict.fromkeys(("amqp", "amqp cache"), _amqp_bus),
+}
+"""How a broker is reached; ``cache`` is a client with a cache."""
 
 
-def _on_amqp(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    return _broker(memory_store(), _amqp_bus(request), is_async=is_async)
+def _behind_broker(bus: str, store: str, *, is_async: bool) -> Open:
+    @contextmanager
+    def open_store(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
+        with ExitStack() as stack:
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(leases, "DEFAULT", QUICK)
+            config = stack.enter_context(run_broker(_SERVED[store](request), _BUSES[bus](request))).config
+            config = config._replace(cache=CacheOptions() if "cache" in bus else None)
+            database = stack.enter_context(blocking(aconnect_to(config)) if is_async else connect_to(config))
+            if "cache" in bus:
+                wait_until_cached(database)
+            yield database
 
-
-def _cached(
-    store: Callable[[pytest.FixtureRequest], Store],
-    bus: Callable[[pytest.FixtureRequest], Bus | None] = lambda _: None,
-    *,
-    is_async: bool,
-) -> Open:
-    return lambda request: _caching(lambda: store(request), bus(request), is_async=is_async)
-
-
-def _cached_stores() -> dict[str, Open]:
-    """Each store behind a broker whose client caches, on each transport and through each API."""
-    stores = {"sqlite, memory": lambda _: memory_store(), "dynamodb": _dynamodb_store, "postgresql": _postgresql_store}
-    buses: dict[str, Any] = {"": lambda _: None, "nats, ": _nats_bus, "amqp, ": _amqp_bus}
-    return {
-        f"{transport}cache, {name}{', async' * is_async}": _cached(store, bus, is_async=is_async)
-        for transport, bus in buses.items()
-        for name, store in stores.items()
-        for is_async in (False, True)
-    }
+    return open_store
 
 
 _STORES: dict[str, Open] = {
@@ -180,18 +166,10 @@ _STORES: dict[str, Open] = {
     "postgresql, async": _postgresql(1, is_async=True),
     "postgresql, two servers": _postgresql(2, is_async=False),
     "postgresql, two servers, async": _postgresql(2, is_async=True),
-    "broker, sqlite, memory": lambda _: _broker(memory_store(), is_async=False),
-    "broker, sqlite, memory, async": lambda _: _broker(memory_store(), is_async=True),
-    "broker, sqlite, file": lambda request: _broker(store_at(from_url(_sqlite_file(request), {})), is_async=False),
-    "broker, dynamodb": lambda request: _broker(_dynamodb_store(request), is_async=False),
-    "broker, dynamodb, async": lambda request: _broker(_dynamodb_store(request), is_async=True),
-    "broker, postgresql": lambda request: _broker(_postgresql_store(request), is_async=False),
-    "broker, postgresql, async": lambda request: _broker(_postgresql_store(request), is_async=True),
-    "nats, sqlite, memory": lambda request: _on_nats(request, is_async=False),
-    "nats, sqlite, memory, async": lambda request: _on_nats(request, is_async=True),
-    "amqp, sqlite, memory": lambda request: _on_amqp(request, is_async=False),
-    "amqp, sqlite, memory, async": lambda request: _on_amqp(request, is_async=True),
-    **_cached_stores(),
+    **{
+        f"{bus}, {store}{', async' * is_async}": _behind_broker(bus, store, is_async=is_async)
+        for bus, store, is_async in product(_BUSES, _SERVED, (False, True))
+    },
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
@@ -199,10 +177,8 @@ _STORES: dict[str, Open] = {
 
 _LONG = {
     *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
-    *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
-    *(store for store in _cached_stores() if not store.startswith("cache, sqlite")),
-    *("broker, sqlite, file", "nats, sqlite, memory", "nats, sqlite, memory, async"),
-    *("amqp, sqlite, memory", "amqp, sqlite, memory, async"),
+    *(name for name in _STORES if name.startswith(("broker", "cache")) and "memory" not in name),
+    *(name for name in _STORES if name.startswith(("nats", "amqp"))),
 }
 """Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
