@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, cached
+from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, cached
 from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.database import Database, open_async_database, open_database
 from open_alchemy.package_database.engines.broker import exchange
@@ -89,6 +89,43 @@ def test_a_repeated_read_sends_no_request(opened: Opened, broker: RunningBroker)
         assert figures(database)[0] >= hits + 50
         # Only renewals of the lease.
         assert broker.server.requests < requests + 50
+
+
+@both
+def test_a_read_that_was_requested_is_one_miss(opened: Opened, broker: RunningBroker) -> None:
+    with ExitStack() as stack:
+        database = opened(stack, broker.config)
+        wait_until_cached(database)
+        cache = cast("ReadCache", cache_of(database))
+        misses = cache.info().misses
+        database.get_spec(sub="u", name="never read before")
+        assert cache.info().misses == misses + 1
+
+
+def test_each_event_loop_has_a_cache_until_the_database_is_closed(broker: RunningBroker) -> None:
+    engine = AsyncBrokerEngine(broker.config._replace(cache=CacheOptions()))
+    database = open_async_database(engine)
+
+    async def read_until_cached() -> None:
+        cache = None
+        while cache is None or not cache.info().hits:
+            await database.get_spec(sub="u", name="a")
+            cache = engine._clients[asyncio.get_running_loop()].cache
+            await asyncio.sleep(0.01)
+
+    async def read() -> int:
+        cache = engine._clients[asyncio.get_running_loop()].cache
+        assert cache is not None
+        await database.get_spec(sub="u", name="a")
+        return cache.info().hits
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(read_until_cached())
+        second.run(read_until_cached())
+        read_until(lambda: first.run(read()), lambda: None)
+        first.run(database.aclose())
+        with pytest.raises(RefusedError, match="the database was closed"):
+            second.run(read())
 
 
 def read_until(condition: Callable[[], Any], read: Callable[[], Any]) -> None:

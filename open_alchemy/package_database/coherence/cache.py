@@ -62,7 +62,7 @@ class _Request(NamedTuple):
 
 
 class CacheInfo(NamedTuple):
-    """The figures of a cache."""
+    """The figures of a cache: lookups with a result, requests, and entries."""
 
     hits: int
     misses: int
@@ -104,7 +104,6 @@ class ClientCache:
         if read is not None and self.is_valid(read, now):
             self._hits += 1
             return read
-        self._misses += 1
         return None
 
     def is_valid(self, read: CachedRead, now: Instant) -> bool:
@@ -113,6 +112,7 @@ class ClientCache:
 
     def begin_read(self, key: Hashable, tags: Tags, now: Instant) -> ReadHeader | None:
         """Returns the header to send with the request of a read; None if the answer cannot be cached anyway."""
+        self._misses += 1
         if self._session is None or not tags or not self._is_permitted(tags):
             return None
         header = ReadHeader(self._session, self._number())
@@ -251,7 +251,10 @@ class _Entries:
         return len(self._reads)
 
     def get(self, key: Hashable) -> CachedRead | None:
-        return self._reads.get(key)
+        try:
+            return self._reads[key]
+        except KeyError:
+            return None
 
     def add(self, read: CachedRead) -> None:
         while len(self._reads) >= self.max_entries:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ...core.deadline import Deadline
-from ...core.operations import StoreOperation
+from ...core.operations import Operation, StoreOperation
 from ...core.runner import drive_async
 from ...exceptions import RefusedError
 from .. import fork, telemetry
+from ..port import NOT_CACHED
 from .config import BrokerConfig
 from .engine import open_requests, request_of
 
@@ -29,7 +30,6 @@ class AsyncBrokerEngine:
 
     Attributes:
         cache: The cache of the event loop that was used for the first time last.
-        reports_reads: Whether it reports each read to ``cached``.
     """
 
     attempt_seconds = 0.0
@@ -37,7 +37,6 @@ class AsyncBrokerEngine:
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
         self.cache: ReadCache | None = None
-        self.reports_reads = config.cache is not None
         self._requests: Requests | None = None
         self._is_closed = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
@@ -56,27 +55,38 @@ class AsyncBrokerEngine:
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
-        cache = self.cache
-        if cache is not None and cache.loop is not asyncio.get_running_loop():
-            cache = None
-        if cache is not None and (cached := cache.find(operation)) is not None:
-            return cached.use(cache)
+        if self.config.cache is None or (result := self._find(operation)) is NOT_CACHED:
+            return await self.request(operation, deadline)
+        return result
+
+    @property
+    def find(self) -> Callable[[Operation], Any] | None:
+        """``CachedReads.find``, if there is a cache."""
+        return None if self.config.cache is None else self._find
+
+    def _find(self, operation: Operation) -> Any:
+        loop, cache = asyncio.get_running_loop(), self.cache
+        if cache is None or cache.loop is not loop:
+            client = self._clients.get(loop)
+            cache = None if client is None else client.cache
+        return NOT_CACHED if cache is None or self._is_closed else cache.find(operation)
+
+    async def request(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation that is not in memory, and returns its result."""
         await self.prepare()
         client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
         if client.cache is not None:
-            return await self._read_or_write(client, client.cache, operation, deadline)
+            return await self._request_and_cache(client, client.cache, operation, deadline)
         assert self._requests is not None
         if not telemetry.is_active():
             return await drive_async(self._requests.execute(operation, deadline), client.perform)
         with request_of(operation):
             return await drive_async(self._requests.execute(operation, deadline), client.perform)
 
-    async def _read_or_write(
+    async def _request_and_cache(
         self, client: AsyncClient, cache: ReadCache, operation: StoreOperation, deadline: Deadline
     ) -> Any:
         assert self._requests is not None
-        if cache is not self.cache and (cached := cache.find(operation)) is not None:
-            return cached.use(cache)
         from .read_cache import Reading
 
         reading = Reading(cache, lambda: client.is_full)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...core.deadline import Deadline
-from ...core.operations import StoreOperation
+from ...core.operations import Operation, StoreOperation
+from ..port import NOT_CACHED
 from ..sync_adapter import BlockingEngine
 from .administration import BrokerAdministration
 from .async_engine import AsyncBrokerEngine
@@ -22,8 +23,6 @@ class CachingEngine(BlockingEngine):
         config: The configuration.
     """
 
-    reports_reads = True
-
     def __init__(self, config: BrokerConfig) -> None:
         self._client = AsyncBrokerEngine(config)
         super().__init__(self._client, lambda: BrokerAdministration(self.ask))
@@ -35,10 +34,13 @@ class CachingEngine(BlockingEngine):
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
+        result = self.find(operation)
+        return self.run(self._client.request(operation, deadline)) if result is NOT_CACHED else result
+
+    def find(self, operation: Operation) -> Any:
+        """Returns the result of an operation, if it is in memory; see ``CachedReads``."""
         cache = self._client.cache
-        if cache is not None and (cached := cache.find(operation)) is not None:
-            return cached.use(cache)
-        return super().execute(operation, deadline)
+        return NOT_CACHED if cache is None else cache.find(operation)
 
     def ask(self, body: Any, what: str) -> Any:
         """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""

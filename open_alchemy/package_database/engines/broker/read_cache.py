@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec.msgpack import Decoder, Encoder
 
@@ -19,8 +19,9 @@ from ...coherence.dependencies import NOT_CACHEABLE, Dependency, is_recording, r
 from ...coherence.leases import Instant, Timing
 from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
 from ...coherence.tags import read_key, tags_of_read
-from ...core.operations import Get, Item, Items, Query, StoreOperation
+from ...core.operations import Get, Item, Items, Operation, Query, StoreOperation
 from ...core.secret import Secret
+from ..port import NOT_CACHED
 from . import messages
 from .cache_clock import instant
 from .cache_messages import SessionAnswer, from_struct, to_struct
@@ -31,7 +32,8 @@ from .operations import from_item
 _LEASE_SECONDS: Final = 1.5
 """After this time without a lease the client uses the next broker: this one may not grant any."""
 _ENCODER: Final = Encoder()
-_DECODER: Final = Decoder(messages.Item)
+_DECODER: Final = Decoder()
+"""Without a type: that takes half of the time."""
 
 
 class Reading:
@@ -61,24 +63,6 @@ class Reading:
         """Reports the reads to ``cached``."""
         if self._is_recording:
             report([self._cache.dependency(self._cache.take_read(header)) for header in self._headers])
-
-
-class Cached(NamedTuple):
-    """The result of an operation, from memory.
-
-    Attributes:
-        result: What ``Engine.execute`` returns.
-        reads: The entries that it consists of: the pages of a query.
-    """
-
-    result: Any
-    reads: tuple[CachedRead, ...]
-
-    def use(self, cache: ReadCache) -> Any:
-        """Returns the result, and reports it to ``cached``."""
-        if is_recording():
-            report(map(cache.dependency, self.reads))
-        return self.result
 
 
 class _Valid:
@@ -132,13 +116,18 @@ class ReadCache:
 
     # From any thread.
 
-    def find(self, operation: StoreOperation) -> Cached | None:
-        """Returns the result of an operation if a read that begins now would return it."""
+    def find(self, operation: Operation) -> Any:
+        """Returns the result of an operation, if it is in memory, and reports it to ``cached``; see ``CachedReads``."""
         if isinstance(operation, Get):
+            key = read_key(operation)
             with self._lock:
-                read = self._cache.lookup(read_key(operation), self._now())
-            return None if read is None else Cached(_unpack(read.value), (read,))
-        return self._find_pages(operation) if isinstance(operation, Query) else None
+                read = self._cache.lookup(key, self._now())
+            if read is None:
+                return NOT_CACHED
+            if is_recording():
+                report((_Valid(self, read),))
+            return _unpack(read.value)
+        return self._find_pages(operation) if isinstance(operation, Query) else NOT_CACHED
 
     def is_valid(self, read: CachedRead) -> bool:
         """Returns whether a read that begins now would return this result."""
@@ -154,19 +143,23 @@ class ReadCache:
         """Returns what a computation depends on that has used an entry, or a result that is none."""
         return NOT_CACHEABLE if read is None else _Valid(self, read)
 
-    def _find_pages(self, query: Query) -> Cached | None:
+    def _find_pages(self, query: Query) -> Any:
         reads: list[CachedRead] = []
         with self._lock:
             now, page, found = self._now(), query, 0
             while True:
                 read = self._cache.lookup(read_key(page), now)
                 if read is None:
-                    return None
+                    return NOT_CACHED
                 reads.append(read)
                 found += len(read.value.items)
                 if read.value.after is None:
-                    return Cached(_join(reads), tuple(reads))
+                    break
                 page = next_page(query, found, read.value.after)
+            items = _join(reads)
+        if is_recording():
+            report(_Valid(self, read) for read in reads)
+        return items
 
     # In the event loop.
 
@@ -269,11 +262,14 @@ def _join(reads: list[CachedRead]) -> Items:
 
 def _pack(item: messages.Item) -> Secret:
     """Returns an item as bytes, which have a third of the size of its objects."""
-    return Secret(_ENCODER.encode(item))
+    return Secret(_ENCODER.encode(item if item.secrets else item.values))
 
 
 def _unpack(packed: Secret | None) -> Item | None:
-    return None if packed is None else from_item(_DECODER.decode(packed))
+    if packed is None:
+        return None
+    values = _DECODER.decode(packed)
+    return values if type(values) is dict else from_item(messages.Item(*values))
 
 
 def to_value(body: messages.AnswerBody) -> Any:
