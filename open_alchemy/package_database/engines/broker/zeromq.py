@@ -56,7 +56,7 @@ _CLIENT_LINGER: Final = 100
 class _Socket(zmq.Socket[bytes]):
     """A socket without the Python layer of ``send``, which takes longer than the rest of it."""
 
-    send = zmq.backend.Socket.send
+    send = zmq.backend.Socket.send  # type: ignore[assignment] # Without the arguments that only draft sockets have.
 
 
 class BlockingZeroMQ:
@@ -389,7 +389,8 @@ class ZeroMQServer:
 
 
 def _dealer(address: str, key_file: Path | None, *, reconnects: bool = True) -> zmq.Socket[bytes]:
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER, socket_class=_Socket)
+    context: zmq.Context[Any] = zmq.Context.instance()
+    socket: zmq.Socket[bytes] = context.socket(zmq.DEALER, socket_class=_Socket)
     if key_file is not None:
         secure_client(socket, key_file)
     # IMMEDIATE: a message is not queued for a broker that is not connected, where it would be sent much later.
