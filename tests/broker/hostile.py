@@ -134,7 +134,7 @@ def resident_bytes() -> int:
     return int(pages) * resource.getpagesize()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Waits until a function returns true."""
     end = time.monotonic() + seconds
     while not condition():

@@ -29,6 +29,7 @@ from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.broker.brokers import QUICK, memory_store, run_broker, store_at, wait_until_cached
+from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -110,11 +111,20 @@ _SERVED: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
 """The stores behind a broker."""
 
 
+def _nats_bus(request: pytest.FixtureRequest) -> Bus:
+    server: NATSProcess = request.getfixturevalue("nats_server")
+    return server.bus(uuid4().hex)
+
+
+def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
+    server: RabbitMQProcess = request.getfixturevalue("rabbitmq")
+    return server.bus(uuid4().hex)
+
+
 _BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {
-    "broker": lambda _: None,
-    "cache": lambda _: None,
-    "nats": lambda request: cast("Bus", request.getfixturevalue("nats_server").bus(uuid4().hex)),
-    "amqp": lambda request: cast("Bus", request.getfixturevalue("rabbitmq").bus(uuid4().hex)),
+    **dict.fromkeys(("broker", "cache"), lambda _: None),
+    **dict.fromkeys(("nats", "nats cache"), _nats_bus),
+    **dict.fromkeys(("amqp", "amqp cache"), _amqp_bus),
 }
 """How a broker is reached; ``cache`` is a client with a cache."""
 
