@@ -172,9 +172,7 @@ _LONG = {
 
 
 def _parameter(store: str) -> Any:
-    # The tests on PostgreSQL run in one worker, which starts the servers once, and so do those on RabbitMQ.
-    one_worker = [pytest.mark.xdist_group(server) for server in ("postgresql", "amqp") if server in store]
-    return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
+    return pytest.param(store, marks=[pytest.mark.long] if store in _LONG else [])
 
 
 @pytest.fixture(params=map(_parameter, _STORES))
