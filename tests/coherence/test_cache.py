@@ -160,6 +160,16 @@ def test_the_wall_clock_ends_a_lease_too(client: Client) -> None:
     assert client.cache.lookup(A, Instant(0.1, 1_000_000 - 500)) is not None
 
 
+def test_the_wall_clock_ends_an_entry_too(client: Client) -> None:
+    """The monotonic clock stops while the machine is frozen, and the broker forgets what the client has cached."""
+    client.read(A, "1")
+    client.cache.tick(Instant(1, 1_000_000 + 59.5))
+    client.receive(Lease, 3, 2.02)
+
+    assert client.cache.lookup(A, Instant(1.1, 1_000_000 + 59.6)) is not None
+    assert client.cache.lookup(A, Instant(1.6, 1_000_000 + 60.1)) is None
+
+
 def test_the_latest_lease_counts() -> None:
     lease = ClientLease()
     lease.extend(Instant(0), 5)

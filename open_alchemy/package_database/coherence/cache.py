@@ -44,13 +44,15 @@ class CachedRead:
         key: What was read.
         tags: What it depends on, except its key.
         sent: When the request was sent, on the monotonic clock: its age counts from then.
+        sent_wall: The same on the wall clock.
         is_dropped: It must not be used any more.
     """
 
-    __slots__ = ("is_dropped", "key", "sent", "tags", "value")
+    __slots__ = ("is_dropped", "key", "sent", "sent_wall", "tags", "value")
 
     def __init__(self, key: Hashable, tags: Tags, sent: Instant, value: Any) -> None:
-        self.key, self.sent, self.value = key, sent.monotonic, value
+        self.key, self.value = key, value
+        self.sent, self.sent_wall = sent
         self.tags = tuple(tag for tag in tags if tag != key)
         self.is_dropped = False
 
@@ -197,7 +199,9 @@ class ClientCache:
             self._renewals = {number: sent for number, sent in self._renewals.items() if number > message.renew}
 
     def _is_young(self, read: CachedRead, now: Instant) -> bool:
-        return now.monotonic - read.sent < self._timing.max_age
+        # By the wall clock too: the broker forgets what a frozen client has cached.
+        max_age = self._timing.max_age
+        return now.monotonic - read.sent < max_age and not now.wall - read.sent_wall >= max_age
 
     def _accept(self, message: Lease | Revoke | AnswerHeader, now: Instant) -> tuple[bool, list[ClientMessage]]:
         """Returns whether to process a message. A gap ends the session; another begins at once."""
