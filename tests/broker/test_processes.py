@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,19 +17,22 @@ import pytest
 
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import TABLES
+from tests.broker.hostile import wait_until
 from tests.broker.processes import free_port
 from tests.broker.proxy import Proxy
 from tests.broker.staleness import Call, read_calls, stale_reads
 
 CLIENTS, BROKERS = 8, 2
 MAX_DELAY = 0.03
+LONG = 300.0
 
 
 class Processes:
     """The processes: brokers are numbered from 0, and so are clients."""
 
-    def __init__(self, folder: Path, random: Random, granters: int) -> None:
+    def __init__(self, folder: Path, random: Random, granters: int, *, ignores_revocations: bool = False) -> None:
         self._folder, self._random, self._granters = folder, random, granters
+        self._ignores_revocations = ignores_revocations
         self.store = f"sqlite:///{folder / 'store.db'}"
         engine = from_url(self.store, {}).open_engine(TABLES)
         for table in TABLES:
@@ -54,7 +58,20 @@ class Processes:
 
     def calls(self) -> list[Call]:
         """Returns what the clients did."""
-        return [call for path in self._folder.glob("*.log") for call in read_calls(path.read_text("utf-8"))]
+        return [call for log in self._logs() for call in log]
+
+    def _logs(self) -> list[list[Call]]:
+        return [read_calls(path.read_text("utf-8")) for path in self._folder.glob("*.log")]
+
+    def summary(self) -> str:
+        """Returns the figures of a run."""
+        calls = self.calls()
+        kinds = Counter(call.kind for call in calls)
+        hits = sum(max((call.number for call in log if call.kind == "hits"), default=0) for log in self._logs())
+        return (
+            f"{kinds['read']:,} reads, {hits:,} from memory; {kinds['write']:,} acknowledged writes; "
+            f"{len(stale_reads(calls)):,} stale reads"
+        )
 
     def wait_until_cached(self) -> None:
         """Waits until each client has written, and has read something from memory."""
@@ -88,7 +105,12 @@ class Processes:
         log = self._folder / f"{number}-{self._generation}.log"
         first = self._generation * 100_000
         seed = self._random.randrange(1_000_000)
-        return self._start("tests.broker.cache_client", url, str(log), *map(str, (number, first, CLIENTS, seed)))
+        return self._start(
+            "tests.broker.cache_client",
+            url,
+            str(log),
+            *map(str, (number, first, CLIENTS, seed, int(self._ignores_revocations))),
+        )
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         # The errors of a process that is killed at any moment are expected.
@@ -113,13 +135,15 @@ def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
-def disturb(processes: Processes, random: Random, seconds: float) -> None:
-    """Stops, kills, cuts and delays at random."""
-    end = time.monotonic() + seconds
+def disturb(processes: Processes, random: Random, seconds: float) -> Counter[str]:
+    """Stops, kills, cuts and delays at random; returns how often what."""
+    end, faults = time.monotonic() + seconds, Counter[str]()
     while time.monotonic() < end:
         time.sleep(random.uniform(0.2, 1.0))
+        fault = random.choice(("client", "broker", "both", "kill client", "kill broker", "cut", "slow"))
+        faults[fault] += 1
         with ExitStack() as stack:
-            match random.choices(("client", "broker", "both", "kill client", "kill broker", "cut", "slow"))[0]:
+            match fault:
                 case "client":
                     stack.enter_context(stopped(random.choice(processes.clients)))
                 case "broker":
@@ -136,23 +160,41 @@ def disturb(processes: Processes, random: Random, seconds: float) -> None:
                 case "slow":
                     random.choice(processes.proxies).delay = random.choice((0.0, MAX_DELAY, 10 * MAX_DELAY))
             time.sleep(random.uniform(0.1, 3.0))
+    return faults
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the platform cannot stop processes")
 @pytest.mark.parametrize(
     ("granters", "seconds"),
-    [pytest.param(2, 12.0), *(pytest.param(granters, 300.0, marks=pytest.mark.long) for granters in (1, 2))],
+    [pytest.param(2, 20.0), *(pytest.param(granters, LONG, marks=pytest.mark.long) for granters in (1, 2))],
 )
-def test_no_read_is_stale_whatever_happens_to_processes(tmp_path: Path, granters: int, seconds: float) -> None:
+def test_no_read_is_stale_whatever_happens_to_processes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], granters: int, seconds: float
+) -> None:
     random = Random(os.environ.get("SEED") or time.time_ns())  # noqa: S311 (no secret)
     processes = Processes(tmp_path, random, granters)
     try:
         processes.wait_until_cached()
-        disturb(processes, random, seconds)
+        faults = disturb(processes, random, seconds)
     finally:
         processes.close()
     calls = processes.calls()
+    if seconds >= LONG:
+        with capsys.disabled():
+            print(f"\n{seconds:.0f} s, granters {granters}: {processes.summary()}; {dict(faults)}")  # noqa: T201 (the figures)
     assert stale_reads(calls) == []
+
+
+@pytest.mark.long
+def test_clients_that_ignore_revocations_read_stale_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    processes = Processes(tmp_path, Random(0), 2, ignores_revocations=True)  # noqa: S311 (no secret)
+    try:
+        processes.wait_until_cached()
+        wait_until(lambda: len(stale_reads(processes.calls())) > 0, 60)
+    finally:
+        processes.close()
+    with capsys.disabled():
+        print(f"\nwithout revocations: {processes.summary()}")  # noqa: T201 (the figures)
 
 
 def test_the_checker_finds_a_stale_read() -> None:
