@@ -180,9 +180,9 @@ async def compare_writes(url: str, broker: int, rounds: int) -> dict[str, float]
 def measure_memory() -> dict[str, float]:
     """Returns the memory of entries of get_spec."""
     cache = ClientCache(DEFAULT, lambda: "s", ENTRIES)
-    now = Instant(0.0)
+    now = Instant(0.0, 0.0)
     cache.connected(now)
-    cache.receive(Lease("s", 0, 1, 1e9), now)
+    cache.receive(Lease("s", 0, 1, 1e9))
     before = _resident()
     for number in range(ENTRIES):
         sub, id_ = f"auth0|{number % 1000:024d}", f"spec-{number}"
@@ -201,7 +201,7 @@ def measure_memory() -> dict[str, float]:
             **record_keys(LATEST, id_),
         }
         value = read_cache.to_value(messages.Found(messages.Item(item)))
-        cache.answer(AnswerHeader("s", number + 1, header.number, is_cacheable=True), value, now)
+        cache.answer(AnswerHeader("s", number + 1, header.number, is_cacheable=True), value)
     assert cache.info().entries == ENTRIES
     return {f"{ENTRIES:,} entries, MB, at most 100": (_resident() - before) / 1e6}
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 
-from tests.coherence.choices import Script
+from tests.coherence.choices import Script, equal
+from tests.coherence.faults import evict, isolate, leave, move, restart, restart_client, stop
 from tests.coherence.history import KEYS
 from tests.coherence.network import Temper
-from tests.coherence.world import CLIENT, EVICT, ISOLATE, LEAVE, MOVE, ORDINARY, RESTART, STOP, Plan, World
+from tests.coherence.processes import ORDINARY
+from tests.coherence.world import Plan, World
 
-_ANY = Temper((1,) * 8, (1,) * 8, (1,) * 6, (1,) * 6, 0.0)
+_ANY = Temper(equal(8), equal(8), equal(6), equal(6), equal(1))
 _PLAN = Plan(brokers=2, clients=1, granters=1, seconds=5.5)
 _SLOT = 0.1
 _OPERATIONS = {0: "read", 2: "write", 4: "read", 6: "write", 7: "read", 9: "read"}
-_FAULTS = (None, STOP, RESTART, LEAVE, MOVE, CLIENT, EVICT, ISOLATE)
+_FAULTS = (None, stop, restart, leave, move, restart_client, evict, isolate)
+_ANY_FAULT = equal(len(_FAULTS))
 
 
 class Scenario(World):
@@ -35,10 +38,10 @@ class Scenario(World):
             if slot in _OPERATIONS:
                 if _OPERATIONS[slot] == "read":
                     client.read(KEYS[0])
-                elif writer.stopped_until <= self.network.now:
+                elif writer.is_running:
                     writer.write(0, ORDINARY)
-            if slot < 10 and (fault := _FAULTS[self.script.pick((1,) * len(_FAULTS))]) is not None:
-                self.fault(fault, client, granter)
+            if slot < 10 and (fault := _FAULTS[self.pick(_ANY_FAULT)]) is not None:
+                fault(self, granter, client)
             self.network.run(self.network.now + _SLOT, self.check)
 
 
@@ -46,7 +49,12 @@ def deviations() -> list[tuple[int, int]]:
     """Returns all deviations, each as the number of a decision and the decision."""
     scenario = Scenario({})
     scenario.run()
-    return [(number, decision) for number, count in enumerate(scenario.script.options) for decision in range(1, count)]
+    return [
+        (number, decision)
+        for number, options in enumerate(scenario.script.options)
+        for decision in options.possible
+        if decision != options.ordinary
+    ]
 
 
 def singles() -> Iterator[Mapping[int, int]]:

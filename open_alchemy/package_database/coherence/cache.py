@@ -24,7 +24,6 @@ from .messages import (
     Renew,
     Revoke,
     Revoked,
-    SessionMessage,
     Tag,
     Tags,
 )
@@ -122,7 +121,7 @@ class ClientCache:
         self._reads[header.number] = _Request(key, tags, now)
         return header
 
-    def answer(self, header: AnswerHeader, value: Any, now: Instant) -> tuple[CachedRead | None, list[ClientMessage]]:
+    def answer(self, header: AnswerHeader, value: Any) -> tuple[CachedRead | None, list[ClientMessage]]:
         """Stores the result of a read if its header permits it.
 
         Call it in the order in which the messages of the session arrive. A result without a header, and one of an
@@ -131,7 +130,7 @@ class ClientCache:
         Returns:
             The entry, if the result is cached, and the messages to send.
         """
-        is_next, messages = self._accept(header, now)
+        is_next, messages = self._accept(header)
         request = self._reads.pop(header.read, None) if is_next else None
         if request is None:
             return None, messages
@@ -176,16 +175,16 @@ class ClientCache:
         """Returns when ``tick`` is due."""
         return 0.0 if self._renewed is None else self._renewed + self._timing.renew
 
-    def receive(self, message: SessionMessage, now: Instant) -> list[ClientMessage]:
+    def receive(self, message: Lease | Revoke | Ended) -> list[ClientMessage]:
         """Processes a message of the broker, except ``AnswerHeader``: see ``answer``."""
         if isinstance(message, Ended):
             return self._reopen() if message.session == self._session else []
-        is_next, messages = self._accept(message, now)
+        is_next, messages = self._accept(message)
         if not is_next:
             return messages
         if isinstance(message, Lease):
             self._extend(message)
-        elif isinstance(message, Revoke):
+        else:
             self._entries.revoke(message.tags)
             messages.append(Revoked(message.session, self._number(), message.number))
         return messages
@@ -201,11 +200,10 @@ class ClientCache:
     def _is_young(self, read: CachedRead, now: Instant) -> bool:
         # By the wall clock too: the broker forgets what a frozen client has cached.
         max_age = self._timing.max_age
-        return now.monotonic - read.sent < max_age and not now.wall - read.sent_wall >= max_age
+        return now.monotonic - read.sent < max_age and now.wall - read.sent_wall < max_age
 
-    def _accept(self, message: Lease | Revoke | AnswerHeader, now: Instant) -> tuple[bool, list[ClientMessage]]:
-        """Returns whether to process a message. A gap ends the session; another begins at once."""
-        del now
+    def _accept(self, message: Lease | Revoke | AnswerHeader) -> tuple[bool, list[ClientMessage]]:
+        """Returns whether to process a message, and what to send: after a gap another session begins."""
         if message.session != self._session or message.number < self._received:
             return False, []
         if message.number > self._received:
