@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.coherence.histories import FEATURES, SHORT, run_histories
 from tests.coherence.history import StaleReadError
 from tests.coherence.mutations import MUTATIONS, Mutation, applied
 from tests.coherence.network import CALM
-from tests.coherence.scenario import Scenario, pairs, singles
+from tests.coherence.scenario import PARTS, Scenario, pairs, run_all, singles
 from tests.coherence.scripts import SCRIPTS
 from tests.coherence.world import ANY, World, explain, fails, run_history
 
@@ -88,18 +88,6 @@ def test_a_script_without_decisions_is_an_undisturbed_history() -> None:
     assert script.record == [options.ordinary for options in script.options]
 
 
-def _run(histories: Iterable[Mapping[int, int]]) -> int:
-    number = 0
-    with unmeasured():
-        for deviations in histories:
-            number += 1
-            try:
-                Scenario(deviations).run()
-            except StaleReadError as error:
-                raise StaleReadError(f"Scenario({deviations}).run(): {error}") from None
-    return number
-
-
 def test_a_small_history_writes_and_caches() -> None:
     scenario = Scenario({})
 
@@ -110,14 +98,17 @@ def test_a_small_history_writes_and_caches() -> None:
 
 
 def test_no_single_deviation_from_a_small_history_leads_to_a_stale_read() -> None:
-    assert _run(singles()) > 500
+    with unmeasured():
+        assert run_all(singles()) > 500
 
 
 def test_some_pairs_of_deviations_lead_to_no_stale_read() -> None:
-    assert _run(pairs(stride=1600)) > 75
+    with unmeasured():
+        assert run_all(pairs(parts=40, stride=40)) > 75
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("part", range(20))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_no_pair_of_deviations_leads_to_a_stale_read(part: int) -> None:
-    assert _run(pairs(stride=20, first=part)) > 5000
+    with unmeasured():
+        assert run_all(pairs(part, PARTS)) > 5000
