@@ -14,7 +14,7 @@ from tests.coherence.scripts import SCRIPTS
 from tests.coherence.world import World
 
 SEEDS: Final = 600
-"""So many histories are tried from the stated seed: a change of the simulator changes the histories of the seeds."""
+"""The histories that are tried from the stated seed: a change of the simulator changes those of all seeds."""
 HISTORIES: Final[Mapping[str, tuple[str, int]]] = {
     "member_from_answer": ("any", 46),
     "no_join_wait": ("any", 9),

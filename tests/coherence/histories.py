@@ -23,7 +23,7 @@ MIXTURE = (
 )
 """The plans of histories, in turn."""
 RECOVERIES = 41
-"""In one of so many histories, the recovery from its faults is checked."""
+"""In each 41st history, the recovery from its faults is checked."""
 FEATURES: Final = (
     *(fault.__name__ for fault in FAULTS),
     *("message lost", "message doubled", "session message lost", "session message doubled", "session lost"),

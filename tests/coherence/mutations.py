@@ -561,7 +561,7 @@ def dead_brokers_stay() -> tuple[Patch, ...]:
     return ((Membership, "_change", keep),)
 
 
-@mutation("2: at most so many brokers grant")
+@mutation("2: the number of brokers that grant is limited")
 def granters_unlimited() -> tuple[Patch, ...]:
     join = Membership._join
 

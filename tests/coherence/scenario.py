@@ -73,7 +73,7 @@ def singles() -> Iterator[Mapping[int, int]]:
 
 
 def pairs(part: int = 0, parts: int = 1, stride: int = 1) -> Iterator[Mapping[int, int]]:
-    """Returns the histories with two deviations, or a part of them; with ``stride``, each so many of these."""
+    """Returns the histories with two deviations, or a part of them; ``stride`` skips some of these."""
     later = (pair for single in islice(singles(), part, None, parts) for pair in _later(single))
     return islice(later, 0, None, stride)
 

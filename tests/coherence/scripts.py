@@ -29,21 +29,22 @@ class Scripted(World):
     """A granter, a writer and a client.
 
     Attributes:
-        store, registry_way: How long a request takes one way.
+        store_seconds: How long a request to the store takes one way.
+        registry_seconds: How long a request to the registry takes one way.
     """
 
     def __init__(self, timing: Timing = FAST, granter_rate: float = 1.0, writer_rate: float = 1.0) -> None:
-        self.store = self.registry_way = SHORT
+        self.store_seconds = self.registry_seconds = SHORT
         super().__init__(Script({}), Plan(brokers=2, clients=1, granters=1, timing=timing), CALM)
         self.granter, self.writer, self.client = self.brokers["b0"], self.brokers["b1"], self.clients[0]
         self.granter.set_rate(granter_rate)
         self.writer.set_rate(writer_rate)
 
     def store_delay(self) -> float:
-        return self.store
+        return self.store_seconds
 
     def registry_delay(self) -> float:
-        return self.registry_way
+        return self.registry_seconds
 
     def until(self, time: float) -> None:
         """Runs to a time."""
@@ -78,10 +79,10 @@ class Scripted(World):
 
     def write_slowly(self, seconds: float, number: int = A) -> None:
         """A write that the store executes this time after its request."""
-        self.store = seconds / 2
+        self.store_seconds = seconds / 2
         self.writer.write(number, ORDINARY)
         self.after(DELAYS[0] * 2 + SHORT)
-        self.store = SHORT
+        self.store_seconds = SHORT
 
     def cut_granter(self) -> None:
         """Only the client reaches the granter any more."""
@@ -105,9 +106,9 @@ def _join_after_the_last_view(world: Scripted, *, view: float = SHORT) -> None:
     world.writer.start()
     start = FAST.beat
     world.until(start + SHORT / 2)
-    world.registry_way = view
+    world.registry_seconds = view
     world.until(start + SHORT * 1.5)
-    world.registry_way = SHORT
+    world.registry_seconds = SHORT
     world.cut("b1", "registry")
     world.granter.start()
     world.client.start(world.granter)
@@ -132,9 +133,9 @@ def join_overtaken_by_a_view() -> World:
     world.until(0.37)
     world.granter.start()
     world.after(SHORT * 1.5)
-    world.registry_way = 0.43
+    world.registry_seconds = 0.43
     world.after(SHORT)
-    world.registry_way = SHORT
+    world.registry_seconds = SHORT
     world.client.start(world.granter)
     world.until(0.812)
     world.cut("b1", "registry")
@@ -164,9 +165,9 @@ def read_answered_after_the_join_wait() -> World:
     world.until(1.2)
     world.client.read(KEYS[0])
     world.after(DELAYS[0] + SHORT / 2)
-    world.store = 1.0
+    world.store_seconds = 1.0
     world.after(SHORT)
-    world.store = SHORT
+    world.store_seconds = SHORT
     world.writer.write(A, ORDINARY)
     world.until(1.9)
     world.client.machine.tick(world.client.time)
@@ -195,9 +196,9 @@ def eviction_seen_by_a_slow_read() -> World:
     world = Scripted()
     world.join()
     world.until(1.9)
-    world.registry_way = 0.55
+    world.registry_seconds = 0.55
     world.writer.step(world.writer.machine.membership.need_view)
-    world.registry_way = SHORT
+    world.registry_seconds = SHORT
     world.until(2.42)
     world.registry = marked_out(world.registry, world.granter_id) or {}
     world.cut_granter()
@@ -243,9 +244,9 @@ def hold_with_a_late_answer() -> World:
     world.network.temper = CALM._replace(message=_only(DELAYS.index(0.06)))
     world.after(DELAYS[0])
     world.network.temper = CALM
-    world.store = 0.99
+    world.store_seconds = 0.99
     world.until(start + 0.075)
-    world.store = SHORT
+    world.store_seconds = SHORT
     world.until(start + 2.005)
     world.cache()
     world.mend()

@@ -12,11 +12,11 @@ import pytest
 from tests.coherence.catchers import DELAYS, HISTORIES, RECOVERIES, run_catcher, table
 from tests.coherence.choices import Script
 from tests.coherence.histories import FEATURES, SHORT, run_histories
-from tests.coherence.history import StaleReadError
+from tests.coherence.history import KEYS, History, StaleReadError
 from tests.coherence.mutations import MUTATIONS, Mutation, applied
 from tests.coherence.network import CALM
 from tests.coherence.scenario import PARTS, Scenario, pairs, run_all, singles
-from tests.coherence.scripts import SCRIPTS
+from tests.coherence.scripts import SCRIPTS, Scripted
 from tests.coherence.world import ANY, World, explain, fails, run_history
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
@@ -65,6 +65,28 @@ def test_without_a_rule_a_test_fails(mutation: Mutation) -> None:
 def test_the_document_lists_every_rule_and_what_catches_its_removal() -> None:
     assert {mutation.name for mutation in MUTATIONS} == {*HISTORIES, *SCRIPTS, *RECOVERIES, *DELAYS}
     assert table() in DOCUMENT.read_text(encoding="utf-8"), "python -m tests.coherence.catchers prints the table"
+
+
+def test_the_history_finds_each_kind_of_stale_read() -> None:
+    history = History(max_age=2.0)
+    history.apply(["a1"], 1.0, is_late=True)
+    history.check({"a1": 0}, 3.0, "a reader")
+    with pytest.raises(StaleReadError, match="P3"):
+        history.check({"a1": 0}, 3.1, "a reader")
+    history.apply(["a1"], 3.0, is_late=False)
+    with pytest.raises(StaleReadError, match="R1b"):
+        history.check({"a1": 1}, 3.1, "a reader")
+    history.acknowledge({"a1": 1})
+    with pytest.raises(StaleReadError, match="R1:"):
+        history.check({"a1": 0}, 3.0, "a reader")
+
+
+def test_a_client_whose_reads_go_back_is_found() -> None:
+    world = Scripted()
+    world.join()
+    world.client.seen[KEYS[0]] = {"a1": 1}
+    with pytest.raises(StaleReadError, match="MR"):
+        world.cache()
 
 
 def test_a_violation_is_printed_as_a_short_history_that_repeats_it() -> None:
