@@ -119,6 +119,24 @@ def test_a_read_never_waits_for_a_write() -> None:
     assert reader.lookup(KEYS[0]) is None
 
 
+def test_after_the_crash_of_a_writer_its_tags_are_cacheable_again_when_the_holds_are_over() -> None:
+    world = _world()
+    _cache(world)
+    world.brokers["b2"].write(TAG_OF_FIRST_KEY, 0)
+    _run(world, 0.015)
+    _stop(world, "b2")
+    client = world.clients[0]
+
+    client.read(KEYS[0])
+    _run(world, 0.1)
+    assert client.lookup(KEYS[0]) is None
+
+    _run(world, ORDINARY.hold)
+    client.read(KEYS[0])
+    _run(world, 0.1)
+    assert client.lookup(KEYS[0]) is not None
+
+
 def test_a_client_without_a_broker_stops_to_use_its_cache_by_its_own_clock() -> None:
     world = _world()
     _cache(world)
