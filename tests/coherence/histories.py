@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.coherence.faults import FAULTS
 from tests.coherence.plans import PLANS
-from tests.coherence.recovery import recover
+from tests.coherence.recovery import NotRecoveredError, recover
 from tests.coherence.world import Plan, run_history
 
 SHORT = Plan(seconds=4.5, settle=1.4)
@@ -46,7 +46,10 @@ def run_histories(seeds: Iterable[int]) -> Counter[str]:
         features["acknowledged"] += len(world.acknowledged)
         features["hit"] += sum(client.machine.info().hits for client in world.clients)
         if seed % RECOVERIES == 0:
-            recover(world)
+            try:
+                recover(world)
+            except NotRecoveredError as error:
+                raise NotRecoveredError(f"seed {seed}, {world.plan}: {error}") from None
             features["recovery"] += 1
     return features
 

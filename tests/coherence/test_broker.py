@@ -313,6 +313,14 @@ def test_a_gap_ends_a_session_and_a_repetition_is_ignored(driver: Driver) -> Non
     assert driver.client(Revoked("unknown", 3, 1), 3) == [ToClient("unknown", Ended("unknown"))]
 
 
+def test_a_session_with_another_broker_is_refused(driver: Driver) -> None:
+    driver.client(Open("t", 0, None, "another id"), 3)
+    assert driver.client(Renew("t", 1), 3) == [ToClient("t", Ended("t"))]
+
+    driver.client(Open("u", 0, None, "id1"), 3)
+    assert driver.client(Renew("u", 1), 3) == [ToClient("u", Lease("u", 0, 1, 2.0))]
+
+
 def test_a_read_before_the_join_wait_is_not_cacheable() -> None:
     driver = Driver()
     driver.tick(0)
