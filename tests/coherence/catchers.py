@@ -20,7 +20,7 @@ HISTORIES: Final[Mapping[str, tuple[str, int]]] = {
     "no_join_wait": ("any", 9),
     "same_id_after_restart": ("evict, drift 2", 22),
     "no_wait_for_the_evicted": ("any", 46),
-    "eviction_removes": ("any", 31),
+    "eviction_removes": ("any", 46),
     "removed_before_dead": ("any", 45),
     "out_ignored": ("any", 1),
     "sessions_survive_eviction": ("evict", 14),
@@ -57,7 +57,7 @@ HISTORIES: Final[Mapping[str, tuple[str, int]]] = {
 RECOVERIES: Final[Mapping[str, tuple[str, int]]] = {
     "dead_brokers_stay": ("any", 0),
     "holds_stay": ("any", 1),
-    "sessions_stay": ("leave", 1),
+    "sessions_stay": ("leave", 14),
 }
 """The plan and the seed of a history after which something is left."""
 DELAYS: Final[Mapping[str, Callable[[], None]]] = {
