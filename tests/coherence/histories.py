@@ -13,17 +13,17 @@ from tests.coherence.plans import PLANS
 from tests.coherence.recovery import NotRecoveredError, recover
 from tests.coherence.world import Plan, run_history
 
-SHORT = Plan(seconds=4.5, settle=1.4)
+SHORT = Plan(seconds=4.0, settle=1.4)
 ONE_GRANTER = SHORT._replace(granters=1)
 MIXTURE = (
-    *(SHORT, ONE_GRANTER) * 9,
+    *(SHORT, ONE_GRANTER) * 14,
     *PLANS.values(),
     SHORT._replace(writers=0),
     Plan(brokers=4, clients=4),
 )
 """The plans of histories, in turn."""
-RECOVERIES = 41
-"""In each 41st history, the recovery from its faults is checked."""
+RECOVERIES = 97
+"""In each 97th history, the recovery from its faults is checked."""
 FEATURES: Final = (
     *(fault.__name__ for fault in FAULTS),
     *("message lost", "message doubled", "session message lost", "session message doubled", "session lost"),
