@@ -36,6 +36,7 @@ from .sessions import connect_caches
 from .shared_figures import SharedFigures
 from .stores import Find, ServedInstances, Stores, find_instance
 from .supervisor import Worker, supervise
+from .worker_events import WorkerEvents, WorkerLinks
 
 _FIGURES_SECONDS = 0.5
 
@@ -77,6 +78,13 @@ class Access(NamedTuple):
     clients: ClientsFile
 
 
+class Shared(NamedTuple):
+    """What the workers share; created before they are forked."""
+
+    figures: SharedFigures
+    links: WorkerLinks | None
+
+
 def run(tables: Sequence[Table], options: Options, ready: Callable[[str], None]) -> None:
     """Runs a broker of the selected instance, or of all instances, until SIGTERM or SIGINT.
 
@@ -96,7 +104,7 @@ def run(tables: Sequence[Table], options: Options, ready: Callable[[str], None])
         check_address(address, has_keys=options.keys is not None)
     read_access(options.keys)
     metrics = None if options.metrics is None else listen(f"tcp://{options.metrics}")
-    shared = SharedFigures(options.workers)
+    shared = Shared(SharedFigures(options.workers), WorkerLinks(options.workers) if options.workers > 1 else None)
     if options.workers == 1:
         _run_worker(Worker(0), tables, options, [None] * len(options.listen), metrics, shared, ready)
         return
@@ -106,7 +114,7 @@ def run(tables: Sequence[Table], options: Options, ready: Callable[[str], None])
     supervise(
         options.workers,
         lambda worker: _run_worker(worker, tables, options, listeners, metrics, shared, lambda _: None),
-        shared.is_written,
+        shared.figures.is_written,
     )
 
 
@@ -151,9 +159,10 @@ async def open_server(
     options: Options,
     exposed: Mapping[str, Function],
     access: Access | None = None,
+    events: Events | None = None,
 ) -> AsyncGenerator[Server]:
     """Opens instances, and returns a server for them; closes them at the end."""
-    events = Events()
+    events = events or Events()
     instances = ServedInstances(find, events, tables, options.granters)
     stores = Stores(instances, tables, allows_administration=options.allows_administration)
     server = Server(
@@ -166,9 +175,6 @@ async def open_server(
     )
     server.sources.append(stores.figures)
     server.handlers[messages.Call] = Functions(exposed, instances).call
-    if options.workers > 1:
-        # A worker does not receive the changes of the others.
-        del server.immediate[messages.Subscribe]
     if access is not None:
         server.sources.append(access.clients.figures)
     try:
@@ -185,7 +191,7 @@ def _run_worker(
     options: Options,
     listeners: Sequence[socket.socket | None],
     metrics: socket.socket | None,
-    shared: SharedFigures,
+    shared: Shared,
     ready: Callable[[str], None],
 ) -> None:
     # In the worker: the modules of the application may start threads.
@@ -201,7 +207,11 @@ def _run_worker(
         transports.insert(0, open_transport(f"{shared_address.rpartition(':')[0]}:*", security))
 
     async def main() -> None:
-        async with open_server(find_instance, tables, options, exposed, access) as server:
+        events = None
+        if shared.links is not None:
+            events = WorkerEvents(shared.links, worker.number)
+            events.start()
+        async with open_server(find_instance, tables, options, exposed, access, events) as server:
             await _serve(worker, server, options, transports, metrics, shared, ready)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -214,14 +224,14 @@ async def _serve(
     options: Options,
     transports: Sequence[ServerTransport],
     metrics: socket.socket | None,
-    shared: SharedFigures,
+    shared: Shared,
     ready: Callable[[str], None],
 ) -> None:
     loop = asyncio.get_running_loop()
 
     def figures() -> Figures:
-        shared.write(worker.number, {**server.figures(), "workers": 1})
-        return shared.total()
+        shared.figures.write(worker.number, {**server.figures(), "workers": 1})
+        return shared.figures.total()
 
     def publish() -> None:
         figures()
