@@ -21,13 +21,14 @@ class Connection:
 
     def __init__(self, _: str, receive: Callable[[Buffer], None]) -> None:
         self.sent: list[Secret] = []
+        self.broadcasts: list[Secret] = []
         self.receive = receive
 
     def send(self, message: Secret) -> None:
         self.sent.append(message)
 
     def broadcast(self, message: Secret) -> None:
-        self.sent.append(message)
+        self.broadcasts.append(message)
 
     def withdraw(self, message: Secret) -> bool:
         return message not in self.sent
@@ -100,6 +101,20 @@ def test_silence_ends_a_request_and_reported_work_does_not(monkeypatch: pytest.M
         answer(client, 2)
         assert await asyncio.gather(*tasks) == [None, Executed()]
         await client.aclose()
+
+    asyncio.run(run())
+
+
+def test_after_silence_a_request_goes_to_each_broker() -> None:
+    async def run() -> None:
+        client, connection = opened()
+        for id_, after_silence in ((1, False), (2, True)):
+            message = exchange(id_)._replace(after_silence=after_silence)
+            task = asyncio.ensure_future(client.perform(message))
+            await asyncio.sleep(0)
+            answer(client, id_)
+            assert await task == Executed()
+        assert (len(connection.sent), len(connection.broadcasts)) == (1, 1)
 
     asyncio.run(run())
 

@@ -149,7 +149,7 @@ class AsyncClient:
         if self._timer is None:
             self._timer = self._loop.call_later(_CHECK_SECONDS, self._check)
         try:
-            connection.send(exchange.message)
+            (connection.broadcast if exchange.after_silence else connection.send)(exchange.message)
             return await waiting.answer
         finally:
             del self._waiting[exchange.id]

@@ -81,8 +81,11 @@ class BusConnection:
         self._link.send(self._requests, message, self._inbox)
 
     def broadcast(self, message: Secret) -> None:
-        """Sends a request to each of the brokers; it is not longer than the bus transmits."""
-        self._link.send(self._broadcasts, message, self._inbox)
+        """Sends a request to each of the brokers; one that is longer than the bus transmits, to any of them."""
+        if len(message) > self._link.max_payload:
+            self.send(message)
+        else:
+            self._link.send(self._broadcasts, message, self._inbox)
 
     def withdraw(self, message: Secret) -> bool:
         """Drops a message that is not sent yet."""

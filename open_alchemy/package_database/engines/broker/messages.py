@@ -150,10 +150,15 @@ class Scan(Struct, frozen=True, array_like=True, tag="scan"):
 
 
 class Transact(Struct, frozen=True, array_like=True, tag="transact"):
-    """Execute all actions or none, once per token. Answer: ``Executed``."""
+    """Execute all actions or none, once per token. Answer: ``Executed``.
+
+    Attributes:
+        is_final: Whether no earlier copy of the request is executed any more if the conditions fail now.
+    """
 
     token: Token
     actions: Annotated[tuple[Action, ...], Meta(min_length=1, max_length=MAX_TRANSACT_ACTIONS)]
+    is_final: bool = False
 
 
 class Call(Struct, frozen=True, array_like=True, tag="call"):

@@ -25,8 +25,8 @@ def to_message(operation: core.StoreOperation) -> messages.Operation:
             return messages.Query(table.name, partition, prefix, name, attributes, limit, position, is_descending)
         case core.Scan(table, limit, after, partition):
             return messages.Scan(table.name, limit, _to_key(after), partition)
-        case core.Transact(actions, token):
-            return messages.Transact(token, tuple(map(_to_action, actions)))
+        case core.Transact(actions, token, _, is_final):
+            return messages.Transact(token, tuple(map(_to_action, actions)), is_final)
 
 
 def to_answer(operation: core.StoreOperation, result: Any, after: core.Key | None = None) -> messages.AnswerBody:
@@ -116,8 +116,8 @@ class Schema:
             case messages.Scan(limit=limit, after=after, partition=partition) if table:
                 _check_position(after, {table.partition_key, table.sort_key})
                 return core.Scan(table, limit, after, partition)
-            case messages.Transact(token, actions):
-                return core.Transact(tuple(map(self._to_core_action, actions)), token, is_repeatable=True)
+            case messages.Transact(token, actions, is_final):
+                return core.Transact(tuple(map(self._to_core_action, actions)), token, True, is_final)  # noqa: FBT003
         raise AssertionError
 
     def _to_query(self, table: core.Table, message: messages.Query) -> core.Query:
