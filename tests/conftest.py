@@ -21,6 +21,9 @@ settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=4
 settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000, stateful_step_count=50)
 
 
+_GROUPS = {"infrastructure": "infrastructure", "postgresql": "postgresql", "sqlalchemy": "postgresql"}
+"""Folders whose tests run in one worker, which starts their servers once."""
+
 _COVERAGE = pytest.StashKey[str | None]()
 
 
@@ -37,14 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests marked long, unless the option asks for them."""
-    if config.getoption("--long"):
-        return
-    deselected = [item for item in items if item.get_closest_marker("long")]
-    if deselected:
+    """Deselect the tests marked long, unless the option asks for them, and group those that share servers."""
+    if not config.getoption("--long"):
+        deselected = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+    for item in items:
+        if group := _GROUPS.get(item.path.parent.name):
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 
 from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get, instance
 from open_alchemy.package_database.engines.broker import exchange
-from open_alchemy.package_database.engines.broker.config import BrokerConfig
+from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.instance_file import InstanceFile
@@ -65,6 +65,13 @@ def test_a_function_uses_the_database_of_the_process_in_which_it_runs() -> None:
     assert asyncio.run(application.names(sub="u")) == ["a"]
     assert (application.count("u"), application.count(sub="u", at_least=9)) == (3, 9)
     assert [found["name"] for found in get().list_specs(sub="u")] == ["a"]
+
+
+def test_a_function_is_called_by_a_client_with_a_cache(broker: RunningBroker) -> None:
+    with database_of_process(broker.config._replace(cache=CacheOptions())):
+        get().create_update_spec(sub="u", name="a", version="1", model_count=3)
+        assert application.count("u") == 3
+        close_process_database()
 
 
 @pytest.mark.usefixtures("database")

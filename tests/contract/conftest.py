@@ -124,11 +124,19 @@ def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield host
 
 
+def _nats_bus(request: pytest.FixtureRequest) -> Bus:
+    server: NATSProcess = request.getfixturevalue("_nats")
+    return server.bus(uuid4().hex)
+
+
+def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
+    return Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
+
+
 _BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {
-    "broker": lambda _: None,
-    "cache": lambda _: None,
-    "nats": lambda request: cast("NATSProcess", request.getfixturevalue("_nats")).bus(uuid4().hex),
-    "amqp": lambda request: Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex),
+    **dict.fromkeys(("broker", "cache"), lambda _: None),
+    **dict.fromkeys(("nats", "nats cache"), _nats_bus),
+    **dict.fromkeys(("amqp", "amqp cache"), _amqp_bus),
 }
 """How a broker is reached; ``cache`` is a client with a cache."""
 

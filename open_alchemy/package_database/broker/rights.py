@@ -28,6 +28,7 @@ _NEEDED: Final[dict[type, str]] = {
     messages.Scan: "read",
     messages.Describe: "read",
     messages.Status: "read",
+    messages.Granters: "read",
     **dict.fromkeys(get_args(SessionRequest), "read"),
     **dict.fromkeys(get_args(BetweenBrokers), "all"),
     messages.Transact: "write",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from ...core.secret import Secret
 from ...exceptions import RefusedError
 from .cache_messages import SessionAnswer
 from .codec import Buffer, MessageError, decode_answer
-from .exchange import NOT_SENT, Exchange
+from .exchange import NOT_SENT, Exchange, Requests
 from .messages import AnswerBody, Noted, Working
 from .read_cache import ReadCache
 from .transports import Connection
@@ -19,6 +19,9 @@ MAX_IN_PROGRESS: Final = 512
 """Requests of one client that are not answered; more wait. A broker queues 1,000 of all its clients by default."""
 _CHECK_SECONDS: Final = 0.05
 """How often the client looks for requests whose broker is silent: cheaper than a timer for each request."""
+
+
+Connect: TypeAlias = Callable[[str, Callable[[Buffer], None]], Connection]
 
 
 class _Waiting:
@@ -69,14 +72,14 @@ class AsyncClient:
         connect: Opens a connection that calls a function with each message.
 
     Attributes:
+        requests: The requests of the client; set by its owner.
         cache: The cache of the client, if it has one.
     """
 
+    requests: Requests
     cache: ReadCache | None = None
 
-    def __init__(
-        self, addresses: Sequence[str], connect: Callable[[str, Callable[[Buffer], None]], Connection]
-    ) -> None:
+    def __init__(self, addresses: Sequence[str], connect: Connect) -> None:
         self._addresses = addresses
         self._connect = connect
         self._loop = asyncio.get_running_loop()
@@ -84,6 +87,7 @@ class AsyncClient:
         self._waiting: dict[int, _Waiting] = {}
         self._semaphore = asyncio.Semaphore(MAX_IN_PROGRESS)
         self._timer: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def perform(self, exchange: Exchange) -> AnswerBody | None:
         """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
@@ -132,6 +136,16 @@ class AsyncClient:
         """Sends a message without an answer."""
         self._connection(broker).send(message)
 
+    def connect_to(self, address: str, connect: Connect) -> int:
+        """Connects to a broker that is not among the addresses, in place of the last such; returns its position."""
+        broker = len(self._addresses)
+        if (previous := self._connections.pop(broker, None)) is not None:
+            closing = asyncio.ensure_future(previous.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        self._connections[broker] = connect(address, self.receive)
+        return broker
+
     async def aclose(self) -> None:
         """Closes the connections; requests without an answer fail."""
         if self.cache is not None:
@@ -142,6 +156,7 @@ class AsyncClient:
             waiting.fail(RefusedError("the database was closed", code="Closed"))
         for connection in self._connections.values():
             await connection.aclose()
+        await asyncio.gather(*self._closing)
 
     async def _exchange(self, exchange: Exchange) -> AnswerBody | None:
         connection = self._connection(exchange.broker)

@@ -202,10 +202,25 @@ class LoopSocket:
 
 
 class ZeroMQConnection:
-    """A DEALER in the running event loop."""
+    """A DEALER in the running event loop.
 
-    def __init__(self, address: str, receive: Callable[[Buffer], None], key_file: Path | None = None) -> None:
-        self._socket = LoopSocket(_dealer(address, key_file), lambda frames: receive(memoryview(frames[-1])))
+    Args:
+        address: The address of the broker.
+        receive: Is called with each message.
+        key_file: The keys of the client; None for no encryption.
+        reconnects: Whether a broken connection is opened again.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        receive: Callable[[Buffer], None],
+        key_file: Path | None = None,
+        *,
+        reconnects: bool = True,
+    ) -> None:
+        socket = _dealer(address, key_file, reconnects=reconnects)
+        self._socket = LoopSocket(socket, lambda frames: receive(memoryview(frames[-1])))
 
     def send(self, message: Secret) -> None:
         """Sends a message."""
@@ -307,13 +322,14 @@ class ZeroMQServer:
         return authenticator
 
 
-def _dealer(address: str, key_file: Path | None) -> zmq.Socket[bytes]:
+def _dealer(address: str, key_file: Path | None, *, reconnects: bool = True) -> zmq.Socket[bytes]:
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
     if key_file is not None:
         secure_client(socket, key_file)
     # IMMEDIATE: a message is not queued for a broker that is not connected, where it would be sent much later.
-    options = {**_HEARTBEAT, zmq.IMMEDIATE: 1, zmq.LINGER: 0, zmq.IPV6: "[" in address, zmq.RECONNECT_IVL: 100}
-    for option, value in {**options, zmq.RECONNECT_IVL_MAX: 1_000}.items():
+    options = {**_HEARTBEAT, zmq.IMMEDIATE: 1, zmq.LINGER: 0, zmq.IPV6: "[" in address}
+    options |= {zmq.RECONNECT_IVL: 100 if reconnects else -1, zmq.RECONNECT_IVL_MAX: 1_000}
+    for option, value in options.items():
         socket.setsockopt(option, value)
     try:
         socket.connect(address)
