@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -287,6 +288,30 @@ def test_the_child_of_a_fork_has_a_cache_of_its_own(broker: RunningBroker) -> No
         assert os.waitstatus_to_exitcode(status) == 1
         publish(database, "2")
         assert versions(database) == ["1", "2"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_the_child_of_a_fork_computes_cached_functions_again(
+    broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child receives no revocation. Its copy of a cache may be locked by a thread of the parent."""
+    monkeypatch.setattr(leases, "DEFAULT", QUICK._replace(lease=60.0, hold=200.0, rejoin=200.0))
+    with run_broker(memory_store()) as patient, ExitStack() as stack:
+        database = opened_sync(stack, patient.config)
+        publish(database, "1")
+        wait_until_cached(database)
+        latest = cached()(lambda: database.get_latest_spec_version(sub="u", name="a"))
+        read_until(lambda: latest.cache_info().hits, latest)
+        misses = latest.cache_info().misses
+        with cast("ReadCache", cache_of(database))._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)
+                latest()
+                os._exit(latest.cache_info().misses - misses)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
 
 
 def test_a_cached_function_is_computed_again_after_a_write(broker: RunningBroker) -> None:

@@ -611,8 +611,9 @@ def test_methods_are_cached_for_each_object() -> None:
 
     assert [one.method(1), two.method(1), one.method(1), one.method(number=1)] == [2, 3, 2, 2]
     assert asyncio.run(one.coroutine(1)) == 2
-    of_class: Any = one.of_class  # mypy does not bind a class method that is no plain function.
-    assert [of_class(5), of_class(5), Counter.static(4), one.static(4)] == [5, 5, 4, 4]
+    # mypy does not bind a class method that is no plain function.
+    of_class: Any = one.of_class
+    assert [of_class(5), of_class(5), Counter.static(4), Counter.static(4)] == [5, 5, 4, 4]
     assert Counter.method.cache_info() == CacheInfo(hits=1, misses=3, max_entries=1000, entries=3)
     one.method.cache_clear()
     assert Counter.method.cache_info().entries == 0
