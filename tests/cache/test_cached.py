@@ -608,13 +608,15 @@ class Counter:
 
 def test_methods_are_cached_for_each_object() -> None:
     one, two = Counter(1), Counter(2)
+    before = Counter.method.cache_info()
 
     assert [one.method(1), two.method(1), one.method(1), one.method(number=1)] == [2, 3, 2, 2]
     assert asyncio.run(one.coroutine(1)) == 2
     # mypy does not bind a class method that is no plain function.
     of_class: Any = one.of_class
     assert [of_class(5), of_class(5), Counter.static(4), Counter.static(4)] == [5, 5, 4, 4]
-    assert Counter.method.cache_info() == CacheInfo(hits=1, misses=3, max_entries=1000, entries=3)
+    after = Counter.method.cache_info()
+    assert (after.hits - before.hits, after.misses - before.misses) == (1, 3)
     one.method.cache_clear()
     assert Counter.method.cache_info().entries == 0
 
