@@ -40,7 +40,7 @@ def with_tables(page: str, tables: Mapping[str, str]) -> str:
 
 
 def draw(suite: Suite, results: Results, folder: Path) -> None:
-    """Draws the results of a suite; without a function of its own, the medians of the first column as bars."""
+    """Draws the results of a suite: as it does itself, or else the medians of its first column as bars."""
     folder.mkdir(parents=True, exist_ok=True)
     if suite.draw is not None:
         suite.draw(results, folder / f"{suite.name}.svg")

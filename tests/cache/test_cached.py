@@ -5,6 +5,7 @@ import gc
 import re
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import Any, assert_type
@@ -521,6 +522,26 @@ def test_a_result_that_changes_during_its_computation_is_not_stored(source: Sour
         return found
 
     assert [changed(), changed(), changed()] == [1, 2, 2]
+
+
+def test_reads_in_threads_with_the_context_of_the_call_are_recorded(source: Source) -> None:
+    @cached()
+    def in_thread() -> int:
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(copy_context().run, source.compute).result()
+
+    @cached()
+    async def in_thread_of_asyncio() -> int:
+        return await asyncio.to_thread(source.compute)
+
+    async def twice() -> list[int]:
+        return [await in_thread_of_asyncio(), await in_thread_of_asyncio()]
+
+    assert asyncio.run(twice()) == [1, 1]
+    assert [in_thread(), in_thread()] == [2, 2]
+    source.change()
+    assert asyncio.run(twice()) == [3, 3]
+    assert [in_thread(), in_thread()] == [4, 4]
 
 
 def numbers() -> Iterator[int]:

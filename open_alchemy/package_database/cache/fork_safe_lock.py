@@ -8,7 +8,7 @@ from ..engines import fork
 
 
 class ForkSafeLock:
-    """A reentrant lock. A child process has a new one: a thread of its parent may hold that of the parent for ever."""
+    """A reentrant lock. A child process gets a new one: no thread of the child would release that of the parent."""
 
     def __init__(self) -> None:
         self.after_fork_in_child()
