@@ -96,15 +96,16 @@ async def measure_writes(url: str, broker: int, rounds: int) -> Samples:
         for number in range(rounds):
             await asyncio.gather(*(client.get_spec(sub=_SUB, name=_NAME) for client in clients))
             for case, (sub, name) in written.items():
-                cpu, wall = _cpu_seconds(broker), time.perf_counter()
+                cpu, wall = cpu_seconds(broker), time.perf_counter()
                 await writer.create_update_spec(sub=sub, name=name, version=str(number), model_count=1)
-                samples[case].append([_cpu_seconds(broker) - cpu, time.perf_counter() - wall, 0.0])
+                samples[case].append([cpu_seconds(broker) - cpu, time.perf_counter() - wall, 0.0])
             spent = samples["revoking"][-1][0] - samples["write"][-1][0]
             samples["revocations"].append([spent * 1_000 / _REVOKED, 0.0, 0.0])
     return samples
 
 
-def _cpu_seconds(process: int) -> float:
+def cpu_seconds(process: int) -> float:
+    """Returns the CPU time of a process."""
     # The id of the CPU clock of a process: clock_getcpuclockid(3).
     return time.clock_gettime(~process << 3 | 2)
 
