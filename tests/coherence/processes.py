@@ -250,6 +250,10 @@ class ClientProcess(Process):
             self._reading[key] = header.number
             self._send([header], key)
 
+    def forget_calls(self) -> None:
+        """The callers of the reads under way have an error."""
+        self._reading.clear()
+
     def is_reading(self, key: Hashable) -> bool:
         return key in self._reading
 

@@ -23,6 +23,9 @@ def recover(world: World) -> None:
     network.cuts.clear()
     for process in (*world.brokers.values(), *world.clients):
         process.stopped_until = network.now
+    for client in world.clients:
+        client.forget_calls()
+        client.read(KEYS[0])
     _check_writes(world)
     _wait(world, world.timing.hold + world.timing.rejoin + world.timing.max_age + 10)
     _check_memory(world)
