@@ -5,16 +5,15 @@ python -m tests.broker.broker_without_revocations broker OPTIONS
 
 from __future__ import annotations
 
-from typing import Any
-
 from open_alchemy.package_database.cli import main
+from open_alchemy.package_database.coherence.messages import SessionMessage, Tags
 from open_alchemy.package_database.coherence.sessions import Sessions
 
 
-def _revoke_nothing(*_: Any) -> tuple[list[Any], dict[str, float]]:
+def _revoke_nothing(_: Sessions, __: Tags, ___: float) -> tuple[list[SessionMessage], dict[str, float]]:
     return [], {}
 
 
 if __name__ == "__main__":
-    Sessions.invalidate = _revoke_nothing  # type: ignore[method-assign]
+    Sessions.invalidate = _revoke_nothing  # type: ignore[assignment, method-assign]
     main()
