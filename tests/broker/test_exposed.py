@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get, instance
 from open_alchemy.package_database.engines.broker import exchange
@@ -194,6 +196,24 @@ def test_a_call_whose_answer_is_lost_runs_once_and_fails() -> None:
     with pytest.raises(UnavailableError, match="no broker answered before the deadline; it may have taken effect"):
         asyncio.run(application.once())
     assert application.runs == ["once"]
+
+
+@pytest.mark.parametrize("call", [lambda: asyncio.run(application.once()), lambda: application.count("u")])
+def test_a_call_fails_when_its_broker_dies(call: Callable[[], Any]) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        address = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
+
+        def die() -> None:
+            router.recv_multipart()
+            router.close(0)
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        with database_of_process(BrokerConfig((address,), deadline=3600.0)):
+            with pytest.raises(UnavailableError, match="the connection to the broker ended; it may have taken effect"):
+                call()
+            close_process_database()
+        dying.join()
 
 
 @pytest.mark.usefixtures("lossy")

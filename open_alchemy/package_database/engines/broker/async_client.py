@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeAlias
 
 from ...core.secret import Secret
-from ...exceptions import RefusedError
+from ...exceptions import RefusedError, UnavailableError
 from .cache_messages import SessionAnswer
 from .codec import Buffer, MessageError, decode_answer
-from .exchange import NOT_SENT, Exchange, Requests
+from .exchange import LOST, NOT_SENT, Exchange, Requests
 from .messages import AnswerBody, Noted, Working
 from .read_cache import ReadCache
 from .transports import Connection
@@ -29,17 +30,18 @@ class _Waiting:
 
     Attributes:
         answer: Its answer.
+        connection: The connection on which it was sent.
         heard: When it was sent, or the broker last reported work on it, on the clock of the loop.
     """
 
-    __slots__ = ("_connection", "_end", "_exchange", "_is_sent_once", "answer", "heard")
+    __slots__ = ("_end", "_exchange", "_is_sent_once", "answer", "connection", "heard")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, connection: Connection) -> None:
         self.answer: asyncio.Future[AnswerBody | None] = loop.create_future()
         self.heard = loop.time()
         self._end = self.heard + exchange.seconds
         self._exchange = exchange
-        self._connection = connection
+        self.connection = connection
         self._is_sent_once = False
 
     def resolve(self, body: AnswerBody | None) -> None:
@@ -53,10 +55,28 @@ class _Waiting:
             self.answer.set_exception(error)
 
     def check(self, now: float) -> None:
-        """Stops waiting after silence, or at the deadline for a request that must not be sent again."""
+        """Stops waiting after silence, or at the deadline for a request that must not be sent again.
+
+        Any error ends the wait too: nothing else would.
+        """
+        try:
+            self._check(now)
+        except Exception as cause:  # noqa: BLE001 (see above)
+            error = UnavailableError(
+                "the client could not check a request; it may have taken effect", code="ClientError"
+            )
+            error.__cause__ = cause
+            self.fail(error)
+
+    def lose(self) -> None:
+        """Stops waiting because the connection has ended, if the request must not be sent again."""
+        if not self._exchange.is_repeatable:
+            self.resolve(NOT_SENT if self.connection.withdraw(self._exchange.message) else LOST)
+
+    def _check(self, now: float) -> None:
         if now < (self._end if self._is_sent_once else min(self.heard + self._exchange.silence, self._end)):
             return
-        if self._connection.withdraw(self._exchange.message):
+        if self.connection.withdraw(self._exchange.message):
             self.resolve(NOT_SENT)
         elif self._exchange.is_repeatable or now >= self._end:
             self.resolve(None)
@@ -90,7 +110,7 @@ class AsyncClient:
         self._closing: set[asyncio.Future[None]] = set()
 
     async def perform(self, exchange: Exchange) -> AnswerBody | None:
-        """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
+        """Sends a request, and returns the body of its answer, NOT_SENT, LOST, or None after silence."""
         try:
             if self._semaphore.locked():
                 async with asyncio.timeout(exchange.seconds):
@@ -164,10 +184,17 @@ class AsyncClient:
         if self._timer is None:
             self._timer = self._loop.call_later(_CHECK_SECONDS, self._check)
         try:
+            if not exchange.is_repeatable:
+                connection.watch(partial(self._lose, connection))
             (connection.broadcast if exchange.after_silence else connection.send)(exchange.message)
             return await waiting.answer
         finally:
             del self._waiting[exchange.id]
+
+    def _lose(self, connection: Connection) -> None:
+        for waiting in self._waiting.values():
+            if waiting.connection is connection:
+                waiting.lose()
 
     def _check(self) -> None:
         now = self._loop.time()

@@ -101,6 +101,9 @@ class BusConnection:
             return True
         return self._link.withdraw(message)
 
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Does nothing: a client of a bus does not notice the end of a broker."""
+
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._link.aclose()
