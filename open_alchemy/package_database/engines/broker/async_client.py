@@ -160,7 +160,7 @@ class AsyncClient:
         """Connects to a broker that is not among the addresses, in place of the last such; returns its position."""
         broker = len(self._addresses)
         if (previous := self._connections.pop(broker, None)) is not None:
-            closing = asyncio.ensure_future(previous.aclose())
+            closing = asyncio.ensure_future(self._close_when_unused(previous))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         self._connections[broker] = connect(address, self.receive)
@@ -177,6 +177,13 @@ class AsyncClient:
         for connection in self._connections.values():
             await connection.aclose()
         await asyncio.gather(*self._closing)
+
+    async def _close_when_unused(self, connection: Connection) -> None:
+        try:
+            if unanswered := [each.answer for each in self._waiting.values() if each.connection is connection]:
+                await asyncio.wait(unanswered)
+        finally:
+            await connection.aclose()
 
     async def _exchange(self, exchange: Exchange) -> AnswerBody | None:
         connection = self._connection(exchange.broker)
