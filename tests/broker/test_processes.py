@@ -46,6 +46,15 @@ class HostileProxy:
         self.delay = MAX_DELAY
         self.port: int = asyncio.run_coroutine_threadsafe(self._start(), loop).result(10)
 
+    @contextmanager
+    def delayed(self, delay: float) -> Iterator[None]:
+        """Changes the delay for a while."""
+        self.delay = delay
+        try:
+            yield
+        finally:
+            self.delay = MAX_DELAY
+
     def cut(self) -> None:
         """Closes all connections."""
         self._loop.call_soon_threadsafe(self._close)
@@ -233,7 +242,7 @@ def disturb(processes: Processes, random: Random, seconds: float) -> None:
                 case "cut":
                     random.choice(processes.proxies).cut()
                 case "slow":
-                    random.choice(processes.proxies).delay = random.choice((0.0, MAX_DELAY, 10 * MAX_DELAY))
+                    stack.enter_context(random.choice(processes.proxies).delayed(random.choice((0.0, 10 * MAX_DELAY))))
                 case "bus":
                     processes.restart_bus(random.uniform(0.0, 3.0))
             time.sleep(random.uniform(0.1, 3.0))
