@@ -94,10 +94,12 @@ class AsyncClient:
     Attributes:
         requests: The requests of the client; set by its owner.
         cache: The cache of the client, if it has one.
+        found: The address of the last broker that is not among the addresses, if it has connected to one.
     """
 
     requests: Requests
     cache: ReadCache | None = None
+    found: str | None = None
 
     def __init__(self, addresses: Sequence[str], connect: Connect) -> None:
         self._addresses = addresses
@@ -164,6 +166,7 @@ class AsyncClient:
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         self._connections[broker] = connect(address, self.receive)
+        self.found = address
         return broker
 
     async def aclose(self) -> None:
