@@ -6,13 +6,19 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from open_alchemy.package_database import pytest_plugin
 from open_alchemy.package_database.instances import directory, process
+from tests.scheduling import Scheduling, priority
+
+if TYPE_CHECKING:
+    from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
 
 pytest_plugins = ["pytester"]
 
@@ -20,9 +26,6 @@ _PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stat
 settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=40)
 settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000, stateful_step_count=50)
 
-
-_GROUPS = {"infrastructure": "infrastructure", "postgresql": "postgresql", "sqlalchemy": "postgresql"}
-"""Folders whose tests run in one worker, which starts their servers once."""
 
 _COVERAGE = pytest.StashKey[str | None]()
 
@@ -40,16 +43,20 @@ def pytest_configure(config: pytest.Config) -> None:
     botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests marked long, unless the option asks for them, and group those that share servers."""
+    """Deselect the tests marked long, unless the option asks for them, and put slow ones first."""
     if not config.getoption("--long"):
         deselected = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
-    for item in items:
-        if group := _GROUPS.get(item.path.parent.name):
-            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: priority(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Let tests that share servers run in one worker."""
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture
@@ -79,6 +86,24 @@ def postgresql_servers() -> Iterator[tuple[str, str]]:
 
     with run_servers() as urls:
         yield urls
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NATSProcess]:
+    """A NATS server."""
+    from tests.broker.bus_processes import run_nats
+
+    with run_nats() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQProcess]:
+    """A RabbitMQ server. Tests with it are in the ``xdist_group`` of ``amqp``, so that one worker starts one."""
+    from tests.broker.bus_processes import run_rabbitmq
+
+    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -100,13 +100,19 @@ def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[Runn
 
 @contextmanager
 def run_broker(
-    store: Store, bus: Bus | None = None, *, address: str = "", security: Security | None = None, **options: Any
+    store: Store,
+    bus: Bus | None = None,
+    *,
+    address: str = "",
+    security: Security | None = None,
+    create: Callable[..., Server] = Server,
+    **options: Any,
 ) -> Iterator[RunningBroker]:
     """Runs a broker in front of a store, on a message bus, at an address or both; by default at a free address."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Server]:
-        yield Server({"": store}, **options)
+        yield create({"": store}, **options)
         await store.engine.aclose()
 
     with _run(opened, bus, address, security) as broker:

@@ -5,15 +5,13 @@ The brokers are reached at TCP addresses or through a NATS server, which is rest
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -22,78 +20,14 @@ import pytest
 
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import TABLES
+from tests.broker.bus_processes import NATSProcess
 from tests.broker.hostile import wait_until
-from tests.broker.nats_server import NATSProcess
 from tests.broker.processes import free_port
+from tests.broker.proxy import Proxy
 from tests.broker.staleness import Call, read_calls, stale_reads
 
 BROKERS = 2
 MAX_DELAY = 0.03
-
-
-class HostileProxy:
-    """A TCP proxy that delays what it forwards, and closes connections on request.
-
-    Attributes:
-        port: Where it listens.
-        delay: The maximum delay in seconds.
-    """
-
-    def __init__(self, target: int, loop: asyncio.AbstractEventLoop, random: Random) -> None:
-        self._target, self._loop, self._random = target, loop, random
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._connections = 0
-        self.delay = MAX_DELAY
-        self.port: int = asyncio.run_coroutine_threadsafe(self._start(), loop).result(10)
-
-    @contextmanager
-    def delayed(self, delay: float) -> Iterator[None]:
-        """Changes the delay for a while."""
-        self.delay = delay
-        try:
-            yield
-        finally:
-            self.delay = MAX_DELAY
-
-    def cut(self) -> None:
-        """Closes all connections."""
-        self._loop.call_soon_threadsafe(self._close)
-
-    async def aclose(self) -> None:
-        """Closes everything, and waits until the forwarding has ended."""
-        self._server.close()
-        self._close()
-        while self._connections:
-            self._close()
-            await asyncio.sleep(0.01)
-
-    async def _start(self) -> int:
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    def _close(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, target_writer}
-        self._connections += 1
-        await asyncio.gather(self._forward(reader, target_writer), self._forward(target_reader, writer))
-        self._connections -= 1
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                await asyncio.sleep(self._random.random() * self.delay)
-                writer.write(data)
-        writer.transport.abort()
-        self._writers.discard(writer)
 
 
 class Setting(NamedTuple):
@@ -122,12 +56,11 @@ class Processes:
         for table in TABLES:
             engine.administration().create(table)
         engine.close()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxies")
-        self._thread.start()
         self.bus = NATSProcess() if setting.on_nats else None
         self._ports = [self.bus.port] * 2 if self.bus else [free_port() for _ in range(BROKERS)]
-        self.proxies = [HostileProxy(port, self._loop, random) for port in self._ports]
+        self.proxies = [Proxy(port, random) for port in self._ports]
+        for proxy in self.proxies:
+            proxy.delay = MAX_DELAY
         self._generation = 0
         self.brokers = [self._start_broker(number) for number in range(BROKERS)]
         self.clients = [self._start_client(number) for number in range(setting.clients)]
@@ -172,14 +105,8 @@ class Processes:
             _kill(process)
         if self.bus is not None:
             self.bus.stop()
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _end(self) -> None:
         for proxy in self.proxies:
-            await proxy.aclose()
+            proxy.close()
 
     def _start_broker(self, number: int) -> subprocess.Popen[bytes]:
         place = f"127.0.0.1:{self.proxies[number].port}"
@@ -221,6 +148,16 @@ def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
+@contextmanager
+def delayed(proxy: Proxy, delay: float) -> Iterator[None]:
+    """Changes the delay of a proxy for a while."""
+    proxy.delay = delay
+    try:
+        yield
+    finally:
+        proxy.delay = MAX_DELAY
+
+
 def disturb(processes: Processes, random: Random, seconds: float) -> None:
     """Stops, kills, cuts and delays at random."""
     end = time.monotonic() + seconds
@@ -242,7 +179,7 @@ def disturb(processes: Processes, random: Random, seconds: float) -> None:
                 case "cut":
                     random.choice(processes.proxies).cut()
                 case "slow":
-                    stack.enter_context(random.choice(processes.proxies).delayed(random.choice((0.0, 10 * MAX_DELAY))))
+                    stack.enter_context(delayed(random.choice(processes.proxies), random.choice((0.0, 10 * MAX_DELAY))))
                 case "bus":
                     processes.restart_bus(random.uniform(0.0, 3.0))
             time.sleep(random.uniform(0.1, 3.0))
