@@ -1,6 +1,6 @@
 """A client with a cache as a process: reads all keys and writes its own, and logs each call as a line of JSON.
 
-    python -m tests.broker.cache_client URL LOG OWN FIRST KEYS SEED IGNORES_REVOCATIONS
+    python -m tests.broker.cache_client URL LOG OWN FIRST KEYS SEED
 
 A line is ``[kind, key, number, start, end]`` by a clock that all processes of a machine share.
 """
@@ -15,7 +15,6 @@ from random import Random
 
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError
-from open_alchemy.package_database.coherence.cache import _Entries
 from open_alchemy.package_database.engines.broker.cache_clock import boot_time
 from tests.broker.brokers import cache_of
 
@@ -51,7 +50,5 @@ async def _main(url: str, path: str, own: int, number: int, keys: int, random: R
 
 if __name__ == "__main__":
     _url, _log, *_numbers = sys.argv[1:]
-    _own, _first, _keys, _seed, _ignores_revocations = map(int, _numbers)
-    if _ignores_revocations:
-        _Entries.revoke = lambda self, tags: None  # type: ignore[method-assign]
+    _own, _first, _keys, _seed = map(int, _numbers)
     asyncio.run(_main(_url, _log, _own, _first, _keys, Random(_seed)))  # noqa: S311

@@ -1,4 +1,7 @@
-"""Clients with caches, brokers and a store as real processes that are stopped and killed, behind a hostile network."""
+"""Clients with caches, brokers and a store as real processes that are stopped and killed, behind a hostile network.
+
+The brokers are reached at TCP addresses or through a NATS server, which is restarted.
+"""
 
 from __future__ import annotations
 
@@ -12,39 +15,57 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import pytest
 
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import TABLES
+from tests.broker.bus_processes import NATSProcess
 from tests.broker.hostile import wait_until
 from tests.broker.processes import free_port
 from tests.broker.proxy import Proxy
 from tests.broker.staleness import Call, read_calls, stale_reads
 
-CLIENTS, BROKERS = 8, 2
+BROKERS = 2
 MAX_DELAY = 0.03
 LONG = 300.0
+
+
+class Setting(NamedTuple):
+    """What is started.
+
+    Attributes:
+        granters: How many brokers may grant caching.
+        clients: The number of clients.
+        on_nats: Whether brokers and clients use a NATS server.
+        command: The module that runs a broker.
+    """
+
+    granters: int = 1
+    clients: int = 8
+    on_nats: bool = False
+    command: str = "open_alchemy.package_database.cli"
 
 
 class Processes:
     """The processes: brokers are numbered from 0, and so are clients."""
 
-    def __init__(self, folder: Path, random: Random, granters: int, *, ignores_revocations: bool = False) -> None:
-        self._folder, self._random, self._granters = folder, random, granters
-        self._ignores_revocations = ignores_revocations
+    def __init__(self, folder: Path, random: Random, setting: Setting) -> None:
+        self._folder, self._random, self._setting = folder, random, setting
         self.store = f"sqlite:///{folder / 'store.db'}"
         engine = from_url(self.store, {}).open_engine(TABLES)
         for table in TABLES:
             engine.administration().create(table)
         engine.close()
-        self._ports = [free_port() for _ in range(BROKERS)]
+        self.bus = NATSProcess() if setting.on_nats else None
+        self._ports = [self.bus.port] * 2 if self.bus else [free_port() for _ in range(BROKERS)]
         self.proxies = [Proxy(port, random) for port in self._ports]
         for proxy in self.proxies:
             proxy.delay = MAX_DELAY
         self._generation = 0
         self.brokers = [self._start_broker(number) for number in range(BROKERS)]
-        self.clients = [self._start_client(number) for number in range(CLIENTS)]
+        self.clients = [self._start_client(number) for number in range(setting.clients)]
 
     def restart_broker(self, number: int) -> None:
         """Kills a broker, and starts another one at its address."""
@@ -65,52 +86,55 @@ class Processes:
 
     def summary(self) -> str:
         """Returns the figures of a run."""
-        calls = self.calls()
-        kinds = Counter(call.kind for call in calls)
+        kinds = Counter(call.kind for call in self.calls())
         hits = sum(max((call.number for call in log if call.kind == "hits"), default=0) for log in self._logs())
-        return (
-            f"{kinds['read']:,} reads, {hits:,} from memory; {kinds['write']:,} acknowledged writes; "
-            f"{len(stale_reads(calls)):,} stale reads"
-        )
+        return f"{kinds['read']:,} reads, {hits:,} from memory; {kinds['write']:,} acknowledged writes"
 
     def wait_until_cached(self) -> None:
         """Waits until each client has written, and has read something from memory."""
         end = time.monotonic() + 60
-        while len({call.key for call in self.calls() if call.kind == "write"}) < CLIENTS or not self.have_hits():
+        while (
+            len({call.key for call in self.calls() if call.kind == "write"}) < len(self.clients) or not self.have_hits()
+        ):
             assert time.monotonic() < end
             time.sleep(0.2)
 
+    def restart_bus(self, seconds: float) -> None:
+        """Kills the server of the bus, if there is one, and starts it again after some seconds."""
+        if self.bus is not None:
+            self.bus.stop()
+            time.sleep(seconds)
+            self.bus.start()
+
     def have_hits(self) -> bool:
         """Returns whether each client has read something from memory."""
-        return len({call.key for call in self.calls() if call.kind == "hits" and call.number}) == CLIENTS
+        return len({call.key for call in self.calls() if call.kind == "hits" and call.number}) == len(self.clients)
 
     def close(self) -> None:
         """Ends everything."""
         for process in (*self.clients, *self.brokers):
             _kill(process)
+        if self.bus is not None:
+            self.bus.stop()
         for proxy in self.proxies:
             proxy.close()
 
     def _start_broker(self, number: int) -> subprocess.Popen[bytes]:
-        listen = f"tcp://127.0.0.1:{self._ports[number]}"
-        advertise = f"tcp://127.0.0.1:{self.proxies[number].port}"
-        return self._start(
-            *("open_alchemy.package_database.cli", "broker", "--url", self.store, "--listen", listen),
-            *("--advertise", advertise, "--granters", str(self._granters)),
-        )
+        place = f"127.0.0.1:{self.proxies[number].port}"
+        if self._setting.on_nats:
+            arguments = ["--listen", f"nats://{place}/tests"]
+        else:
+            arguments = ["--listen", f"tcp://127.0.0.1:{self._ports[number]}", "--advertise", f"tcp://{place}"]
+        granters = str(self._setting.granters)
+        return self._start(self._setting.command, "broker", "--url", self.store, "--granters", granters, *arguments)
 
     def _start_client(self, number: int) -> subprocess.Popen[bytes]:
         self._generation += 1
-        url = f"broker://{','.join(f'127.0.0.1:{proxy.port}' for proxy in self.proxies)}?cache=1000"
+        hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.proxies)
+        url = f"nats://{hosts}/tests" if self._setting.on_nats else f"broker://{hosts}"
         log = self._folder / f"{number}-{self._generation}.log"
-        first = self._generation * 100_000
-        seed = self._random.randrange(1_000_000)
-        return self._start(
-            "tests.broker.cache_client",
-            url,
-            str(log),
-            *map(str, (number, first, CLIENTS, seed, int(self._ignores_revocations))),
-        )
+        numbers = (number, self._generation * 100_000, self._setting.clients, self._random.randrange(1_000_000))
+        return self._start("tests.broker.cache_client", f"{url}?cache=1000", str(log), *map(str, numbers))
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         # The errors of a process that is killed at any moment are expected.
@@ -135,12 +159,22 @@ def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
+@contextmanager
+def delayed(proxy: Proxy, delay: float) -> Iterator[None]:
+    """Changes the delay of a proxy for a while."""
+    proxy.delay = delay
+    try:
+        yield
+    finally:
+        proxy.delay = MAX_DELAY
+
+
 def disturb(processes: Processes, random: Random, seconds: float) -> Counter[str]:
     """Stops, kills, cuts and delays at random; returns how often what."""
     end, faults = time.monotonic() + seconds, Counter[str]()
     while time.monotonic() < end:
         time.sleep(random.uniform(0.2, 1.0))
-        fault = random.choice(("client", "broker", "both", "kill client", "kill broker", "cut", "slow"))
+        fault = random.choice(("client", "broker", "both", "kill client", "kill broker", "cut", "slow", "bus"))
         faults[fault] += 1
         with ExitStack() as stack:
             match fault:
@@ -152,49 +186,66 @@ def disturb(processes: Processes, random: Random, seconds: float) -> Counter[str
                     stack.enter_context(stopped(random.choice(processes.clients)))
                     stack.enter_context(stopped(random.choice(processes.brokers)))
                 case "kill client":
-                    processes.restart_client(random.randrange(CLIENTS))
+                    processes.restart_client(random.randrange(len(processes.clients)))
                 case "kill broker":
                     processes.restart_broker(random.randrange(BROKERS))
                 case "cut":
                     random.choice(processes.proxies).cut()
                 case "slow":
-                    random.choice(processes.proxies).delay = random.choice((0.0, MAX_DELAY, 10 * MAX_DELAY))
+                    stack.enter_context(delayed(random.choice(processes.proxies), random.choice((0.0, 10 * MAX_DELAY))))
+                case "bus":
+                    processes.restart_bus(random.uniform(0.0, 3.0))
             time.sleep(random.uniform(0.1, 3.0))
     return faults
 
 
+@pytest.fixture
+def random() -> Random:
+    return Random(os.environ.get("SEED") or time.time_ns())  # noqa: S311 (no secret)
+
+
+@contextmanager
+def started(folder: Path, random: Random, setting: Setting) -> Iterator[Processes]:
+    """Starts the processes, and ends them."""
+    processes = Processes(folder, random, setting)
+    try:
+        yield processes
+    finally:
+        processes.close()
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the platform cannot stop processes")
 @pytest.mark.parametrize(
-    ("granters", "seconds"),
-    [pytest.param(2, 20.0), *(pytest.param(granters, LONG, marks=pytest.mark.long) for granters in (1, 2))],
+    ("setting", "seconds"),
+    [
+        pytest.param(Setting(granters=2), 20.0, id="tcp"),
+        pytest.param(Setting(clients=4, on_nats=True), 4.0, id="nats"),
+        *(
+            pytest.param(Setting(granters, on_nats=on_nats), LONG, id=f"{name}, {granters}", marks=pytest.mark.long)
+            for granters in (1, 2)
+            for name, on_nats in (("tcp", False), ("nats", True))
+        ),
+    ],
 )
 def test_no_read_is_stale_whatever_happens_to_processes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], granters: int, seconds: float
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], random: Random, setting: Setting, seconds: float
 ) -> None:
-    random = Random(os.environ.get("SEED") or time.time_ns())  # noqa: S311 (no secret)
-    processes = Processes(tmp_path, random, granters)
-    try:
+    with started(tmp_path, random, setting) as processes:
         processes.wait_until_cached()
-        faults = disturb(processes, random, seconds)
-    finally:
-        processes.close()
-    calls = processes.calls()
+        faults = disturb(processes, random, seconds / 2)
+        processes.restart_bus(0.0)
+        faults += disturb(processes, random, seconds / 2)
     if seconds >= LONG:
         with capsys.disabled():
-            print(f"\n{seconds:.0f} s, granters {granters}: {processes.summary()}; {dict(faults)}")  # noqa: T201 (the figures)
-    assert stale_reads(calls) == []
+            print(f"\n{seconds:.0f} s, {setting}: {processes.summary()}; {dict(faults)}")  # noqa: T201 (the figures)
+    assert stale_reads(processes.calls()) == []
 
 
-@pytest.mark.long
-def test_clients_that_ignore_revocations_read_stale_values(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    processes = Processes(tmp_path, Random(0), 2, ignores_revocations=True)  # noqa: S311 (no secret)
-    try:
-        processes.wait_until_cached()
-        wait_until(lambda: len(stale_reads(processes.calls())) > 0, 60)
-    finally:
-        processes.close()
-    with capsys.disabled():
-        print(f"\nwithout revocations: {processes.summary()}")  # noqa: T201 (the figures)
+@pytest.mark.parametrize("on_nats", [pytest.param(False, marks=pytest.mark.long), True])
+def test_reads_are_stale_without_revocations(tmp_path: Path, random: Random, on_nats: bool) -> None:  # noqa: FBT001 (a parameter)
+    setting = Setting(clients=2, on_nats=on_nats, command="tests.broker.broker_without_revocations")
+    with started(tmp_path, random, setting) as processes:
+        wait_until(lambda: stale_reads(processes.calls()) != [], 60.0)
 
 
 def test_the_checker_finds_a_stale_read() -> None:
