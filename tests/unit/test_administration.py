@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError
-from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.dynamodb import administration as module
 from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
