@@ -39,6 +39,11 @@ def with_tables(page: str, tables: Mapping[str, str]) -> str:
     return page
 
 
+def write(tables: Mapping[str, str]) -> None:
+    """Writes tables into the page."""
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
 def draw(suite: Suite, results: Results, folder: Path) -> None:
     """Draws the medians of the suite's first column as bars, one panel per case."""
     import matplotlib as mpl
