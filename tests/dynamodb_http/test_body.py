@@ -136,9 +136,7 @@ def test_nesting_is_decoded_as_by_the_standard_library(depth: int) -> None:
 
 
 def test_binary_values_are_secrets() -> None:
-    found: Any = WITH_MSGSPEC.decode(
-        Secret(b'{"Item":{"salt":{"B":"aGFzaA=="},"many":{"BS":["aGFzaA=="]}}}' + PADDING)
-    )
+    found: Any = WITH_MSGSPEC.decode(Secret(b'{"Item":{"salt":{"B":"aGFzaA=="},"many":{"BS":["aGFzaA=="]}}}' + PADDING))
 
     assert found == {"Item": {"salt": {"B": b"hash"}, "many": {"BS": [b"hash"]}}}
     assert isinstance(found["Item"]["salt"]["B"], Secret)
