@@ -6,13 +6,19 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from open_alchemy.package_database import pytest_plugin
 from open_alchemy.package_database.instances import directory, process
+from tests.scheduling import Scheduling, priority
+
+if TYPE_CHECKING:
+    from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
 
 pytest_plugins = ["pytester"]
 
@@ -38,13 +44,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests marked long, unless the option asks for them."""
-    if config.getoption("--long"):
-        return
-    deselected = [item for item in items if item.get_closest_marker("long")]
-    if deselected:
+    """Deselect the tests marked long, unless the option asks for them, and put slow ones first."""
+    if not config.getoption("--long"):
+        deselected = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+    items.sort(key=lambda item: priority(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Let tests that share servers run in one worker."""
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture
@@ -74,6 +86,24 @@ def postgresql_servers() -> Iterator[tuple[str, str]]:
 
     with run_servers() as urls:
         yield urls
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NATSProcess]:
+    """A NATS server."""
+    from tests.broker.bus_processes import run_nats
+
+    with run_nats() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQProcess]:
+    """A RabbitMQ server. Tests with it are in the ``xdist_group`` of ``amqp``, so that one worker starts one."""
+    from tests.broker.bus_processes import run_rabbitmq
+
+    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -182,9 +182,45 @@ def test_a_client_finds_the_broker_that_grants(store: Config, monkeypatch: pytes
         second = stack.enter_context(run_broker(store_at(store)))
         wait_until_cached(opened_sync(stack, first.config))
         # The second broker may not grant, because the first one does.
-        addresses = (*second.config.addresses, *first.config.addresses)
         for _ in range(4):
-            wait_until_cached(opened_sync(stack, BrokerConfig(addresses)))
+            wait_until_cached(opened_sync(stack, second.config))
+        assert first.server.figures()["caching_clients"] == 5
+
+
+def test_a_client_uses_no_other_broker_at_the_address_of_the_one_that_grants(
+    store: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("open_alchemy.package_database.engines.broker.read_cache._LEASE_SECONDS", 0.2)
+    with ExitStack() as stack:
+        first = stack.enter_context(run_broker(store_at(store)))
+        second = stack.enter_context(run_broker(store_at(store)))
+        other = stack.enter_context(run_broker(memory_store()))
+        publish(opened_sync(stack, other.config), "other")
+        wait_until_cached(opened_sync(stack, first.config))
+        monkeypatch.setattr(BrokerConfig, "reachable", lambda *_: other.config.addresses[0])
+        requests = other.server.requests
+        database = opened_sync(stack, second.config)
+        publish(database, "1")
+        while other.server.requests < requests + 10:
+            assert versions(database) == ["1"]
+        assert figures(database)[1] == 0
+
+
+def test_a_client_that_reaches_no_broker_that_grants_reads_without_a_cache(
+    store: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("open_alchemy.package_database.engines.broker.read_cache._SEARCH_SECONDS", 0.01)
+    with ExitStack() as stack:
+        first = stack.enter_context(run_broker(store_at(store)))
+        second = stack.enter_context(run_broker(store_at(store)))
+        wait_until_cached(opened_sync(stack, first.config))
+        asked: list[str] = []
+        monkeypatch.setattr(BrokerConfig, "reachable", lambda _, address: asked.append(address))
+        database = opened_sync(stack, second.config)
+        publish(database, "1")
+        while len(asked) < 3:
+            assert versions(database) == ["1"]
+        assert figures(database)[1] == 0
 
 
 @both

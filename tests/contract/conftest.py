@@ -29,8 +29,7 @@ from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.broker.brokers import QUICK, memory_store, run_broker, store_at, wait_until_cached
-from tests.broker.nats_server import NATSProcess, run_nats
-from tests.broker.rabbitmq import run_rabbitmq
+from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -95,12 +94,6 @@ def _sqlite_memory() -> SQLiteEngine:
     return open_memory(SQLiteConfig(), TABLES)
 
 
-@pytest.fixture(scope="session")
-def _nats() -> Iterator[NATSProcess]:
-    with run_nats() as server:
-        yield server
-
-
 def _dynamodb_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _dynamodb("lean")(request).__enter__()).engine.config)
 
@@ -118,17 +111,20 @@ _SERVED: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
 """The stores behind a broker."""
 
 
-@pytest.fixture(scope="session")
-def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as host:
-        yield host
+def _nats_bus(request: pytest.FixtureRequest) -> Bus:
+    server: NATSProcess = request.getfixturevalue("nats_server")
+    return server.bus(uuid4().hex)
+
+
+def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
+    server: RabbitMQProcess = request.getfixturevalue("rabbitmq")
+    return server.bus(uuid4().hex)
 
 
 _BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {
-    "broker": lambda _: None,
-    "cache": lambda _: None,
-    "nats": lambda request: cast("NATSProcess", request.getfixturevalue("_nats")).bus(uuid4().hex),
-    "amqp": lambda request: Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex),
+    **dict.fromkeys(("broker", "cache"), lambda _: None),
+    **dict.fromkeys(("nats", "nats cache"), _nats_bus),
+    **dict.fromkeys(("amqp", "amqp cache"), _amqp_bus),
 }
 """How a broker is reached; ``cache`` is a client with a cache."""
 
@@ -176,9 +172,7 @@ _LONG = {
 
 
 def _parameter(store: str) -> Any:
-    # The tests on PostgreSQL run in one worker, which starts the servers once, and so do those on RabbitMQ.
-    one_worker = [pytest.mark.xdist_group(server) for server in ("postgresql", "amqp") if server in store]
-    return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
+    return pytest.param(store, marks=[pytest.mark.long] if store in _LONG else [])
 
 
 @pytest.fixture(params=map(_parameter, _STORES))

@@ -87,6 +87,7 @@ class ClientCache:
         self._entries = _Entries(max_entries)
         self._lease = ClientLease()
         self._session: str | None = None
+        self._to: str | None = None
         self._received = self._sent = 0
         self._renewals: dict[int, Instant] = {}
         self._reads: dict[int, _Request] = {}
@@ -150,8 +151,9 @@ class ClientCache:
 
     # The session.
 
-    def connected(self, now: Instant) -> list[ClientMessage]:
-        """Begins a session on a new connection."""
+    def connected(self, now: Instant, to: str | None = None) -> list[ClientMessage]:
+        """Begins a session on a new connection, with the broker that has the id ``to``, or with any."""
+        self._to = to
         return [*self._reopen(), self._renew(now)]
 
     def disconnected(self) -> None:
@@ -221,7 +223,7 @@ class ClientCache:
         self._end()
         self._session = self._new_id()
         self._received, self._sent = 0, 0
-        return [Open(self._session, self._number(), replaced)]
+        return [Open(self._session, self._number(), replaced, self._to)]
 
     def _end(self) -> None:
         """Empties the cache. What still arrives of this session is ignored."""

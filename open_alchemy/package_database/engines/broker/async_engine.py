@@ -18,7 +18,6 @@ from .engine import open_requests, request_of
 
 if TYPE_CHECKING:
     from .async_client import AsyncClient
-    from .exchange import Requests, Steps
     from .read_cache import ReadCache
 
 
@@ -37,7 +36,7 @@ class AsyncBrokerEngine:
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
         self.cache: ReadCache | None = None
-        self._requests: Requests | None = None
+        self._is_prepared = False
         self._is_closed = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
         self._closers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
@@ -47,8 +46,9 @@ class AsyncBrokerEngine:
         """Loads the driver; see ``BrokerEngine.prepare``."""
         if self._is_closed:
             raise RefusedError("the database was closed", code="Closed")
-        if self._requests is None:
-            self._requests = open_requests(self.config)
+        if not self._is_prepared:
+            open_requests(self.config)
+            self._is_prepared = True
 
     def queue(self) -> None:
         """Calls wait when they execute an operation."""
@@ -77,36 +77,29 @@ class AsyncBrokerEngine:
         client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
         if client.cache is not None:
             return await self._request_and_cache(client, client.cache, operation, deadline)
-        assert self._requests is not None
         if not telemetry.is_active():
-            return await drive_async(self._requests.execute(operation, deadline), client.perform)
+            return await drive_async(client.requests.execute(operation, deadline), client.perform)
         with request_of(operation):
-            return await drive_async(self._requests.execute(operation, deadline), client.perform)
+            return await drive_async(client.requests.execute(operation, deadline), client.perform)
 
     async def _request_and_cache(
         self, client: AsyncClient, cache: ReadCache, operation: StoreOperation, deadline: Deadline
     ) -> Any:
-        assert self._requests is not None
         from .read_cache import Reading
 
         reading = Reading(cache, lambda: client.is_full)
         try:
             with request_of(operation):
-                return await drive_async(self._requests.execute(operation, deadline, reading.begin), client.perform)
+                return await drive_async(client.requests.execute(operation, deadline, reading.begin), client.perform)
         finally:
             reading.finish()
 
     async def ask(self, body: Any, what: str, *, is_write: bool = False, is_repeatable: bool = True) -> Any:
         """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
         await self.prepare()
-        assert self._requests is not None
-        deadline = Deadline(self.config.deadline)
-        steps = self._requests.ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable)
-        return await self.run(steps)
-
-    async def run(self, steps: Steps) -> Any:
-        """Runs the steps of a request."""
         client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
+        deadline = Deadline(self.config.deadline)
+        steps = client.requests.ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable)
         return await drive_async(steps, client.perform)
 
     async def aclose(self) -> None:
@@ -128,13 +121,19 @@ class AsyncBrokerEngine:
     async def _open_client(self) -> AsyncClient:
         from .adapters import find_connect
         from .async_client import AsyncClient
+        from .granters import find_granter
         from .read_cache import ReadCache
 
         loop = asyncio.get_running_loop()
+        requests = open_requests(self.config)
         client = self._clients[loop] = AsyncClient(self.config.addresses, find_connect(self.config))
-        if self.config.cache is not None and (requests := self._requests) is not None:
+        client.requests = requests
+        if self.config.cache is not None:
             self.cache = client.cache = ReadCache(
-                self.config.cache, requests, lambda broker, body: client.send(broker, requests.notice(body))
+                self.config.cache,
+                requests,
+                lambda broker, body: client.send(broker, requests.notice(body)),
+                lambda: find_granter(self.ask, client, self.config),
             )
         closer = self._closers[loop] = self._close_at_shutdown(client)
         await anext(closer)

@@ -7,25 +7,14 @@ from typing import TYPE_CHECKING, Any
 from ...core.deadline import Deadline
 from ...core.operations import Operation, StoreOperation
 from ..port import NOT_CACHED
-from ..sync_adapter import BlockingEngine
-from .administration import BrokerAdministration
-from .async_engine import AsyncBrokerEngine
-from .config import BrokerConfig
+from .loop_engine import LoopEngine
 
 if TYPE_CHECKING:
     from .read_cache import ReadCache
 
 
-class CachingEngine(BlockingEngine):
-    """An engine for any number of threads, which share a cache.
-
-    Args:
-        config: The configuration.
-    """
-
-    def __init__(self, config: BrokerConfig) -> None:
-        self._client = AsyncBrokerEngine(config)
-        super().__init__(self._client, lambda: BrokerAdministration(self.ask))
+class CachingEngine(LoopEngine):
+    """An engine for any number of threads, which share a cache."""
 
     @property
     def cache(self) -> ReadCache | None:
@@ -41,7 +30,3 @@ class CachingEngine(BlockingEngine):
         """Returns the result of an operation, if it is in memory; see ``CachedReads``."""
         cache = self._client.cache
         return NOT_CACHED if cache is None else cache.find(operation)
-
-    def ask(self, body: Any, what: str) -> Any:
-        """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
-        return self.run(self._client.ask(body, what))

@@ -31,6 +31,8 @@ STOPPING: Final = "Stopping"
 """The code of the error of a broker that stops and has not started the request."""
 NOT_SENT: Final = Failed("UnavailableError", "the broker was not connected", "NotSent")
 """The result of an exchange whose request certainly did not reach the broker."""
+LOST: Final = Failed("UnavailableError", "the connection to the broker ended", "ConnectionLost")
+"""The result of an exchange that is not repeatable, and whose connection ended before the answer."""
 _STOPPING_WAIT: Final = 0.05
 _NOT_STARTED: Final = (STOPPING, NOT_SENT.code)
 
@@ -49,7 +51,8 @@ class Exchange(NamedTuple):
         message: The encoded request.
         silence: How many seconds to wait since the request was sent, or since the broker last reported work on it.
         seconds: How many seconds to wait at most.
-        is_repeatable: Whether silence ends the wait, so that the request is sent again; otherwise only NOT_SENT does.
+        is_repeatable: Whether silence ends the wait, so that the request is sent again. Otherwise the end of the
+            connection does.
         after_silence: Whether the last attempt met silence. On a bus, the request then goes to each of the brokers:
             the bus may select one that has stopped for as long as it considers it connected.
     """
@@ -172,7 +175,8 @@ class Requests:
 
         Raises:
             BaseError: The error that the broker sent.
-            UnavailableError: No broker answered before the deadline.
+            UnavailableError: No broker answered before the deadline; or the connection to the broker ended, and the
+                request must not be executed twice.
         """
         steps = self._ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable, header=header)
         return (yield from steps)[0]
@@ -204,6 +208,9 @@ class Requests:
                 raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
             seconds = deadline.attempt_seconds()
             answer = yield Exchange(broker, id_, message, SILENCE, seconds, is_repeatable, after_silence=answer is None)
+            if answer is LOST:
+                self.leave(broker, what)
+                raise _lost(what, attempts, deadline)
             if isinstance(answer, Failed) and answer.code not in _NOT_STARTED:
                 raise to_error(answer)
             if answer is not None and not isinstance(answer, Failed):
@@ -242,6 +249,12 @@ def describe(operation: StoreOperation) -> str:
 def unexpected(what: str) -> UnavailableError:
     """Returns the error of an answer that does not belong to its request."""
     return UnavailableError(f"{what} failed: the broker sent another kind of answer", code="UnexpectedAnswer")
+
+
+def _lost(what: str, attempts: int, deadline: Deadline) -> UnavailableError:
+    seconds = deadline.elapsed()
+    text = f"{what} failed after {seconds:.1f} s: the connection to the broker ended; it may have taken effect"
+    return UnavailableError(text, code=LOST.code, attempts=attempts, seconds=seconds)
 
 
 def _expired(what: str, attempts: int, deadline: Deadline, *, is_write: bool) -> UnavailableError:
