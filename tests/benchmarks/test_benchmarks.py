@@ -256,8 +256,12 @@ def test_a_page_without_a_table_is_refused_before_the_measurement(
     page.PAGE.write_text("no table\n")
     measured: list[Settings] = []
 
+    def measure(settings: Settings) -> Results:
+        measured.append(settings)
+        return {}
+
     with pytest.raises(ValueError, match="no markers for the table calls"):
-        main(["--write"], [Suite("calls", lambda settings: measured.append(settings) or {}, (CPU,))])
+        main(["--write"], [Suite("calls", measure, (CPU,))])
 
     assert not measured
 

@@ -171,7 +171,12 @@ def test_msgspec_decodes_after_some_bytes(monkeypatch: pytest.MonkeyPatch) -> No
     codec, body = BodyCodec(until_msgspec=30), Secret(b'{"Item":{"a":1}}')
     used: list[str] = []
     decode = body_codec._decode
-    monkeypatch.setattr(body_codec, "_decode", lambda text: used.append(text) or decode(text))
+
+    def decode_and_record(text: str) -> object:
+        used.append(text)
+        return decode(text)
+
+    monkeypatch.setattr(body_codec, "_decode", decode_and_record)
 
     found = [codec.decode(body) for _ in range(3)]
 
