@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
-from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get, instance
+from open_alchemy.package_database import (
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    ValidationError,
+    cached,
+    get,
+    instance,
+)
 from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
@@ -80,6 +88,22 @@ def test_a_function_is_called_by_a_client_with_a_cache(broker: RunningBroker) ->
 def test_a_function_may_use_a_session() -> None:
     asyncio.run(application.publish("u", "a"))
     assert asyncio.run(application.names_by_session("u")) == ["a"]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_cached_function_that_calls_an_exposed_one_is_computed_again() -> None:
+    count = cached()(lambda: application.count("u"))
+    names, names_by_session = cached()(application.names), cached()(application.names_by_session)
+    before = [count(), asyncio.run(_call(names)), asyncio.run(_call(names_by_session))]
+
+    asyncio.run(application.publish("u", "a", model_count=3))
+
+    assert before == [0, [], []]
+    assert [count(), asyncio.run(_call(names)), asyncio.run(_call(names_by_session))] == [3, ["a"], ["a"]]
+
+
+async def _call(function: Callable[[str], Awaitable[list[str]]]) -> list[str]:
+    return await function("u")
 
 
 def test_behind_a_broker_functions_run_in_its_loop_and_in_threads_of_it(broker: RunningBroker) -> None:
