@@ -19,7 +19,7 @@ from open_alchemy.package_database.broker import admission, limited_log
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
 from open_alchemy.package_database.broker.limited_log import LimitedLog
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.engines.broker import messages, routing_ids
+from open_alchemy.package_database.engines.broker import messages
 from open_alchemy.package_database.engines.broker.codec import Buffer, encode
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import VERSION, Failed, Request
@@ -187,7 +187,7 @@ class PeerServer(Server):
 
 
 def first_routing_id(monkeypatch: pytest.MonkeyPatch, seed: int) -> object:
-    monkeypatch.setattr(routing_ids.secrets, "randbits", lambda _: seed)
+    monkeypatch.setattr("secrets.randbits", lambda _: seed)
     with run_broker(memory_store(), create=PeerServer) as running, connect(running.url) as database:
         database.list_specs(sub="nobody")
         return cast("PeerServer", running.server).addresses[0]
@@ -197,6 +197,21 @@ def test_routing_ids_are_unpredictable(monkeypatch: pytest.MonkeyPatch) -> None:
     # A client that claims the next one would end the broker.
     found = [first_routing_id(monkeypatch, seed) for seed in (7, 7, 8)]
     assert found[0] == found[1] != found[2]
+
+
+LONG = "x" * 2_049
+
+
+@pytest.mark.parametrize(
+    "body", [messages.Subscribe("s", LONG), messages.Get(SPECS.name, LONG, "a"), messages.Query(SPECS.name, "u", LONG)]
+)
+@in_loop
+async def test_a_broker_stores_no_long_keys(body: messages.RequestBody) -> None:
+    async with broker() as (_, transport):
+        transport.request(1, body)
+        failed = await transport.first()
+        assert isinstance(failed.body, Failed)
+        assert failed.body.code == "Malformed"
 
 
 @in_loop
