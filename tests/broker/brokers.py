@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.broker.addresses import open_transport
 from open_alchemy.package_database.broker.coherent_engine import coherent
 from open_alchemy.package_database.broker.functions import load
-from open_alchemy.package_database.broker.process import Options, open_server, open_transport, read_access, serve
+from open_alchemy.package_database.broker.process import Options, open_server, read_access, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.broker.stores import only

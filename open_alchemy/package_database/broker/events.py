@@ -91,6 +91,16 @@ class Events:
             if subscription.instance == instance:
                 subscription.send(changes, is_certain=is_certain)
 
+    @property
+    def has_subscriptions(self) -> bool:
+        """Whether there are subscriptions."""
+        return bool(self._subscriptions)
+
+    def miss(self) -> None:
+        """Lets all subscribers miss something: there may have been changes that are unknown."""
+        for subscription in self._subscriptions.values():
+            subscription.number += 1
+
     def _number_of(self, client: Peer) -> int:
         """Returns the number of subscriptions of a user, or of a connection without a user."""
         of_client = [(client.user or client.address) == (peer.user or peer.address) for peer, _ in self._subscriptions]

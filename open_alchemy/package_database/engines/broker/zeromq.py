@@ -214,8 +214,10 @@ class LoopSocket:
             if events & _POLLOUT:
                 self._flush()
             if events & _POLLIN and received < _MAX_RECEIVED:
-                # Of several messages, only the first ones cost a look at the events each.
+                # The first one is answered at once. Only if there are more, the events are not read after each one.
                 received += self._receive_some(_MAX_RECEIVED - received if received else 1)
+                if received == 1:
+                    self._send_outgoing()
             else:
                 self._send_outgoing()
                 if received == _MAX_RECEIVED:
