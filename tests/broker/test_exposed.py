@@ -21,8 +21,10 @@ from open_alchemy.package_database import (
     get,
     instance,
 )
+from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
+from open_alchemy.package_database.engines.broker.zeromq import BlockingZeroMQ
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.instance_file import InstanceFile
@@ -238,6 +240,20 @@ def test_a_call_fails_when_its_broker_dies(call: Callable[[], Any]) -> None:
                 call()
             close_process_database()
         dying.join()
+
+
+def test_the_end_of_an_earlier_connection_is_not_that_of_the_next() -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        connection = BlockingZeroMQ(f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}")
+        connection.watch()
+        assert connection.send(Secret(b"request"), 60)
+        router.recv_multipart()
+        router.close(0)
+        assert connection._monitor is not None
+        assert connection._monitor.poll(60_000)
+        connection.watch()
+        assert (connection.receive(0.0), connection.is_lost) == (None, False)
+        connection.close()
 
 
 @pytest.mark.usefixtures("lossy")

@@ -138,6 +138,29 @@ def test_a_message_whose_reception_fails_does_not_delay_others() -> None:
     assert errors == ["wrong"]
 
 
+def test_a_socket_that_is_closed_while_it_receives_receives_and_sends_no_more() -> None:
+    received: list[bytes] = []
+
+    async def close() -> list[bytes]:
+        scripted = ScriptedSocket(is_connected=True)
+
+        def receive(frames: list[zmq.Frame]) -> None:
+            received.append(frames[0].bytes)
+            if len(received) == 2:
+                loop_socket.close()
+                for _ in range(8):
+                    loop_socket.send([b"late"])
+
+        async with opened(scripted, receive) as loop_socket:
+            scripted.received = [b"%d" % number for number in range(4)]
+            loop_socket.send([b"start"])
+            await iterations()
+            return scripted.sent
+
+    assert asyncio.run(close()) == [b"start"]
+    assert received == [b"0", b"1"]
+
+
 def test_a_socket_sends_its_messages_before_it_closes() -> None:
     async def send() -> list[bytes]:
         scripted = ScriptedSocket(is_connected=True)

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, assert_type
 
 import pytest
 
@@ -88,6 +88,15 @@ def test_the_items_of_a_dictionary_do_not_expire_during_an_iteration() -> None:
     assert items == [("a", 1), ("b", 2)]
     assert values == [1, 2]
     assert entries == {}
+
+
+def test_a_dictionary_is_typed() -> None:
+    entries: ExpiringDict[str, int] = ExpiringDict(5)
+
+    assert_type(entries.setdefault("a", 1), int)
+    assert_type(entries.pop("a"), int)
+    assert_type(entries.pop("a", None), int | None)
+    assert_type(dict(entries.items()), dict[str, int])
 
 
 def test_a_default_is_set_once_by_many_threads() -> None:

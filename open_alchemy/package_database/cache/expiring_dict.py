@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, ItemsView, Iterator, MutableMapping, ValuesView
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import TTLCache
 
@@ -70,15 +70,17 @@ class ExpiringDict(MutableMapping[Key, Value]):
         """Returns a copy of the values."""
         return self._copy().values()
 
-    def setdefault(self, key: Key, default: Any = None) -> Any:
-        """Returns the value of a key; sets it first if the key is missing."""
-        with self._lock:
-            return super().setdefault(key, default)
+    if not TYPE_CHECKING:  # ``MutableMapping`` declares the types of these.
 
-    def pop(self, key: Key, *default: Any) -> Any:
-        """Removes a key and returns its value; the default or ``KeyError`` if the key is missing."""
-        with self._lock:
-            return super().pop(key, *default)
+        def setdefault(self, key: Key, default: Any = None) -> Any:
+            """Returns the value of a key; sets it first if the key is missing."""
+            with self._lock:
+                return super().setdefault(key, default)
+
+        def pop(self, key: Key, *default: Any) -> Any:
+            """Removes a key and returns its value; the default or ``KeyError`` if the key is missing."""
+            with self._lock:
+                return super().pop(key, *default)
 
     def popitem(self) -> tuple[Key, Value]:
         """Removes and returns an item; ``KeyError`` if there is none."""

@@ -143,7 +143,7 @@ class LoopSocket:
         """Sends a message in this iteration of the event loop or the next, or when the peer is connected, if soon."""
         if self._is_scheduled:
             self._outgoing.append(frames)
-            if len(self._outgoing) >= _MAX_OUTGOING and not self.socket.closed:
+            if len(self._outgoing) >= _MAX_OUTGOING:
                 self._send_outgoing()
         elif not self.socket.closed:
             self._send(frames)
@@ -189,7 +189,7 @@ class LoopSocket:
 
     def _send_outgoing(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
-        for frames in outgoing:
+        for frames in () if self.socket.closed else outgoing:
             self._send(frames)
 
     def _schedule(self) -> None:
