@@ -101,13 +101,15 @@ class Connection:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.has_ended = asyncio.Event()
+        self.close_callbacks: set[Callable[[], None]] = set()
 
     async def channel(self, *, publisher_confirms: bool) -> Server:
         assert not publisher_confirms
         return self.server
 
-    async def closed(self) -> None:
-        await self.has_ended.wait()
+    def end(self) -> None:
+        for callback in self.close_callbacks:
+            callback()
 
     async def close(self) -> None:
         self.has_ended.set()
@@ -182,7 +184,7 @@ def test_a_connection_that_ended_is_opened_again_at_any_of_the_hosts(server: Ser
         requests, broker = Received(), AMQPServer(BUS)
         server.refusals = 1
         await broker.start(requests.request)
-        server.connections[0].has_ended.set()
+        server.connections[0].end()
         await asyncio.wait_for(server.has_reconnected.wait(), 60)
         client = AMQPConnection(BUS, Received().answer)
         client.send(Secret(b"request"))
