@@ -22,17 +22,3 @@ def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, module: str, packag
 
     with pytest.raises(Exception, match=rf"pip install 'open-alchemy\.package-database\[{extra}\]'"):
         spec.loader.exec_module(module_from_spec(spec))
-
-
-def test_bodies_are_decoded_without_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    from open_alchemy.package_database.engines.dynamodb.http import body_decoder
-
-    monkeypatch.setitem(sys.modules, "msgspec", None)
-    decoders = (body_decoder._fast_decoder, body_decoder._page_decoder)
-    for decoder in decoders:
-        decoder.cache_clear()
-    try:
-        assert [decoder() for decoder in decoders] == [None, None]
-    finally:
-        for decoder in decoders:
-            decoder.cache_clear()
