@@ -26,9 +26,9 @@ INTRODUCTION = f"""\
 ## DynamoDB
 
 `python -m tests.faults` writes this page, and a `long` test compares it. Each fault is applied to {len(CALLS)}
-functions on a local DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns show how many seconds a call of one
-of these functions waits at most with each HTTP client: its timeouts, and the delays between its attempts with a jitter
-of {JITTER}. They are computed in virtual time, so they do not include the latency of the network.
+functions on a local DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns show how many seconds a call of
+one of these functions waits at most with each HTTP client: its timeouts, and the delays between its attempts with a
+jitter of {JITTER}. They are computed in virtual time, so they do not include the latency of the network.
 
 A transient fault ("once") affects the first request of a call. The caller does not notice it: the call takes effect
 exactly once. A permanent fault affects every request. The caller gets an error of the given class, and the call
