@@ -116,7 +116,7 @@ def nats_server() -> Iterator[NATSProcess]:
 
 @pytest.fixture(scope="session")
 def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQProcess]:
-    """A RabbitMQ server. Tests with it are in the ``xdist_group`` of ``amqp``, so that one worker starts one."""
+    """A RabbitMQ server. The parameters of tests with it contain ``amqp``, so that one worker starts one."""
     from tests.broker.bus_processes import run_rabbitmq
 
     with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
