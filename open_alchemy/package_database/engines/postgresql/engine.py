@@ -12,6 +12,7 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation, Table, Transact
 from ...core.runner import Sleep, drive
 from ...exceptions import ConfigurationError, RefusedError
+from ...extras import imports
 from .. import fork, telemetry
 from ..port import Administration
 from .config import PostgreSQLConfig
@@ -111,13 +112,9 @@ def check_driver(config: PostgreSQLConfig) -> None:
     Raises:
         ConfigurationError: psycopg is not installed, or a connection string is invalid; the message does not show it.
     """
-    try:
+    with imports("PostgreSQL", "postgresql"):
         from psycopg import Error
         from psycopg.conninfo import conninfo_to_dict
-    except ImportError as error:
-        raise ConfigurationError(
-            "PostgreSQL needs psycopg: pip install 'open-alchemy.package-database[postgresql]'"
-        ) from error
     invalid = []
     for server in config.servers:
         try:
