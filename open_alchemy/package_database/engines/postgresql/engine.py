@@ -18,7 +18,7 @@ from ..port import Administration
 from .config import PostgreSQLConfig
 from .failures import attempts, wait_for_move
 from .locations import Locations
-from .requests import Lend, Moving, Request, Requests
+from .requests import CheckOut, Moving, Request, Requests
 from .routing import Routing
 
 if TYPE_CHECKING:
@@ -82,7 +82,9 @@ class PostgreSQLEngine:
 
     def _perform(self, request: Request, deadline: Deadline) -> Any:
         pool = self._pools[request.server]
-        return pool.lend(deadline, request.logger) if isinstance(request, Lend) else pool.execute(request, deadline)
+        if isinstance(request, CheckOut):
+            return pool.check_out(deadline, request.logger)
+        return pool.execute(request, deadline)
 
     def administration(self) -> Administration:
         """Returns the administration of the tables."""
