@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from logging import Logger
 from typing import Any
 
+import psycopg
+
 from ...core.deadline import Deadline
 from .connection import OPTIONS, AsyncConnection, DeadlineExceededError, configure, connecting_until
 from .failures import Failure
@@ -71,6 +73,8 @@ class AsyncPool(PoolCore[AsyncConnection]):
                 connection = await AsyncConnection.connect(self._server.conninfo, **OPTIONS)
         except TimeoutError:
             raise DeadlineExceededError from None
+        except UnicodeError:
+            raise psycopg.OperationalError("failed to resolve a host: it is not a name") from None
         finally:
             connecting_until.reset(token)
         configure(connection)

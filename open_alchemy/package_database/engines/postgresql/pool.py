@@ -56,7 +56,7 @@ class Pool(PoolCore[SyncConnection]):
     def _connect(self, deadline: Deadline) -> SyncConnection:
         token = connecting_until.set(deadline)
         try:
-            connection = SyncConnection.connect(**with_addresses(self._server.conninfo, deadline), **OPTIONS)
+            connection = SyncConnection.connect(**with_addresses(self._server.conninfo, deadline) | OPTIONS)
         finally:
             connecting_until.reset(token)
         configure(connection)
