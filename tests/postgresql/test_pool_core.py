@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Generator
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,7 @@ class Connection:
         self.reports_progress = False
         self.idle_since = 0.0
         self.autocommit = True
+        self.autocommit_errors: list[BaseException] = []
         self.defaults = 0
 
     def run(self, statement: Statement) -> list[Any]:
@@ -61,6 +63,8 @@ class Connection:
         self.done.append("plain rows")
 
     def set_autocommit(self, *, value: bool) -> None:
+        if self.autocommit_errors:
+            raise self.autocommit_errors.pop()
         self.autocommit = value
 
     def set_default(self, value: None) -> None:
@@ -293,6 +297,31 @@ def test_a_caller_has_a_connection_with_its_permit_until_the_check_in() -> None:
     assert states == [(pool, False, 0), (None, True, 1)]
     assert connection.done == ["named rows", "plain rows", RESET_SESSION.text]
     assert connection.defaults == 3
+
+
+@pytest.mark.parametrize("error", [CancelledError(), psycopg.OperationalError()])
+def test_an_interrupted_check_out_releases_the_permit(error: BaseException) -> None:
+    """psycopg's wait for a generator without I/O lets other tasks run at times, and is cancelled there."""
+    pool = RecordedPool(connection := Connection())
+    connection.autocommit_errors.append(error)
+
+    with pytest.raises(type(error)):
+        drive(pool.checking_out(Deadline(5), None))
+
+    assert (pool.permits, connection.pool, connection.autocommit) == (1, None, True)
+    assert pool.execute(read) == "result"
+
+
+def test_a_connection_whose_test_is_cancelled_is_closed() -> None:
+    pool = RecordedPool(connection := Connection(None, CancelledError()))
+    pool.execute(read)
+    connection.is_stale = True
+
+    with pytest.raises(CancelledError):
+        pool.execute(read)
+
+    assert connection.done[-1] == "close"
+    assert pool.permits == 1
 
 
 def test_a_transaction_of_a_caller_is_rolled_back() -> None:

@@ -95,7 +95,12 @@ class PoolCore(ABC, Generic[Connection]):
         if not isinstance(connection, Failure):
             connection.pool, connection.logger = self, logger
             connection.use_named_rows()
-            yield partial(connection.set_autocommit, value=False)
+            try:
+                yield partial(connection.set_autocommit, value=False)
+            except BaseException:
+                # psycopg lets other tasks run here at times, so the call may be cancelled.
+                yield from self.checking_in(connection)
+                raise
         return connection
 
     def checking_in(self, connection: Connection) -> Calls[None]:
@@ -195,6 +200,9 @@ def _answering(connection: Connection, deadline: Deadline) -> Calls[bool]:
         yield partial(connection.run, _PING)
     except (psycopg.Error, DeadlineExceededError):
         return False
+    except BaseException:
+        yield connection.close
+        raise
     return True
 
 
