@@ -33,12 +33,17 @@ _CALLS: Final = {
     "ZeroMQ echo, and get_spec of the store": ("echo_and_store", 1),
 }
 _CONCURRENT: Final = {
+    "get_spec": ("get_spec", 1),
+    "zmq.asyncio echo, and get_spec of the store": ("echo_and_store", 1),
     "get_spec, 64 concurrent": ("get_spec", 64),
     "zmq.asyncio echo, 64 concurrent": ("echo", 64),
     "get_spec of a store 5 ms away": ("slow", 1),
     "get_spec of a store 5 ms away, through a broker": ("slow_broker", 1),
 }
 _ECHO: Final = "ZeroMQ echo, 64 clients"
+_ECHO_AND_STORE: Final = "ZeroMQ echo, 64 clients, and get_spec of the store"
+_BATCHES: Final = {_ECHO: ("echo_clients", 1), _ECHO_AND_STORE: ("echo_clients_and_store", 1)}
+_WORKERS: Final = "get_spec of {} clients, --workers {}"
 _NATS: Final = {
     "get_spec": ("get_spec", 1),
     "nats-py request": ("request", 1),
@@ -65,7 +70,7 @@ def _measure(settings: Settings) -> Results:
         }
         blocking = stack.enter_context(started((_CLIENT,), settings, json.dumps(urls)))
         loops = stack.enter_context(started((_ASYNC_CLIENT,), settings, json.dumps(urls)))
-        batches = calls_jobs(loops, {_ECHO: ("echo_clients", 1)}, seconds)
+        batches = calls_jobs(loops, _BATCHES, seconds)
         jobs = {
             **calls_jobs(blocking, _CALLS, seconds),
             **calls_jobs(loops, _CONCURRENT, seconds),
@@ -85,7 +90,7 @@ def _process_jobs(
         broker = _broker(settings.python(PACKAGE_BROKER), urls["store"], arguments=("--workers", str(processes)))
         client_urls = json.dumps({**urls, "broker": _client_url(stack.enter_context(broker))})
         clients = [stack.enter_context(started((_ASYNC_CLIENT,), settings, client_urls)) for _ in range(_PROCESSES)]
-        case = f"get_spec of {_PROCESSES} clients, --workers {processes}"
+        case = _WORKERS.format(_PROCESSES, processes)
         calls = [calls_jobs(workers, {case: ("get_spec", 16)}, seconds) for workers in clients]
         jobs[case, _ASYNC_CLIENT.name] = _at_once([job for of_client in calls for job in of_client.values()])
     return jobs
@@ -206,10 +211,25 @@ SUITE: Final = Suite(
             1.5,
         ),
         Goal(
+            "the same with asyncio / zmq.asyncio echo and the store",
+            MEDIAN,
+            ("get_spec", _ASYNC_CLIENT.name),
+            ("zmq.asyncio echo, and get_spec of the store", _ASYNC_CLIENT.name),
+            1.5,
+        ),
+        Goal(
             "rate of 64 concurrent calls through a broker / ZeroMQ echo of 64 clients",
             RATE,
             ("get_spec, 64 concurrent", _ASYNC_CLIENT.name),
             (_ECHO, _ASYNC_CLIENT.name),
+            0.7,
+            is_floor=True,
+        ),
+        Goal(
+            "rate of 64 concurrent calls through a broker / ZeroMQ echo of 64 clients and the store",
+            RATE,
+            ("get_spec, 64 concurrent", _ASYNC_CLIENT.name),
+            (_ECHO_AND_STORE, _ASYNC_CLIENT.name),
             0.7,
             is_floor=True,
         ),
@@ -227,6 +247,14 @@ SUITE: Final = Suite(
             ("get_spec", _NATS_CLIENT.name),
             ("nats-py request, and get_spec of the store", _NATS_CLIENT.name),
             1.5,
+        ),
+        Goal(
+            f"rate of {_PROCESSES} clients, --workers {_PROCESSES} / --workers 1",
+            RATE,
+            (_WORKERS.format(_PROCESSES, _PROCESSES), _ASYNC_CLIENT.name),
+            (_WORKERS.format(_PROCESSES, 1), _ASYNC_CLIENT.name),
+            1.0,
+            is_floor=True,
         ),
         Goal(
             "latency of get_spec of a store 5 ms away, through a broker / directly",

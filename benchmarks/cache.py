@@ -142,7 +142,7 @@ async def compare_reads(url: str, rounds: int) -> dict[str, float]:
 async def _items(database: Any) -> list[Any]:
     await database.list_specs(sub="listed")
     operation = next(specs.list_specs.steps(sub="listed"))
-    found: list[Any] = database.engine.cache.find(operation).result
+    found: list[Any] = database.engine.cache.find(operation)
     return found
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
 
 from open_alchemy.package_database import pytest_plugin
 from open_alchemy.package_database.instances import directory, process
+from tests.scheduling import Scheduling, priority
 
 pytest_plugins = ["pytester"]
 
@@ -38,13 +40,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests marked long, unless the option asks for them."""
-    if config.getoption("--long"):
-        return
-    deselected = [item for item in items if item.get_closest_marker("long")]
-    if deselected:
+    """Deselect the tests marked long, unless the option asks for them, and put slow ones first."""
+    if not config.getoption("--long"):
+        deselected = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=deselected)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
+    items.sort(key=lambda item: priority(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Let tests that share servers run in one worker."""
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""Concurrent calls through a broker in one event loop, and bare ZeroMQ clients.
+"""Calls through a broker in one event loop, and bare ZeroMQ clients.
 
-The bare clients are 64 sockets in one thread, without an event loop; and tasks of ``zmq.asyncio`` on one socket.
+The bare clients are tasks of ``zmq.asyncio`` on one socket, as the calls of this package are tasks on one socket; and
+64 sockets in one thread, without an event loop. The cases with the store read an item of it for each echo.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ async def open_cases(url: str) -> Mapping[str, Callable[[], Any]]:
 
     urls = json.loads(url)
     broker, slow, slow_broker = (package_database.aconnect(urls[name]) for name in ("broker", "slow", "slow_broker"))
+    store = package_database.connect(urls["store"])
     message = answer_of(urls["broker_address"])
     poller, clients = zmq.Poller(), [connect(urls["echo"]) for _ in range(CLIENTS)]
     for client in clients:
@@ -34,7 +36,10 @@ async def open_cases(url: str) -> Mapping[str, Callable[[], Any]]:
     socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
     socket.connect(urls["echo"])
 
-    async def echo_clients() -> None:
+    def read() -> None:
+        store.get_spec(sub=SUB, name=NAME)
+
+    async def echo_clients(work: Callable[[], None] = lambda: None) -> None:
         """Each client has one request in progress."""
         for client in clients:
             client.send(message)
@@ -42,6 +47,7 @@ async def open_cases(url: str) -> Mapping[str, Callable[[], Any]]:
         while received < BATCH:
             for client, _ in poller.poll():
                 client.recv()
+                work()
                 received += 1
                 if received <= BATCH - CLIENTS:
                     client.send(message)
@@ -51,10 +57,16 @@ async def open_cases(url: str) -> Mapping[str, Callable[[], Any]]:
         await socket.send(message)
         await socket.recv()
 
+    async def echo_and_store() -> None:
+        await echo()
+        read()
+
     return {
         "get_spec": lambda: broker.get_spec(sub=SUB, name=NAME),
         "echo": echo,
+        "echo_and_store": echo_and_store,
         "echo_clients": echo_clients,
+        "echo_clients_and_store": lambda: echo_clients(read),
         "slow": lambda: slow.get_spec(sub=SUB, name=NAME),
         "slow_broker": lambda: slow_broker.get_spec(sub=SUB, name=NAME),
     }

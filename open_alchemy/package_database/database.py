@@ -17,7 +17,7 @@ from .coherence.dependencies import UNTRACKED, is_recording, report
 from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
-from .engines.port import AsyncEngine, Engine
+from .engines.port import NOT_CACHED, AsyncEngine, Engine, cached_reads
 from .engines.randomness import random
 from .exceptions import ConfigurationError, NotFoundError, UnavailableError
 from .model import ACCESS_PATTERNS
@@ -193,8 +193,12 @@ def _bind_async(pattern: AccessPattern[..., Any]) -> Callable[..., Any]:
                 raise _not_started(pattern.name, seconds)
         check(arguments)
         started = _start(pattern, arguments)
+        try:
+            operation = _advance(*started, engine)
+        except StopIteration as stop:
+            return stop.value
         await engine.prepare()
-        return await _drive_async(pattern, started, engine, self._sources, start)
+        return await _drive_async(pattern, (started[0], operation), engine, self._sources, start)
 
     def stream(self: AsyncDatabase, /, **arguments: Any) -> AsyncGenerator[Any]:
         check(arguments)
@@ -210,9 +214,12 @@ def _start(pattern: AccessPattern[..., Any], arguments: dict[str, Any]) -> _Star
 
 
 def _run(pattern: AccessPattern[..., Any], started: _Started, engine: Engine, sources: Sources) -> Any:
-    _report_untracked(engine)
+    try:
+        operation = _advance(*started, engine)
+    except StopIteration as stop:
+        return stop.value
     engine.prepare()
-    return _drive(*started, pattern.name, engine, sources, is_unbounded=pattern.unbounded)
+    return _drive(started[0], operation, pattern.name, engine, sources, is_unbounded=pattern.unbounded)
 
 
 def _drive_async(
@@ -223,7 +230,6 @@ def _drive_async(
     start: float | None = None,
 ) -> Coroutine[Any, Any, Any]:
     """Returns the steps as a coroutine. Not part of the method: waiting calls would hold the closure's variables."""
-    _report_untracked(engine)
     deadline = _deadline(engine, sources, is_unbounded=pattern.unbounded, start=start)
     return drive_async(
         execute_steps(*started, pattern.name, deadline, sources),
@@ -231,10 +237,20 @@ def _drive_async(
     )
 
 
-def _report_untracked(engine: Engine | AsyncEngine) -> None:
-    """Reports a call to ``cached``, except on an engine that reports each read itself."""
-    if is_recording() and not getattr(engine, "reports_reads", False):
-        report((UNTRACKED,))
+def _advance(steps: Steps[Any], operation: Operation, engine: Engine | AsyncEngine) -> Operation:
+    """Runs steps as long as their results are in memory, and returns the first operation that must be executed.
+
+    Raises:
+        StopIteration: None must be; its value is the result of the steps.
+    """
+    find = cached_reads(engine)
+    if find is None:
+        if is_recording():
+            report((UNTRACKED,))
+        return operation
+    while (result := find(operation)) is not NOT_CACHED:
+        operation = steps.send(result)
+    return operation
 
 
 def _stream(
@@ -256,8 +272,13 @@ async def _stream_async(
     sources: Sources,
 ) -> AsyncGenerator[Any]:
     while True:
-        await engine.prepare()
-        items, after = await _drive_async(pattern, started, engine, sources)
+        try:
+            first = _advance(*started, engine)
+        except StopIteration as stop:
+            items, after = stop.value
+        else:
+            await engine.prepare()
+            items, after = await _drive_async(pattern, (started[0], first), engine, sources)
         for item in items:
             yield item
         if after is None:

@@ -100,22 +100,22 @@ def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[Runn
 
 @contextmanager
 def run_broker(
-    store: Store, bus: Bus | None = None, *, security: Security | None = None, **options: Any
+    store: Store, bus: Bus | None = None, *, address: str = "", security: Security | None = None, **options: Any
 ) -> Iterator[RunningBroker]:
-    """Runs a broker in front of a store, on ZeroMQ or on a message bus."""
+    """Runs a broker in front of a store, on a message bus, at an address or both; by default at a free address."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Server]:
         yield Server({"": store}, **options)
         await store.engine.aclose()
 
-    with _run(opened, bus, security=security) as broker:
+    with _run(opened, bus, address, security) as broker:
         yield broker
 
 
 @contextmanager
 def run_application(
-    config: Config, *modules: str, bus: Bus | None = None, address: str = ADDRESS
+    config: Config, *modules: str, bus: Bus | None = None, address: str = ""
 ) -> Iterator[RunningBroker]:
     """Runs a broker that exposes the functions of modules."""
     with _run(lambda: open_server(only(Instance(config)), TABLES, Options(()), load(modules)), bus, address) as broker:
@@ -137,22 +137,26 @@ def close_process_database() -> None:
 @contextmanager
 def _run(
     opened: Callable[[], AbstractAsyncContextManager[Server]],
-    bus: Bus | None = None,
-    address: str = ADDRESS,
+    bus: Bus | None,
+    address: str = "",
     security: Security | None = None,
 ) -> Iterator[RunningBroker]:
     addresses: list[str] = []
+    expected = 2 if bus is not None and address else 1
     is_ready = threading.Event()
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None], Server]] = []
 
     def ready(address: str) -> None:
         addresses.append(address)
-        is_ready.set()
+        if len(addresses) == expected:
+            is_ready.set()
 
     async def main() -> None:
-        transport = open_transport(address, security) if bus is None else open_bus_server(bus)
+        transports = [] if bus is None else [open_bus_server(bus)]
+        if address or bus is None:
+            transports.append(open_transport(address or ADDRESS, security))
         async with opened() as server:
-            task = asyncio.ensure_future(serve(server, [transport], ready))
+            task = asyncio.ensure_future(serve(server, transports, ready))
             running.append((asyncio.get_running_loop(), task, server))
             await asyncio.wait([task])
 

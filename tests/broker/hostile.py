@@ -126,7 +126,7 @@ def _forward(source: socket.socket, target: socket.socket, record: bytearray) ->
         return
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Waits until a function returns true."""
     end = time.monotonic() + seconds
     while not condition():

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from open_alchemy.package_database import RefusedError
+from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.broker import async_client
 from open_alchemy.package_database.engines.broker.async_client import AsyncClient
 from open_alchemy.package_database.engines.broker.codec import Buffer, encode
-from open_alchemy.package_database.engines.broker.exchange import NOT_SENT, Exchange
+from open_alchemy.package_database.engines.broker.exchange import LOST, NOT_SENT, Exchange
 from open_alchemy.package_database.engines.broker.messages import VERSION, Answer, Executed, Working
 
 
@@ -21,16 +21,20 @@ class Connection:
 
     def __init__(self, _: str, receive: Callable[[Buffer], None]) -> None:
         self.sent: list[Secret] = []
+        self.broadcasts: list[Secret] = []
         self.receive = receive
 
     def send(self, message: Secret) -> None:
         self.sent.append(message)
 
     def broadcast(self, message: Secret) -> None:
-        self.sent.append(message)
+        self.broadcasts.append(message)
 
     def withdraw(self, message: Secret) -> bool:
         return message not in self.sent
+
+    def watch(self, lost: Callable[[], None]) -> None:
+        self.lost = lost
 
     async def aclose(self) -> None:
         """Has nothing to close."""
@@ -100,6 +104,49 @@ def test_silence_ends_a_request_and_reported_work_does_not(monkeypatch: pytest.M
         answer(client, 2)
         assert await asyncio.gather(*tasks) == [None, Executed()]
         await client.aclose()
+
+    asyncio.run(run())
+
+
+def test_after_silence_a_request_goes_to_each_broker() -> None:
+    async def run() -> None:
+        client, connection = opened()
+        for id_, after_silence in ((1, False), (2, True)):
+            message = exchange(id_)._replace(after_silence=after_silence)
+            task = asyncio.ensure_future(client.perform(message))
+            await asyncio.sleep(0)
+            answer(client, id_)
+            assert await task == Executed()
+        assert (len(connection.sent), len(connection.broadcasts)) == (1, 1)
+
+    asyncio.run(run())
+
+
+def test_the_end_of_the_connection_ends_requests_that_must_not_be_repeated() -> None:
+    async def run() -> None:
+        client, connection = opened()
+        messages = [exchange(id_)._replace(is_repeatable=id_ == 3) for id_ in (1, 2, 3)]
+        tasks = [asyncio.ensure_future(client.perform(message)) for message in messages]
+        await asyncio.sleep(0)
+        answer(client, 1)
+        connection.lost()
+        answer(client, 3)
+        assert await asyncio.gather(*tasks) == [Executed(), LOST, Executed()]
+
+    asyncio.run(run())
+
+
+def test_an_error_while_a_request_is_checked_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Secret) -> bool:
+        raise ValueError("wrong")
+
+    async def run() -> None:
+        client, connection = opened()
+        monkeypatch.setattr(connection, "withdraw", fail)
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="may have taken effect") as raised:
+                await client.perform(exchange(1, silence=0.0))
+            assert isinstance(raised.value.__cause__, ValueError)
 
     asyncio.run(run())
 

@@ -40,6 +40,7 @@ def test_a_url_names_brokers_and_an_instance(
 def test_a_url_enables_a_cache(text: str, options: CacheOptions) -> None:
     config = from_url(f"broker://a/i?cache={text}", {})
     assert (config.cache, config.location) == (options, "broker://a:5757/i")  # type: ignore[attr-defined]
+    assert from_url(f"nats://a?cache={text}", {}).cache == options  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "canary", "1,,2", "9" * 30, "\u0661"])

@@ -15,6 +15,7 @@ from open_alchemy.package_database.engines.broker.codec import decode_request
 from open_alchemy.package_database.engines.broker.errors import to_error
 from open_alchemy.package_database.engines.broker.exchange import SILENCE, Exchange, Requests
 from open_alchemy.package_database.engines.broker.messages import Executed, Failed, Found, Item, Items
+from open_alchemy.package_database.engines.broker.operations import to_message
 from open_alchemy.package_database.model.schema import SPECS
 
 KEY = {"sub": "u", "updated_at_id": "latest#a"}
@@ -66,7 +67,55 @@ def test_after_silence_the_same_request_goes_to_the_next_broker() -> None:
     run.answer(None, after=SILENCE)
     assert (run.exchange.broker, run.request.id, run.request.body) == (1, first.id, first.body)
     assert (run.request.seconds, run.request.sent) == (4.0, 1001.0)
+    assert run.exchange.after_silence
     assert run.answer(Executed()) == {}
+
+
+FAILED = Executed((messages.Failure(0, None),))
+
+
+def test_failed_conditions_after_silence_are_returned_when_no_copy_can_be_executed_any_more() -> None:
+    run = Run(PUT)
+    run.answer(None, after=SILENCE)
+    run.answer(FAILED)
+    assert run.request.body == to_message(PUT._replace(is_final=True))
+    assert run.answer(FAILED) == {0: None}
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [(Executed(), {}), (Failed("ConflictError", "", "TokenUsed"), {0: None})],
+    ids=["a copy was executed before", "no copy is executed"],
+)
+def test_what_happened_to_a_copy_decides_the_result(answer: messages.AnswerBody, result: object) -> None:
+    run = Run(PUT)
+    run.answer(None, after=SILENCE)
+    run.answer(FAILED)
+    assert run.answer(answer) == result
+
+
+def test_a_conflict_while_copies_are_in_flight_is_raised() -> None:
+    run = Run(PUT)
+    run.answer(None, after=SILENCE)
+    run.answer(FAILED)
+    with pytest.raises(ConflictError):
+        run.answer(Failed("ConflictError", "", "TransactionConflict"))
+
+
+def test_failed_conditions_of_a_request_that_was_sent_once_are_returned_at_once() -> None:
+    run = Run(PUT)
+    run.answer(Failed("UnavailableError", "", "NotSent"))
+    assert run.answer(FAILED) == {0: None}
+
+
+@pytest.mark.parametrize("code", ["NotSent", "Stopping"])
+def test_a_request_that_no_broker_has_started_goes_to_one_broker_again(code: str) -> None:
+    run = Run(PUT)
+    assert not run.exchange.after_silence
+    run.answer(Failed("UnavailableError", "", code))
+    if isinstance(run.step, Sleep):
+        run.answer(None)
+    assert not run.exchange.after_silence
 
 
 def test_later_requests_go_to_the_broker_that_answered() -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 
 from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get, instance
 from open_alchemy.package_database.engines.broker import exchange
-from open_alchemy.package_database.engines.broker.config import BrokerConfig
+from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.instance_file import InstanceFile
@@ -65,6 +67,13 @@ def test_a_function_uses_the_database_of_the_process_in_which_it_runs() -> None:
     assert asyncio.run(application.names(sub="u")) == ["a"]
     assert (application.count("u"), application.count(sub="u", at_least=9)) == (3, 9)
     assert [found["name"] for found in get().list_specs(sub="u")] == ["a"]
+
+
+def test_a_function_is_called_by_a_client_with_a_cache(broker: RunningBroker) -> None:
+    with database_of_process(broker.config._replace(cache=CacheOptions())):
+        get().create_update_spec(sub="u", name="a", version="1", model_count=3)
+        assert application.count("u") == 3
+        close_process_database()
 
 
 @pytest.mark.usefixtures("database")
@@ -187,6 +196,24 @@ def test_a_call_whose_answer_is_lost_runs_once_and_fails() -> None:
     with pytest.raises(UnavailableError, match="no broker answered before the deadline; it may have taken effect"):
         asyncio.run(application.once())
     assert application.runs == ["once"]
+
+
+@pytest.mark.parametrize("call", [lambda: asyncio.run(application.once()), lambda: application.count("u")])
+def test_a_call_fails_when_its_broker_dies(call: Callable[[], Any]) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        address = f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}"
+
+        def die() -> None:
+            router.recv_multipart()
+            router.close(0)
+
+        dying = threading.Thread(target=die)
+        dying.start()
+        with database_of_process(BrokerConfig((address,), deadline=3600.0)):
+            with pytest.raises(UnavailableError, match="the connection to the broker ended; it may have taken effect"):
+                call()
+            close_process_database()
+        dying.join()
 
 
 @pytest.mark.usefixtures("lossy")

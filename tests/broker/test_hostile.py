@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from open_alchemy.package_database import connect
-from open_alchemy.package_database.broker import limited_log
-from open_alchemy.package_database.broker import server as broker_server
+from open_alchemy.package_database.broker import admission, limited_log
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
 from open_alchemy.package_database.broker.limited_log import LimitedLog
 from open_alchemy.package_database.engines.broker import messages
@@ -187,7 +186,7 @@ async def test_the_requests_of_a_client_are_limited() -> None:
 
 @in_loop
 async def test_the_bytes_of_waiting_requests_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker_server, "MAX_QUEUED_BYTES", 100)
+    monkeypatch.setattr(admission, "MAX_QUEUED_BYTES", 100)
     engine = BlockedEngine()
     async with broker(engine, concurrency=1) as (server, transport):
         for id_ in range(1, 4):

@@ -167,7 +167,8 @@ def test_a_second_signal_does_not_interrupt_the_end_of_requests() -> None:
 
 @pytest.mark.parametrize("workers_count", ["1", "2"])
 def test_sigterm_loses_no_write(workers_count: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "1")
+    # The writers wait this long for a broker that has ended.
+    monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "4")
     written: list[str] = []
     url = f"sqlite:///{tmp_path / 'specs.db'}"
 

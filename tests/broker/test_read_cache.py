@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from open_alchemy.package_database import AsyncTDatabase, TDatabase, cached
+from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, cached
 from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.database import Database, open_async_database, open_database
 from open_alchemy.package_database.engines.broker import exchange
@@ -91,6 +91,43 @@ def test_a_repeated_read_sends_no_request(opened: Opened, broker: RunningBroker)
         assert broker.server.requests < requests + 50
 
 
+@both
+def test_a_read_that_was_requested_is_one_miss(opened: Opened, broker: RunningBroker) -> None:
+    with ExitStack() as stack:
+        database = opened(stack, broker.config)
+        wait_until_cached(database)
+        cache = cast("ReadCache", cache_of(database))
+        misses = cache.info().misses
+        database.get_spec(sub="u", name="never read before")
+        assert cache.info().misses == misses + 1
+
+
+def test_each_event_loop_has_a_cache_until_the_database_is_closed(broker: RunningBroker) -> None:
+    engine = AsyncBrokerEngine(broker.config._replace(cache=CacheOptions()))
+    database = open_async_database(engine)
+
+    async def read_until_cached() -> None:
+        cache = None
+        while cache is None or not cache.info().hits:
+            await database.get_spec(sub="u", name="a")
+            cache = engine._clients[asyncio.get_running_loop()].cache
+            await asyncio.sleep(0.01)
+
+    async def read() -> int:
+        cache = engine._clients[asyncio.get_running_loop()].cache
+        assert cache is not None
+        await database.get_spec(sub="u", name="a")
+        return cache.info().hits
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(read_until_cached())
+        second.run(read_until_cached())
+        read_until(lambda: first.run(read()), lambda: None)
+        first.run(database.aclose())
+        with pytest.raises(RefusedError, match="the database was closed"):
+            second.run(read())
+
+
 def read_until(condition: Callable[[], Any], read: Callable[[], Any]) -> None:
     end = time.monotonic() + 10
     before = condition()
@@ -145,9 +182,45 @@ def test_a_client_finds_the_broker_that_grants(store: Config, monkeypatch: pytes
         second = stack.enter_context(run_broker(store_at(store)))
         wait_until_cached(opened_sync(stack, first.config))
         # The second broker may not grant, because the first one does.
-        addresses = (*second.config.addresses, *first.config.addresses)
         for _ in range(4):
-            wait_until_cached(opened_sync(stack, BrokerConfig(addresses)))
+            wait_until_cached(opened_sync(stack, second.config))
+        assert first.server.figures()["caching_clients"] == 5
+
+
+def test_a_client_uses_no_other_broker_at_the_address_of_the_one_that_grants(
+    store: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("open_alchemy.package_database.engines.broker.read_cache._LEASE_SECONDS", 0.2)
+    with ExitStack() as stack:
+        first = stack.enter_context(run_broker(store_at(store)))
+        second = stack.enter_context(run_broker(store_at(store)))
+        other = stack.enter_context(run_broker(memory_store()))
+        publish(opened_sync(stack, other.config), "other")
+        wait_until_cached(opened_sync(stack, first.config))
+        monkeypatch.setattr(BrokerConfig, "reachable", lambda *_: other.config.addresses[0])
+        requests = other.server.requests
+        database = opened_sync(stack, second.config)
+        publish(database, "1")
+        while other.server.requests < requests + 10:
+            assert versions(database) == ["1"]
+        assert figures(database)[1] == 0
+
+
+def test_a_client_that_reaches_no_broker_that_grants_reads_without_a_cache(
+    store: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("open_alchemy.package_database.engines.broker.read_cache._SEARCH_SECONDS", 0.01)
+    with ExitStack() as stack:
+        first = stack.enter_context(run_broker(store_at(store)))
+        second = stack.enter_context(run_broker(store_at(store)))
+        wait_until_cached(opened_sync(stack, first.config))
+        asked: list[str] = []
+        monkeypatch.setattr(BrokerConfig, "reachable", lambda _, address: asked.append(address))
+        database = opened_sync(stack, second.config)
+        publish(database, "1")
+        while len(asked) < 3:
+            assert versions(database) == ["1"]
+        assert figures(database)[1] == 0
 
 
 @both

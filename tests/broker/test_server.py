@@ -140,6 +140,31 @@ async def test_requests_beyond_the_concurrency_wait_and_beyond_the_queue_fail() 
         assert (server.shed, len(engine.started)) == (2, 3)
 
 
+@pytest.mark.parametrize("body", [b'["transact", 1]', b'["get"]'])
+@in_loop
+async def test_a_full_broker_does_not_decode_the_operation_that_it_refuses(body: bytes) -> None:
+    async with broker(BlockedEngine(), concurrency=1, queue=0) as (server, transport):
+        transport.request(1, GET, seconds=0.0)
+        transport.deliver(b"J[1, 2, 0, 5, %s]" % body)
+        assert (await transport.answer(2)).code == "Overloaded"
+        assert (server.shed, server.malformed) == (1, 0)
+
+
+@in_loop
+async def test_a_full_broker_receives_other_messages() -> None:
+    engine = BlockedEngine()
+    async with broker(engine, concurrency=1, queue=0) as (server, transport):
+        transport.request(1, GET)
+        transport.request(1, GET)
+        transport.request(2, messages.Describe())
+        transport.deliver(b"J[1, 3, 0, 5]")
+        transport.request(4, GET, read=ReadHeader("session", 1))
+        assert [answer.id for answer in transport.answers] == [2, 3, 4]
+        assert (server.shed, server.malformed) == (1, 1)
+        engine.gate.set()
+        assert await transport.answer(1) == messages.Found(None)
+
+
 @in_loop
 async def test_a_request_whose_deadline_ends_in_the_queue_is_not_started() -> None:
     engine, now = BlockedEngine(), [0.0]
@@ -285,9 +310,12 @@ def test_a_page_has_about_a_million_bytes(bytes_per_item: int, items: int) -> No
 @in_loop
 async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
     file = open_memory(SQLiteConfig(), TABLES)
-    publishing = PublishingAsyncEngine(ThreadedEngine(file), lambda changes, is_certain=True: None, lambda: False)
+    engine = ThreadedEngine(file)
+    publishing = PublishingAsyncEngine(engine, lambda changes, is_certain=True: None, lambda: False)
     await publishing.prepare()
-    server, transport = Server({"": Store(lambda: publishing, file.administration, TABLES)}), RecordingTransport()
+    store = Store(lambda: publishing, file.administration, TABLES, open_reader=lambda: engine)
+    # Although it can start no request.
+    server, transport = Server({"": store}, concurrency=0, queue=0), RecordingTransport()
     await server.start(transport)
     transport.request(1, GET)
     assert [answer.body for answer in transport.answers] == [messages.Found(None)]

@@ -159,7 +159,6 @@ def measure_copy(source: str, target: str) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.xdist_group("postgresql")
 def test_100_000_items_copied_through_every_kind_of_store_are_equal(
     second: str, large_servers: tuple[str, str], postgresql_servers: tuple[str, str]
 ) -> None:

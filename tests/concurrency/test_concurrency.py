@@ -44,8 +44,6 @@ class Load(NamedTuple):
 MODERATE = Load(processes=2, writers=8, versions=5)
 LOADS = [MODERATE, *(pytest.param(Load(4, 32, versions), marks=pytest.mark.long) for versions in (10, 100))]
 
-pytestmark = pytest.mark.xdist_group("concurrency")
-
 
 def free_port() -> int:
     with socket.socket() as probe:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
+from itertools import product
 from typing import Any, cast
 from uuid import uuid4
 
@@ -100,24 +101,6 @@ def _nats() -> Iterator[NATSProcess]:
         yield server
 
 
-@contextmanager
-def _broker(store: Store, bus: Bus | None = None, *, is_async: bool, cache: bool = False) -> Iterator[TDatabase]:
-    with run_broker(store, bus) as broker:
-        config = broker.config._replace(cache=CacheOptions() if cache else None)
-        with blocking(aconnect_to(config)) if is_async else connect_to(config) as database:
-            if cache:
-                wait_until_cached(database)
-            yield database
-
-
-@contextmanager
-def _caching(store: Callable[[], Store], *, is_async: bool) -> Iterator[TDatabase]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leases, "DEFAULT", QUICK)
-        with _broker(store(), is_async=is_async, cache=True) as database:
-            yield database
-
-
 def _dynamodb_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _dynamodb("lean")(request).__enter__()).engine.config)
 
@@ -126,20 +109,51 @@ def _postgresql_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _postgresql(2, is_async=False)(request).__enter__()).engine.config)
 
 
+_SERVED: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
+    "sqlite, memory": lambda _: memory_store(),
+    "sqlite, file": lambda request: store_at(from_url(_sqlite_file(request), {})),
+    "dynamodb": _dynamodb_store,
+    "postgresql": _postgresql_store,
+}
+"""The stores behind a broker."""
+
+
 @pytest.fixture(scope="session")
 def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as host:
         yield host
 
 
-def _broker_on_nats(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    bus = request.getfixturevalue("_nats").bus(uuid4().hex)
-    return _broker(memory_store(), bus, is_async=is_async)
+def _nats_bus(request: pytest.FixtureRequest) -> Bus:
+    server: NATSProcess = request.getfixturevalue("_nats")
+    return server.bus(uuid4().hex)
 
 
-def _broker_on_amqp(request: pytest.FixtureRequest, *, is_async: bool) -> AbstractContextManager[TDatabase]:
-    bus = Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
-    return _broker(memory_store(), bus, is_async=is_async)
+def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
+    return Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
+
+
+_BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {
+    **dict.fromkeys(("broker", "cache"), lambda _: None),
+    **dict.fromkeys(("nats", "nats cache"), _nats_bus),
+    **dict.fromkeys(("amqp", "amqp cache"), _amqp_bus),
+}
+"""How a broker is reached; ``cache`` is a client with a cache."""
+
+
+def _behind_broker(bus: str, store: str, *, is_async: bool) -> Open:
+    @contextmanager
+    def open_store(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
+        with ExitStack() as stack:
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(leases, "DEFAULT", QUICK)
+            config = stack.enter_context(run_broker(_SERVED[store](request), _BUSES[bus](request))).config
+            config = config._replace(cache=CacheOptions() if "cache" in bus else None)
+            database = stack.enter_context(blocking(aconnect_to(config)) if is_async else connect_to(config))
+            if "cache" in bus:
+                wait_until_cached(database)
+            yield database
+
+    return open_store
 
 
 _STORES: dict[str, Open] = {
@@ -152,23 +166,10 @@ _STORES: dict[str, Open] = {
     "postgresql, async": _postgresql(1, is_async=True),
     "postgresql, two servers": _postgresql(2, is_async=False),
     "postgresql, two servers, async": _postgresql(2, is_async=True),
-    "broker, sqlite, memory": lambda _: _broker(memory_store(), is_async=False),
-    "broker, sqlite, memory, async": lambda _: _broker(memory_store(), is_async=True),
-    "broker, sqlite, file": lambda request: _broker(store_at(from_url(_sqlite_file(request), {})), is_async=False),
-    "broker, dynamodb": lambda request: _broker(_dynamodb_store(request), is_async=False),
-    "broker, dynamodb, async": lambda request: _broker(_dynamodb_store(request), is_async=True),
-    "broker, postgresql": lambda request: _broker(_postgresql_store(request), is_async=False),
-    "broker, postgresql, async": lambda request: _broker(_postgresql_store(request), is_async=True),
-    "nats, sqlite, memory": lambda request: _broker_on_nats(request, is_async=False),
-    "nats, sqlite, memory, async": lambda request: _broker_on_nats(request, is_async=True),
-    "amqp, sqlite, memory": lambda request: _broker_on_amqp(request, is_async=False),
-    "amqp, sqlite, memory, async": lambda request: _broker_on_amqp(request, is_async=True),
-    "cache, sqlite, memory": lambda _: _caching(memory_store, is_async=False),
-    "cache, sqlite, memory, async": lambda _: _caching(memory_store, is_async=True),
-    "cache, dynamodb": lambda request: _caching(lambda: _dynamodb_store(request), is_async=False),
-    "cache, dynamodb, async": lambda request: _caching(lambda: _dynamodb_store(request), is_async=True),
-    "cache, postgresql": lambda request: _caching(lambda: _postgresql_store(request), is_async=False),
-    "cache, postgresql, async": lambda request: _caching(lambda: _postgresql_store(request), is_async=True),
+    **{
+        f"{bus}, {store}{', async' * is_async}": _behind_broker(bus, store, is_async=is_async)
+        for bus, store, is_async in product(_BUSES, _SERVED, (False, True))
+    },
     "memory": lambda _: nullcontext(open_database(MemoryEngine())),
     "memory, async": lambda _: blocking(open_async_database(AsyncMemoryEngine())),
 }
@@ -176,18 +177,14 @@ _STORES: dict[str, Open] = {
 
 _LONG = {
     *("dynamodb, boto3", "dynamodb, boto3, async", "postgresql, async", "postgresql, two servers"),
-    *("broker, dynamodb", "broker, dynamodb, async", "broker, postgresql", "broker, postgresql, async"),
-    *("cache, dynamodb", "cache, dynamodb, async", "cache, postgresql", "cache, postgresql, async"),
-    *("broker, sqlite, file", "nats, sqlite, memory", "nats, sqlite, memory, async"),
-    *("amqp, sqlite, memory", "amqp, sqlite, memory, async"),
+    *(name for name in _STORES if name.startswith(("broker", "cache")) and "memory" not in name),
+    *(name for name in _STORES if name.startswith(("nats", "amqp"))),
 }
 """Each API and layout of a store remains in the ordinary run; ``tests/faults/test_sockets.py`` uses boto3."""
 
 
 def _parameter(store: str) -> Any:
-    # The tests on PostgreSQL run in one worker, which starts the servers once, and so do those on RabbitMQ.
-    one_worker = [pytest.mark.xdist_group(server) for server in ("postgresql", "amqp") if server in store]
-    return pytest.param(store, marks=[*one_worker, *([pytest.mark.long] if store in _LONG else [])])
+    return pytest.param(store, marks=[pytest.mark.long] if store in _LONG else [])
 
 
 @pytest.fixture(params=map(_parameter, _STORES))

@@ -32,7 +32,8 @@ texts = st.one_of(
     st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20),
 )
-FEW = settings(max_examples=settings().max_examples // 4)
+FEW = settings(max_examples=min(100, settings().max_examples // 4))
+"""Each store draws other examples with ``--long``."""
 
 
 @FEW

@@ -6,9 +6,9 @@ import asyncio
 import importlib.util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from open_alchemy import package_database
 from open_alchemy.package_database import UnavailableError
@@ -16,6 +16,12 @@ from open_alchemy.package_database import UnavailableError
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
 pytestmark = pytest.mark.usefixtures("_clean_specs_table", "_clean_credentials_table")
+
+
+def client_of(app: Any) -> Any:
+    from fastapi.testclient import TestClient  # deferred: every worker imports this module
+
+    return TestClient(app)
 
 
 def load(name: str) -> ModuleType:
@@ -39,7 +45,7 @@ def test_the_crawler_publishes_concurrently(capsys: pytest.CaptureFixture[str]) 
 def test_the_service_returns_the_latest_version() -> None:
     package_database.get().create_update_spec(sub="u1", name="My.Spec", version="1.0", model_count=1)
 
-    with TestClient(load("service").app) as client:
+    with client_of(load("service").app) as client:
         found = client.get("/u1/specs/my-spec/version")
 
     assert (found.status_code, found.json()) == (200, "1.0")
@@ -50,7 +56,7 @@ def test_the_service_answers_after_a_restart_in_the_same_process() -> None:
 
     statuses = []
     for _ in range(2):
-        with TestClient(app) as client:
+        with client_of(app) as client:
             statuses.append(client.get("/u1/specs/my-spec/version").status_code)
 
     assert statuses == [404, 404]
@@ -75,7 +81,7 @@ def test_the_service_maps_errors_to_statuses(
 
         monkeypatch.setattr(service.database, "get_latest_spec_version", fail)
 
-    with TestClient(service.app) as client:
+    with client_of(service.app) as client:
         answer = client.get(f"/{sub}/specs/my-spec/version")
 
     assert answer.status_code == status

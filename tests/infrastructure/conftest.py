@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
 from tests.infrastructure.synthesis import Synthesis, Template, synthesize
 
 collect_ignore_glob = ["test_*.py"] if find_spec("aws_cdk") is None and not os.environ.get("CI") else []
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run these tests in one worker, which synthesizes the app and starts the server once."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.xdist_group("infrastructure"))
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,14 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _long_deadline() -> Iterator[None]:
+    """Gives the calls of 200 requests at once enough time on a busy machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PACKAGE_DATABASE_DEADLINE", "60")
+        yield
+
+
 @pytest.fixture(scope="module", params=SERVICES)
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     """The port of a service."""

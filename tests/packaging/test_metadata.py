@@ -12,9 +12,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-# Builds the distributions once.
-pytestmark = pytest.mark.xdist_group("packaging")
-
 REPOSITORY = "https://github.com/open-alchemy/OpenAlchemyPackage"
 
 

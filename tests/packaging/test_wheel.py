@@ -15,8 +15,6 @@ import pytest
 
 from tests.packaging.commands import run
 
-pytestmark = pytest.mark.xdist_group("packaging")
-
 NEIGHBOURS = Path(os.environ.get("NEIGHBOURS", Path(sys.prefix) / "neighbours"))
 
 USE = """

@@ -13,13 +13,6 @@ from tests.apis import connect_to
 from tests.postgresql.databases import clear_tables, create_database, create_tables, write_shard_map
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests on one worker, which starts the servers once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("postgresql"))
-
-
 @pytest.fixture
 def empty_url(postgresql_servers: tuple[str, str]) -> str:
     """The URL of a database without tables."""

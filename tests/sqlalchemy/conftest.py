@@ -20,13 +20,6 @@ from tests.postgresql.databases import create_database, create_tables, write_sha
 NOTES = "CREATE TABLE notes (id {} PRIMARY KEY, text VARCHAR UNIQUE, deleted TIMESTAMP)"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests on one worker, which starts the servers once."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("postgresql"))
-
-
 def create_notes() -> None:
     """Creates a table in the current instance, and commits."""
     session = get_session()

@@ -89,8 +89,7 @@ def test_a_repeated_request_that_took_effect_before_is_a_success(method: str, co
 
 
 def test_waiting_for_an_inactive_table_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_POLL", 0.01)
-    monkeypatch.setattr(module, "_DEADLINE", 2.2)
+    monkeypatch.setattr(module, "_POLL", 2 * module._DEADLINE)
     with serve(succeed({}), succeed({"Table": {"TableStatus": "CREATING"}})) as server:
         tables = DynamoDBAdministration(DynamoDBEngine(config_of(server.url)))
         with pytest.raises(UnavailableError, match="package.specs was not active after"):

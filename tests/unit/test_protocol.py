@@ -247,10 +247,25 @@ def test_the_token_of_a_failed_transaction_is_used_up_if_an_attempt_may_be_in_fl
     assert [attempt.request for attempt in server.asked[1:]] == [requests.write(TRANSACT), requests.void(TRANSACT)]
 
 
-def test_a_token_that_is_already_used_up_is_no_error() -> None:
-    mismatch = Failure("IdempotentParameterMismatchException", status=400)
+MISMATCH = Failure("IdempotentParameterMismatchException", status=400)
 
-    assert Server([TIMEOUT, CHECKED, mismatch]).execute(TRANSACT) == {0: None}
+
+def test_a_token_that_cannot_be_used_up_because_the_transaction_was_executed_is_a_success() -> None:
+    assert Server([TIMEOUT, CHECKED, MISMATCH]).execute(TRANSACT) == {}
+
+
+def test_a_final_transaction_uses_up_its_token_if_its_conditions_fail() -> None:
+    server = Server([CHECKED, {}])
+
+    assert server.execute(TRANSACT._replace(is_final=True)) == {0: None}
+    assert server.asked[1].request == requests.void(TRANSACT)
+
+
+def test_a_transaction_whose_token_is_used_up_is_a_conflict() -> None:
+    with pytest.raises(ConflictError) as caught:
+        Server([MISMATCH]).execute(TRANSACT)
+
+    assert caught.value.code == "TokenUsed"
 
 
 @pytest.mark.parametrize("first", [THROTTLED, CONFLICT])

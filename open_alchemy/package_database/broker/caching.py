@@ -13,13 +13,14 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ..coherence import broker as coherence
 from ..coherence import leases
 from ..coherence.leases import Timing
-from ..coherence.messages import ReadHeader, SessionMessage, Tags, WriteId
-from ..coherence.registry import ChangeRegistry, Outcome, ReadRegistry
+from ..coherence.messages import ReadHeader, SessionMessage, Tag, Tags, WriteId
+from ..coherence.registry import ChangeRegistry, Outcome, ReadRegistry, Registry, joined
 from ..coherence.tags import NO_TAGS, tags_of_read
 from ..coherence.writes import Acknowledge, Execute, ToBroker
 from ..core.deadline import Deadline
@@ -37,6 +38,9 @@ from ..model import broker_registry
 _READ_SECONDS: Final = 1.0
 _CHANGE_SECONDS: Final = 5.0
 _LEAVE_SECONDS: Final = 3.0
+_PROBE_SECONDS: Final = 5.0
+_PROBED: Final[Tags] = frozenset({Tag("", "")})
+"""No read depends on it."""
 
 SendToClient: TypeAlias = Callable[[Peer, Codec, Any], None]
 SendToBroker: TypeAlias = Callable[[str, Any], None]
@@ -72,11 +76,12 @@ class Caching:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._is_leaving = False
+        self._is_leaving = self._is_probing = False
         self._has_left = asyncio.Event()
 
     def start(self, address: str, send_to_client: SendToClient, send_to_broker: SendToBroker) -> None:
-        """Starts: other brokers reach this one at the address."""
+        """Starts: other brokers reach this one at the address, or at several, separated by commas."""
+        self._address = address
         self._send, self._send_to_broker = send_to_client, send_to_broker
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._broker = coherence.Broker(self._timing, address, lambda: secrets.token_hex(16), granters=0)
@@ -121,6 +126,33 @@ class Caching:
         is_error = isinstance(body, messages.Failed)
         answered = self._broker.answer(header, self._clock(), is_error=is_error)
         return body if answered is None else messages.Noted(answered, body)
+
+    async def granters(self) -> messages.Granting:
+        """Returns the brokers that let clients cache: this one, if it does or may, or else all that do.
+
+        Raises:
+            BaseError: The store cannot be read.
+        """
+        await self._is_started.wait()
+        assert self._broker is not None
+        registry = await self._execute_read()
+        own = self._broker.membership.id
+        granting = {id_: entry.address for id_, entry in registry.items() if not entry.is_out}
+        may_join = joined(registry, "", self._address, self._granters) is not None
+        if not self._is_leaving and (own in granting or may_join):
+            return messages.Granting(is_this=True, brokers=(messages.Granter(own, self._address),))
+        if not self._is_probing:
+            self._run(self._probe())
+        return messages.Granting(brokers=tuple(messages.Granter(*each) for each in granting.items()))
+
+    async def _probe(self) -> None:
+        """Writes nothing: this evicts the brokers that do not answer, also if nobody writes."""
+        self._is_probing = True
+        try:
+            with suppress(BaseError):
+                await self.write(_PROBED, _do_nothing, Deadline(_PROBE_SECONDS))
+        finally:
+            self._is_probing = False
 
     # Writes.
 
@@ -256,14 +288,17 @@ class Caching:
     async def _read_registry(self, request: int) -> None:
         registry = None
         try:
-            engine = self._open_engine()
-            await engine.prepare()
-            registry = broker_registry.to_registry(await engine.execute(broker_registry.READ, Deadline(_READ_SECONDS)))
+            registry = await self._execute_read()
         except BaseError as error:
             telemetry.debug("the registry was not read: %s", type(error).__name__)
         assert self._broker is not None
         self._broker.answer_read(request, registry, self._clock())
         self._process_effects()
+
+    async def _execute_read(self) -> Registry:
+        engine = self._open_engine()
+        await engine.prepare()
+        return broker_registry.to_registry(await engine.execute(broker_registry.READ, Deadline(_READ_SECONDS)))
 
     async def _change_registry(self, effect: ChangeRegistry) -> None:
         outcome = Outcome.UNKNOWN
@@ -284,3 +319,7 @@ class Caching:
             return tags_of_read(self._schema.to_operation(body))
         except RefusedError:
             return NO_TAGS
+
+
+async def _do_nothing() -> None:
+    """The request of a write that changes nothing."""

@@ -12,13 +12,12 @@ from ..core.deadline import Deadline
 from ..core.operations import Page, Scan, StoreOperation, Table, Transact
 from ..engines.broker.operations import Schema
 from ..engines.port import AsyncEngine, Engine
-from ..engines.wrapper import EngineWrapper
+from ..engines.wrapper import AsyncEngineWrapper, EngineWrapper
 from ..model.broker_registry import is_registry
 from .caching import Caching
-from .immediate_wrapper import ImmediateWrapper
 
 
-class CoherentEngine(ImmediateWrapper):
+class CoherentEngine(AsyncEngineWrapper):
     """An engine for asyncio.
 
     Args:

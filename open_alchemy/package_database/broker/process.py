@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from ..core.operations import Table
 from ..engines.broker import adapters, messages
+from ..engines.broker.bus import BusServer
 from ..engines.broker.curve import Security
 from ..engines.broker.keys import read_broker_keys
 from ..engines.broker.transports import ServerTransport
@@ -166,7 +167,8 @@ async def serve(
     """
     try:
         addresses = [await server.start(transport) for transport in transports]
-        connect_caches(server, advertise or next(filter(_is_tcp, addresses), ""), key_file)
+        buses = [transport for transport in transports if isinstance(transport, BusServer)]
+        connect_caches(server, advertise or next(filter(_is_tcp, addresses), ""), key_file, buses)
         for address in addresses:
             ready(address)
         await asyncio.Event().wait()

@@ -32,9 +32,8 @@ from ..core.operations import (
 from ..core.runner import drive, drive_async
 from ..engines.broker.messages import Change
 from ..engines.port import AsyncEngine, Engine
-from ..engines.wrapper import EngineWrapper
+from ..engines.wrapper import AsyncEngineWrapper, EngineWrapper
 from ..exceptions import ConflictError, RefusedError
-from .immediate_wrapper import ImmediateWrapper
 
 
 class Publish(Protocol):
@@ -68,7 +67,7 @@ class PublishingEngine(EngineWrapper):
         return results[0]
 
 
-class PublishingAsyncEngine(ImmediateWrapper):
+class PublishingAsyncEngine(AsyncEngineWrapper):
     """An engine for asyncio; see ``PublishingEngine``."""
 
     def __init__(self, engine: AsyncEngine, publish: Publish, is_heard: Callable[[], bool]) -> None:

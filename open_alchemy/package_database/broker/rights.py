@@ -28,6 +28,7 @@ _NEEDED: Final[dict[type, str]] = {
     messages.Scan: "read",
     messages.Describe: "read",
     messages.Status: "read",
+    messages.Granters: "read",
     **dict.fromkeys(get_args(SessionRequest), "read"),
     **dict.fromkeys(get_args(BetweenBrokers), "all"),
     messages.Transact: "write",
@@ -57,6 +58,8 @@ Clients: TypeAlias = Mapping[str, Client]
 
 def problem(client: Client | None, request: messages.Request) -> str | None:
     """Returns why a client may not send a request, or None if it may."""
+    if client is ANYBODY:
+        return None
     if client is None:
         return "the client is not listed any more"
     right = needed(request.body)

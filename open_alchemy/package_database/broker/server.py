@@ -1,7 +1,7 @@
 """The broker: receives requests, executes a limited number of them at once, and answers.
 
-A request that cannot be executed at once waits in a bounded queue; beyond it, requests fail at once. Nothing is started
-that cannot end before its deadline. Every ``REPORT_SECONDS`` a client gets the ids of its requests that are not
+A request that can neither start nor wait (see ``admission``) is refused before its operation is decoded. Nothing is
+started that cannot end before its deadline. Every ``REPORT_SECONDS`` a client gets the ids of its requests that are not
 answered yet.
 """
 
@@ -10,19 +10,27 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.broker import messages
-from ..engines.broker.codec import MESSAGEPACK, Buffer, Codec, MessageError, decode_request, encode
+from ..engines.broker.codec import (
+    MESSAGEPACK,
+    Buffer,
+    Codec,
+    MessageError,
+    decode_envelope,
+    decode_request,
+    encode,
+)
 from ..engines.broker.exchange import STOPPING
 from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Request, Working
 from ..engines.broker.transports import Peer, ServerTransport
 from ..exceptions import BaseError
 from . import failures, rights
+from .admission import Admission, Job
 from .events import Events
 from .limited_log import LimitedLog
 from .metrics import Histogram
@@ -30,8 +38,6 @@ from .rights import ANYBODY, Client
 from .store import Store
 
 REPORT_SECONDS: Final = 0.5
-MAX_QUEUED_BYTES: Final = 256_000_000
-"""The bytes of the requests that wait."""
 MAX_CLOSE_SECONDS: Final = 30.0
 """How long a stopping broker waits for requests at most."""
 _MARGIN: Final = 1.0
@@ -50,35 +56,6 @@ class Reads(Protocol):
 
     def finish(self, request: Request, body: AnswerBody) -> AnswerBody:
         """Returns the answer to it, which is sent at once."""
-
-
-class _Job:
-    """A request that is not answered yet."""
-
-    __slots__ = ("codec", "deadline", "handler", "peer", "request", "size")
-
-    def __init__(
-        self, peer: Peer, codec: Codec, request: Request, handler: Handler, deadline: Deadline, size: int
-    ) -> None:
-        self.peer = peer
-        self.codec = codec
-        self.request = request
-        self.handler = handler
-        self.deadline = deadline
-        self.size = size
-
-    @property
-    def client(self) -> Hashable:
-        """Who the limit of requests applies to: the user on all connections, or the connection."""
-        return self.peer.user or self.peer.address
-
-    @property
-    def key(self) -> tuple[Peer, int]:
-        return self.peer, self.request.id
-
-    @property
-    def what(self) -> str:
-        return describe(self.request)
 
 
 class Server:
@@ -131,17 +108,11 @@ class Server:
         self.reads: Reads | None = None
         self.closers: list[Callable[[], Awaitable[None]]] = []
         self.stores = stores
-        self._concurrency = concurrency
-        self._max_queued = queue
-        self._client_requests = client_requests
+        self._admission = Admission(concurrency, queue, client_requests)
         self._find_client = find_client
         self._log = LimitedLog(clock)
         self._clock = clock
         self._started = clock()
-        self._jobs: dict[tuple[Peer, int], _Job] = {}
-        self._of_client: Counter[Hashable] = Counter()
-        self._queue: deque[_Job] = deque()
-        self._queued_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._transports: list[ServerTransport] = []
         self._is_stopping = False
@@ -158,11 +129,10 @@ class Server:
     async def aclose(self) -> None:
         """Refuses new and waiting requests, waits for those in progress, and closes the transports."""
         self._is_stopping = True
-        while self._queue:
-            job = self._next()
-            self._answer(job, _stopping(job.what))
+        while (job := self._admission.take()) is not None:
+            self._answer(job, _stopping(job.request))
         if self._tasks:
-            end = max((job.deadline.remaining() for job in self._jobs.values()), default=0.0)
+            end = max((job.deadline.remaining() for job in self._admission.jobs.values()), default=0.0)
             _, late = await asyncio.wait(self._tasks, timeout=min(end, MAX_CLOSE_SECONDS) + _MARGIN)
             for task in late:
                 task.cancel()
@@ -182,10 +152,10 @@ class Server:
             "shed": self.shed,
             "refused": self.refused,
             "malformed": self.malformed,
-            "in_progress": len(self._tasks),
-            "queued": len(self._queue),
-            "queued_bytes": self._queued_bytes,
-            "clients": len(self._of_client),
+            "in_progress": self._admission.in_progress,
+            "queued": self._admission.queued,
+            "queued_bytes": self._admission.queued_bytes,
+            "clients": self._admission.clients,
             **self.latency.figures(),
         }
         for source in self.sources:
@@ -195,6 +165,8 @@ class Server:
     def receive(self, peer: Peer, data: Buffer) -> None:
         """Receives a request."""
         self.requests += 1
+        if self._is_shed(peer, data):
+            return
         try:
             codec, request = decode_request(data)
         except MessageError as error:
@@ -204,24 +176,25 @@ class Server:
             self.send(peer, error.id, failures.refusal(str(error), "Malformed"), error.codec)
             return
         type_ = type(request.body)
-        if (peer, request.id) in self._jobs:
+        if (peer, request.id) in self._admission.jobs:
             return  # Sent again, while it is executed.
         if (refused := rights.problem(self._find_client(peer.user), request)) is not None:
             self.refused += 1
             self._log.report("a request was refused", refused)
             self._begin(peer, codec, request)
             self._send_answer(peer, codec, request, failures.refusal(refused, "Forbidden"))
-        elif request.instance not in self.stores:
+        elif (store := self.stores.get(request.instance)) is None:
             self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
         elif (immediate := self.immediate.get(type_)) is not None:
             body = immediate(peer, codec, request)
             if body is not None:
                 self.send(peer, request.id, body, codec)
-        elif (handler := self.handlers.get(type_)) is not None:
+        elif type_ in self.handlers:
             self._begin(peer, codec, request)
-            body = None if self._is_stopping else self._execute_now(request)
+            body = self._answer_now(peer, request, store, len(data))
             if body is None:
-                self._admit(_Job(peer, codec, request, handler, self._deadline(request), len(data)))
+                deadline = Deadline(request.seconds, attempt=store.engine.attempt_seconds, clock=self._clock)
+                self._add(Job(peer, codec, request, store, deadline, len(data)))
             else:
                 self._send_answer(peer, codec, request, body)
         else:
@@ -237,74 +210,74 @@ class Server:
             message = encode(Answer(VERSION, id_, failed), codec)
         peer.transport.send(peer.address, message)
 
-    def _admit(self, job: _Job) -> None:
+    def _is_shed(self, peer: Peer, data: Buffer) -> bool:
+        """Refuses a request that can neither start nor wait, without decoding its body; returns whether it did."""
+        reason = self._admission.refusal(peer, len(data))
+        if reason is None or self._is_stopping or (decoded := decode_envelope(data)) is None:
+            return False
+        codec, envelope = decoded
+        if (peer, envelope.id) in self._admission.jobs:
+            return True
+        if envelope.read is not None or envelope.type not in self.handlers:
+            return False
+        if envelope.type is messages.Get and (store := self.stores.get(envelope.instance)) and store.can_read_now:
+            return False
+        self.send(peer, envelope.id, self._shed(envelope.type.__name__, reason), codec)
+        return True
+
+    def _shed(self, what: str, reason: str) -> Failed:
+        self.shed += 1
+        self._log.report(reason)
+        return failures.overloaded(what, reason)
+
+    def _answer_now(self, peer: Peer, request: Request, store: Store, size: int) -> AnswerBody | None:
+        """Returns the answer to a request that is refused, or that the store answers at once; otherwise None."""
         if self._is_stopping:
-            self._send_answer(job.peer, job.codec, job.request, _stopping(job.what))
-            return
-        is_free = len(self._tasks) < self._concurrency
-        if not is_free and (full := self._full(job)) is not None:
-            self.shed += 1
-            self._log.report(full)
-            self._send_answer(job.peer, job.codec, job.request, failures.overloaded(job.what, full))
-            return
-        self._jobs[job.key] = job
-        self._of_client[job.client] += 1
-        if is_free:
+            return _stopping(request)
+        start = self._clock()
+        if type(request.body) is messages.Get and (found := store.read_now(request.body)) is not None:
+            self.latency.add(self._clock() - start)
+            return found
+        reason = self._admission.refusal(peer, size)
+        return None if reason is None else self._shed(describe(request), reason)
+
+    def _add(self, job: Job) -> None:
+        if self._admission.add(job):
             self._start(job)
-        else:
-            self._queue.append(job)
-            self._queued_bytes += job.size
 
-    def _full(self, job: _Job) -> str | None:
-        """Returns why a request cannot wait, or None if it can."""
-        if len(self._queue) >= self._max_queued or self._queued_bytes + job.size > MAX_QUEUED_BYTES:
-            return "the queue of the broker is full"
-        if self._of_client[job.client] >= self._client_requests:
-            return f"the client has {self._client_requests} requests without an answer"
-        return None
-
-    def _next(self) -> _Job:
-        job = self._queue.popleft()
-        self._queued_bytes -= job.size
-        return job
-
-    def _start(self, job: _Job) -> None:
+    def _start(self, job: Job) -> None:
         task = asyncio.get_running_loop().create_task(self._run(job))
         self._tasks.add(task)
         task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        while self._queue and len(self._tasks) < self._concurrency:
-            job = self._next()
+        while (job := self._admission.next()) is not None:
             if job.deadline.allows():
                 self._start(job)
             else:
                 self.errors += 1
-                self._answer(job, failures.not_started(job.what, job.deadline.elapsed()))
+                self._answer(job, failures.not_started(describe(job.request), job.deadline.elapsed()))
 
-    async def _run(self, job: _Job) -> None:
+    async def _run(self, job: Job) -> None:
         try:
-            body = await job.handler(job.request, job.deadline)
+            body = await self.handlers[type(job.request.body)](job.request, job.deadline)
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer)
             body = self._failed(job, error)
         self._answer(job, body)
 
-    def _failed(self, job: _Job, error: Exception) -> Failed:
+    def _failed(self, job: Job, error: Exception) -> Failed:
         self.errors += 1
-        id_ = secrets.token_hex(8)
-        problem = failures.to_problem(error, job.what, id_)
+        id_, what = secrets.token_hex(8), describe(job.request)
+        problem = failures.to_problem(error, what, id_)
         if problem.is_logged:
             # The text of an unexpected error may contain a value.
             text = str(error) if isinstance(error, BaseError) else f"at {failures.location(error)}"
-            telemetry.logger().warning("%s failed, id %s: %s %s", job.what, id_, type(error).__name__, text)
+            telemetry.logger().warning("%s failed, id %s: %s %s", what, id_, type(error).__name__, text)
         return problem.failed
 
-    def _answer(self, job: _Job, body: AnswerBody) -> None:
-        del self._jobs[job.key]
-        self._of_client[job.client] -= 1
-        if not self._of_client[job.client]:
-            del self._of_client[job.client]
+    def _answer(self, job: Job, body: AnswerBody) -> None:
+        self._admission.remove(job)
         self.latency.add(job.deadline.elapsed())
         self._send_answer(job.peer, job.codec, job.request, body)
 
@@ -317,17 +290,6 @@ class Server:
             body = self.reads.finish(request, body)
         self.send(peer, request.id, body, codec)
 
-    def _deadline(self, request: Request) -> Deadline:
-        attempt = self.stores[request.instance].engine.attempt_seconds
-        return Deadline(request.seconds, attempt=attempt, clock=self._clock)
-
-    def _execute_now(self, request: Request) -> AnswerBody | None:
-        start = self._clock()
-        body = self.stores[request.instance].execute_now(request)
-        if body is not None:
-            self.latency.add(self._clock() - start)
-        return body
-
     async def _execute(self, request: Request, deadline: Deadline) -> AnswerBody:
         return await self.stores[request.instance].execute(request, deadline)
 
@@ -338,7 +300,7 @@ class Server:
         """Sends each client the ids of its requests that were received a while ago."""
         self._report = asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report_work)
         working: dict[tuple[Peer, bytes], tuple[Codec, list[int]]] = {}
-        for (peer, id_), job in self._jobs.items():
+        for (peer, id_), job in self._admission.jobs.items():
             if job.deadline.elapsed() >= REPORT_SECONDS / 2:
                 working.setdefault((peer, job.codec.first), (job.codec, []))[1].append(id_)
         for (peer, _), (codec, ids) in working.items():
@@ -357,5 +319,5 @@ def describe(request: Request) -> str:
     return f"{type(body).__name__} on {table}" if table else type(body).__name__
 
 
-def _stopping(what: str) -> Failed:
-    return Failed("UnavailableError", f"{what} was not started: the broker stops", STOPPING)
+def _stopping(request: Request) -> Failed:
+    return Failed("UnavailableError", f"{describe(request)} was not started: the broker stops", STOPPING)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from ..core.deadline import Deadline
 from ..engines.broker import cache_messages
+from ..engines.broker.bus import BusServer
 from ..engines.broker.codec import Codec
-from ..engines.broker.messages import AnswerBody, Request
+from ..engines.broker.messages import AnswerBody, Granters, Granting, Request
 from ..engines.broker.transports import Peer
 from ..engines.broker.zeromq import ZeroMQConnection
 from .caching import Caching
@@ -17,15 +20,17 @@ from .server import Server
 from .stores import Stores
 
 
-def connect_caches(server: Server, address: str, key_file: Path | None = None) -> None:
+def connect_caches(server: Server, address: str, key_file: Path | None = None, buses: Sequence[BusServer] = ()) -> None:
     """Lets clients of a server cache what they read.
 
     Args:
         server: The server.
-        address: Where other brokers reach this one.
+        address: The TCP address at which other brokers reach this one; empty for none.
         key_file: The keys of the broker, which the others of its stores have too; None for no encryption.
+        buses: Its message buses.
     """
-    sessions = Sessions(server, address, OtherBrokers(partial(ZeroMQConnection, key_file=key_file)))
+    places = ",".join(filter(None, [*(bus.address for bus in buses), address]))
+    sessions = Sessions(server, places, OtherBrokers(partial(ZeroMQConnection, key_file=key_file), buses))
     if isinstance(server.stores, Stores):
         server.stores.start_caching(sessions.start)
     else:
@@ -39,7 +44,7 @@ class Sessions:
 
     Args:
         server: The server, which passes the messages of sessions to this object from now on.
-        address: Where other brokers reach this one.
+        address: Where other brokers reach this one; several addresses are separated by commas.
         others: The connections to other brokers.
     """
 
@@ -49,6 +54,7 @@ class Sessions:
         server.reads = self
         server.closers.append(self.aclose)
         server.sources.append(self.figures)
+        server.handlers[Granters] = self._granters
         server.immediate |= dict.fromkeys(get_args(cache_messages.SessionRequest), self._receive)
         server.immediate |= dict.fromkeys(get_args(cache_messages.BetweenBrokers), self._receive_broker)
 
@@ -82,6 +88,10 @@ class Sessions:
     def _of(self, request: Request) -> Caching | None:
         store = self._server.stores.get(request.instance)
         return None if store is None else store.caching
+
+    async def _granters(self, request: Request, _: Deadline) -> AnswerBody:
+        caching = self._of(request)
+        return Granting() if caching is None else await caching.granters()
 
     def _receive(self, peer: Peer, codec: Codec, request: Request) -> None:
         if (caching := self._of(request)) is not None:

@@ -10,7 +10,7 @@ from ..core import operations as core
 from ..core.deadline import Deadline
 from ..engines.broker import messages
 from ..engines.broker.exchange import wall_clock
-from ..engines.broker.operations import Schema, to_answer
+from ..engines.broker.operations import Schema, to_answer, to_found
 from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo, immediate_read
 from ..exceptions import BaseError, UnavailableError
 from .caching import Caching
@@ -42,6 +42,7 @@ class Store:
         allows_administration: Whether clients may create, empty and delete tables.
         clock: Returns the seconds since the epoch.
         caching: Lets clients cache what they read, and all writes of ``engine`` wait for them; None: none may.
+        open_reader: Returns an engine for reads without waiting; None for ``open_engine``.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class Store:
         allows_administration: bool = False,
         clock: Callable[[], float] = wall_clock,
         caching: Caching | None = None,
+        open_reader: Callable[[], AsyncEngine] | None = None,
     ) -> None:
         self._open_engine = open_engine
+        self._open_reader = open_reader or open_engine
         self.caching = caching
         self.schema = Schema(tables)
         self._administration = administration
@@ -82,14 +85,16 @@ class Store:
             check_age(request, self._clock())
         return to_answer(operation, await self._perform(operation, deadline))
 
-    def execute_now(self, request: messages.Request) -> messages.AnswerBody | None:
+    @property
+    def can_read_now(self) -> bool:
+        """Whether the store can read an item without waiting."""
+        return immediate_read(self._open_reader()) is not None
+
+    def read_now(self, get: messages.Get) -> messages.Found | None:
         """Reads an item without waiting, and returns the answer; None if that is not possible."""
-        if not isinstance(request.body, messages.Get) or (read_now := immediate_read(self.engine)) is None:
-            return None
+        read_now = immediate_read(self._open_reader())
         try:
-            operation = self.schema.to_operation(request.body)
-            assert isinstance(operation, core.Get)
-            return to_answer(operation, read_now(operation))
+            return None if read_now is None else to_found(read_now(self.schema.to_get(get)))
         except BaseError:
             return None  # It is executed again, and the error is reported then.
 

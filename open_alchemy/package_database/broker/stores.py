@@ -117,6 +117,7 @@ class Stores(Mapping[str, Store]):
             self._tables,
             allows_administration=self._allows_administration,
             caching=instance.caching,
+            open_reader=instance.served.async_engine,
         )
 
     def start_caching(self, start: StartCaching) -> None:

@@ -44,7 +44,7 @@ class _BrokerCommand(StoreCommand, click.Group):
     show_default=True,
     help="Unanswered requests of a client.",
 )
-@click.option("--advertise", default="", help="Where the other brokers of the store reach this one; default: --listen.")
+@click.option("--advertise", default="", help="Where other brokers and caching clients reach it; default: --listen.")
 @click.option(
     "--granters",
     type=click.IntRange(0),

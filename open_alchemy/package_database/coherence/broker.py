@@ -141,9 +141,10 @@ class Broker:
         match message:
             case Close(session):
                 self.sessions.close(session)
-            case Open(session, _, replaces):
+            case Open(session, _, replaces, to):
                 self.sessions.close(replaces)
-                if self.sessions.get(session) is None and not self._is_leaving:
+                is_accepted = to in (None, self.membership.id) and not self._is_leaving
+                if is_accepted and self.sessions.get(session) is None:
                     self.sessions.open(session, now).accept(0, now)
             case _ if (found := self._accept(message, now)) is not None:
                 if isinstance(message, Renew):

@@ -62,7 +62,7 @@ class _Request(NamedTuple):
 
 
 class CacheInfo(NamedTuple):
-    """The figures of a cache."""
+    """The figures of a cache: lookups with a result, requests, and entries."""
 
     hits: int
     misses: int
@@ -87,6 +87,7 @@ class ClientCache:
         self._entries = _Entries(max_entries)
         self._lease = ClientLease()
         self._session: str | None = None
+        self._to: str | None = None
         self._received = self._sent = 0
         self._renewals: dict[int, Instant] = {}
         self._reads: dict[int, _Request] = {}
@@ -104,7 +105,6 @@ class ClientCache:
         if read is not None and self.is_valid(read, now):
             self._hits += 1
             return read
-        self._misses += 1
         return None
 
     def is_valid(self, read: CachedRead, now: Instant) -> bool:
@@ -113,6 +113,7 @@ class ClientCache:
 
     def begin_read(self, key: Hashable, tags: Tags, now: Instant) -> ReadHeader | None:
         """Returns the header to send with the request of a read; None if the answer cannot be cached anyway."""
+        self._misses += 1
         if self._session is None or not tags or not self._is_permitted(tags):
             return None
         header = ReadHeader(self._session, self._number())
@@ -150,8 +151,9 @@ class ClientCache:
 
     # The session.
 
-    def connected(self, now: Instant) -> list[ClientMessage]:
-        """Begins a session on a new connection."""
+    def connected(self, now: Instant, to: str | None = None) -> list[ClientMessage]:
+        """Begins a session on a new connection, with the broker that has the id ``to``, or with any."""
+        self._to = to
         return [*self._reopen(), self._renew(now)]
 
     def disconnected(self) -> None:
@@ -221,7 +223,7 @@ class ClientCache:
         self._end()
         self._session = self._new_id()
         self._received, self._sent = 0, 0
-        return [Open(self._session, self._number(), replaced)]
+        return [Open(self._session, self._number(), replaced, self._to)]
 
     def _end(self) -> None:
         """Empties the cache. What still arrives of this session is ignored."""
@@ -251,7 +253,10 @@ class _Entries:
         return len(self._reads)
 
     def get(self, key: Hashable) -> CachedRead | None:
-        return self._reads.get(key)
+        try:
+            return self._reads[key]
+        except KeyError:
+            return None
 
     def add(self, read: CachedRead) -> None:
         while len(self._reads) >= self.max_entries:

@@ -77,11 +77,19 @@ BrokerMessage: TypeAlias = Invalidate | Invalidated | Waiting | Done
 
 
 class Open(NamedTuple):
-    """The client begins a session. It no longer uses any answer of the session ``replaces``."""
+    """The client begins a session. It no longer uses any answer of the session ``replaces``.
+
+    Attributes:
+        session: The id of the session.
+        number: 0.
+        replaces: The previous session.
+        to: The id of the broker that the client has found; others refuse it. None: any broker may accept it.
+    """
 
     session: str
     number: int
     replaces: str | None
+    to: str | None = None
 
 
 class Renew(NamedTuple):

@@ -19,18 +19,27 @@ from .leases import Timing
 
 
 class Entry(NamedTuple):
-    """A broker in the registry; ``is_out``: it must not grant any more, and never will under this id."""
+    """A broker in the registry.
+
+    Attributes:
+        address: Where it is reached; several addresses are separated by commas.
+        is_out: It must not grant any more, and never will under this id.
+    """
 
     address: str
     is_out: bool = False
+
+    def shares(self, address: str) -> bool:
+        """Returns whether it has one of these addresses."""
+        return not set(self.address.split(",")).isdisjoint(address.split(","))
 
 
 Registry: TypeAlias = Mapping[str, Entry]
 
 
 def joined(registry: Registry, id_: str, address: str, granters: int) -> Registry | None:
-    """Returns the registry with a new broker; other entries with its address are out. None: there are enough."""
-    others = {key: entry._replace(is_out=entry.is_out or entry.address == address) for key, entry in registry.items()}
+    """Returns the registry with a new broker; other entries with an address of it are out. None: there are enough."""
+    others = {key: entry._replace(is_out=entry.is_out or entry.shares(address)) for key, entry in registry.items()}
     if sum(not entry.is_out for entry in others.values()) >= granters:
         return None
     return {**others, id_: Entry(address)}

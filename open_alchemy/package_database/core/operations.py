@@ -208,6 +208,10 @@ Failures: TypeAlias = Mapping[int, Item | None]
 """The old item, or None, of each action whose condition did not hold, by the action's position."""
 
 
+REPEATED: Final = "TokenUsed"
+"""The code of the ``ConflictError`` of a transaction that is delivered again and is not executed any more."""
+
+
 class Transact(NamedTuple):
     """Execute all actions or none, on distinct items. Result: ``Failures``, empty if they were executed.
 
@@ -219,11 +223,14 @@ class Transact(NamedTuple):
         token: Unique per transaction, at most 36 characters. The runner sets it.
         is_repeatable: Whether the transaction may be delivered again after the engine returned, as a broker's may, so
             that the engine must record the token with it.
+        is_final: Whether an earlier delivery may still be in flight, which must not be executed if the conditions fail
+            now.
     """
 
     actions: tuple[Action, ...]
     token: str = ""
     is_repeatable: bool = False
+    is_final: bool = False
 
 
 class Stamp(NamedTuple):

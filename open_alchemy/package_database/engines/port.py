@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from ..core.deadline import Deadline
-from ..core.operations import Get, StoreOperation, Table
+from ..core.operations import Get, Operation, StoreOperation, Table
 from ..exceptions import ConfigurationError
 
 Environment: TypeAlias = Mapping[str, str]
@@ -118,6 +118,23 @@ class ImmediateReads(Protocol):
             UnavailableError: It would take longer, or the engine is not prepared: ``execute`` it.
             RefusedError: See ``Engine.execute``.
         """
+
+
+class CachedReads(Protocol):
+    """An engine that returns the results of repeated reads from memory, and reports each read to ``cached``."""
+
+    def find(self, operation: Operation) -> Any:
+        """Returns the result of an operation if a read that begins now would return it, otherwise ``NOT_CACHED``."""
+
+
+NOT_CACHED: Final = object()
+"""What ``CachedReads.find`` returns if the operation must be executed."""
+
+
+def cached_reads(engine: Engine | AsyncEngine) -> Callable[[Operation], Any] | None:
+    """Returns ``find`` of an engine with ``CachedReads``."""
+    find: Callable[[Operation], Any] | None = getattr(engine, "find", None)
+    return find
 
 
 def immediate_read(engine: AsyncEngine) -> Callable[[Get], Any] | None:

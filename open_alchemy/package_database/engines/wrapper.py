@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from ..core.deadline import Deadline
-from ..core.operations import StoreOperation
-from .port import Administration, AsyncEngine, Config, Engine
+from ..core.operations import Operation, StoreOperation
+from .port import Administration, AsyncEngine, Config, Engine, cached_reads
 
 
 class EngineWrapper:
@@ -29,6 +29,11 @@ class EngineWrapper:
     def attempt_seconds(self) -> float:
         """The other engine's."""
         return self._engine.attempt_seconds
+
+    @property
+    def find(self) -> Callable[[Operation], Any] | None:
+        """The other engine's ``CachedReads``, if it has them."""
+        return cached_reads(self._engine)
 
     def prepare(self) -> None:
         """Prepares the other engine."""
@@ -66,6 +71,11 @@ class AsyncEngineWrapper:
     def attempt_seconds(self) -> float:
         """The other engine's."""
         return self._engine.attempt_seconds
+
+    @property
+    def find(self) -> Callable[[Operation], Any] | None:
+        """The other engine's ``CachedReads``, if it has them."""
+        return cached_reads(self._engine)
 
     def prepare(self) -> Coroutine[Any, Any, None]:
         """Prepares the other engine."""

@@ -39,7 +39,7 @@ def record_keys(moment: str, id_: str) -> Key:
 
 def spec_key(sub: str, moment: str, id_: str) -> Key:
     """Returns the primary key of a record of a spec."""
-    return {"sub": sub, "updated_at_id": record_keys(moment, id_)["updated_at_id"]}
+    return {"sub": sub, "updated_at_id": f"{moment}#{id_}"}
 
 
 def latest_key(sub: str, id_: str) -> Key:

@@ -22,14 +22,18 @@ _ADAPTERS: Final = {
 }
 
 
-def find_connect(config: BrokerConfig) -> Connect:
+def find_connect(config: BrokerConfig, *, reconnects: bool = True) -> Connect:
     """Returns what opens a connection in the running event loop.
+
+    Args:
+        config: The configuration.
+        reconnects: Whether a broken connection to one broker is opened again, perhaps to another process.
 
     Raises:
         ConfigurationError: The driver is not installed.
     """
     if config.bus is None:
-        return partial(_load("broker", "Connection"), key_file=config.key_file)
+        return partial(_load("broker", "Connection"), key_file=config.key_file, reconnects=reconnects)
     return partial(_connect_to_bus, _load(config.bus.scheme, "Connection"), config)
 
 
@@ -69,8 +73,8 @@ def codec_of(config: BrokerConfig) -> Codec:
     return codec
 
 
-def _connect_to_bus(class_: Callable[..., Connection], config: BrokerConfig, _: str, receive: Any) -> Connection:
-    return class_(config.bus, receive)
+def _connect_to_bus(class_: Callable[..., Connection], config: BrokerConfig, address: str, receive: Any) -> Connection:
+    return class_(config.bus, receive, address)
 
 
 def _load(scheme: str, kind: str) -> Any:

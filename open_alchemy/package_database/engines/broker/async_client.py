@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 from ...core.secret import Secret
-from ...exceptions import RefusedError
+from ...exceptions import RefusedError, UnavailableError
 from .cache_messages import SessionAnswer
 from .codec import Buffer, MessageError, decode_answer
-from .exchange import NOT_SENT, Exchange
+from .exchange import LOST, NOT_SENT, Exchange, Requests
 from .messages import AnswerBody, Noted, Working
 from .read_cache import ReadCache
 from .transports import Connection
@@ -21,22 +22,26 @@ _CHECK_SECONDS: Final = 0.05
 """How often the client looks for requests whose broker is silent: cheaper than a timer for each request."""
 
 
+Connect: TypeAlias = Callable[[str, Callable[[Buffer], None]], Connection]
+
+
 class _Waiting:
     """A request without an answer.
 
     Attributes:
         answer: Its answer.
+        connection: The connection on which it was sent.
         heard: When it was sent, or the broker last reported work on it, on the clock of the loop.
     """
 
-    __slots__ = ("_connection", "_end", "_exchange", "_is_sent_once", "answer", "heard")
+    __slots__ = ("_end", "_exchange", "_is_sent_once", "answer", "connection", "heard")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, connection: Connection) -> None:
         self.answer: asyncio.Future[AnswerBody | None] = loop.create_future()
         self.heard = loop.time()
         self._end = self.heard + exchange.seconds
         self._exchange = exchange
-        self._connection = connection
+        self.connection = connection
         self._is_sent_once = False
 
     def resolve(self, body: AnswerBody | None) -> None:
@@ -50,10 +55,28 @@ class _Waiting:
             self.answer.set_exception(error)
 
     def check(self, now: float) -> None:
-        """Stops waiting after silence, or at the deadline for a request that must not be sent again."""
+        """Stops waiting after silence, or at the deadline for a request that must not be sent again.
+
+        Any error ends the wait too: nothing else would.
+        """
+        try:
+            self._check(now)
+        except Exception as cause:  # noqa: BLE001 (see above)
+            error = UnavailableError(
+                "the client could not check a request; it may have taken effect", code="ClientError"
+            )
+            error.__cause__ = cause
+            self.fail(error)
+
+    def lose(self) -> None:
+        """Stops waiting because the connection has ended, if the request must not be sent again."""
+        if not self._exchange.is_repeatable:
+            self.resolve(NOT_SENT if self.connection.withdraw(self._exchange.message) else LOST)
+
+    def _check(self, now: float) -> None:
         if now < (self._end if self._is_sent_once else min(self.heard + self._exchange.silence, self._end)):
             return
-        if self._connection.withdraw(self._exchange.message):
+        if self.connection.withdraw(self._exchange.message):
             self.resolve(NOT_SENT)
         elif self._exchange.is_repeatable or now >= self._end:
             self.resolve(None)
@@ -69,14 +92,14 @@ class AsyncClient:
         connect: Opens a connection that calls a function with each message.
 
     Attributes:
+        requests: The requests of the client; set by its owner.
         cache: The cache of the client, if it has one.
     """
 
+    requests: Requests
     cache: ReadCache | None = None
 
-    def __init__(
-        self, addresses: Sequence[str], connect: Callable[[str, Callable[[Buffer], None]], Connection]
-    ) -> None:
+    def __init__(self, addresses: Sequence[str], connect: Connect) -> None:
         self._addresses = addresses
         self._connect = connect
         self._loop = asyncio.get_running_loop()
@@ -84,9 +107,10 @@ class AsyncClient:
         self._waiting: dict[int, _Waiting] = {}
         self._semaphore = asyncio.Semaphore(MAX_IN_PROGRESS)
         self._timer: asyncio.TimerHandle | None = None
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def perform(self, exchange: Exchange) -> AnswerBody | None:
-        """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
+        """Sends a request, and returns the body of its answer, NOT_SENT, LOST, or None after silence."""
         try:
             if self._semaphore.locked():
                 async with asyncio.timeout(exchange.seconds):
@@ -132,6 +156,16 @@ class AsyncClient:
         """Sends a message without an answer."""
         self._connection(broker).send(message)
 
+    def connect_to(self, address: str, connect: Connect) -> int:
+        """Connects to a broker that is not among the addresses, in place of the last such; returns its position."""
+        broker = len(self._addresses)
+        if (previous := self._connections.pop(broker, None)) is not None:
+            closing = asyncio.ensure_future(previous.aclose())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        self._connections[broker] = connect(address, self.receive)
+        return broker
+
     async def aclose(self) -> None:
         """Closes the connections; requests without an answer fail."""
         if self.cache is not None:
@@ -142,6 +176,7 @@ class AsyncClient:
             waiting.fail(RefusedError("the database was closed", code="Closed"))
         for connection in self._connections.values():
             await connection.aclose()
+        await asyncio.gather(*self._closing)
 
     async def _exchange(self, exchange: Exchange) -> AnswerBody | None:
         connection = self._connection(exchange.broker)
@@ -149,10 +184,17 @@ class AsyncClient:
         if self._timer is None:
             self._timer = self._loop.call_later(_CHECK_SECONDS, self._check)
         try:
-            connection.send(exchange.message)
+            if not exchange.is_repeatable:
+                connection.watch(partial(self._lose, connection))
+            (connection.broadcast if exchange.after_silence else connection.send)(exchange.message)
             return await waiting.answer
         finally:
             del self._waiting[exchange.id]
+
+    def _lose(self, connection: Connection) -> None:
+        for waiting in self._waiting.values():
+            if waiting.connection is connection:
+                waiting.lose()
 
     def _check(self) -> None:
         now = self._loop.time()

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ...core.deadline import Deadline
-from ...core.operations import StoreOperation
+from ...core.operations import Operation, StoreOperation
 from ...core.runner import drive_async
 from ...exceptions import RefusedError
 from .. import fork, telemetry
+from ..port import NOT_CACHED
 from .config import BrokerConfig
 from .engine import open_requests, request_of
 
 if TYPE_CHECKING:
     from .async_client import AsyncClient
-    from .exchange import Requests, Steps
     from .read_cache import ReadCache
 
 
@@ -29,7 +29,6 @@ class AsyncBrokerEngine:
 
     Attributes:
         cache: The cache of the event loop that was used for the first time last.
-        reports_reads: Whether it reports each read to ``cached``.
     """
 
     attempt_seconds = 0.0
@@ -37,8 +36,7 @@ class AsyncBrokerEngine:
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
         self.cache: ReadCache | None = None
-        self.reports_reads = config.cache is not None
-        self._requests: Requests | None = None
+        self._is_prepared = False
         self._is_closed = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
         self._closers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
@@ -48,55 +46,60 @@ class AsyncBrokerEngine:
         """Loads the driver; see ``BrokerEngine.prepare``."""
         if self._is_closed:
             raise RefusedError("the database was closed", code="Closed")
-        if self._requests is None:
-            self._requests = open_requests(self.config)
+        if not self._is_prepared:
+            open_requests(self.config)
+            self._is_prepared = True
 
     def queue(self) -> None:
         """Calls wait when they execute an operation."""
 
     async def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
-        cache = self.cache
-        if cache is not None and cache.loop is not asyncio.get_running_loop():
-            cache = None
-        if cache is not None and (cached := cache.find(operation)) is not None:
-            return cached.use(cache)
+        if self.config.cache is None or (result := self._find(operation)) is NOT_CACHED:
+            return await self.request(operation, deadline)
+        return result
+
+    @property
+    def find(self) -> Callable[[Operation], Any] | None:
+        """``CachedReads.find``, if there is a cache."""
+        return None if self.config.cache is None else self._find
+
+    def _find(self, operation: Operation) -> Any:
+        loop, cache = asyncio.get_running_loop(), self.cache
+        if cache is None or cache.loop is not loop:
+            client = self._clients.get(loop)
+            cache = None if client is None else client.cache
+        return NOT_CACHED if cache is None or self._is_closed else cache.find(operation)
+
+    async def request(self, operation: StoreOperation, deadline: Deadline) -> Any:
+        """Executes an operation that is not in memory, and returns its result."""
         await self.prepare()
         client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
         if client.cache is not None:
-            return await self._read_or_write(client, client.cache, operation, deadline)
-        assert self._requests is not None
+            return await self._request_and_cache(client, client.cache, operation, deadline)
         if not telemetry.is_active():
-            return await drive_async(self._requests.execute(operation, deadline), client.perform)
+            return await drive_async(client.requests.execute(operation, deadline), client.perform)
         with request_of(operation):
-            return await drive_async(self._requests.execute(operation, deadline), client.perform)
+            return await drive_async(client.requests.execute(operation, deadline), client.perform)
 
-    async def _read_or_write(
+    async def _request_and_cache(
         self, client: AsyncClient, cache: ReadCache, operation: StoreOperation, deadline: Deadline
     ) -> Any:
-        assert self._requests is not None
-        if cache is not self.cache and (cached := cache.find(operation)) is not None:
-            return cached.use(cache)
         from .read_cache import Reading
 
         reading = Reading(cache, lambda: client.is_full)
         try:
             with request_of(operation):
-                return await drive_async(self._requests.execute(operation, deadline, reading.begin), client.perform)
+                return await drive_async(client.requests.execute(operation, deadline, reading.begin), client.perform)
         finally:
             reading.finish()
 
     async def ask(self, body: Any, what: str, *, is_write: bool = False, is_repeatable: bool = True) -> Any:
         """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
         await self.prepare()
-        assert self._requests is not None
-        deadline = Deadline(self.config.deadline)
-        steps = self._requests.ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable)
-        return await self.run(steps)
-
-    async def run(self, steps: Steps) -> Any:
-        """Runs the steps of a request."""
         client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
+        deadline = Deadline(self.config.deadline)
+        steps = client.requests.ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable)
         return await drive_async(steps, client.perform)
 
     async def aclose(self) -> None:
@@ -118,13 +121,19 @@ class AsyncBrokerEngine:
     async def _open_client(self) -> AsyncClient:
         from .adapters import find_connect
         from .async_client import AsyncClient
+        from .granters import find_granter
         from .read_cache import ReadCache
 
         loop = asyncio.get_running_loop()
+        requests = open_requests(self.config)
         client = self._clients[loop] = AsyncClient(self.config.addresses, find_connect(self.config))
-        if self.config.cache is not None and (requests := self._requests) is not None:
+        client.requests = requests
+        if self.config.cache is not None:
             self.cache = client.cache = ReadCache(
-                self.config.cache, requests, lambda broker, body: client.send(broker, requests.notice(body))
+                self.config.cache,
+                requests,
+                lambda broker, body: client.send(broker, requests.notice(body)),
+                lambda: find_granter(self.ask, client, self.config),
             )
         closer = self._closers[loop] = self._close_at_shutdown(client)
         await anext(closer)

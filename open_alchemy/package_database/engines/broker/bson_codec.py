@@ -11,8 +11,7 @@ import msgspec
 from bson.errors import BSONError
 from bson.int64 import Int64
 
-from .codec import Buffer, Codec, to_plain
-from .messages import Answer, Head, Request
+from .codec import DECODED, Buffer, Codec, to_plain
 
 _FIELD: Final = "m"
 
@@ -47,7 +46,5 @@ def _native(value: Any) -> Any:
     return int(value) if isinstance(value, Int64) else value
 
 
-_DECODERS: Final[dict[type, Callable[[Buffer], Any]]] = {
-    type_: partial(_decode, type_) for type_ in (Request, Answer, Head)
-}
+_DECODERS: Final[dict[type, Callable[[Buffer], Any]]] = {type_: partial(_decode, type_) for type_ in DECODED}
 BSON: Final = Codec(b"B", _encode_into, _DECODERS)

@@ -3,7 +3,8 @@
 The brokers share the subject ``PREFIX.requests``, of which each message gets to one of them. A client has a subject for
 its answers, and a broker one of its own, to which a client sends the parts of a long message: the client first sends an
 empty message to the shared subject, and the broker that receives it answers with an empty message from its own subject.
-Each broker receives each message of ``PREFIX.broadcasts``.
+Each broker receives each message of ``PREFIX.broadcasts``. A client that caches has a session with one broker, and uses
+the own subject of this broker.
 """
 
 from __future__ import annotations
@@ -59,13 +60,19 @@ class Link(Protocol):
 
 
 class BusConnection:
-    """A client of the brokers on a bus, in the running event loop."""
+    """A client of the brokers on a bus, in the running event loop.
+
+    Args:
+        bus: The bus.
+        receive: Is called with each message.
+        address: That of one broker, ``SCHEME:SUBJECT``; any other for all of them.
+    """
 
     link_class: ClassVar[type[Link]]
 
-    def __init__(self, bus: Bus, receive: Callable[[Buffer], None]) -> None:
+    def __init__(self, bus: Bus, receive: Callable[[Buffer], None], address: str = "") -> None:
         self._receive = receive
-        self._requests = f"{bus.prefix}.requests"
+        self._requests = _subject_of(bus, address) or f"{bus.prefix}.requests"
         self._broadcasts = f"{bus.prefix}.broadcasts"
         self._inbox = _own_subject(bus, "client")
         self._assembler = Assembler(MAX_BYTES)
@@ -74,15 +81,18 @@ class BusConnection:
         self._link = self.link_class(bus, [Subscription(self._inbox, is_shared=False)], self._deliver)
 
     def send(self, message: Secret) -> None:
-        """Sends a request to any of the brokers."""
+        """Sends a request to the broker, or to any of them."""
         if len(message) > self._link.max_payload:
             self._offered.append(message)
             message = Secret()
         self._link.send(self._requests, message, self._inbox)
 
     def broadcast(self, message: Secret) -> None:
-        """Sends a request to each of the brokers; it is not longer than the bus transmits."""
-        self._link.send(self._broadcasts, message, self._inbox)
+        """Sends a request to each of the brokers; one that is longer than the bus transmits, to any of them."""
+        if len(message) > self._link.max_payload:
+            self.send(message)
+        else:
+            self._link.send(self._broadcasts, message, self._inbox)
 
     def withdraw(self, message: Secret) -> bool:
         """Drops a message that is not sent yet."""
@@ -90,6 +100,9 @@ class BusConnection:
             self._offered.remove(message)
             return True
         return self._link.withdraw(message)
+
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Does nothing: a client of a bus does not notice the end of a broker."""
 
     async def aclose(self) -> None:
         """Closes the connection."""
@@ -104,13 +117,18 @@ class BusConnection:
 
 
 class BusServer:
-    """A broker on a bus, in the running event loop."""
+    """A broker on a bus, in the running event loop.
+
+    Attributes:
+        address: Where this broker is reached, and no other.
+    """
 
     link_class: ClassVar[type[Link]]
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._own = _own_subject(bus, "broker")
+        self.address = f"{bus.scheme}:{self._own}"
         self._assembler = Assembler(MAX_BYTES)
         self._numbers = count(secrets.randbits(48))
 
@@ -138,17 +156,30 @@ class BusServer:
 
     def send(self, address: Hashable, message: Secret) -> None:
         """Sends a message to a client, in parts if it is too long."""
-        subject = cast("str", address)
-        if len(message) <= self._link.max_payload:
-            self._link.send(subject, message, "")
-            return
-        for part in split(message, self._link.max_payload, next(self._numbers)):
-            self._link.send(subject, part, "")
+        self._send(cast("str", address), message, "")
+
+    def send_to_broker(self, address: str, message: Secret) -> bool:
+        """Sends a request to another broker; returns False if it is not on this bus."""
+        if subject := _subject_of(self._bus, address):
+            self._send(subject, message, self._own)
+        return bool(subject)
 
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._link.aclose()
 
+    def _send(self, subject: str, message: Secret, reply: str) -> None:
+        if len(message) <= self._link.max_payload:
+            self._link.send(subject, message, reply)
+            return
+        for part in split(message, self._link.max_payload, next(self._numbers)):
+            self._link.send(subject, part, reply)
+
 
 def _own_subject(bus: Bus, kind: str) -> str:
     return f"{bus.prefix}.{kind}.{secrets.token_hex(12)}"
+
+
+def _subject_of(bus: Bus, address: str) -> str:
+    """Returns the subject of a broker; empty if it is not on this bus."""
+    return address.removeprefix(f"{bus.scheme}:") if address.startswith(bus.broker_address) else ""

@@ -18,4 +18,5 @@ def boot_time() -> float:
 
 def instant() -> Instant:
     """Returns the time on both clocks; the wall clock also where a test has replaced ``time.time``."""
-    return Instant(boot_time(), time.time_ns() / 1e9)
+    # Faster than the constructor, which is a function in Python: each cached read calls this.
+    return tuple.__new__(Instant, (boot_time(), time.time_ns() / 1e9))

@@ -18,11 +18,12 @@ Number: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 
 
 class Open(Struct, frozen=True, array_like=True, tag="open"):
-    """Begin a session. The client no longer uses any answer of the session ``replaces``. No answer."""
+    """Begin a session, with the broker ``to`` if given. No answer of the session ``replaces`` is used. No answer."""
 
     session: Id
     number: Number
     replaces: Id | None = None
+    to: Id | None = None
 
 
 class Renew(Struct, frozen=True, array_like=True, tag="renew"):

@@ -5,28 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...core.deadline import Deadline
-from ...core.operations import StoreOperation
-from ..sync_adapter import BlockingEngine
-from .administration import BrokerAdministration
-from .async_engine import AsyncBrokerEngine
-from .config import BrokerConfig
+from ...core.operations import Operation, StoreOperation
+from ..port import NOT_CACHED
+from .loop_engine import LoopEngine
 
 if TYPE_CHECKING:
     from .read_cache import ReadCache
 
 
-class CachingEngine(BlockingEngine):
-    """An engine for any number of threads, which share a cache.
-
-    Args:
-        config: The configuration.
-    """
-
-    reports_reads = True
-
-    def __init__(self, config: BrokerConfig) -> None:
-        self._client = AsyncBrokerEngine(config)
-        super().__init__(self._client, lambda: BrokerAdministration(self.ask))
+class CachingEngine(LoopEngine):
+    """An engine for any number of threads, which share a cache."""
 
     @property
     def cache(self) -> ReadCache | None:
@@ -35,11 +23,10 @@ class CachingEngine(BlockingEngine):
 
     def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
         """Executes an operation and returns its result; see ``BrokerEngine.execute``."""
-        cache = self._client.cache
-        if cache is not None and (cached := cache.find(operation)) is not None:
-            return cached.use(cache)
-        return super().execute(operation, deadline)
+        result = self.find(operation)
+        return self.run(self._client.request(operation, deadline)) if result is NOT_CACHED else result
 
-    def ask(self, body: Any, what: str) -> Any:
-        """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
-        return self.run(self._client.ask(body, what))
+    def find(self, operation: Operation) -> Any:
+        """Returns the result of an operation, if it is in memory; see ``CachedReads``."""
+        cache = self._client.cache
+        return NOT_CACHED if cache is None else cache.find(operation)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from .codec import MessageError, decode_answer
-from .exchange import NOT_SENT, Exchange
+from .exchange import LOST, NOT_SENT, Exchange
 from .messages import AnswerBody, Working
 from .transports import BlockingConnection
 from .zeromq import BlockingZeroMQ
@@ -26,17 +26,19 @@ class Client:
         self._connections: dict[int, BlockingConnection] = {}
 
     def perform(self, exchange: Exchange) -> AnswerBody | None:
-        """Sends a request, and returns the body of its answer, NOT_SENT, or None after silence."""
+        """Sends a request, and returns the body of its answer, NOT_SENT, LOST, or None after silence."""
         connection = self._connection(exchange.broker)
         heard = time.monotonic()
         end = heard + exchange.seconds
+        if not exchange.is_repeatable:
+            connection.watch()
         if not connection.send(exchange.message, min(exchange.silence, exchange.seconds)):
             return NOT_SENT
         silence = exchange.silence if exchange.is_repeatable else exchange.seconds
         while (wait := min(heard + silence, end) - time.monotonic()) > 0:
             data = connection.receive(wait)
             if data is None:
-                break
+                return LOST if connection.is_lost and not exchange.is_repeatable else None
             try:
                 answer = decode_answer(data)
             except MessageError:

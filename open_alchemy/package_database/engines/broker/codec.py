@@ -12,11 +12,14 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from ...core.secret import Secret
+from .envelope import Envelope
 from .messages import MAX_ID, VERSION, Answer, Head, Request
 
 Buffer: TypeAlias = bytes | memoryview
 """Received bytes. They contain secrets: keep them as ``Secret`` or ``memoryview``, whose repr does not show them."""
 
+DECODED: Final = (Request, Answer, Head, Envelope)
+"""The types that a codec decodes."""
 _ERRORS: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 
 
@@ -51,7 +54,7 @@ class MessageError(Exception):
 def _codec(first: bytes, encoder: type[Any], decoder: type[Any]) -> Codec:
     # Not subclasses of the basic types, which msgspec refuses: Secret is the only one that a message contains.
     encode_into = encoder(enc_hook=to_plain).encode_into
-    return Codec(first, encode_into, {type_: decoder(type_).decode for type_ in (Request, Answer, Head)})
+    return Codec(first, encode_into, {type_: decoder(type_).decode for type_ in DECODED})
 
 
 def to_plain(value: object) -> bytes:
@@ -63,12 +66,12 @@ def to_plain(value: object) -> bytes:
 
 MESSAGEPACK: Final = _codec(b"M", msgspec.msgpack.Encoder, msgspec.msgpack.Decoder)
 JSON: Final = _codec(b"J", msgspec.json.Encoder, msgspec.json.Decoder)
-_CODECS: Final = {codec.first[0]: codec for codec in (MESSAGEPACK, JSON)}
+_CODECS: Final = {codec.first: codec for codec in (MESSAGEPACK, JSON)}
 
 
 def find_codec(first: bytes) -> Codec | None:
     """Returns the codec with a first byte; None if there is none, or if it is BSON and pymongo is not installed."""
-    return _CODECS.get(first[0]) or (_find_bson() if first == b"B" else None)
+    return _CODECS.get(first) or (_find_bson() if first == b"B" else None)
 
 
 @cache
@@ -108,6 +111,17 @@ def decode_request(data: Buffer) -> tuple[Codec, Request]:
     return codec, request
 
 
+def decode_envelope(data: Buffer) -> tuple[Codec, Envelope] | None:
+    """Returns the envelope of a request that may have to wait, and the codec of its answer; None for other messages."""
+    codec = find_codec(bytes(data[:1]))
+    if codec is None:
+        return None
+    try:
+        return codec, codec.decode[Envelope](memoryview(data)[1:])
+    except _ERRORS:
+        return None
+
+
 def decode_answer(data: Buffer) -> Answer:
     """Returns an answer.
 
@@ -119,7 +133,7 @@ def decode_answer(data: Buffer) -> Answer:
 
 
 def _codec_of(data: Buffer) -> Codec:
-    codec = find_codec(bytes(data[:1])) if len(data) else None
+    codec = find_codec(bytes(data[:1]))
     if codec is None:
         raise MessageError("the first byte of a message must be M, J, or B where BSON is installed", codec=MESSAGEPACK)
     return codec

@@ -24,8 +24,8 @@ CODECS: Final = {"msgpack": b"M", "json": b"J", "bson": b"B"}
 _TLS_FILES: Final = frozenset({"tls_ca", "tls_certificate", "tls_key"})
 _PARAMETERS: Final[Mapping[str, frozenset[str]]] = {
     "broker": frozenset({"cache", "key"}),
-    "nats": frozenset({"tls", "credentials", "nkey"}) | _TLS_FILES,
-    "amqp": frozenset({"tls", "vhost"}) | _TLS_FILES,
+    "nats": frozenset({"cache", "tls", "credentials", "nkey"}) | _TLS_FILES,
+    "amqp": frozenset({"cache", "tls", "vhost"}) | _TLS_FILES,
 }
 _PORTS: Final = range(1, 65_536)
 
@@ -60,6 +60,11 @@ class Bus(NamedTuple):
     def location(self) -> str:
         """The URL, without user and parameters."""
         return f"{self.scheme}://{','.join(self.hosts)}/{self.prefix}"
+
+    @property
+    def broker_address(self) -> str:
+        """What the addresses of the brokers on this bus start with: ``SCHEME:SUBJECT``."""
+        return f"{self.scheme}:{self.prefix}.broker."
 
     def file(self, parameter: str) -> Path | None:
         """Returns the file that a parameter names."""
@@ -111,18 +116,23 @@ class BrokerConfig(NamedTuple):
         """The scheme of the URL, and the name of the extra with the packages that it needs."""
         return "broker" if self.bus is None else self.bus.scheme
 
+    def reachable(self, address: str) -> str | None:
+        """Returns that of a broker's addresses, separated by commas, at which its clients reach it; None if none is."""
+        start = "tcp://" if self.bus is None else self.bus.broker_address
+        return next((each for each in address.split(",") if each.startswith(start)), None)
+
     def open_engine(self, tables: Sequence[Table]) -> Engine:
         """Returns an engine for threads."""
         del tables  # Operations refer to theirs.
         with imports(f"{self.scheme}://", self.scheme):
-            if self.bus is not None:
-                from .bus_engine import open_bus_engine
-
-                return open_bus_engine(self)
             if self.cache is not None:
                 from .caching_engine import CachingEngine
 
                 return CachingEngine(self)
+            if self.bus is not None:
+                from .loop_engine import LoopEngine
+
+                return LoopEngine(self)
             from .engine import BrokerEngine
 
             return BrokerEngine(self)
@@ -162,8 +172,8 @@ def read_url(rest: str, environment: Environment) -> BrokerConfig:
 def read_bus_url(scheme: str, rest: str, environment: Environment) -> BrokerConfig:
     """Returns the configuration of a URL of a message bus, as ``read_url`` does."""
     bus, instance = read_bus(scheme, rest)
-    codec = _codec(bus.parameters)
-    return BrokerConfig((bus.location,), _name(instance), read_deadline(environment), codec, bus)
+    codec, cache = _codec(bus.parameters), _cache(bus.parameters.get("cache"))
+    return BrokerConfig((bus.location,), _name(instance), read_deadline(environment), codec, bus, cache=cache)
 
 
 def read_bus(scheme: str, rest: str) -> tuple[Bus, str]:

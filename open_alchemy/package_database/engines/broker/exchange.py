@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...coherence.messages import ReadHeader
 from ...core.deadline import Deadline
-from ...core.operations import Get, Item, Key, Query, Scan, StoreOperation, Transact
+from ...core.operations import REPEATED, Get, Item, Key, Query, Scan, StoreOperation, Transact
 from ...core.operations import Page as CorePage
 from ...core.runner import Sleep
 from ...core.secret import Secret
-from ...exceptions import RefusedError, UnavailableError
+from ...exceptions import ConflictError, RefusedError, UnavailableError
 from .. import telemetry
 from .codec import MESSAGEPACK, Codec, MessageError, encode
 from .errors import to_error
@@ -31,6 +31,8 @@ STOPPING: Final = "Stopping"
 """The code of the error of a broker that stops and has not started the request."""
 NOT_SENT: Final = Failed("UnavailableError", "the broker was not connected", "NotSent")
 """The result of an exchange whose request certainly did not reach the broker."""
+LOST: Final = Failed("UnavailableError", "the connection to the broker ended", "ConnectionLost")
+"""The result of an exchange that is not repeatable, and whose connection ended before the answer."""
 _STOPPING_WAIT: Final = 0.05
 _NOT_STARTED: Final = (STOPPING, NOT_SENT.code)
 
@@ -49,7 +51,10 @@ class Exchange(NamedTuple):
         message: The encoded request.
         silence: How many seconds to wait since the request was sent, or since the broker last reported work on it.
         seconds: How many seconds to wait at most.
-        is_repeatable: Whether silence ends the wait, so that the request is sent again; otherwise only NOT_SENT does.
+        is_repeatable: Whether silence ends the wait, so that the request is sent again. Otherwise the end of the
+            connection does.
+        after_silence: Whether the last attempt met silence. On a bus, the request then goes to each of the brokers:
+            the bus may select one that has stopped for as long as it considers it connected.
     """
 
     broker: int
@@ -58,6 +63,7 @@ class Exchange(NamedTuple):
     silence: float
     seconds: float
     is_repeatable: bool = True
+    after_silence: bool = False
 
 
 Steps: TypeAlias = Generator[Exchange | Sleep, AnswerBody | None, Any]
@@ -109,7 +115,11 @@ class Requests:
             operation = operation._replace(token=secrets.token_hex(16))
         body = to_message(operation)
         is_write = isinstance(operation, Transact)
-        answer = yield from self.ask(body, what, deadline, is_write=is_write, header=partial(begin, operation))
+        answer, has_copies = yield from self._ask(
+            body, what, deadline, is_write=is_write, header=partial(begin, operation)
+        )
+        if isinstance(operation, Transact) and isinstance(answer, Executed) and answer.failures and has_copies:
+            answer = yield from self._end(operation, answer, what, deadline)
         match operation, answer:
             case Get(), Found(item):
                 return from_optional(item)
@@ -120,6 +130,16 @@ class Requests:
             case Query(), Items():
                 return (yield from self._read_pages(operation, answer, what, deadline, begin))
         raise unexpected(what)
+
+    def _end(self, operation: Transact, failed: Executed, what: str, deadline: Deadline) -> Steps:
+        """Ends a transaction that failed and of which a copy may be in flight: it could be executed later otherwise."""
+        body = to_message(operation._replace(is_final=True))
+        try:
+            return (yield from self.ask(body, what, deadline, is_write=True))
+        except ConflictError as error:
+            if error.code != REPEATED:
+                raise
+            return failed
 
     def _read_pages(self, query: Query, page: AnswerBody, what: str, deadline: Deadline, begin: Begin) -> Steps:
         found: list[Item] = []
@@ -155,10 +175,27 @@ class Requests:
 
         Raises:
             BaseError: The error that the broker sent.
-            UnavailableError: No broker answered before the deadline.
+            UnavailableError: No broker answered before the deadline; or the connection to the broker ended, and the
+                request must not be executed twice.
         """
+        steps = self._ask(body, what, deadline, is_write=is_write, is_repeatable=is_repeatable, header=header)
+        return (yield from steps)[0]
+
+    def _ask(
+        self,
+        body: RequestBody,
+        what: str,
+        deadline: Deadline,
+        *,
+        is_write: bool,
+        is_repeatable: bool = True,
+        header: Callable[[int], ReadHeader | None],
+    ) -> Generator[Exchange | Sleep, AnswerBody | None, tuple[AnswerBody, bool]]:
+        """Does what ``ask`` does, and returns whether a copy of the request may be in flight too."""
         id_ = next(self._ids)
         attempts = 0
+        has_copies = False
+        answer: AnswerBody | None = NOT_SENT
         while (remaining := deadline.remaining()) > 0:
             attempts += 1
             broker = self.current
@@ -169,11 +206,16 @@ class Requests:
                 )
             except MessageError as error:
                 raise RefusedError(f"{what} was not sent: {error}", code="NotEncodable") from None
-            answer = yield Exchange(broker, id_, message, SILENCE, deadline.attempt_seconds(), is_repeatable)
+            seconds = deadline.attempt_seconds()
+            answer = yield Exchange(broker, id_, message, SILENCE, seconds, is_repeatable, after_silence=answer is None)
+            if answer is LOST:
+                self.leave(broker, what)
+                raise _lost(what, attempts, deadline)
             if isinstance(answer, Failed) and answer.code not in _NOT_STARTED:
                 raise to_error(answer)
             if answer is not None and not isinstance(answer, Failed):
-                return answer
+                return answer, has_copies
+            has_copies |= answer is None
             self.leave(broker, f"{what}: attempt {attempts}")
             if answer is None and not is_repeatable:
                 break
@@ -207,6 +249,12 @@ def describe(operation: StoreOperation) -> str:
 def unexpected(what: str) -> UnavailableError:
     """Returns the error of an answer that does not belong to its request."""
     return UnavailableError(f"{what} failed: the broker sent another kind of answer", code="UnexpectedAnswer")
+
+
+def _lost(what: str, attempts: int, deadline: Deadline) -> UnavailableError:
+    seconds = deadline.elapsed()
+    text = f"{what} failed after {seconds:.1f} s: the connection to the broker ended; it may have taken effect"
+    return UnavailableError(text, code=LOST.code, attempts=attempts, seconds=seconds)
 
 
 def _expired(what: str, attempts: int, deadline: Deadline, *, is_write: bool) -> UnavailableError:

@@ -150,10 +150,15 @@ class Scan(Struct, frozen=True, array_like=True, tag="scan"):
 
 
 class Transact(Struct, frozen=True, array_like=True, tag="transact"):
-    """Execute all actions or none, once per token. Answer: ``Executed``."""
+    """Execute all actions or none, once per token. Answer: ``Executed``.
+
+    Attributes:
+        is_final: Whether no earlier copy of the request is executed any more if the conditions fail now.
+    """
 
     token: Token
     actions: Annotated[tuple[Action, ...], Meta(min_length=1, max_length=MAX_TRANSACT_ACTIONS)]
+    is_final: bool = False
 
 
 class Call(Struct, frozen=True, array_like=True, tag="call"):
@@ -193,8 +198,14 @@ class Subscribe(Struct, frozen=True, array_like=True, tag="subscribe"):
     partition: Text | None = None
 
 
+class Granters(Struct, frozen=True, array_like=True, tag="granters"):
+    """Find the brokers that let clients cache. Answer: ``Granting``."""
+
+
 Operation: TypeAlias = Get | Query | Scan | Transact
-RequestBody: TypeAlias = Operation | Call | Describe | Administer | Status | Subscribe | SessionRequest | BetweenBrokers
+RequestBody: TypeAlias = (
+    Operation | Call | Describe | Administer | Status | Subscribe | Granters | SessionRequest | BetweenBrokers
+)
 
 
 class Request(Struct, frozen=True, array_like=True):
@@ -363,6 +374,25 @@ class Noted(Struct, frozen=True, array_like=True, tag="noted"):
     body: Found | Items | Failed
 
 
+class Granter(Struct, frozen=True, array_like=True):
+    """A broker that lets clients cache.
+
+    Attributes:
+        id: Its id in the registry; None if it enters the registry with its first session.
+        address: Where it is reached; several addresses are separated by commas.
+    """
+
+    id: str | None
+    address: str
+
+
+class Granting(Struct, frozen=True, array_like=True, tag="granting"):
+    """The brokers that let clients cache; ``is_this``: only the broker that answers."""
+
+    is_this: bool = False
+    brokers: tuple[Granter, ...] = ()
+
+
 class Subscribed(Struct, frozen=True, array_like=True, tag="subscribed"):
     """A subscription is active.
 
@@ -407,6 +437,7 @@ AnswerBody: TypeAlias = (
     | Subscribed
     | Changed
     | Noted
+    | Granting
     | SessionAnswer
 )
 

@@ -25,8 +25,8 @@ def to_message(operation: core.StoreOperation) -> messages.Operation:
             return messages.Query(table.name, partition, prefix, name, attributes, limit, position, is_descending)
         case core.Scan(table, limit, after, partition):
             return messages.Scan(table.name, limit, _to_key(after), partition)
-        case core.Transact(actions, token):
-            return messages.Transact(token, tuple(map(_to_action, actions)))
+        case core.Transact(actions, token, _, is_final):
+            return messages.Transact(token, tuple(map(_to_action, actions)), is_final)
 
 
 def to_answer(operation: core.StoreOperation, result: Any, after: core.Key | None = None) -> messages.AnswerBody:
@@ -39,7 +39,7 @@ def to_answer(operation: core.StoreOperation, result: Any, after: core.Key | Non
     """
     match operation:
         case core.Get():
-            return messages.Found(None if result is None else to_item(result))
+            return to_found(result)
         case core.Query():
             return messages.Items([to_item(item) for item in result], _to_key(after))
         case core.Scan():
@@ -49,6 +49,11 @@ def to_answer(operation: core.StoreOperation, result: Any, after: core.Key | Non
                 messages.Failure(action, None if item is None else to_item(item)) for action, item in result.items()
             )
             return messages.Executed(tuple(failures))
+
+
+def to_found(item: core.Item | None) -> messages.Found:
+    """Returns the message of the result of ``Get``."""
+    return messages.Found(None if item is None else to_item(item))
 
 
 def to_item(item: core.Item) -> messages.Item:
@@ -107,18 +112,23 @@ class Schema:
         Raises:
             RefusedError: It names an unknown table, index or attribute, or a value has another type than its attribute.
         """
+        if isinstance(message, messages.Get):
+            return self.to_get(message)
         table = self.table(message.table) if not isinstance(message, messages.Transact) else None
         match message:
-            case messages.Get(partition=partition, sort=sort) if table:
-                return core.Get(table, _key(table, partition, sort))
             case messages.Query() if table:
                 return self._to_query(table, message)
             case messages.Scan(limit=limit, after=after, partition=partition) if table:
                 _check_position(after, {table.partition_key, table.sort_key})
                 return core.Scan(table, limit, after, partition)
-            case messages.Transact(token, actions):
-                return core.Transact(tuple(map(self._to_core_action, actions)), token, is_repeatable=True)
+            case messages.Transact(token, actions, is_final):
+                return core.Transact(tuple(map(self._to_core_action, actions)), token, True, is_final)  # noqa: FBT003
         raise AssertionError
+
+    def to_get(self, message: messages.Get) -> core.Get:
+        """Returns the operation of a message; raises what ``to_operation`` does."""
+        table = self.table(message.table)
+        return core.Get(table, _key(table, message.partition, message.sort))
 
     def _to_query(self, table: core.Table, message: messages.Query) -> core.Query:
         index = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.msgpack import Decoder, Encoder
 
@@ -19,8 +19,9 @@ from ...coherence.dependencies import NOT_CACHEABLE, Dependency, is_recording, r
 from ...coherence.leases import Instant, Timing
 from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
 from ...coherence.tags import read_key, tags_of_read
-from ...core.operations import Get, Item, Items, Query, StoreOperation
+from ...core.operations import Get, Item, Items, Operation, Query, StoreOperation
 from ...core.secret import Secret
+from ..port import NOT_CACHED
 from . import messages
 from .cache_clock import instant
 from .cache_messages import SessionAnswer, from_struct, to_struct
@@ -28,10 +29,16 @@ from .config import CacheOptions
 from .exchange import Requests, next_page
 from .operations import from_item
 
+if TYPE_CHECKING:
+    from .granters import FoundGranter
+
 _LEASE_SECONDS: Final = 1.5
-"""After this time without a lease the client uses the next broker: this one may not grant any."""
+"""After this time without a lease the client looks for another broker."""
+_SEARCH_SECONDS: Final = 0.5
+"""After this time a client looks again for a broker that lets it cache."""
 _ENCODER: Final = Encoder()
-_DECODER: Final = Decoder(messages.Item)
+_DECODER: Final = Decoder()
+"""Without a type: that takes half of the time."""
 
 
 class Reading:
@@ -63,24 +70,6 @@ class Reading:
             report([self._cache.dependency(self._cache.take_read(header)) for header in self._headers])
 
 
-class Cached(NamedTuple):
-    """The result of an operation, from memory.
-
-    Attributes:
-        result: What ``Engine.execute`` returns.
-        reads: The entries that it consists of: the pages of a query.
-    """
-
-    result: Any
-    reads: tuple[CachedRead, ...]
-
-    def use(self, cache: ReadCache) -> Any:
-        """Returns the result, and reports it to ``cached``."""
-        if is_recording():
-            report(map(cache.dependency, self.reads))
-        return self.result
-
-
 class _Valid:
     """A dependency: the entry is still valid."""
 
@@ -100,6 +89,7 @@ class ReadCache:
         options: What may be cached.
         requests: The requests of the client.
         send: Sends a message to the broker at a position.
+        find: Returns a broker that lets the client cache; None if there is none.
         timing: The durations of the protocol; None for ``leases.DEFAULT``.
         now: Returns the time.
 
@@ -112,17 +102,20 @@ class ReadCache:
         options: CacheOptions,
         requests: Requests,
         send: Callable[[int, Any], None],
+        find: Callable[[], Awaitable[FoundGranter | None]],
         *,
         timing: Timing | None = None,
         now: Callable[[], Instant] = instant,
     ) -> None:
-        self._requests, self._send_to, self._now = requests, send, now
+        self._requests, self._send_to, self._find_granter, self._now = requests, send, find, now
         self._cache = ClientCache(
             timing or leases.DEFAULT, lambda: secrets.token_hex(16), options.max_entries, options.tables
         )
         self._lock = threading.Lock()
         self._broker: int | None = None
         self._leased = 0.0
+        self._is_leased = False
+        self._search: asyncio.Future[None] | None = None
         self._tracked: dict[ReadHeader, CachedRead | None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.loop = asyncio.get_running_loop()
@@ -132,13 +125,18 @@ class ReadCache:
 
     # From any thread.
 
-    def find(self, operation: StoreOperation) -> Cached | None:
-        """Returns the result of an operation if a read that begins now would return it."""
+    def find(self, operation: Operation) -> Any:
+        """Returns the result of an operation, if it is in memory, and reports it to ``cached``; see ``CachedReads``."""
         if isinstance(operation, Get):
+            key = read_key(operation)
             with self._lock:
-                read = self._cache.lookup(read_key(operation), self._now())
-            return None if read is None else Cached(_unpack(read.value), (read,))
-        return self._find_pages(operation) if isinstance(operation, Query) else None
+                read = self._cache.lookup(key, self._now())
+            if read is None:
+                return NOT_CACHED
+            if is_recording():
+                report((_Valid(self, read),))
+            return _unpack(read.value)
+        return self._find_pages(operation) if isinstance(operation, Query) else NOT_CACHED
 
     def is_valid(self, read: CachedRead) -> bool:
         """Returns whether a read that begins now would return this result."""
@@ -154,19 +152,23 @@ class ReadCache:
         """Returns what a computation depends on that has used an entry, or a result that is none."""
         return NOT_CACHEABLE if read is None else _Valid(self, read)
 
-    def _find_pages(self, query: Query) -> Cached | None:
+    def _find_pages(self, query: Query) -> Any:
         reads: list[CachedRead] = []
         with self._lock:
             now, page, found = self._now(), query, 0
             while True:
                 read = self._cache.lookup(read_key(page), now)
                 if read is None:
-                    return None
+                    return NOT_CACHED
                 reads.append(read)
                 found += len(read.value.items)
                 if read.value.after is None:
-                    return Cached(_join(reads), tuple(reads))
+                    break
                 page = next_page(query, found, read.value.after)
+            items = _join(reads)
+        if is_recording():
+            report(_Valid(self, read) for read in reads)
+        return items
 
     # In the event loop.
 
@@ -180,8 +182,11 @@ class ReadCache:
         """
         if not isinstance(operation, Get | Query):
             return None
+        if self._search is None:
+            self._look_for_broker()
+        if broker != self._broker:
+            return None
         with self._lock:
-            self._use(broker)
             header = self._cache.begin_read(read_key(operation), tags_of_read(operation), self._now())
         if is_tracked and header is not None:
             self._tracked[header] = None
@@ -205,8 +210,10 @@ class ReadCache:
         message = from_struct(body)
         with self._lock:
             now = self._now()
-            if isinstance(message, Lease):
+            if isinstance(message, Lease) and self._broker is not None:
                 self._leased = now.monotonic
+                if not self._is_leased:
+                    self._is_leased, self._requests.current = True, self._broker
             self._send(self._cache.receive(message, now))
 
     def close(self) -> None:
@@ -214,32 +221,45 @@ class ReadCache:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
+            if self._search is not None:
+                self._search.cancel()
             self._send(self._cache.close())
             self._broker = None
 
-    def _use(self, broker: int) -> None:
-        """Begins a session with a broker, unless there is one."""
-        if self._broker == broker:
-            return
-        self._cache.disconnected()
-        self._broker, now = broker, self._now()
-        self._leased = now.monotonic
-        self._send(self._cache.connected(now))
-        if self._timer is None:
-            self._set_timer()
+    def _look_for_broker(self) -> None:
+        self._search = asyncio.ensure_future(self._open())
 
-    def _set_timer(self) -> None:
-        seconds = max(0.0, self._cache.next_tick() - self._now().monotonic)
+    async def _open(self) -> None:
+        """Begins a session with a broker that lets the client cache, to which all requests go from its lease on."""
+        found = await self._find_granter()
+        with self._lock:
+            now = self._now()
+            if found is not None:
+                self._broker, self._leased, self._is_leased = found.broker, now.monotonic, False
+                self._send(self._cache.connected(now, found.id))
+            self._set_timer(now)
+
+    def _set_timer(self, now: Instant) -> None:
+        seconds = _SEARCH_SECONDS if self._broker is None else max(0.0, self._cache.next_tick() - now.monotonic)
         self._timer = self.loop.call_later(seconds, self._tick)
 
     def _tick(self) -> None:
         with self._lock:
             now = self._now()
-            if now.monotonic - self._leased > _LEASE_SECONDS and self._broker is not None:
-                self._requests.leave(self._broker, "the lease")
-            self._use(self._requests.current)
+            if not self._has_session(now):
+                self._cache.disconnected()
+                self._broker = None
+                self._look_for_broker()
+                return
             self._send(self._cache.tick(now))
-            self._set_timer()
+            self._set_timer(now)
+
+    def _has_session(self, now: Instant) -> bool:
+        """Returns whether the session may go on: there are leases, and the client uses its broker."""
+        if self._broker is not None and now.monotonic - self._leased > _LEASE_SECONDS:
+            self._requests.leave(self._requests.current, "the lease")
+            return False
+        return self._broker is not None and (not self._is_leased or self._broker == self._requests.current)
 
     def _send(self, to_send: list[ClientMessage]) -> None:
         if self._broker is not None:
@@ -269,11 +289,14 @@ def _join(reads: list[CachedRead]) -> Items:
 
 def _pack(item: messages.Item) -> Secret:
     """Returns an item as bytes, which have a third of the size of its objects."""
-    return Secret(_ENCODER.encode(item))
+    return Secret(_ENCODER.encode(item if item.secrets else item.values))
 
 
 def _unpack(packed: Secret | None) -> Item | None:
-    return None if packed is None else from_item(_DECODER.decode(packed))
+    if packed is None:
+        return None
+    values = _DECODER.decode(packed)
+    return values if type(values) is dict else from_item(messages.Item(*values))
 
 
 def to_value(body: messages.AnswerBody) -> Any:

@@ -16,6 +16,13 @@ from .codec import Buffer
 class BlockingConnection(Protocol):
     """A connection to one broker, for one thread at a time."""
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection has ended since the last call of ``watch``."""
+
+    def watch(self) -> None:
+        """Notices from now on when the connection ends: ``receive`` returns None at once then."""
+
     def send(self, message: Secret, seconds: float) -> bool:
         """Sends a message; returns False if the broker was not connected for ``seconds``."""
 
@@ -37,6 +44,12 @@ class Connection(Protocol):
 
     def withdraw(self, message: Secret) -> bool:
         """Drops a message that is not sent yet; returns False if it may have been sent."""
+
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Calls a function from now on when the connection to the broker ends, where the transport notices that.
+
+        The messages that were received before are delivered first. May be called again, and changes nothing then.
+        """
 
     async def aclose(self) -> None:
         """Closes the connection, within a second. May be called again."""

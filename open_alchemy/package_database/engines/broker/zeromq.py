@@ -2,8 +2,8 @@
 
 Sockets are used without ``zmq.asyncio``, which needs a task and a future for each message. The file descriptor of a
 socket signals only changes of its state (https://api.zeromq.org/master:zmq-getsockopt, ZMQ_FD), so that the state is
-checked again after each use of the socket. Messages are sent together: each one that finds the thread of ZeroMQ idle
-wakes it, which costs more than everything else about a small message.
+checked again after each use of the socket. Messages are sent a few at a time: each one that finds the thread of ZeroMQ
+idle wakes it, which costs more than everything else about a small message, but the peer is idle while none is sent.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _LIMITS: Final = {
     zmq.SNDHWM: 1_000,
 }
 # Integers: the operators of enumerations take longer than a system call.
+_DISCONNECTED: Final = int(zmq.Event.DISCONNECTED)
 _EVENTS: Final = int(zmq.EVENTS)
 _POLLIN: Final = int(zmq.POLLIN)
 _POLLOUT: Final = int(zmq.POLLOUT)
@@ -43,11 +44,19 @@ _NO_BLOCK: Final = int(zmq.NOBLOCK)
 _SEND_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 _MAX_RECEIVED: Final = 100
 """Messages that are received before other work of the event loop."""
+_MAX_OUTGOING: Final = 8
+"""Messages that are sent together."""
 _MAX_UNSENT: Final = 1_000
 _MAX_UNSENT_SECONDS: Final = 1.0
 """After this time a client sends a request again, so that the message is dropped."""
 _LINGER: Final = 1_000
 _CLIENT_LINGER: Final = 100
+
+
+class _Socket(zmq.Socket[bytes]):
+    """A socket without the Python layer of ``send``, which takes longer than the rest of it."""
+
+    send = zmq.backend.Socket.send  # type: ignore[assignment] # Without the arguments that only draft sockets have.
 
 
 class BlockingZeroMQ:
@@ -56,6 +65,16 @@ class BlockingZeroMQ:
     def __init__(self, address: str, key_file: Path | None = None) -> None:
         self._socket = _dealer(address, key_file)
         self._timeouts = {zmq.SNDTIMEO: -1, zmq.RCVTIMEO: -1}
+        self._monitor: zmq.Socket[bytes] | None = None
+        self.is_lost = False
+
+    def watch(self) -> None:
+        """Notices from now on when the connection ends."""
+        if self._monitor is None:
+            self._monitor = self._socket.get_monitor_socket(_DISCONNECTED)
+        while self._monitor.poll(0):
+            self._monitor.recv_multipart()
+        self.is_lost = False
 
     def send(self, message: Secret, seconds: float) -> bool:
         """Sends a message when the broker is connected."""
@@ -68,6 +87,8 @@ class BlockingZeroMQ:
 
     def receive(self, seconds: float) -> Buffer | None:
         """Returns the next message in time."""
+        if self._monitor is not None and not self._wait(self._monitor, seconds):
+            return None
         self._set(zmq.RCVTIMEO, seconds)
         try:
             return memoryview(self._socket.recv())
@@ -76,7 +97,19 @@ class BlockingZeroMQ:
 
     def close(self) -> None:
         """Closes the socket, and drops what is not sent."""
+        if self._monitor is not None:
+            self._socket.disable_monitor()
+            self._monitor.close()
         self._socket.close()
+
+    def _wait(self, monitor: zmq.Socket[bytes], seconds: float) -> bool:
+        """Waits for a message or the end of the connection; returns whether there may be a message."""
+        ready = dict(zmq.zmq_poll([(self._socket, _POLLIN), (monitor, _POLLIN)], round(seconds * 1000)))
+        if self._socket in ready or monitor not in ready:
+            return True
+        monitor.recv_multipart()
+        self.is_lost = True
+        return False
 
     def _set(self, option: zmq.SocketOption, seconds: float) -> None:
         milliseconds = max(1, round(seconds * 1000))
@@ -91,14 +124,10 @@ class LoopSocket:
     Args:
         socket: The socket.
         receive: Is called with the frames of each message.
-        has_properties: Whether the frames are ``zmq.Frame``, which have properties, in place of bytes.
     """
 
-    def __init__(
-        self, socket: zmq.Socket[bytes], receive: Callable[[list[Any]], None], *, has_properties: bool = False
-    ) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], receive: Callable[[list[zmq.Frame]], None]) -> None:
         self.socket = socket
-        self._copies = not has_properties
         self._receive = receive
         self._loop = asyncio.get_running_loop()
         self._descriptor = int(socket.getsockopt(zmq.FD))
@@ -113,6 +142,8 @@ class LoopSocket:
         """Sends a message in this iteration of the event loop or the next, or when the peer is connected, if soon."""
         if self._is_scheduled:
             self._outgoing.append(frames)
+            if len(self._outgoing) >= _MAX_OUTGOING and not self.socket.closed:
+                self._send_outgoing()
         elif not self.socket.closed:
             self._send(frames)
             self._schedule()
@@ -124,6 +155,11 @@ class LoopSocket:
                 self._unsent.remove(entry)
                 return True
         return False
+
+    def receive_all(self) -> None:
+        """Receives what can be received now."""
+        while not self._receive_and_send():
+            pass
 
     def close(self, linger: int = 0) -> None:
         """Closes the socket."""
@@ -177,13 +213,27 @@ class LoopSocket:
             if events & _POLLOUT:
                 self._flush()
             if events & _POLLIN and received < _MAX_RECEIVED:
-                received += 1
-                self._receive(self.socket.recv_multipart(_NO_BLOCK, copy=self._copies))
+                # Of several messages, only the first ones cost a look at the events each.
+                received += self._receive_some(_MAX_RECEIVED - received if received else 1)
             else:
                 self._send_outgoing()
                 if received == _MAX_RECEIVED:
                     return False
         return True
+
+    def _receive_some(self, limit: int) -> int:
+        """Receives some messages, and returns their number."""
+        for number in range(limit):
+            try:
+                frames = [self.socket.recv(_NO_BLOCK, copy=False)]
+            except zmq.Again:
+                return number
+            while frames[-1].more:
+                frames.append(self.socket.recv(_NO_BLOCK, copy=False))
+            self._receive(frames)
+            if self.socket.closed:
+                return number
+        return limit
 
     def _events(self) -> int:
         """Returns what can be done now. The descriptor does not signal again what this call has seen."""
@@ -202,10 +252,26 @@ class LoopSocket:
 
 
 class ZeroMQConnection:
-    """A DEALER in the running event loop."""
+    """A DEALER in the running event loop.
 
-    def __init__(self, address: str, receive: Callable[[Buffer], None], key_file: Path | None = None) -> None:
-        self._socket = LoopSocket(_dealer(address, key_file), lambda frames: receive(memoryview(frames[-1])))
+    Args:
+        address: The address of the broker.
+        receive: Is called with each message.
+        key_file: The keys of the client; None for no encryption.
+        reconnects: Whether a broken connection is opened again.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        receive: Callable[[Buffer], None],
+        key_file: Path | None = None,
+        *,
+        reconnects: bool = True,
+    ) -> None:
+        socket = _dealer(address, key_file, reconnects=reconnects)
+        self._socket = LoopSocket(socket, lambda frames: receive(frames[-1].buffer))
+        self._monitor: LoopSocket | None = None
 
     def send(self, message: Secret) -> None:
         """Sends a message."""
@@ -219,8 +285,21 @@ class ZeroMQConnection:
         """Drops a message that waits for the connection."""
         return self._socket.withdraw(message)
 
+    def watch(self, lost: Callable[[], None]) -> None:
+        """Calls a function from now on when the connection ends."""
+
+        def end(_: object) -> None:
+            self._socket.receive_all()
+            lost()
+
+        if self._monitor is None:
+            self._monitor = LoopSocket(self._socket.socket.get_monitor_socket(_DISCONNECTED), end)
+
     async def aclose(self) -> None:
         """Closes the socket; its thread sends what is queued for a broker that is connected."""
+        if self._monitor is not None and not self._socket.socket.closed:
+            self._socket.socket.disable_monitor()
+            self._monitor.close()
         self._socket.close(_CLIENT_LINGER)
 
 
@@ -249,16 +328,14 @@ class ZeroMQServer:
             self._authenticator = self._authenticate(self._security)
         socket = self._open()
 
-        def deliver(frames: list[bytes]) -> None:
+        is_secured = self._security is not None
+
+        def deliver(frames: list[zmq.Frame]) -> None:
             if len(frames) == 2:  # noqa: PLR2004 (the routing id and the message)
-                receive(Peer(self, frames[0]), memoryview(frames[1]))
+                id_, message = frames
+                receive(Peer(self, id_.bytes, user_of(message) if is_secured else ""), message.buffer)
 
-        def deliver_with_user(frames: list[zmq.Frame]) -> None:
-            if len(frames) == 2:  # noqa: PLR2004
-                receive(Peer(self, frames[0].bytes, user_of(frames[1])), frames[1].buffer)
-
-        secured = self._security is not None
-        self._socket = LoopSocket(socket, deliver_with_user if secured else deliver, has_properties=secured)
+        self._socket = LoopSocket(socket, deliver)
         address: str = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return address
 
@@ -285,7 +362,7 @@ class ZeroMQServer:
         self._budget.add(address, frame.tracker, len(message))
 
     def _open(self) -> zmq.Socket[bytes]:
-        socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER)
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER, socket_class=_Socket)
         options = {**_HEARTBEAT, **_LIMITS, zmq.IPV6: "[" in self._address}
         if self._listener is not None:
             options[zmq.USE_FD] = self._listener
@@ -303,17 +380,23 @@ class ZeroMQServer:
     def _authenticate(self, security: Security) -> LoopSocket:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.REP)
         socket.bind(ZAP_ADDRESS)
-        authenticator = LoopSocket(socket, lambda request: authenticator.send(answer_zap(request, security.allows)))
+
+        def answer(frames: list[zmq.Frame]) -> None:
+            authenticator.send(answer_zap([frame.bytes for frame in frames], security.allows))
+
+        authenticator = LoopSocket(socket, answer)
         return authenticator
 
 
-def _dealer(address: str, key_file: Path | None) -> zmq.Socket[bytes]:
-    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+def _dealer(address: str, key_file: Path | None, *, reconnects: bool = True) -> zmq.Socket[bytes]:
+    context: zmq.Context[Any] = zmq.Context.instance()
+    socket: zmq.Socket[bytes] = context.socket(zmq.DEALER, socket_class=_Socket)
     if key_file is not None:
         secure_client(socket, key_file)
     # IMMEDIATE: a message is not queued for a broker that is not connected, where it would be sent much later.
-    options = {**_HEARTBEAT, zmq.IMMEDIATE: 1, zmq.LINGER: 0, zmq.IPV6: "[" in address, zmq.RECONNECT_IVL: 100}
-    for option, value in {**options, zmq.RECONNECT_IVL_MAX: 1_000}.items():
+    options = {**_HEARTBEAT, zmq.IMMEDIATE: 1, zmq.LINGER: 0, zmq.IPV6: "[" in address}
+    options |= {zmq.RECONNECT_IVL: 100 if reconnects else -1, zmq.RECONNECT_IVL_MAX: 1_000}
+    for option, value in options.items():
         socket.setsockopt(option, value)
     try:
         socket.connect(address)

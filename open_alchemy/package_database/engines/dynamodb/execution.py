@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, assert_never
 from typing import Protocol as Interface
 
 from ...core.deadline import Deadline
-from ...core.operations import Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
+from ...core.operations import REPEATED, Failures, Get, Item, Page, Query, Result, Scan, StoreOperation, Transact
 from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
 from .. import telemetry
@@ -140,24 +140,33 @@ class Executor:
     def _transact(self, operation: Transact, deadline: Deadline) -> RequestSteps[Failures]:
         repeated: list[Failure] = []
         tables = ", ".join(sorted({action.table.name for action in operation.actions}))
-        response = yield from self._attempts(_WRITE, requests.write(operation), tables, deadline, repeated)
+        try:
+            response = yield from self._attempts(_WRITE, requests.write(operation), tables, deadline, repeated)
+        except RefusedError as error:
+            if error.code != _USED_UP:
+                raise
+            message = "a transaction was repeated after it had failed on its conditions"
+            raise ConflictError(message, code=REPEATED) from error
         if not isinstance(response, Failure):
             return {}
         failures = _failures(operation, response, f"{_WRITE} on {tables}", deadline)
-        if operation.token and any(failure.kind is Kind.TRANSIENT for failure in repeated):
-            yield from self._void(operation, tables, deadline)
+        if operation.is_final or (operation.token and any(failure.kind is Kind.TRANSIENT for failure in repeated)):
+            return (yield from self._void(operation, failures, tables, deadline))
         return failures
 
-    def _void(self, operation: Transact, tables: str, deadline: Deadline) -> RequestSteps[None]:
+    def _void(self, operation: Transact, failures: Failures, tables: str, deadline: Deadline) -> RequestSteps[Failures]:
         """Uses up the token of a transaction whose conditions failed after an attempt without an answer.
 
-        That attempt may still be in flight, and its conditions may hold again when it arrives.
+        That attempt may still be in flight, and its conditions may hold again when it arrives. If it arrives before,
+        the transaction has taken effect.
         """
         try:
             yield from self.request(_WRITE, requests.void(operation), tables, deadline)
         except RefusedError as error:
             if error.code != _USED_UP:
                 raise
+            return {}
+        return failures
 
     def _attempts(
         self,

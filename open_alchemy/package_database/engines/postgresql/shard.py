@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple, TypeGuard
 
-from ...core.operations import Action, Check, Delete, Failures, Put, Table
+from ...core.operations import REPEATED, Action, Check, Delete, Failures, Put, Table
 from ...exceptions import ConflictError
 from ..sql.execution import COMMIT, SQLExecution, StatementSteps, key_of
 from ..sql.statements import Row, Statement, TableStatements
@@ -191,7 +191,7 @@ class Shard:
         ((is_committed,),) = yield Statement(text, (token,))
         yield _ROLLBACK
         if not is_committed and not failures:
-            raise ConflictError("a transaction was repeated after it had failed on its conditions", code="TokenUsed")
+            raise ConflictError("a transaction was repeated after it had failed on its conditions", code=REPEATED)
         return Outcome({} if is_committed else failures)
 
     def _is_put(self, actions: Sequence[Action]) -> TypeGuard[Sequence[Put]]:

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ...core.operations import (
+    REPEATED,
     Action,
     Check,
     Delete,
@@ -103,7 +104,7 @@ class SQLExecution:
             found.append((yield statement))  # noqa: PERF401 (a generator must yield here)
         failures = self.failures(actions, found)
         if recorded is Outcome.FAILED and not failures:
-            raise ConflictError("a transaction was repeated after it had failed on its conditions", code="TokenUsed")
+            raise ConflictError("a transaction was repeated after it had failed on its conditions", code=REPEATED)
         for statement in () if failures else self.writes(actions):
             yield statement
         if token and recorded is None:

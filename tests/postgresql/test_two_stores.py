@@ -19,8 +19,6 @@ from open_alchemy.package_database.testing import local_server
 from tests.instances.servers import SERVICES, load, request
 from tests.postgresql.databases import create_database, create_tables
 
-pytestmark = pytest.mark.xdist_group("postgresql")
-
 
 @pytest.fixture
 def directory(tmp_path: Path, postgresql_servers: tuple[str, str]) -> Iterator[InstanceFile]:
