@@ -301,7 +301,7 @@ def test_a_caller_has_a_connection_with_its_permit_until_the_check_in() -> None:
 
 @pytest.mark.parametrize("error", [CancelledError(), psycopg.OperationalError()])
 def test_an_interrupted_check_out_releases_the_permit(error: BaseException) -> None:
-    """psycopg's wait for a generator without I/O lets other tasks run at times, and is cancelled there."""
+    """Psycopg's wait for a generator without I/O lets other tasks run at times, and is cancelled there."""
     pool = RecordedPool(connection := Connection())
     connection.autocommit_errors.append(error)
 

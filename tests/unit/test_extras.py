@@ -43,7 +43,7 @@ URLS = [
     (f"broker://{ADDRESS}", "zmq", "broker"),
     (f"broker://{ADDRESS}", "msgspec", "broker"),
     (f"broker://{ADDRESS}?cache=1", "msgspec", "broker"),
-    (f"broker://{ADDRESS}?cache=1", "cachetools", "broker"),
+    (f"broker://{ADDRESS}?cache=1", "cachetools", "cache"),
     (f"broker://{ADDRESS}?codec=bson", "bson", "bson"),
     (f"nats://{ADDRESS}", "msgspec", "nats"),
     (f"nats://{ADDRESS}", "nats", "nats"),

@@ -127,7 +127,7 @@ def open_requests(config: BrokerConfig) -> Requests:
         from .exchange import Requests, wall_clock
     find_connect(config)
     if config.cache is not None:
-        with imports("?cache=", "broker"):
+        with imports("?cache=", "cache"):
             import cachetools  # noqa: F401
     brokers = len(config.addresses)
     return Requests(brokers, int(random() * brokers) % brokers, config.instance, wall_clock, codec_of(config))
