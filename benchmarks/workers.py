@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -103,7 +103,9 @@ def json_lines(command: Sequence[str | Path], variables: Mapping[str, str]) -> I
             yield JsonLines(process, errors)
         finally:
             assert process.stdin is not None
-            process.stdin.close()
+            with suppress(BrokenPipeError):
+                # Raised again for a message that a process did not read before it ended.
+                process.stdin.close()
 
 
 @contextmanager

@@ -119,10 +119,10 @@ def large_servers() -> Iterator[tuple[str, str]]:
 
 
 def fill_large(url: str) -> None:
-    engine = from_url(url, {"PACKAGE_DATABASE_DEADLINE": "120"}).open_engine(TABLES)
+    engine = from_url(url, {"PACKAGE_DATABASE_DEADLINE": "600"}).open_engine(TABLES)
     engine.prepare()
     for number in range(USERS_OF_A_LARGE_STORE):
-        engine.execute(Transact(tuple(puts(f"u{number}"))), Deadline(120))
+        engine.execute(Transact(tuple(puts(f"u{number}"))), Deadline(600))
     engine.close()
 
 
@@ -142,7 +142,7 @@ def measure_copy(source: str, target: str) -> str:
     begin = time.monotonic()
     command = [sys.executable, "-m", "open_alchemy.package_database.cli", "copy", source, target]
     # A local DynamoDB on a busy machine may need more than the seconds of the default deadline.
-    variables = {**os.environ, "PACKAGE_DATABASE_DEADLINE": "120"}
+    variables = {"PACKAGE_DATABASE_DEADLINE": "600", **os.environ}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables)
     assert process.stderr is not None
     printed = process.stderr.read()
