@@ -26,7 +26,7 @@ from open_alchemy.package_database.engines.broker.zeromq import ZeroMQConnection
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 
-from .cache import cpu_seconds
+from .peers.cache_calls import cpu_seconds
 
 CONCURRENCY: Final = 16
 STORE_SECONDS: Final = 0.05

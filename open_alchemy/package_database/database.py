@@ -13,7 +13,7 @@ from functools import update_wrapper
 from typing import Any, Final, Self, TypeAlias
 
 from .async_types import AsyncTDatabase
-from .coherence.dependencies import UNTRACKED, is_recording, report
+from .coherence.dependencies import report_untracked
 from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps
@@ -245,8 +245,7 @@ def _advance(steps: Steps[Any], operation: Operation, engine: Engine | AsyncEngi
     """
     find = cached_reads(engine)
     if find is None:
-        if is_recording():
-            report((UNTRACKED,))
+        report_untracked()
         return operation
     while (result := find(operation)) is not NOT_CACHED:
         operation = steps.send(result)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import environments, page
+from benchmarks import cache_suite, environments, page
 from benchmarks.__main__ import main
 from benchmarks.environments import Environment, PeerError
 from benchmarks.loopback import running
@@ -95,6 +95,43 @@ def test_a_goal_limits_the_median_of_the_ratios(limit: float, *, is_floor: bool,
     other = [Sample(1.0, 1.0), Sample(1.0, 2.0), Sample(1.0, 1.0)]
 
     assert goal.row({OURS: SAMPLES, THEIRS: other})[2:] == ("2 (2 - 4)", verdict)
+
+
+def test_a_goal_without_a_denominator_limits_the_median() -> None:
+    goal = Goal("time", WALL, OURS, None, 3.0)
+
+    assert goal.row({OURS: SAMPLES}) == ("time", "at most 3 s", "4 s (3 s - 5 s)", "missed")
+
+
+def test_a_suite_may_draw_its_results_itself(tmp_path: Path) -> None:
+    suite = Suite("drawn", lambda _: {}, (CPU,), draw=lambda results, path: path.write_text(str(results)))
+
+    page.draw(suite, {OURS: "no module"}, tmp_path / "new")
+
+    assert (tmp_path / "new" / "drawn.svg").read_text() == "{('get_spec', 'ours'): 'no module'}"
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("suite", [cache_suite.CALLS, cache_suite.HITS], ids=lambda suite: suite.name)
+def test_the_suites_of_caches_run(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(Settings, "python", lambda *_: PYTHON)
+
+    results = suite.run(Settings(tmp_path, is_quick=True))
+    page.draw(suite, results, tmp_path)
+
+    assert len(suite.rows(results)) == len(results)
+    assert all(goal.row(results)[-1] != "not measured" for goal in suite.goals)
+    assert "</svg>" in (tmp_path / f"{suite.name}.svg").read_text()
+
+
+def test_the_stale_reads_are_counted() -> None:
+    intervals = [cache_suite.Interval(0, 0, reads=10, hits=9, stale=2), cache_suite.Interval(0, 0, reads=5)]
+
+    rows = cache_suite.HITS.rows({OURS: intervals})
+
+    assert rows == [("get_spec: ours", "9 of 15", "2 of 15")]
 
 
 def test_a_goal_without_a_peer_is_not_measured() -> None:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import TDatabase
+from open_alchemy.package_database.broker.addresses import open_transport
 from open_alchemy.package_database.broker.coherent_engine import coherent
 from open_alchemy.package_database.broker.functions import load
-from open_alchemy.package_database.broker.process import Options, open_server, open_transport, read_access, serve
+from open_alchemy.package_database.broker.process import Options, open_server, read_access, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.broker.stores import only
@@ -100,13 +101,19 @@ def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[Runn
 
 @contextmanager
 def run_broker(
-    store: Store, bus: Bus | None = None, *, address: str = "", security: Security | None = None, **options: Any
+    store: Store,
+    bus: Bus | None = None,
+    *,
+    address: str = "",
+    security: Security | None = None,
+    create: Callable[..., Server] = Server,
+    **options: Any,
 ) -> Iterator[RunningBroker]:
     """Runs a broker in front of a store, on a message bus, at an address or both; by default at a free address."""
 
     @asynccontextmanager
     async def opened() -> AsyncGenerator[Server]:
-        yield Server({"": store}, **options)
+        yield create({"": store}, **options)
         await store.engine.aclose()
 
     with _run(opened, bus, address, security) as broker:

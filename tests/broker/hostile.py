@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
@@ -124,6 +126,12 @@ def _forward(source: socket.socket, target: socket.socket, record: bytearray) ->
             target.sendall(data)
     except OSError:
         return
+
+
+def resident_bytes() -> int:
+    """Returns the memory that this process uses."""
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:

@@ -13,7 +13,7 @@ from typing import Self
 
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "open_alchemy.package_database.cli", "broker")
-_LISTENS = re.compile(r"listens at tcp://127\.0\.0\.1:(\d+)")
+_LISTENS = re.compile(r"listens at (\w+)(://127\.0\.0\.1:(\d+)\S*)")
 
 
 class BrokerProcess:
@@ -42,8 +42,8 @@ class BrokerProcess:
         found = _LISTENS.search(line)
         if found is None:
             raise AssertionError(f"the broker did not start: {line}{self.process.communicate()[1]}")
-        self.port = int(found[1])
-        self.url = f"broker://127.0.0.1:{self.port}"
+        self.port = int(found[3])
+        self.url = found[1].replace("tcp", "broker") + found[2]
 
     def __enter__(self) -> Self:
         return self

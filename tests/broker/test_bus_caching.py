@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -28,8 +26,8 @@ from tests.broker.brokers import (
     store_at,
     wait_until_cached,
 )
+from tests.broker.bus_processes import run_nats
 from tests.broker.hostile import wait_until
-from tests.broker.nats_server import NATSProcess, run_nats
 
 
 @pytest.fixture(autouse=True)
@@ -38,17 +36,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "SILENCE", 0.2)
     monkeypatch.setattr(read_cache, "_LEASE_SECONDS", 0.3)
     monkeypatch.setattr(read_cache, "_SEARCH_SECONDS", 0.05)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[NATSProcess]:
-    with run_nats() as running:
-        yield running
-
-
-@pytest.fixture
-def bus(server: NATSProcess) -> Bus:
-    return server.bus(uuid4().hex)
 
 
 @pytest.fixture

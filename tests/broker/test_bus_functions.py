@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -17,21 +16,10 @@ from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bu
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from tests.broker import application
 from tests.broker.brokers import RunningBroker, close_process_database, database_of_process, run_application
-from tests.broker.nats_server import NATSProcess, run_nats
+from tests.broker.bus_processes import run_nats
 from tests.broker.test_changes import both
 
 SQLITE = SQLiteConfig(memory="bus")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[NATSProcess]:
-    with run_nats() as running:
-        yield running
-
-
-@pytest.fixture
-def bus(server: NATSProcess) -> Bus:
-    return server.bus(uuid4().hex)
 
 
 @pytest.fixture

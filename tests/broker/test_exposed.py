@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
-from open_alchemy.package_database import NotFoundError, RefusedError, UnavailableError, ValidationError, get, instance
+from open_alchemy.package_database import (
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+    ValidationError,
+    cached,
+    get,
+    instance,
+)
+from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
+from open_alchemy.package_database.engines.broker.zeromq import BlockingZeroMQ
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.instance_file import InstanceFile
@@ -80,6 +90,22 @@ def test_a_function_is_called_by_a_client_with_a_cache(broker: RunningBroker) ->
 def test_a_function_may_use_a_session() -> None:
     asyncio.run(application.publish("u", "a"))
     assert asyncio.run(application.names_by_session("u")) == ["a"]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_cached_function_that_calls_an_exposed_one_is_computed_again() -> None:
+    count = cached()(lambda: application.count("u"))
+    names, names_by_session = cached()(application.names), cached()(application.names_by_session)
+    before = [count(), asyncio.run(_call(names)), asyncio.run(_call(names_by_session))]
+
+    asyncio.run(application.publish("u", "a", model_count=3))
+
+    assert before == [0, [], []]
+    assert [count(), asyncio.run(_call(names)), asyncio.run(_call(names_by_session))] == [3, ["a"], ["a"]]
+
+
+async def _call(function: Callable[[str], Awaitable[list[str]]]) -> list[str]:
+    return await function("u")
 
 
 def test_behind_a_broker_functions_run_in_its_loop_and_in_threads_of_it(broker: RunningBroker) -> None:
@@ -214,6 +240,20 @@ def test_a_call_fails_when_its_broker_dies(call: Callable[[], Any]) -> None:
                 call()
             close_process_database()
         dying.join()
+
+
+def test_the_end_of_an_earlier_connection_is_not_that_of_the_next() -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        connection = BlockingZeroMQ(f"tcp://127.0.0.1:{router.bind_to_random_port('tcp://127.0.0.1')}")
+        connection.watch()
+        assert connection.send(Secret(b"request"), 60)
+        router.recv_multipart()
+        router.close(0)
+        assert connection._monitor is not None
+        assert connection._monitor.poll(60_000)
+        connection.watch()
+        assert (connection.receive(0.0), connection.is_lost) == (None, False)
+        connection.close()
 
 
 @pytest.mark.usefixtures("lossy")

@@ -9,14 +9,12 @@ import threading
 from contextlib import ExitStack
 
 import pytest
-import zmq
 
-from open_alchemy.package_database import RefusedError, UnavailableError, connect
+from open_alchemy.package_database import RefusedError, connect
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.engines.broker import exchange, zeromq
+from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
-from tests.broker.brokers import Opened, both, lose_first_answer, memory_store, run_broker
-from tests.broker.proxy import run_proxy
+from tests.broker.brokers import Opened, both, memory_store, run_broker
 
 UNUSED = "tcp://127.0.0.1:9"
 
@@ -27,44 +25,12 @@ def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @both
-def test_a_write_whose_answer_is_lost_takes_effect_once(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ExitStack() as stack:
-        broker = stack.enter_context(run_broker(memory_store()))
-        database = opened(stack, broker.config)
-        lost = lose_first_answer(broker, monkeypatch)
-        database.create_update_spec(sub="u", name="a", version="1", model_count=1)
-        assert [found["version"] for found in database.list_spec_versions(sub="u", name="a")] == ["1"]
-        assert lost
-
-
-@both
 def test_a_client_moves_to_a_broker_that_answers(opened: Opened) -> None:
     store = memory_store()
     with ExitStack() as stack:
         second = stack.enter_context(run_broker(store))
         database = opened(stack, BrokerConfig((UNUSED, *second.config.addresses, UNUSED)))
         database.create_update_spec(sub="u", name="a", version="1", model_count=1)
-        assert database.count_customer_models(sub="u") == 1
-
-
-@both
-def test_without_a_broker_a_call_fails_at_its_deadline(opened: Opened) -> None:
-    with ExitStack() as stack:
-        database = opened(stack, BrokerConfig((UNUSED,), deadline=0.2))
-        with pytest.raises(UnavailableError, match="no broker answered before the deadline"):
-            database.list_specs(sub="u")
-
-
-@both
-def test_a_half_open_connection_is_closed(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    heartbeat = {zmq.HEARTBEAT_IVL: 100, zmq.HEARTBEAT_TIMEOUT: 300, zmq.HEARTBEAT_TTL: 400}
-    monkeypatch.setattr(zeromq, "_HEARTBEAT", heartbeat)
-    with ExitStack() as stack:
-        broker = stack.enter_context(run_broker(memory_store()))
-        proxy = stack.enter_context(run_proxy(int(broker.config.addresses[0].rpartition(":")[2])))
-        database = opened(stack, BrokerConfig((f"tcp://127.0.0.1:{proxy.port}",), deadline=20))
-        database.create_update_spec(sub="u", name="a", version="1", model_count=1)
-        proxy.stop_forwarding()
         assert database.count_customer_models(sub="u") == 1
 
 

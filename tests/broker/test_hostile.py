@@ -25,7 +25,16 @@ from open_alchemy.package_database.engines.broker.parts import MAX_BYTES
 from open_alchemy.package_database.engines.broker.send_budget import SendBudget
 from open_alchemy.package_database.model.schema import SPECS
 from tests.broker.brokers import RunningBroker, memory_store, run_broker, run_secure_broker
-from tests.broker.hostile import announce, connect_raw, frame, handshake, is_closed_by_peer, recorded, wait_until
+from tests.broker.hostile import (
+    announce,
+    connect_raw,
+    frame,
+    handshake,
+    is_closed_by_peer,
+    recorded,
+    resident_bytes,
+    wait_until,
+)
 from tests.broker.recording import BlockedEngine
 from tests.broker.test_server import GET, broker, in_loop, put
 
@@ -34,11 +43,6 @@ from tests.broker.test_server import GET, broker, in_loop, put
 def running() -> Iterator[RunningBroker]:
     with run_broker(memory_store()) as found:
         yield found
-
-
-def resident_bytes() -> int:
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * 4096
 
 
 def malformed() -> st.SearchStrategy[bytes]:
@@ -197,26 +201,6 @@ async def test_the_bytes_of_waiting_requests_are_limited(monkeypatch: pytest.Mon
         engine.gate.set()
         await transport.answer(2)
         assert server.figures()["queued_bytes"] == 0
-
-
-def test_a_client_that_never_reads_delays_no_other_and_uses_bounded_memory(running: RunningBroker) -> None:
-    with connect(running.url) as database:
-        for number in range(40):
-            database.create_update_spec(
-                sub="big", name=f"a{number}", version="1", model_count=1, description="x" * 25_000
-            )
-        before = resident_bytes()
-        with connect_raw(running.url) as connection:
-            handshake(connection)
-            received = running.server.requests
-            for id_ in range(1, 201):
-                # About a million bytes each.
-                request = Request(VERSION, id_, wall_clock(), 30.0, messages.Query(SPECS.name, "big"))
-                connection.sendall(frame(encode(request)))
-            wait_until(lambda: running.server.requests >= received + 200)
-            assert database.count_customer_models(sub="big") == 40
-            wait_until(lambda: running.server.figures()["in_progress"] == 0)
-        assert resident_bytes() < before + 100_000_000
 
 
 class FakeTracker:

@@ -111,9 +111,9 @@ def test_answers_are_sent_a_few_at_a_time() -> None:
             return scripted.sent
 
     assert asyncio.run(answer()) == [b"start", *(b"%d" % number for number in range(150))]
-    assert sent_before == [1 + number // 8 * 8 for number in range(100)] + [
-        101 + number // 8 * 8 for number in range(50)
-    ]
+    # 100 are received in an iteration; the first answer is sent at once, and the last ones are sent at the end.
+    in_iteration = [0] + [1 + (number - 1) // 8 * 8 for number in range(1, 100)]
+    assert sent_before == [1 + sent for sent in in_iteration] + [101 + sent for sent in in_iteration[:50]]
 
 
 def test_a_message_whose_reception_fails_does_not_delay_others() -> None:
@@ -136,6 +136,29 @@ def test_a_message_whose_reception_fails_does_not_delay_others() -> None:
 
     assert asyncio.run(answer()) == [b"start", b"wrong", b"right"]
     assert errors == ["wrong"]
+
+
+def test_a_socket_that_is_closed_while_it_receives_receives_and_sends_no_more() -> None:
+    received: list[bytes] = []
+
+    async def close() -> list[bytes]:
+        scripted = ScriptedSocket(is_connected=True)
+
+        def receive(frames: list[zmq.Frame]) -> None:
+            received.append(frames[0].bytes)
+            if len(received) == 2:
+                loop_socket.close()
+                for _ in range(8):
+                    loop_socket.send([b"late"])
+
+        async with opened(scripted, receive) as loop_socket:
+            scripted.received = [b"%d" % number for number in range(4)]
+            loop_socket.send([b"start"])
+            await iterations()
+            return scripted.sent
+
+    assert asyncio.run(close()) == [b"start"]
+    assert received == [b"0", b"1"]
 
 
 def test_a_socket_sends_its_messages_before_it_closes() -> None:

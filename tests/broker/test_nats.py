@@ -1,46 +1,32 @@
-"""Brokers on NATS: a queue group, long messages, a bus or a broker that stops, half-open connections, TLS."""
+"""Brokers on NATS: a queue group, long messages, half-open connections of a broker, TLS."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import trustme
 
 from open_alchemy.package_database import ConfigurationError, TDatabase, UnavailableError
-from open_alchemy.package_database.broker.process import open_transport
+from open_alchemy.package_database.broker.addresses import open_transport
 from open_alchemy.package_database.core.operations import Put, Query, Transact
 from open_alchemy.package_database.engines.broker import bus as bus_transport
-from open_alchemy.package_database.engines.broker import exchange, nats
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import SPECS
 from tests.apis import execute
-from tests.broker.brokers import Opened, RunningBroker, both, memory_store, run_broker, store_at
-from tests.broker.nats_server import NATSProcess, run_nats
+from tests.broker.brokers import Opened, both, memory_store, run_broker
+from tests.broker.bus_processes import NATSProcess, run_nats
+from tests.broker.networks import shorten
 from tests.broker.proxy import run_proxy
 
 
 @pytest.fixture(autouse=True)
 def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "SILENCE", 0.2)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[NATSProcess]:
-    with run_nats() as running:
-        yield running
-
-
-@pytest.fixture
-def bus(server: NATSProcess) -> Bus:
-    return server.bus(uuid4().hex)
+    shorten(monkeypatch)
 
 
 def publish(database: TDatabase, version: str) -> None:
@@ -49,12 +35,6 @@ def publish(database: TDatabase, version: str) -> None:
 
 def versions(database: TDatabase) -> list[str]:
     return sorted(found["version"] for found in database.list_spec_versions(sub="u", name="a"))
-
-
-def abandon(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets a broker receive requests, and execute and answer none."""
-    monkeypatch.setattr(broker.server, "_start", lambda _: None)
-    monkeypatch.setattr(broker.server, "_report_work", lambda: None)
 
 
 @both
@@ -82,49 +62,6 @@ def test_messages_that_are_longer_than_the_server_transmits_are_sent_in_parts(op
 
 
 @both
-def test_another_broker_takes_over(opened: Opened, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = memory_store()
-    with ExitStack() as stack:
-        first = stack.enter_context(run_broker(store, bus))
-        database = opened(stack, first.config)
-        publish(database, "1")
-        abandon(first, monkeypatch)
-        with run_broker(store, bus):
-            publish(database, "2")
-            assert versions(database) == ["1", "2"]
-
-
-@both
-def test_a_broker_that_stops_refuses_requests_which_another_one_executes(
-    opened: Opened, bus: Bus, tmp_path: Path
-) -> None:
-    config = from_url(f"sqlite:///{tmp_path / 'a.db'}", {})
-    with ExitStack() as stack:
-        second = stack.enter_context(run_broker(store_at(config), bus))
-        with run_broker(store_at(config), bus):
-            database = opened(stack, second.config)
-            publish(database, "1")
-        publish(database, "2")
-        assert versions(database) == ["1", "2"]
-
-
-@both
-def test_writes_take_effect_once_while_the_bus_is_down_and_back(opened: Opened) -> None:
-    with ExitStack() as stack:
-        server = stack.enter_context(run_nats())
-        broker = stack.enter_context(run_broker(memory_store(), server.bus("a")))
-        database = opened(stack, broker.config._replace(deadline=20))
-        publish(database, "0")
-        server.stop()
-        restart = threading.Timer(0.3, server.start)
-        restart.start()
-        for version in range(1, 5):
-            publish(database, str(version))
-        restart.join()
-        assert versions(database) == ["0", "1", "2", "3", "4"]
-
-
-@both
 def test_a_client_may_start_before_the_bus(opened: Opened) -> None:
     with run_nats() as server, ExitStack() as stack:
         server.stop()
@@ -139,17 +76,12 @@ def test_a_client_may_start_before_the_bus(opened: Opened) -> None:
 
 
 @both
-@pytest.mark.parametrize("side", ["client", "broker"])
-def test_a_half_open_connection_is_closed(
-    opened: Opened, side: str, server: NATSProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(nats._OPTIONS, "ping_interval", 0.1)
+def test_a_half_open_connection_of_a_broker_is_closed(opened: Opened, nats_server: NATSProcess, bus: Bus) -> None:
     with ExitStack() as stack:
-        proxy = stack.enter_context(run_proxy(server.port))
-        direct = server.bus(uuid4().hex)
-        proxied = direct._replace(hosts=(f"127.0.0.1:{proxy.port}",))
-        broker = stack.enter_context(run_broker(memory_store(), proxied if side == "broker" else direct))
-        database = opened(stack, broker.config._replace(deadline=20, bus=proxied if side == "client" else direct))
+        proxy = stack.enter_context(run_proxy(nats_server.port))
+        proxied = bus._replace(hosts=(f"127.0.0.1:{proxy.port}",))
+        stack.enter_context(run_broker(memory_store(), proxied))
+        database = opened(stack, BrokerConfig(("bus",), deadline=20, bus=bus))
         publish(database, "1")
         proxy.stop_forwarding()
         publish(database, "2")

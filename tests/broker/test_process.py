@@ -15,13 +15,23 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from open_alchemy.package_database import BaseError, ConfigurationError, RefusedError, connect
+from open_alchemy.package_database import (
+    BaseError,
+    Change,
+    ConfigurationError,
+    Missed,
+    RefusedError,
+    connect,
+    iter_changes,
+)
 from open_alchemy.package_database.broker import process
 from open_alchemy.package_database.broker.metrics import BUCKETS, Histogram, merge, to_prometheus
 from open_alchemy.package_database.broker.process import Options, cancel_once, run
 from open_alchemy.package_database.broker.shared_figures import SharedFigures
 from open_alchemy.package_database.cli.commands import commands
+from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.model.schema import TABLES
+from tests.broker.brokers import close_process_database, database_of_process
 from tests.broker.hostile import wait_until
 from tests.broker.processes import BrokerProcess, free_port
 
@@ -88,6 +98,23 @@ def test_the_command_status_prints_the_figures(workers: BrokerProcess) -> None:
     figures = json.loads(finished.output)
     assert figures["requests"] >= 1
     assert {"queued", "shed", "latency_count"} <= figures.keys()
+
+
+def test_a_subscriber_gets_the_changes_of_all_workers(workers: BrokerProcess, metrics_port: int) -> None:
+    wait_for_both(metrics_port)
+    names = {f"b{number}" for number in range(8)}
+    with database_of_process(BrokerConfig((workers.url.replace("broker://", "tcp://"),))):
+        events = iter_changes(sub="subscriber")
+        assert isinstance(next(events), Missed)
+        for name in names:
+            with connect(workers.url) as database:
+                database.create_update_spec(sub="subscriber", name=name, version="1", model_count=1)
+        missing = {f"latest#{name}" for name in names}
+        while missing:
+            event = next(events)
+            missing -= {event.key["updated_at_id"]} if isinstance(event, Change) else set()
+        events.close()
+        close_process_database()
 
 
 def test_status_needs_a_broker() -> None:

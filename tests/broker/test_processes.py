@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -19,66 +16,12 @@ import pytest
 
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import TABLES
+from tests.broker.processes import free_port
+from tests.broker.proxy import Proxy
 from tests.broker.staleness import Call, read_calls, stale_reads
 
 CLIENTS, BROKERS = 8, 2
 MAX_DELAY = 0.03
-
-
-class HostileProxy:
-    """A TCP proxy that delays what it forwards, and closes connections on request.
-
-    Attributes:
-        port: Where it listens.
-        delay: The maximum delay in seconds.
-    """
-
-    def __init__(self, target: int, loop: asyncio.AbstractEventLoop, random: Random) -> None:
-        self._target, self._loop, self._random = target, loop, random
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._connections = 0
-        self.delay = MAX_DELAY
-        self.port: int = asyncio.run_coroutine_threadsafe(self._start(), loop).result(10)
-
-    def cut(self) -> None:
-        """Closes all connections."""
-        self._loop.call_soon_threadsafe(self._close)
-
-    async def aclose(self) -> None:
-        """Closes everything, and waits until the forwarding has ended."""
-        self._server.close()
-        self._close()
-        while self._connections:
-            self._close()
-            await asyncio.sleep(0.01)
-
-    async def _start(self) -> int:
-        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    def _close(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers |= {writer, target_writer}
-        self._connections += 1
-        await asyncio.gather(self._forward(reader, target_writer), self._forward(target_reader, writer))
-        self._connections -= 1
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                await asyncio.sleep(self._random.random() * self.delay)
-                writer.write(data)
-        writer.transport.abort()
-        self._writers.discard(writer)
 
 
 class Processes:
@@ -91,11 +34,10 @@ class Processes:
         for table in TABLES:
             engine.administration().create(table)
         engine.close()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxies")
-        self._thread.start()
-        self._ports = [_free_port() for _ in range(BROKERS)]
-        self.proxies = [HostileProxy(port, self._loop, random) for port in self._ports]
+        self._ports = [free_port() for _ in range(BROKERS)]
+        self.proxies = [Proxy(port, random) for port in self._ports]
+        for proxy in self.proxies:
+            proxy.delay = MAX_DELAY
         self._generation = 0
         self.brokers = [self._start_broker(number) for number in range(BROKERS)]
         self.clients = [self._start_client(number) for number in range(CLIENTS)]
@@ -129,14 +71,8 @@ class Processes:
         """Ends everything."""
         for process in (*self.clients, *self.brokers):
             _kill(process)
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    async def _end(self) -> None:
         for proxy in self.proxies:
-            await proxy.aclose()
+            proxy.close()
 
     def _start_broker(self, number: int) -> subprocess.Popen[bytes]:
         listen = f"tcp://127.0.0.1:{self._ports[number]}"
@@ -165,12 +101,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.send_signal(signal.SIGCONT)
     process.wait(20)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 @contextmanager

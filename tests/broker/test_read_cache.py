@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ import pytest
 
 from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabase, cached
 from open_alchemy.package_database.coherence import leases
+from open_alchemy.package_database.coherence.cache import CachedRead
 from open_alchemy.package_database.database import Database, open_async_database, open_database
 from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
@@ -248,26 +250,58 @@ def test_a_client_that_was_closed_delays_no_write(broker: RunningBroker, monkeyp
         assert versions(writer) == ["1", "2"]
 
 
-def test_credentials_are_not_cached_with_the_option_specs(broker: RunningBroker) -> None:
+CREDENTIALS: Any = {"sub": "u", "id_": "c", "public_key": "p", "secret_key_hash": HASH, "salt": SALT}
+
+
+def cached_tables(database: TDatabase) -> set[str]:
+    """Returns the tables with cached results."""
+    return {table_of(read) for read in cached_reads(database)}
+
+
+def cached_reads(database: TDatabase) -> list[CachedRead]:
+    cache = cache_of(database)
+    return [] if cache is None else list(cache._cache._entries._reads.values())
+
+
+def table_of(read: CachedRead) -> str:
+    key: Any = read.key
+    return str(key[0])
+
+
+@pytest.mark.parametrize("tables", [None, frozenset({"package.specs"})])
+def test_credentials_are_not_cached_with_the_option_specs(broker: RunningBroker, tables: frozenset[str] | None) -> None:
+    expected = {"package.specs", "package.credentials"} if tables is None else {"package.specs"}
     with ExitStack() as stack:
-        database = opened_sync(stack, broker.config, CacheOptions(tables=frozenset({"package.specs"})))
-        wait_until_cached(database)
-        credentials = {"public_key": "p", "secret_key_hash": HASH, "salt": SALT}
-        database.create_update_credentials(sub="u", id_="c", **credentials)  # type: ignore[arg-type]
-        _, entries = figures(database)
-        assert database.get_credentials(sub="u", id_="c") is not None
-        assert figures(database)[1] == entries
+        database = opened_sync(stack, broker.config, CacheOptions(tables=tables))
+        database.create_update_credentials(**CREDENTIALS)
+        publish(database, "1")
+        end = time.monotonic() + 10
+        while cached_tables(database) != expected:
+            assert time.monotonic() < end
+            read_credentials(database)
+            assert database.get_spec(sub="u", name="a") is not None
+        read_credentials(database)
+        assert cached_tables(database) == expected
 
 
 def test_no_repr_shows_a_cached_secret(broker: RunningBroker) -> None:
     with ExitStack() as stack:
         database = cast("Database", opened_sync(stack, broker.config))
-        database.create_update_credentials(sub="u", id_="c", public_key="p", secret_key_hash=HASH, salt=SALT)
-        wait_until_cached(database)
-        database.get_credentials(sub="u", id_="c")
+        database.create_update_credentials(**CREDENTIALS)
+        read_until(lambda: len(cached_credentials(database)) == 2, lambda: read_credentials(database))
         cache = cast("ReadCache", cache_of(database))
+        kept = [(read.value, getattr(read.value, "items", None)) for read in cached_credentials(database)]
         state = vars(cache)
-        assert find(repr((database, database.engine, cache, state, vars(state["_cache"])))) == []
+        assert find(repr((database, database.engine, cache, state, vars(state["_cache"]), kept))) == []
+
+
+def cached_credentials(database: TDatabase) -> list[CachedRead]:
+    return [read for read in cached_reads(database) if table_of(read) == "package.credentials"]
+
+
+def read_credentials(database: TDatabase) -> None:
+    database.get_credentials(sub="u", id_="c")
+    database.list_credentials(sub="u")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
@@ -287,6 +321,30 @@ def test_the_child_of_a_fork_has_a_cache_of_its_own(broker: RunningBroker) -> No
         assert os.waitstatus_to_exitcode(status) == 1
         publish(database, "2")
         assert versions(database) == ["1", "2"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the platform has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_the_child_of_a_fork_computes_cached_functions_again(
+    broker: RunningBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child receives no revocation. Its copy of a cache may be locked by a thread of the parent."""
+    monkeypatch.setattr(leases, "DEFAULT", QUICK._replace(lease=60.0, hold=200.0, rejoin=200.0))
+    with run_broker(memory_store()) as patient, ExitStack() as stack:
+        database = opened_sync(stack, patient.config)
+        publish(database, "1")
+        wait_until_cached(database)
+        latest = cached()(lambda: database.get_latest_spec_version(sub="u", name="a"))
+        read_until(lambda: latest.cache_info().hits, latest)
+        misses = latest.cache_info().misses
+        with cast("ReadCache", cache_of(database))._lock:
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)
+                latest()
+                os._exit(latest.cache_info().misses - misses)
+        _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 1
 
 
 def test_a_cached_function_is_computed_again_after_a_write(broker: RunningBroker) -> None:

@@ -337,6 +337,8 @@ async def test_a_refused_read_of_a_session_does_not_end_the_session() -> None:
             noted = await transport.answer(id_)
             assert isinstance(noted, messages.Noted)
             assert (noted.header.number, type(noted.body)) == (id_ - 2, body)
+        figures = server.figures()
+        assert [figures[f"cache_{name}"] for name in ("reads", "reads_uncacheable", "revocations")] == [2, 2, 0]
 
 
 @in_loop

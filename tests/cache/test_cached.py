@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any
+from functools import partial
+from typing import Any, assert_type
 
 import pytest
 
 from open_alchemy import package_database
-from open_alchemy.package_database.cache import CacheInfo, ExpiringDict, cached
+from open_alchemy.package_database.cache import CacheInfo, cached
 from open_alchemy.package_database.coherence.dependencies import NOT_CACHEABLE, is_recording, record, report
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.instances.instance import Instance
@@ -232,6 +235,39 @@ def test_the_cancellation_of_all_callers_cancels_the_computation() -> None:
 
     asyncio.run(main())
     assert ended == ["ended"]
+
+
+def test_a_caller_that_arrives_while_a_computation_is_cancelled_begins_another() -> None:
+    calls: list[int] = []
+
+    async def main() -> int:
+        is_cancelled, go_on = asyncio.Event(), asyncio.Event()
+
+        @cached()
+        async def slow() -> int:
+            calls.append(1)
+            if len(calls) == 1:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    is_cancelled.set()
+                    await go_on.wait()
+            return 7
+
+        first = asyncio.ensure_future(slow())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        first.cancel()
+        await is_cancelled.wait()
+        second = asyncio.ensure_future(slow())
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return await second
+
+    assert asyncio.run(main()) == 7
+    assert len(calls) == 2
 
 
 def test_callers_that_share_a_computation_share_its_exception() -> None:
@@ -477,12 +513,166 @@ def test_nothing_is_recorded_outside_of_a_computation() -> None:
     assert not is_recording()
 
 
-def test_a_generator_is_refused() -> None:
-    with pytest.raises(TypeError, match="generator"):
+def test_a_result_that_changes_during_its_computation_is_not_stored(source: Source) -> None:
+    @cached()
+    def changed() -> int:
+        found = source.compute()
+        if found == 1:
+            source.change()
+        return found
 
-        @cached()
-        def numbers() -> Iterator[int]:
-            yield 1
+    assert [changed(), changed(), changed()] == [1, 2, 2]
+
+
+def test_reads_in_threads_with_the_context_of_the_call_are_recorded(source: Source) -> None:
+    @cached()
+    def in_thread() -> int:
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(copy_context().run, source.compute).result()
+
+    @cached()
+    async def in_thread_of_asyncio() -> int:
+        return await asyncio.to_thread(source.compute)
+
+    async def twice() -> list[int]:
+        return [await in_thread_of_asyncio(), await in_thread_of_asyncio()]
+
+    assert asyncio.run(twice()) == [1, 1]
+    assert [in_thread(), in_thread()] == [2, 2]
+    source.change()
+    assert asyncio.run(twice()) == [3, 3]
+    assert [in_thread(), in_thread()] == [4, 4]
+
+
+def numbers() -> Iterator[int]:
+    yield 1
+
+
+async def async_numbers() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize("function", [numbers, async_numbers, partial(numbers)])
+def test_a_generator_is_refused(function: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match="generator"):
+        cached()(function)
+
+
+async def one() -> int:
+    return 1
+
+
+@pytest.mark.parametrize("function", [one, numbers, async_numbers])
+def test_a_result_that_can_be_used_once_only_is_refused(function: Callable[[], object]) -> None:
+    """A plain function that returns the coroutine of another one, such as a wrapper."""
+
+    @cached()
+    def wrapper() -> object:
+        return function()
+
+    with pytest.raises(TypeError, match="can be used only once"):
+        wrapper()
+    assert wrapper.cache_info().entries == 0
+
+
+@pytest.mark.parametrize("method", [classmethod(print), staticmethod(print), 1])
+def test_what_is_not_a_function_is_refused(method: Any) -> None:
+    with pytest.raises(TypeError, match="below @classmethod|must be a function"):
+        cached()(method)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_entries": 0}, "max_entries must be an int of at least 1, not 0"),
+        ({"max_entries": -1}, "max_entries must be an int of at least 1, not -1"),
+        ({"max_entries": True}, "max_entries must be an int of at least 1, not True"),
+        ({"max_entries": 1.5}, "max_entries must be an int of at least 1, not 1.5"),
+        ({"ttl": 0}, "ttl must be a number of seconds above 0, not 0"),
+        ({"ttl": float("nan")}, "ttl must be a number of seconds above 0, not nan"),
+        ({"ttl": "5"}, "ttl must be a number of seconds above 0, not '5'"),
+        ({"ttl": True}, "ttl must be a number of seconds above 0, not True"),
+    ],
+)
+def test_an_invalid_option_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cached(**options)
+
+
+class Counter:
+    """Has cached methods."""
+
+    calls = 0
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    @cached()
+    def method(self, number: int) -> int:
+        Counter.calls += 1
+        return number + self.step
+
+    @classmethod
+    @cached()
+    def of_class(cls, number: int) -> int:
+        return number
+
+    @staticmethod
+    @cached()
+    def static(number: int) -> int:
+        return number
+
+    @cached()
+    async def coroutine(self, number: int) -> int:
+        return number + self.step
+
+
+def test_methods_are_cached_for_each_object() -> None:
+    one, two = Counter(1), Counter(2)
+    before = Counter.method.cache_info()
+
+    assert [one.method(1), two.method(1), one.method(1), one.method(number=1)] == [2, 3, 2, 2]
+    assert asyncio.run(one.coroutine(1)) == 2
+    # mypy does not bind a class method that is no plain function.
+    of_class: Any = one.of_class
+    assert [of_class(5), of_class(5), Counter.static(4), Counter.static(4)] == [5, 5, 4, 4]
+    after = Counter.method.cache_info()
+    assert (after.hits - before.hits, after.misses - before.misses) == (1, 3)
+    one.method.cache_clear()
+    assert Counter.method.cache_info().entries == 0
+
+
+def test_the_order_of_keyword_arguments_does_not_matter(call: Any) -> None:
+    function = call()
+
+    assert [function(a=1, b=2), function(b=2, a=1), function(1, 2)] == [1, 1, 2]
+
+
+def test_an_argument_that_is_not_hashable_is_a_type_error(call: Any) -> None:
+    function = call()
+
+    with pytest.raises(TypeError, match="unhashable"):
+        function([])
+    assert function(1) == 1
+
+
+def test_the_signature_is_preserved() -> None:
+    @cached()
+    def typed(number: int, *, text: str = "") -> str:
+        return text * number
+
+    @cached(ttl=5)
+    async def typed_coroutine(number: int) -> int:
+        return number
+
+    assert_type(typed(2, text="a"), str)
+    assert_type(typed.cache_info(), CacheInfo)
+    assert_type(asyncio.run(_gather(typed_coroutine(1))), list[int])
+    assert_type(Counter(1).method(1), int)
+    with pytest.raises(TypeError):
+        typed("2", txt="a")  # type: ignore[arg-type, call-arg]
+    with pytest.raises(TypeError):
+        Counter(1).method()  # type: ignore[call-arg]
 
 
 def test_the_function_is_documented(source: Source) -> None:
@@ -492,29 +682,3 @@ def test_the_function_is_documented(source: Source) -> None:
         return 1
 
     assert (documented.__name__, documented.__doc__) == ("documented", "Documentation.")  # type: ignore[attr-defined]
-
-
-def test_an_entry_of_a_dictionary_expires() -> None:
-    clock = Clock()
-    entries: ExpiringDict[str, int] = package_database.ExpiringDict(5, clock=clock)
-    entries["a"] = 1
-    clock.now += 4
-    entries["b"] = 2
-
-    clock.now += 1
-
-    assert "a" not in entries
-    assert dict(entries) == {"b": 2}
-    assert repr(entries) == "<ExpiringDict: 1 entries>"
-    del entries["b"]
-    assert not entries
-
-
-def test_a_dictionary_drops_the_least_recently_used_entries() -> None:
-    entries: ExpiringDict[int, int] = ExpiringDict(5, 2)
-    entries[1] = entries[2] = 0
-    assert entries[1] == 0
-
-    entries[3] = 0
-
-    assert sorted(entries) == [1, 3]

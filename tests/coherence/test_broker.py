@@ -36,6 +36,7 @@ from open_alchemy.package_database.coherence.registry import (
     marked_out,
     removed,
 )
+from open_alchemy.package_database.coherence.sessions import Session
 from open_alchemy.package_database.coherence.writes import Acknowledge, Execute, ToBroker
 
 TIMING = Timing()
@@ -376,6 +377,33 @@ def test_an_invalidation_is_answered_when_the_client_has_answered(driver: Driver
     assert driver.tick(3.2) == [ToBroker("writer", Waiting("id1", OTHER_WRITE))]
 
     assert driver.client(Revoked("s", 3, 2), 3.3) == [ToBroker("writer", Invalidated("id1", OTHER_WRITE, 0))]
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_each_answer_of_a_client_is_processed_without_a_search(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, *, is_reversed: bool
+) -> None:
+    sessions = [f"s{number}" for number in range(100)]
+    for session in sessions:
+        driver.client(Open(session, 0, None), 3)
+        driver.client(Renew(session, 1), 3)
+        driver.read(2, 3, B, session=session)
+    driver.message(invalidate(0, "id1", B), 3)
+    checks = count()
+    is_clear = Session.is_clear
+
+    def counted(session: Session, number: float, now: float) -> bool:
+        next(checks)
+        return is_clear(session, number, now)
+
+    monkeypatch.setattr(Session, "is_clear", counted)
+
+    effects = []
+    for session in reversed(sessions) if is_reversed else sessions:
+        effects += driver.client(Revoked(session, 3, 2), 3)
+
+    assert [type(effect.message) for effect in effects] == [Invalidated]
+    assert next(checks) <= 2 * len(sessions)
 
 
 def test_an_invalidation_is_answered_when_the_lease_is_over(driver: Driver) -> None:

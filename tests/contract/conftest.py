@@ -29,8 +29,7 @@ from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine
 from tests.apis import APIS, aconnect_to, blocking, connect_to, open_api
 from tests.broker.brokers import QUICK, memory_store, run_broker, store_at, wait_until_cached
-from tests.broker.nats_server import NATSProcess, run_nats
-from tests.broker.rabbitmq import run_rabbitmq
+from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
 from tests.canary import find, record_logs
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -95,12 +94,6 @@ def _sqlite_memory() -> SQLiteEngine:
     return open_memory(SQLiteConfig(), TABLES)
 
 
-@pytest.fixture(scope="session")
-def _nats() -> Iterator[NATSProcess]:
-    with run_nats() as server:
-        yield server
-
-
 def _dynamodb_store(request: pytest.FixtureRequest) -> Store:
     return store_at(cast("Any", _dynamodb("lean")(request).__enter__()).engine.config)
 
@@ -118,19 +111,14 @@ _SERVED: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
 """The stores behind a broker."""
 
 
-@pytest.fixture(scope="session")
-def _rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with run_rabbitmq(tmp_path_factory.mktemp("rabbitmq")) as host:
-        yield host
-
-
 def _nats_bus(request: pytest.FixtureRequest) -> Bus:
-    server: NATSProcess = request.getfixturevalue("_nats")
+    server: NATSProcess = request.getfixturevalue("nats_server")
     return server.bus(uuid4().hex)
 
 
 def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
-    return Bus("amqp", (request.getfixturevalue("_rabbitmq"),), uuid4().hex)
+    server: RabbitMQProcess = request.getfixturevalue("rabbitmq")
+    return server.bus(uuid4().hex)
 
 
 _BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {

@@ -59,8 +59,9 @@ class Backend:
         with self._lock:
             token = request.content.get("ClientRequestToken")
             if token in self._executed:
-                assert self._executed[token] == request.content, "a token of another transaction"
-                return Answer(200, {})
+                if self._executed[token] == request.content:
+                    return Answer(200, {})
+                return Answer(400, {"__type": "com.amazonaws.dynamodb.v20120810#IdempotentParameterMismatchException"})
             answer = self._ask(request)
             if token is not None and answer.status == 200:
                 self._executed[token] = request.content

@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError, UnavailableError, ValidationError
+from open_alchemy.package_database.coherence.dependencies import UNTRACKED, record
 from open_alchemy.package_database.datastore import AsyncDatastore, Datastore, Key
 from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection
 from open_alchemy.package_database.engines.postgresql.sharding import schema_of, shard_of
@@ -332,6 +333,23 @@ def test_an_unknown_parameter_of_a_connection_is_a_configuration_error(open_data
         open_datastore([{"shards": "1-9", "nonsense": CANARY}]).put(1, 1)
 
     assert CANARY not in str(caught.value)
+
+
+def test_a_read_of_a_datastore_is_reported_to_cached_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocking, awaited = Datastore(NOWHERE), AsyncDatastore(NOWHERE)
+    for datastore in (blocking, awaited):
+        monkeypatch.setattr(datastore, "_resolve", refuse)
+
+    with record() as found, pytest.raises(RefusedError):
+        blocking.get(Key(1 << 10))
+    with record() as found_async, pytest.raises(RefusedError):
+        asyncio.run(awaited.get(Key(1 << 10)))
+
+    assert found == found_async == {UNTRACKED}
+
+
+def refuse() -> None:
+    raise RefusedError("no server")
 
 
 def test_the_representation_has_no_password() -> None:

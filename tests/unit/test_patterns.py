@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database import ConflictError, TDatabase, ValidationError
+from open_alchemy.package_database import ConflictError, NotFoundError, TDatabase, ValidationError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import (
     MAX_TRANSACT_BYTES,
@@ -34,7 +34,7 @@ from open_alchemy.package_database.core.runner import execute_steps
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import SYSTEM, Database
 from open_alchemy.package_database.model import ACCESS_PATTERNS, credentials, specs
-from open_alchemy.package_database.model.keys import latest_key, padded
+from open_alchemy.package_database.model.keys import LATEST, latest_key, padded, record_keys
 from open_alchemy.package_database.model.schema import CREDENTIALS, PUBLIC_KEY, SPECS
 from open_alchemy.package_database.model.validation import item_size
 
@@ -250,42 +250,63 @@ def test_a_page_of_specs_is_a_query_after_the_latest_record_of_an_id() -> None:
     assert (operation.prefix, operation.limit, operation.after) == ("latest#", 7, latest_key("u1", "a"))
 
 
-def test_a_page_of_versions_is_a_query_and_a_read_of_the_latest_record() -> None:
-    steps = specs.list_spec_versions.steps(sub="u1", name="A", limit=2, after=1)
+LATEST_RECORD: Item = {**record(9), **record_keys(LATEST, "a"), "revision": "r"}
 
-    operations: list[Any] = [steps.send(None), steps.send([record(2), record(3)])]
-    with pytest.raises(StopIteration) as stop:
-        steps.send({**record(9), **latest_key("u1", "a"), "revision": "r"})
+
+def page_of_versions(items: list[Item], limit: int | None = 2, after: int | None = 1) -> tuple[Any, Any, Any]:
+    """Returns the steps that read a page, their first operation, and the next one or the result."""
+    steps = specs.list_spec_versions.steps(sub="u1", name="A", limit=limit, after=after)
+    first = steps.send(None)
+    try:
+        return steps, first, steps.send(items)
+    except StopIteration as stop:
+        return steps, first, [info["updated_at"] for info in stop.value]
+
+
+@pytest.mark.parametrize("following", [LATEST_RECORD, {**record(4), "revision": "r"}], ids=["latest", "newer version"])
+def test_a_page_of_versions_is_one_query(following: Item) -> None:
+    _, query, found = page_of_versions([record(2), record(3), following])
 
     position = {"sub": "u1", "updated_at_id": f"{padded(1)}#a", "id_updated_at": f"a#{padded(1)}"}
-    assert operations == [
-        Query(SPECS, "u1", prefix="a#0", secondary_index=SPECS.indexes[0], limit=2, after=position),
-        Get(SPECS, latest_key("u1", "a")),
-    ]
-    assert [info["updated_at"] for info in stop.value.value] == [2, 3]
+    assert query == Query(SPECS, "u1", prefix="a#", secondary_index=SPECS.indexes[0], limit=3, after=position)
+    assert found == [2, 3]
 
 
-def test_a_page_that_has_only_records_of_another_spec_is_followed_by_the_next() -> None:
-    other = {**record(1), "id": "a#0", "updated_at_id": f"{padded(1)}#a#0", "id_updated_at": f"a#0#{padded(1)}"}
-    steps = specs.list_spec_versions.steps(sub="u1", name="a", limit=1)
-    steps.send(None)
+def test_the_latest_record_is_read_after_versions_of_version_4() -> None:
+    steps, _, operation = page_of_versions([record(2), record(3), record(4)])
 
-    following: Any = steps.send([other])
+    assert operation == Get(SPECS, latest_key("u1", "a"))
+    with pytest.raises(NotFoundError):
+        steps.send(None)
+
+
+def test_a_page_with_records_of_other_specs_only_is_followed_by_the_next() -> None:
+    other = {**record(1), **record_keys(padded(1), "a#0"), "id": "a#0"}
+
+    _, _, following = page_of_versions([other, other], limit=1)
 
     position = {name: other[name] for name in ("sub", "updated_at_id", "id_updated_at")}
-    assert (following.limit, following.after) == (1, position)
+    assert (following.limit, following.after) == (2, position)
+
+
+def test_the_latest_record_is_read_when_only_records_of_other_specs_follow() -> None:
+    other = {**record(1), **record_keys(padded(1), "a#b"), "id": "a#b"}
+
+    steps, _, operation = page_of_versions([record(3), other, other])
+
+    assert operation == Get(SPECS, latest_key("u1", "a"))
+    with pytest.raises(StopIteration) as stop:
+        steps.send({**LATEST_RECORD, "updated_at": "3"})
+    assert [info["updated_at"] for info in stop.value.value] == [3]
 
 
 def test_a_last_page_is_read_again_while_the_latest_record_is_newer() -> None:
-    latest = {**record(3), **latest_key("u1", "a"), "revision": "r"}
-    steps = specs.list_spec_versions.steps(sub="u1", name="a", limit=9, after=1)
-    query = steps.send(None)
-    steps.send([record(2)])
+    latest = {**LATEST_RECORD, "updated_at": "3"}
+    steps, query, again = page_of_versions([record(2), latest], limit=9)
 
-    assert steps.send(latest) == query
-    steps.send([record(2), record(3)])
+    assert again == query
     with pytest.raises(StopIteration) as stop:
-        steps.send(latest)
+        steps.send([record(2), record(3), latest])
     assert [info["updated_at"] for info in stop.value.value] == [2, 3]
 
 

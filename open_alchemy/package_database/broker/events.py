@@ -90,6 +90,16 @@ class Events:
             if subscription.instance == instance:
                 subscription.send(changes, is_certain=is_certain)
 
+    @property
+    def has_subscriptions(self) -> bool:
+        """Whether there are subscriptions."""
+        return bool(self._subscriptions)
+
+    def miss(self) -> None:
+        """Lets all subscribers miss something: there may have been changes that are unknown."""
+        for subscription in self._subscriptions.values():
+            subscription.number += 1
+
     def _forget_expired(self) -> None:
         # Renewed ones are not in order of their end; there are few.
         now = self._clock()

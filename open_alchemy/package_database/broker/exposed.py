@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, TypeVar, overload
 
+from ..coherence.dependencies import report_untracked
 from ..engines.broker.messages import Call, Returned
 from ..engines.port import AsyncEngine, Engine
 from ..exceptions import RefusedError, ValidationError
@@ -102,6 +103,7 @@ def _wrap(function: Function) -> Callable[..., Any]:
         ask = _asking(engine)
         if ask is None:
             return function.check_result(function.call(**function.signature.decode_arguments(encoded)))
+        report_untracked()
         engine.prepare()
         return function.read_answer(ask(Call(function.name, encoded), function.what, **function.options))
 
@@ -116,6 +118,7 @@ def _wrap_coroutine(function: Function) -> Callable[..., Any]:
         ask = _asking(engine)
         if ask is None:
             return function.check_result(await function.call(**function.signature.decode_arguments(encoded)))
+        report_untracked()
         await engine.prepare()
         return function.read_answer(await ask(Call(function.name, encoded), function.what, **function.options))
 

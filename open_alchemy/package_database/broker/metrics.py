@@ -23,6 +23,8 @@ _GAUGES: Final = {
     "clients": "Clients with requests in progress or waiting.",
     "workers": "Worker processes.",
     "caching_clients": "Clients that cache.",
+    "pool_waiting": "Operations that wait for a connection to the store.",
+    "pool_executing": "Operations that the store executes.",
 }
 _COUNTERS: Final = {
     "requests": "Requests received.",
@@ -31,6 +33,9 @@ _COUNTERS: Final = {
     "refused": "Requests refused because the client has no right to them.",
     "malformed": "Malformed messages.",
     "refused_clients": "Connections refused because of their key.",
+    "cache_reads": "Reads of clients that cache.",
+    "cache_reads_uncacheable": "Reads of clients that cache whose answers they may not cache.",
+    "cache_revocations": "Messages to clients that cache to drop answers.",
 }
 
 

@@ -7,7 +7,6 @@ meets the one in progress. A worker that dies is replaced, and its clients conne
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -16,15 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.operations import Table
-from ..engines.broker import adapters, messages
+from ..engines.broker import messages
 from ..engines.broker.bus import BusServer
 from ..engines.broker.curve import Security
 from ..engines.broker.keys import read_broker_keys
 from ..engines.broker.transports import ServerTransport
-from ..engines.broker.zeromq import ZeroMQServer
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import ConfigurationError
 from ..instances import process as instances
+from .addresses import address_of, check_address, is_tcp, listen, open_transport
 from .events import Events
 from .exposed import Function
 from .functions import Functions, load
@@ -37,9 +36,9 @@ from .sessions import connect_caches
 from .shared_figures import SharedFigures
 from .stores import Find, ServedInstances, Stores, find_instance
 from .supervisor import Worker, supervise
+from .worker_events import WorkerEvents, WorkerLinks
 
 _FIGURES_SECONDS = 0.5
-_BACKLOG = 1_000
 
 
 class Options(NamedTuple):
@@ -79,6 +78,13 @@ class Access(NamedTuple):
     clients: ClientsFile
 
 
+class Shared(NamedTuple):
+    """What the workers share; created before they are forked."""
+
+    figures: SharedFigures
+    links: WorkerLinks | None
+
+
 def run(tables: Sequence[Table], options: Options, ready: Callable[[str], None]) -> None:
     """Runs a broker of the selected instance, or of all instances, until SIGTERM or SIGINT.
 
@@ -97,49 +103,19 @@ def run(tables: Sequence[Table], options: Options, ready: Callable[[str], None])
     for address in options.listen:
         check_address(address, has_keys=options.keys is not None)
     read_access(options.keys)
-    metrics = None if options.metrics is None else _listen(f"tcp://{options.metrics}")
-    shared = SharedFigures(options.workers)
+    metrics = None if options.metrics is None else listen(f"tcp://{options.metrics}")
+    shared = Shared(SharedFigures(options.workers), WorkerLinks(options.workers) if options.workers > 1 else None)
     if options.workers == 1:
         _run_worker(Worker(0), tables, options, [None] * len(options.listen), metrics, shared, ready)
         return
-    listeners = [_listen(address) if _is_tcp(address) else None for address in options.listen]
+    listeners = [listen(address) if is_tcp(address) else None for address in options.listen]
     for address, listener in zip(options.listen, listeners, strict=True):
-        ready(address if listener is None else _address(listener))
+        ready(address if listener is None else address_of(listener))
     supervise(
         options.workers,
         lambda worker: _run_worker(worker, tables, options, listeners, metrics, shared, lambda _: None),
-        shared.is_written,
+        shared.figures.is_written,
     )
-
-
-def check_address(address: str, *, has_keys: bool) -> None:
-    """Checks where a broker listens.
-
-    Raises:
-        ConfigurationError: The address has no known transport, or others than this machine can reach it without keys.
-    """
-    if not _is_tcp(address):
-        adapters.open_server(address)
-        return
-    host = _host_port(address)[0]
-    if not has_keys and not _is_loopback(host):
-        raise ConfigurationError(
-            f"a broker without keys listens on a loopback address, such as tcp://127.0.0.1:5757, and not on {host!r}: "
-            "anybody who can connect can read and write everything. Create keys with 'package-database broker keys', "
-            "and start the broker with --keys"
-        )
-
-
-def open_transport(address: str, security: Security | None = None, listener: int | None = None) -> ServerTransport:
-    """Returns the transport of an address.
-
-    Raises:
-        ConfigurationError: See ``check_address``.
-    """
-    if not _is_tcp(address):
-        return adapters.open_server(address)
-    check_address(address, has_keys=security is not None)
-    return ZeroMQServer(address, security, listener)
 
 
 def cancel_once(task: asyncio.Task[None]) -> None:
@@ -168,7 +144,7 @@ async def serve(
     try:
         addresses = [await server.start(transport) for transport in transports]
         buses = [transport for transport in transports if isinstance(transport, BusServer)]
-        connect_caches(server, advertise or next(filter(_is_tcp, addresses), ""), key_file, buses)
+        connect_caches(server, advertise or next(filter(is_tcp, addresses), ""), key_file, buses)
         for address in addresses:
             ready(address)
         await asyncio.Event().wait()
@@ -183,9 +159,10 @@ async def open_server(
     options: Options,
     exposed: Mapping[str, Function],
     access: Access | None = None,
+    events: Events | None = None,
 ) -> AsyncGenerator[Server]:
     """Opens instances, and returns a server for them; closes them at the end."""
-    events = Events()
+    events = events or Events()
     instances = ServedInstances(find, events, tables, options.granters)
     stores = Stores(instances, tables, allows_administration=options.allows_administration)
     server = Server(
@@ -196,10 +173,8 @@ async def open_server(
         find_client=find_anybody if access is None else access.clients.find,
         events=events,
     )
+    server.sources.append(stores.figures)
     server.handlers[messages.Call] = Functions(exposed, instances).call
-    if options.workers > 1:
-        # A worker does not receive the changes of the others.
-        del server.immediate[messages.Subscribe]
     if access is not None:
         server.sources.append(access.clients.figures)
     try:
@@ -216,7 +191,7 @@ def _run_worker(
     options: Options,
     listeners: Sequence[socket.socket | None],
     metrics: socket.socket | None,
-    shared: SharedFigures,
+    shared: Shared,
     ready: Callable[[str], None],
 ) -> None:
     # In the worker: the modules of the application may start threads.
@@ -227,12 +202,16 @@ def _run_worker(
         open_transport(address, security, None if listener is None else listener.fileno())
         for address, listener in zip(options.listen, listeners, strict=True)
     ]
-    if options.workers > 1 and (shared_address := next(filter(_is_tcp, options.listen), None)) is not None:
+    if options.workers > 1 and (shared_address := next(filter(is_tcp, options.listen), None)) is not None:
         # The first one, because other brokers must reach this worker and no other.
         transports.insert(0, open_transport(f"{shared_address.rpartition(':')[0]}:*", security))
 
     async def main() -> None:
-        async with open_server(find_instance, tables, options, exposed, access) as server:
+        events = None
+        if shared.links is not None:
+            events = WorkerEvents(shared.links, worker.number)
+            events.start()
+        async with open_server(find_instance, tables, options, exposed, access, events) as server:
             await _serve(worker, server, options, transports, metrics, shared, ready)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -245,14 +224,14 @@ async def _serve(
     options: Options,
     transports: Sequence[ServerTransport],
     metrics: socket.socket | None,
-    shared: SharedFigures,
+    shared: Shared,
     ready: Callable[[str], None],
 ) -> None:
     loop = asyncio.get_running_loop()
 
     def figures() -> Figures:
-        shared.write(worker.number, {**server.figures(), "workers": 1})
-        return shared.total()
+        shared.figures.write(worker.number, {**server.figures(), "workers": 1})
+        return shared.figures.total()
 
     def publish() -> None:
         figures()
@@ -301,43 +280,6 @@ def _check_stores(workers: int) -> None:
         config = instance.config
         if workers > 1 and isinstance(config, SQLiteConfig) and config.path is None:
             raise ConfigurationError("--workers: sqlite:// is in memory, and each worker would have another database")
-
-
-def _listen(address: str) -> socket.socket:
-    host, port = _host_port(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigurationError(f"the broker cannot listen on {address}: {error.strerror}") from error
-    # Otherwise a worker blocks if another one accepts the connection first.
-    listener.settimeout(0)
-    return listener
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
-
-
-def _host_port(address: str) -> tuple[str, int]:
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
-    host = host.strip("[]")
-    try:
-        return ("0.0.0.0" if host == "*" else host), 0 if port == "*" else int(port)  # noqa: S104 (with keys only)
-    except ValueError:
-        raise ConfigurationError("expected tcp://HOST:PORT, and HOST:PORT for --metrics") from None
-
-
-def _is_tcp(address: str) -> bool:
-    return address.startswith("tcp://")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

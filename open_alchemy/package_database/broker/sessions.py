@@ -11,7 +11,7 @@ from ..core.deadline import Deadline
 from ..engines.broker import cache_messages
 from ..engines.broker.bus import BusServer
 from ..engines.broker.codec import Codec
-from ..engines.broker.messages import AnswerBody, Granters, Granting, Request
+from ..engines.broker.messages import AnswerBody, Granters, Granting, Noted, Request
 from ..engines.broker.transports import Peer
 from ..engines.broker.zeromq import ZeroMQConnection
 from .caching import Caching
@@ -51,6 +51,7 @@ class Sessions:
     def __init__(self, server: Server, address: str, others: OtherBrokers) -> None:
         self._server, self._address, self._others = server, address, others
         self._started: list[Caching] = []
+        self._reads = self._uncacheable = self._revocations = 0
         server.reads = self
         server.closers.append(self.aclose)
         server.sources.append(self.figures)
@@ -64,8 +65,13 @@ class Sessions:
         caching.start(self._address, self._send_to_client, partial(self._send_to_broker, instance))
 
     def figures(self) -> dict[str, int]:
-        """Returns the number of clients that cache."""
-        return {"caching_clients": sum(caching.sessions for caching in self._started)}
+        """Returns the number of clients that cache, of their reads, and of the revocations of their answers."""
+        return {
+            "caching_clients": sum(caching.sessions for caching in self._started),
+            "cache_reads": self._reads,
+            "cache_reads_uncacheable": self._uncacheable,
+            "cache_revocations": self._revocations,
+        }
 
     def begin(self, peer: Peer, codec: Codec, request: Request) -> None:
         """Notes a read."""
@@ -77,7 +83,10 @@ class Sessions:
         caching = self._of(request)
         if caching is None or request.read is None:
             return body
-        return caching.finish_read(request.read, body)
+        answer = caching.finish_read(request.read, body)
+        self._reads += 1
+        self._uncacheable += not (isinstance(answer, Noted) and answer.header.is_cacheable)
+        return answer
 
     async def aclose(self) -> None:
         """Ends all sessions, and leaves the registries."""
@@ -105,4 +114,5 @@ class Sessions:
         self._others.send(address, instance, body)
 
     def _send_to_client(self, peer: Peer, codec: Codec, body: AnswerBody) -> None:
+        self._revocations += isinstance(body, cache_messages.Revoke)
         self._server.send(peer, 0, body, codec)

@@ -43,6 +43,10 @@ class Store:
         clock: Returns the seconds since the epoch.
         caching: Lets clients cache what they read, and all writes of ``engine`` wait for them; None: none may.
         open_reader: Returns an engine for reads without waiting; None for ``open_engine``.
+
+    Attributes:
+        waiting: The number of operations that wait for a connection.
+        executing: The number of operations that the store executes.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Store:
         caching: Caching | None = None,
         open_reader: Callable[[], AsyncEngine] | None = None,
     ) -> None:
+        self.waiting = self.executing = 0
         self._open_engine = open_engine
         self._open_reader = open_reader or open_engine
         self.caching = caching
@@ -130,13 +135,20 @@ class Store:
     async def _perform(self, operation: core.StoreOperation, deadline: Deadline) -> Any:
         engine = self.engine
         if (waiting := engine.queue()) is not None:
+            self.waiting += 1
             try:
                 await waiting
             except TimeoutError:
                 seconds = deadline.elapsed()
                 raise UnavailableError("no connection was free", code="PoolTimeoutError", seconds=seconds) from None
-        await engine.prepare()
-        return await engine.execute(operation, deadline)
+            finally:
+                self.waiting -= 1
+        self.executing += 1
+        try:
+            await engine.prepare()
+            return await engine.execute(operation, deadline)
+        finally:
+            self.executing -= 1
 
     def _administer(self, action: messages.TableAction, table: core.Table) -> messages.Administered:
         administration = self._administration()

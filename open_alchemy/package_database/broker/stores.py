@@ -110,6 +110,14 @@ class Stores(Mapping[str, Store]):
     def __len__(self) -> int:
         return len(self._instances)
 
+    def figures(self) -> dict[str, int]:
+        """Returns the figures of the connections to all stores."""
+        stores = [store for _, store in self._stores.values()]
+        return {
+            "pool_waiting": sum(store.waiting for store in stores),
+            "pool_executing": sum(store.executing for store in stores),
+        }
+
     def _open(self, instance: ServedInstance) -> Store:
         return Store(
             instance.async_engine,

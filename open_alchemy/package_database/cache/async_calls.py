@@ -28,6 +28,11 @@ class _Computation:
             _within.reset(within)
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether all of its callers were cancelled."""
+        return self.task.cancelling() > 0
+
     async def result(self) -> Result:
         self._callers += 1
         try:
@@ -61,7 +66,7 @@ class AsyncCalls:
             computation: _Computation | None = results.computing.get(place)
             if computation is not None and id(computation) in _within.get():
                 return await self._compute(key, args, kwargs)
-            if computation is None:
+            if computation is None or computation.is_abandoned:
                 steps = self._compute(key, args, kwargs)
                 computation = results.computing[place] = _Computation(next(results.arrivals), steps)
                 computation.task.add_done_callback(partial(self._remove, place, computation))

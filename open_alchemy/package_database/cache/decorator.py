@@ -10,13 +10,16 @@ import inspect
 import time
 from collections.abc import Callable
 from functools import update_wrapper
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, overload
 
 from .async_calls import AsyncCalls
+from .limits import check_max_entries, check_seconds
 from .results import CacheInfo, Results
 from .sync_calls import SyncCalls
 
 Parameters = ParamSpec("Parameters")
+Rest = ParamSpec("Rest")
+Object = TypeVar("Object")
 Returned_co = TypeVar("Returned_co", covariant=True)
 Returned = TypeVar("Returned")
 
@@ -26,6 +29,17 @@ class CachedFunction(Protocol[Parameters, Returned_co]):
 
     def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Returned_co:
         """Calls the function, or returns the result of an earlier call."""
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[Object, Rest], Returned_co], instance: Object, owner: type
+    ) -> CachedFunction[Rest, Returned_co]: ...
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        """Binds a method."""
 
     def cache_info(self) -> CacheInfo:
         """Returns the figures of the cache."""
@@ -48,9 +62,20 @@ def cached(
         max_entries: The maximum number of results: the least recently used are dropped.
         ttl: After how many seconds a result is dropped in any case; None for never.
         clock: Returns the seconds of a monotonic clock.
+
+    Raises:
+        ValueError: ``max_entries`` or ``ttl`` is not above 0.
+        TypeError: What is decorated is no function, or a generator.
     """
+    check_max_entries(max_entries)
+    if ttl is not None:
+        check_seconds("ttl", ttl)
 
     def decorate(function: Callable[Parameters, Returned]) -> CachedFunction[Parameters, Returned]:
+        if isinstance(function, classmethod | staticmethod):
+            raise TypeError("@cached(...) must be below @classmethod and @staticmethod")
+        if not callable(function):
+            raise TypeError("what is cached must be a function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError("a generator has no result that could be cached")
         results = Results(max_entries, ttl, clock)

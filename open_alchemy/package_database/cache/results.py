@@ -5,6 +5,7 @@ A result is valid as long as each read of the function would return the same (``
 
 from __future__ import annotations
 
+import inspect
 import math
 import threading
 from collections.abc import Callable, Hashable
@@ -92,7 +93,12 @@ class Results:
         return self._clears, self.clock() + self._ttl
 
     def finish(self, key: Hashable, begun: tuple[int, float], value: Any, dependencies: set[Dependency]) -> Result:
-        """Stores and returns a result, if it is valid and the results were not cleared since."""
+        """Returns a result, and stores it if it is valid and the results were not cleared since.
+
+        Raises:
+            TypeError: Callers cannot share the value.
+        """
+        _check_value(value)
         clears, until = begun
         result = Result(value, frozenset(dependencies), until)
         if result.is_valid(self.clock()):
@@ -112,6 +118,13 @@ class Results:
         """Returns the figures."""
         with self.lock:
             return CacheInfo(self._hits, self._misses, self.max_entries, len(self._results))
+
+
+def _check_value(value: object) -> None:
+    if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
+        if inspect.iscoroutine(value):
+            value.close()
+        raise TypeError(f"the function returned a {type(value).__name__}, which can be used only once")
 
 
 def key_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:

@@ -47,6 +47,11 @@ def report(dependencies: Iterable[Dependency]) -> None:
         recorder.update(dependencies)
 
 
+def report_untracked() -> None:
+    """Reports a read of a store whose changes are not observed."""
+    report((UNTRACKED,))
+
+
 def is_recording() -> bool:
     """Returns whether a report would be recorded."""
     return _recorder.get() is not None

@@ -174,8 +174,13 @@ class Sessions:
         return messages, awaited
 
     def still_awaited(self, awaited: dict[str, float], now: float) -> bool:
-        """Returns whether a client may still use an older answer."""
-        return any(self._is_awaited(id_, number, now) for id_, number in awaited.items())
+        """Returns whether a client may still use an older answer. Removes those that do not: they never will again."""
+        while awaited:
+            id_ = next(iter(awaited))
+            if self._is_awaited(id_, awaited[id_], now):
+                return True
+            del awaited[id_]
+        return False
 
     def expire(self, now: float, timing: Timing) -> None:
         """Forgets sessions that ended and whose lease is over, and notes that are too old to matter.

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from ..coherence.dependencies import report_untracked
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.postgresql.async_engine import AsyncPostgreSQLEngine
@@ -164,6 +165,7 @@ class AsyncDatastore:
         self._resolve: Callable[[], AsyncPostgreSQLEngine] = lambda: engine
 
     async def _run(self, name: str, operation: Operation) -> Any:
+        report_untracked()
         engine = self._resolve()
         await engine.prepare()
         with telemetry.Request("postgresql", name, "entities") as log:

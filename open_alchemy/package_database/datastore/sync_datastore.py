@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
+from ..coherence.dependencies import report_untracked
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.postgresql.engine import PostgreSQLEngine
@@ -161,6 +162,7 @@ class Datastore:
         self._resolve: Callable[[], PostgreSQLEngine] = lambda: engine
 
     def _run(self, name: str, operation: Operation) -> Any:
+        report_untracked()
         engine = self._resolve()
         engine.prepare()
         with telemetry.Request("postgresql", name, "entities") as log:

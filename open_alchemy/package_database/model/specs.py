@@ -17,6 +17,7 @@ from ..core.operations import (
     Get,
     Item,
     Items,
+    Key,
     Query,
     Steps,
     Transact,
@@ -306,27 +307,35 @@ def _latest_records(sub: str, projection: Projection, limit: int | None = None, 
 def _read_versions(
     sub: str, id_: str, limit: int | None, after: int | None
 ) -> Steps[tuple[Sequence[Item], Item | None]]:
-    """Reads version records of a spec, oldest first, and then its latest record."""
-    if limit is None and after is None:
-        records = yield from _all_records(sub, id_)
-        return (records[:-1], records[-1]) if records and _is_latest(records[-1]) else (records, None)
+    """Reads version records of a spec, oldest first, and with them its latest record or a newer version record."""
     position = None if after is None else {"sub": sub, **record_keys(padded(after), id_)}
-    versions: list[Item] = []
+    records: list[Item] = []
     while True:
-        # Padded seconds begin with a zero. The latest record is after the records of spec "a#b".
-        items = yield Query(SPECS, sub, prefix=f"{id_}#0", secondary_index=ID_UPDATED_AT, limit=limit, after=position)
-        versions += _of_spec(items, sub, id_)
-        if limit is None or len(items) < limit or len(versions) >= limit:
-            break
+        # One more than needed: the latest record is after the versions, and after the records of spec "a#b".
+        items = yield _records(sub, id_, None if limit is None else limit + 1, position)
+        records += _of_spec(items, sub, id_)
+        if records and _is_latest(records[-1]):
+            return records[:-1][:limit], records[-1]
+        if limit is None or len(items) <= limit:
+            return records, None
+        if len(records) > limit and "revision" in records[limit]:
+            return records[:limit], records[limit]
         position = {name: items[-1][name] for name in ("sub", "updated_at_id", "id_updated_at")}
-    latest = yield Get(SPECS, latest_key(sub, id_))
-    return versions[:limit], None if latest is None else _RECORD.check(latest, sub=sub)
+        if len(records) > limit or position["id_updated_at"] > f"{id_}#1":
+            # Version 4 may have left versions without a latest record; or what follows is not of this spec, because
+            # padded seconds begin with a zero.
+            latest = yield Get(SPECS, latest_key(sub, id_))
+            return records[:limit], None if latest is None else _RECORD.check(latest, sub=sub)
 
 
 def _all_records(sub: str, id_: str) -> Steps[list[Item]]:
     """Reads a spec's version records, oldest first, and then its latest record."""
-    items = yield Query(SPECS, sub, prefix=f"{id_}#", secondary_index=ID_UPDATED_AT)
+    items = yield _records(sub, id_)
     return _of_spec(items, sub, id_)
+
+
+def _records(sub: str, id_: str, limit: int | None = None, after: Key | None = None) -> Query:
+    return Query(SPECS, sub, prefix=f"{id_}#", secondary_index=ID_UPDATED_AT, limit=limit, after=after)
 
 
 def _of_spec(items: Iterable[Item], sub: str, id_: str) -> list[Item]:

@@ -129,7 +129,7 @@ class AsyncVersions:
     async def __getitem__(self, index: slice) -> list[AsyncVersion]: ...
 
     async def __getitem__(self, index: int | slice) -> AsyncVersion | list[AsyncVersion]:
-        """Returns a version or a list of them. One request: ``[-1]`` and ``[:n]`` read no other versions.
+        """Returns a version or a list of them. One request: ``[-1]`` reads one version, ``[:n]`` at most n + 1.
 
         Raises:
             IndexError: The spec does not have so many versions. It is a ``NotFoundError`` too.

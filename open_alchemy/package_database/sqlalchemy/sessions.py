@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from transaction import Transaction, TransactionManager
 from zope.sqlalchemy.datamanager import STATUS_CHANGED, SessionDataManager, TwoPhaseSessionDataManager
 
+from ..coherence.dependencies import report_untracked
 from ..exceptions import RefusedError
 from .managers import SESSIONS
 
@@ -29,6 +30,11 @@ class StoreSession(Session):
     def __init__(self, bind: Engine, *, enter: Enter, **options: Any) -> None:
         super().__init__(bind, **options)
         event.listen(self, "after_begin", lambda _, __, connection: enter(connection))
+
+    def get_bind(self, *arguments: Any, **options: Any) -> Engine | Connection:
+        """Returns the engine, before every statement: a cached function depends on what it reads."""
+        report_untracked()
+        return super().get_bind(*arguments, **options)
 
 
 class TransactionSession(StoreSession):

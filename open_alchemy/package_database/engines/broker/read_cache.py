@@ -21,6 +21,7 @@ from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
 from ...coherence.tags import read_key, tags_of_read
 from ...core.operations import Get, Item, Items, Operation, Query, StoreOperation
 from ...core.secret import Secret
+from .. import fork
 from ..port import NOT_CACHED
 from . import messages
 from .cache_clock import instant
@@ -112,6 +113,7 @@ class ReadCache:
             timing or leases.DEFAULT, lambda: secrets.token_hex(16), options.max_entries, options.tables
         )
         self._lock = threading.Lock()
+        fork.register(self)
         self._broker: int | None = None
         self._leased = 0.0
         self._is_leased = False
@@ -122,6 +124,14 @@ class ReadCache:
 
     def __repr__(self) -> str:
         return repr(self._cache)
+
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare."""
+
+    def after_fork_in_child(self) -> None:
+        """Drops all results: the child receives no revocation. A thread of the parent may hold the lock."""
+        self._lock = threading.Lock()
+        self._cache.disconnected()
 
     # From any thread.
 

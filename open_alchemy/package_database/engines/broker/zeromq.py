@@ -142,7 +142,7 @@ class LoopSocket:
         """Sends a message in this iteration of the event loop or the next, or when the peer is connected, if soon."""
         if self._is_scheduled:
             self._outgoing.append(frames)
-            if len(self._outgoing) >= _MAX_OUTGOING and not self.socket.closed:
+            if len(self._outgoing) >= _MAX_OUTGOING:
                 self._send_outgoing()
         elif not self.socket.closed:
             self._send(frames)
@@ -188,7 +188,7 @@ class LoopSocket:
 
     def _send_outgoing(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
-        for frames in outgoing:
+        for frames in () if self.socket.closed else outgoing:
             self._send(frames)
 
     def _schedule(self) -> None:
@@ -213,8 +213,10 @@ class LoopSocket:
             if events & _POLLOUT:
                 self._flush()
             if events & _POLLIN and received < _MAX_RECEIVED:
-                # Of several messages, only the first ones cost a look at the events each.
+                # The first one is answered at once. Only if there are more, the events are not read after each one.
                 received += self._receive_some(_MAX_RECEIVED - received if received else 1)
+                if received == 1:
+                    self._send_outgoing()
             else:
                 self._send_outgoing()
                 if received == _MAX_RECEIVED:
