@@ -24,7 +24,7 @@ class Environment:
     requirements: tuple[str, ...]
 
 
-PACKAGE = Environment("package", (str(CHECKOUT),))
+PACKAGE = Environment("package", (f"{CHECKOUT}[speed]",))
 PACKAGE_TEST = Environment("package-test", (f"{CHECKOUT}[test]",))
 PACKAGE_POSTGRESQL = Environment("package-postgresql", (f"{CHECKOUT}[postgresql]", "psycopg[pool]"))
 PACKAGE_BROKER = Environment("package-broker", (f"{CHECKOUT}[broker,cli]", "uvloop"))

@@ -39,6 +39,11 @@ def with_tables(page: str, tables: Mapping[str, str]) -> str:
     return page
 
 
+def write(tables: Mapping[str, str]) -> None:
+    """Writes tables into the page."""
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
 def draw(suite: Suite, results: Results, folder: Path) -> None:
     """Draws the results of a suite: as it does itself, or else the medians of its first column as bars."""
     folder.mkdir(parents=True, exist_ok=True)

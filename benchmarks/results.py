@@ -116,6 +116,11 @@ class Suite:
             for (case, peer), samples in results.items()
         ]
 
+    def without_results(self, reason: str) -> Results:
+        """Returns the results of a suite that failed: the reason, for each case of its goals."""
+        cases = (case for goal in self.goals for case in filter(None, (goal.ours, goal.theirs)))
+        return dict.fromkeys(cases, reason.partition("\n")[0])
+
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Returns the lower quartile, the median and the upper quartile."""

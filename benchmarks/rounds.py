@@ -17,15 +17,25 @@ Measure = Callable[[], Sample]
 
 
 def interleave(jobs: Mapping[tuple[str, str], Measure | str], rounds: int) -> Results:
-    """Returns one sample per round of each job, measured in random order; a job that is a string is its own result."""
-    measures = {name: job for name, job in jobs.items() if not isinstance(job, str)}
-    samples: dict[tuple[str, str], list[Sample]] = {name: [] for name in measures}
-    order, random = list(measures), Random(0)  # noqa: S311 (an order, not a secret)
+    """Returns one sample per round of each job, measured in random order; a job that is a string is its own result.
+
+    The result of a job that fails is the reason.
+    """
+    results: dict[tuple[str, str], list[Sample] | str] = {
+        name: job if isinstance(job, str) else [] for name, job in jobs.items()
+    }
+    order, random = list(jobs), Random(0)  # noqa: S311 (an order, not a secret)
     for _ in range(rounds):
         random.shuffle(order)
         for name in order:
-            samples[name].append(measures[name]())
-    return {name: samples.get(name) or str(job) for name, job in jobs.items()}
+            job, samples = jobs[name], results[name]
+            if isinstance(job, str) or isinstance(samples, str):
+                continue
+            try:
+                samples.append(job())
+            except PeerError as error:
+                results[name] = str(error)
+    return results
 
 
 def calls_jobs(

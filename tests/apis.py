@@ -19,7 +19,7 @@ APIS = ("lean", "boto3", "lean, async", "boto3, async")
 SYNC_APIS = ("lean", "boto3")
 
 
-def config_of(url: str, *, deadline: float = 5.0) -> DynamoDBConfig:
+def config_of(url: str, *, deadline: float = 60.0) -> DynamoDBConfig:
     """Returns the configuration of a local server."""
     return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 

@@ -28,7 +28,7 @@ def scope(nodeid: str) -> str:
     function, _, parameters = nodeid.partition("[")
     if folder in _ONE_WORKER:
         return folder
-    if folder == "contract":
+    if folder in ("broker", "contract"):
         return next((server for server in ("postgresql", "amqp") if server in parameters), function)
     return function
 

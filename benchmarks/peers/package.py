@@ -7,7 +7,7 @@ from functools import partial
 
 from .examples import LISTS, NAME, PUBLIC_KEY, SUB, VERSION
 
-DISTRIBUTIONS = ("open-alchemy.package-database", "httptools")
+DISTRIBUTIONS = ("open-alchemy.package-database", "httptools", "msgspec")
 
 
 def open_cases(url: str) -> Mapping[str, Callable[[], object]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .examples import LISTS, NAME, PUBLIC_KEY, SUB, VERSION
 
-DISTRIBUTIONS = ("open-alchemy.package-database", "httptools")
+DISTRIBUTIONS = ("open-alchemy.package-database", "httptools", "msgspec")
 
 
 async def open_cases(url: str) -> Mapping[str, Callable[[], Any]]:

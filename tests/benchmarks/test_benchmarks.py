@@ -73,6 +73,15 @@ def test_a_peer_that_fails_a_case_has_a_reason() -> None:
     assert results == {("c", "ours"): "KeyError: 'no case'", ("c", "other"): "no pip"}
 
 
+def test_a_peer_that_fails_later_has_a_reason() -> None:
+    def fail() -> Sample:
+        raise PeerError("its process has ended")
+
+    results = interleave({OURS: lambda: SAMPLES[0], THEIRS: fail}, rounds=2)
+
+    assert results == {OURS: [SAMPLES[0]] * 2, THEIRS: "its process has ended"}
+
+
 def suite_of(results: Results, *goals: Goal) -> Suite:
     return Suite("calls", lambda _settings: results, (CPU, WALL), goals)
 
@@ -190,7 +199,7 @@ def test_the_command_prints_tables_and_draws_pictures(tmp_path: Path, capsys: py
     goal = Goal("ratio", WALL, OURS, THEIRS, 2.0)
     suites = [suite_of({OURS: SAMPLES, THEIRS: SAMPLES}, goal), Suite("other", lambda _: {}, (CPU,))]
 
-    main(["--quick", "--only", "calls", "--pictures", str(tmp_path)], suites)
+    main(["calls", "--quick", "--pictures", str(tmp_path)], suites)
 
     printed = " ".join(capsys.readouterr().out.split())
     assert "| get_spec: ours | 1 s (1 s - 1 s) |" in printed
@@ -198,12 +207,63 @@ def test_the_command_prints_tables_and_draws_pictures(tmp_path: Path, capsys: py
     assert "</svg>" in (tmp_path / "calls.svg").read_text()
 
 
-@pytest.mark.parametrize("option", [["--quick"], ["--only", "calls"]])
+@pytest.mark.parametrize("option", [["--quick"], ["calls"]])
 def test_the_page_describes_a_complete_run(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--write", *option], [suite_of({})])
 
     assert "one complete run" in capsys.readouterr().err
+
+
+def test_an_unknown_suite_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["cals"], [suite_of({})])
+
+    assert "there is no suite cals" in capsys.readouterr().err
+
+
+def test_a_suite_that_fails_loses_no_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Settings) -> Results:
+        raise PeerError("no pip\ndetails")
+
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(page, "PICTURES", tmp_path)
+    names = ("calls", "broken", "other", "goals", "machine")
+    page.PAGE.write_text("".join(f"<!-- table: {name} -->\n<!-- end -->\n" for name in names))
+    goal = Goal("ratio", WALL, OURS, THEIRS, 2.0)
+    broken = Suite("broken", fail, (CPU, WALL), [goal])
+    results: Results = {OURS: SAMPLES, THEIRS: SAMPLES}
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["--write"], [suite_of(results, goal), broken, Suite("other", lambda _: results, (CPU,))])
+
+    written = " ".join(page.PAGE.read_text().split())
+    assert stopped.value.code == 1
+    assert "not measured: broken" in capsys.readouterr().err
+    assert written.count("| get_spec: ours | 1 s (1 s - 1 s) |") == 2
+    assert "| get_spec: ours | did not start: PeerError: no pip | |" in written
+    assert "| ratio | at most 2 | 1 (1 - 1) | met |" in written
+    assert "| ratio | at most 2 | - | not measured |" in written
+
+
+def test_a_page_without_a_table_is_refused_before_the_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
+    page.PAGE.write_text("no table\n")
+    measured: list[Settings] = []
+
+    def measure(settings: Settings) -> Results:
+        measured.append(settings)
+        return {}
+
+    with pytest.raises(ValueError, match="no markers for the table calls"):
+        main(["--write"], [Suite("calls", measure, (CPU,))])
+
+    assert not measured
 
 
 class Pip:

@@ -56,7 +56,7 @@ class Network:
         return proxy, BrokerConfig(("bus",), deadline=deadline, bus=self.bus._replace(hosts=(host,)))
 
 
-AMQP = pytest.param("amqp", marks=[pytest.mark.long, pytest.mark.xdist_group("amqp")])
+AMQP = pytest.param("amqp", marks=pytest.mark.long)
 """RabbitMQ takes long to start."""
 on_each_transport = pytest.mark.parametrize("network", ["zeromq", "nats", AMQP], indirect=True)
 

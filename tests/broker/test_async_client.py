@@ -23,6 +23,7 @@ class Connection:
         self.sent: list[Secret] = []
         self.broadcasts: list[Secret] = []
         self.receive = receive
+        self.is_closed = False
 
     def send(self, message: Secret) -> None:
         self.sent.append(message)
@@ -37,7 +38,7 @@ class Connection:
         self.lost = lost
 
     async def aclose(self) -> None:
-        """Has nothing to close."""
+        self.is_closed = True
 
 
 def exchange(id_: int, *, silence: float = 10.0, seconds: float = 10.0) -> Exchange:
@@ -159,5 +160,25 @@ def test_requests_fail_when_the_client_is_closed() -> None:
         await client.aclose()
         with pytest.raises(RefusedError, match="was closed"):
             await task
+
+    asyncio.run(run())
+
+
+def test_a_connection_that_is_replaced_is_closed_after_its_requests() -> None:
+    async def run() -> None:
+        client, _ = opened()
+        first, second = Connection("", lambda _: None), Connection("", lambda _: None)
+        assert client.connect_to("a", lambda *_: first) == 1
+        request = asyncio.ensure_future(client.perform(exchange(1)._replace(broker=1)))
+        await asyncio.sleep(0)
+        assert client.connect_to("b", lambda *_: second) == 1
+        client.send(1, Secret(b"message"))
+        await asyncio.sleep(0.1)
+        assert (first.is_closed, second.sent) == (False, [b"message"])
+        answer(client, 1)
+        await request
+        await client.aclose()
+        assert first.is_closed
+        assert second.is_closed
 
     asyncio.run(run())

@@ -10,7 +10,11 @@ import pytest
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.engines.broker import exchange, read_cache
+from open_alchemy.package_database.engines.broker.cache_messages import Revoke
+from open_alchemy.package_database.engines.broker.codec import Codec
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus, CacheOptions
+from open_alchemy.package_database.engines.broker.messages import AnswerBody
+from open_alchemy.package_database.engines.broker.transports import Peer
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.registry import from_url
 from tests.broker.brokers import (
@@ -123,6 +127,30 @@ def test_cached_reads_are_not_stale_after_the_bus_was_down(opened: Opened) -> No
             publish(writer, count)
             assert reader.count_customer_models(sub="u") == count
             wait_until_hit(reader)
+
+
+def test_a_revocation_that_the_bus_loses_ends_the_session(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(run_broker(memory_store(), bus))
+        reader, writer = opened_sync(stack, caching(broker)), opened_sync(stack, broker.config)
+        publish(writer, 1)
+        wait_until_cached(reader)
+        wait_until_hit(reader)
+        send = broker.server.send
+        lost: list[AnswerBody] = []
+
+        def lose_first(peer: Peer, id_: int, body: AnswerBody, codec: Codec) -> None:
+            if isinstance(body, Revoke) and not lost:
+                lost.append(body)
+            else:
+                send(peer, id_, body, codec)
+
+        monkeypatch.setattr(broker.server, "send", lose_first)
+        for count in range(2, 5):
+            publish(writer, count)
+            assert reader.count_customer_models(sub="u") == count
+            wait_until_hit(reader)
+        assert len(lost) == 1
 
 
 def test_brokers_on_a_bus_and_on_tcp_reach_each_other(store: Config, bus: Bus) -> None:

@@ -69,6 +69,18 @@ def registry_of(url: str) -> Registry:
     return registry
 
 
+@pytest.mark.long
+def test_clients_of_all_workers_cache_through_one(stack: ExitStack, keys: Path, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'a.db'}"
+    options = ("--workers", "2", "--keys", str(keys), "--url", store)
+    url = stack.enter_context(BrokerProcess(*options)).url + f"?cache=100&key={quote(str(keys / 'web.key'))}"
+    # The system decides which worker accepts a connection.
+    databases = [stack.enter_context(connect(url)) for _ in range(8)]
+    wait_until(lambda: all(is_cached(database) for database in databases))
+    check_no_read_is_stale(databases)
+    assert len(registry_of(store)) == 1
+
+
 def test_each_worker_lets_clients_cache(stack: ExitStack, keys: Path, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'a.db'}"
     options = ("--workers", "2", "--granters", "2", "--keys", str(keys), "--url", store)

@@ -41,8 +41,7 @@ def rows() -> list[Any]:
     combinations = product(("zeromq", "nats", "amqp"), ("sqlite", "dynamodb", "postgresql"), FAULTS, REQUESTS)
     found = []
     for row, opened in zip(combinations, cycle((opened_sync, opened_async)), strict=False):
-        groups = [pytest.mark.xdist_group(server) for server in ("amqp", "postgresql") if server in row]
-        found.append(pytest.param(opened, *row, marks=[*groups, *([] if row in ordinary else [pytest.mark.long])]))
+        found.append(pytest.param(opened, *row, marks=[] if row in ordinary else [pytest.mark.long]))
     return found
 
 

@@ -1,4 +1,7 @@
-"""Clients with caches, brokers and a store as real processes that are stopped and killed, behind a hostile network."""
+"""Clients with caches, brokers and a store as real processes that are stopped and killed, behind a hostile network.
+
+The brokers are reached at TCP addresses or through a NATS server, which is restarted.
+"""
 
 from __future__ import annotations
 
@@ -11,36 +14,56 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import pytest
 
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import TABLES
+from tests.broker.bus_processes import NATSProcess
+from tests.broker.hostile import wait_until
 from tests.broker.processes import free_port
 from tests.broker.proxy import Proxy
 from tests.broker.staleness import Call, read_calls, stale_reads
 
-CLIENTS, BROKERS = 8, 2
+BROKERS = 2
 MAX_DELAY = 0.03
+
+
+class Setting(NamedTuple):
+    """What is started.
+
+    Attributes:
+        granters: How many brokers may grant caching.
+        clients: The number of clients.
+        on_nats: Whether brokers and clients use a NATS server.
+        command: The module that runs a broker.
+    """
+
+    granters: int = 1
+    clients: int = 8
+    on_nats: bool = False
+    command: str = "open_alchemy.package_database.cli"
 
 
 class Processes:
     """The processes: brokers are numbered from 0, and so are clients."""
 
-    def __init__(self, folder: Path, random: Random, granters: int) -> None:
-        self._folder, self._random, self._granters = folder, random, granters
+    def __init__(self, folder: Path, random: Random, setting: Setting) -> None:
+        self._folder, self._random, self._setting = folder, random, setting
         self.store = f"sqlite:///{folder / 'store.db'}"
         engine = from_url(self.store, {}).open_engine(TABLES)
         for table in TABLES:
             engine.administration().create(table)
         engine.close()
-        self._ports = [free_port() for _ in range(BROKERS)]
+        self.bus = NATSProcess() if setting.on_nats else None
+        self._ports = [self.bus.port] * 2 if self.bus else [free_port() for _ in range(BROKERS)]
         self.proxies = [Proxy(port, random) for port in self._ports]
         for proxy in self.proxies:
             proxy.delay = MAX_DELAY
         self._generation = 0
         self.brokers = [self._start_broker(number) for number in range(BROKERS)]
-        self.clients = [self._start_client(number) for number in range(CLIENTS)]
+        self.clients = [self._start_client(number) for number in range(setting.clients)]
 
     def restart_broker(self, number: int) -> None:
         """Kills a broker, and starts another one at its address."""
@@ -59,36 +82,48 @@ class Processes:
     def wait_until_cached(self) -> None:
         """Waits until each client has written, and has read something from memory."""
         end = time.monotonic() + 60
-        while len({call.key for call in self.calls() if call.kind == "write"}) < CLIENTS or not self.have_hits():
+        while (
+            len({call.key for call in self.calls() if call.kind == "write"}) < len(self.clients) or not self.have_hits()
+        ):
             assert time.monotonic() < end
             time.sleep(0.2)
 
+    def restart_bus(self, seconds: float) -> None:
+        """Kills the server of the bus, if there is one, and starts it again after some seconds."""
+        if self.bus is not None:
+            self.bus.stop()
+            time.sleep(seconds)
+            self.bus.start()
+
     def have_hits(self) -> bool:
         """Returns whether each client has read something from memory."""
-        return len({call.key for call in self.calls() if call.kind == "hits" and call.number}) == CLIENTS
+        return len({call.key for call in self.calls() if call.kind == "hits" and call.number}) == len(self.clients)
 
     def close(self) -> None:
         """Ends everything."""
         for process in (*self.clients, *self.brokers):
             _kill(process)
+        if self.bus is not None:
+            self.bus.stop()
         for proxy in self.proxies:
             proxy.close()
 
     def _start_broker(self, number: int) -> subprocess.Popen[bytes]:
-        listen = f"tcp://127.0.0.1:{self._ports[number]}"
-        advertise = f"tcp://127.0.0.1:{self.proxies[number].port}"
-        return self._start(
-            *("open_alchemy.package_database.cli", "broker", "--url", self.store, "--listen", listen),
-            *("--advertise", advertise, "--granters", str(self._granters)),
-        )
+        place = f"127.0.0.1:{self.proxies[number].port}"
+        if self._setting.on_nats:
+            arguments = ["--listen", f"nats://{place}/tests"]
+        else:
+            arguments = ["--listen", f"tcp://127.0.0.1:{self._ports[number]}", "--advertise", f"tcp://{place}"]
+        granters = str(self._setting.granters)
+        return self._start(self._setting.command, "broker", "--url", self.store, "--granters", granters, *arguments)
 
     def _start_client(self, number: int) -> subprocess.Popen[bytes]:
         self._generation += 1
-        url = f"broker://{','.join(f'127.0.0.1:{proxy.port}' for proxy in self.proxies)}?cache=1000"
+        hosts = ",".join(f"127.0.0.1:{proxy.port}" for proxy in self.proxies)
+        url = f"nats://{hosts}/tests" if self._setting.on_nats else f"broker://{hosts}"
         log = self._folder / f"{number}-{self._generation}.log"
-        first = self._generation * 100_000
-        seed = self._random.randrange(1_000_000)
-        return self._start("tests.broker.cache_client", url, str(log), *map(str, (number, first, CLIENTS, seed)))
+        numbers = (number, self._generation * 100_000, self._setting.clients, self._random.randrange(1_000_000))
+        return self._start("tests.broker.cache_client", f"{url}?cache=1000", str(log), *map(str, numbers))
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         # The errors of a process that is killed at any moment are expected.
@@ -113,13 +148,23 @@ def stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
+@contextmanager
+def delayed(proxy: Proxy, delay: float) -> Iterator[None]:
+    """Changes the delay of a proxy for a while."""
+    proxy.delay = delay
+    try:
+        yield
+    finally:
+        proxy.delay = MAX_DELAY
+
+
 def disturb(processes: Processes, random: Random, seconds: float) -> None:
     """Stops, kills, cuts and delays at random."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(random.uniform(0.2, 1.0))
         with ExitStack() as stack:
-            match random.choices(("client", "broker", "both", "kill client", "kill broker", "cut", "slow"))[0]:
+            match random.choice(("client", "broker", "both", "kill client", "kill broker", "cut", "slow", "bus")):
                 case "client":
                     stack.enter_context(stopped(random.choice(processes.clients)))
                 case "broker":
@@ -128,31 +173,62 @@ def disturb(processes: Processes, random: Random, seconds: float) -> None:
                     stack.enter_context(stopped(random.choice(processes.clients)))
                     stack.enter_context(stopped(random.choice(processes.brokers)))
                 case "kill client":
-                    processes.restart_client(random.randrange(CLIENTS))
+                    processes.restart_client(random.randrange(len(processes.clients)))
                 case "kill broker":
                     processes.restart_broker(random.randrange(BROKERS))
                 case "cut":
                     random.choice(processes.proxies).cut()
                 case "slow":
-                    random.choice(processes.proxies).delay = random.choice((0.0, MAX_DELAY, 10 * MAX_DELAY))
+                    stack.enter_context(delayed(random.choice(processes.proxies), random.choice((0.0, 10 * MAX_DELAY))))
+                case "bus":
+                    processes.restart_bus(random.uniform(0.0, 3.0))
             time.sleep(random.uniform(0.1, 3.0))
+
+
+@pytest.fixture
+def random() -> Random:
+    return Random(os.environ.get("SEED") or time.time_ns())  # noqa: S311 (no secret)
+
+
+@contextmanager
+def started(folder: Path, random: Random, setting: Setting) -> Iterator[Processes]:
+    """Starts the processes, and ends them."""
+    processes = Processes(folder, random, setting)
+    try:
+        yield processes
+    finally:
+        processes.close()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the platform cannot stop processes")
 @pytest.mark.parametrize(
-    ("granters", "seconds"),
-    [pytest.param(2, 12.0), *(pytest.param(granters, 300.0, marks=pytest.mark.long) for granters in (1, 2))],
+    ("setting", "seconds"),
+    [
+        pytest.param(Setting(granters=2), 12.0, id="tcp"),
+        pytest.param(Setting(clients=4, on_nats=True), 4.0, id="nats"),
+        *(
+            pytest.param(Setting(granters, on_nats=on_nats), 300.0, id=f"{name}, {granters}", marks=pytest.mark.long)
+            for granters in (1, 2)
+            for name, on_nats in (("tcp", False), ("nats", True))
+        ),
+    ],
 )
-def test_no_read_is_stale_whatever_happens_to_processes(tmp_path: Path, granters: int, seconds: float) -> None:
-    random = Random(os.environ.get("SEED") or time.time_ns())  # noqa: S311 (no secret)
-    processes = Processes(tmp_path, random, granters)
-    try:
+def test_no_read_is_stale_whatever_happens_to_processes(
+    tmp_path: Path, random: Random, setting: Setting, seconds: float
+) -> None:
+    with started(tmp_path, random, setting) as processes:
         processes.wait_until_cached()
-        disturb(processes, random, seconds)
-    finally:
-        processes.close()
-    calls = processes.calls()
-    assert stale_reads(calls) == []
+        disturb(processes, random, seconds / 2)
+        processes.restart_bus(0.0)
+        disturb(processes, random, seconds / 2)
+    assert stale_reads(processes.calls()) == []
+
+
+@pytest.mark.parametrize("on_nats", [pytest.param(False, marks=pytest.mark.long), True])
+def test_reads_are_stale_without_revocations(tmp_path: Path, random: Random, on_nats: bool) -> None:  # noqa: FBT001 (a parameter)
+    setting = Setting(clients=2, on_nats=on_nats, command="tests.broker.broker_without_revocations")
+    with started(tmp_path, random, setting) as processes:
+        wait_until(lambda: stale_reads(processes.calls()) != [], 60.0)
 
 
 def test_the_checker_finds_a_stale_read() -> None:

@@ -136,6 +136,7 @@ def test_the_functions_of_the_registry() -> None:
 
     assert joined(registry, "y", "me", 1) is None
     assert joined(registry, "y", "other", 1) == {"x": Entry("other", is_out=True), "y": Entry("other")}
+    assert joined({"x": Entry("a,b")}, "y", "b,c", 1) == {"x": Entry("a,b", is_out=True), "y": Entry("b,c")}
     assert marked_out(registry, "y") is None
     assert marked_out({"x": Entry("other", is_out=True)}, "x") is None
     assert removed(registry, ["y"]) is None
@@ -300,6 +301,13 @@ def test_a_gap_ends_a_session_and_a_repetition_is_ignored(driver: Driver) -> Non
     assert not driver.broker.begin_read(ReadHeader("s", 2), frozenset((A,)), 3)
     assert driver.client(Renew("s", 9), 3) == [ToClient("s", Ended("s"))]
     assert driver.client(Renew("s", 3), 3) == [ToClient("s", Ended("s"))]
+
+
+def test_a_session_with_another_broker_is_refused(driver: Driver) -> None:
+    driver.client(Open("t", 0, None, "id2"), 3)
+    assert driver.client(Renew("t", 1), 3) == [ToClient("t", Ended("t"))]
+    driver.client(Open("t", 0, None, "id1"), 3)
+    assert driver.client(Renew("t", 1), 3) == [ToClient("t", Lease("t", 0, 1, 2.0))]
 
 
 def test_a_read_before_the_join_wait_is_not_cacheable() -> None:

@@ -209,6 +209,12 @@ def test_a_repeated_message_and_those_of_other_sessions_are_ignored(client: Clie
     assert client.value(A) == "1"
 
 
+def test_sessions_with_a_known_broker_name_it(client: Client) -> None:
+    client.cache.disconnected()
+    assert client.cache.connected(at(0.1), "id1") == [Open("s1", 0, None, "id1"), Renew("s1", 1)]
+    assert client.cache.receive(Ended("s1"), at(0.2)) == [Open("s2", 0, "s1", "id1")]
+
+
 def test_a_session_that_the_broker_ended_is_replaced(client: Client) -> None:
     client.read(A, "1")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -49,24 +49,24 @@ def version_record(seconds: int, version: str) -> Item:
     }
 
 
-@pytest.mark.parametrize("limit", [1, 3, 8, 1000])
-def test_the_pages_of_specs_are_the_list(database: TDatabase, limit: int) -> None:
+def test_the_pages_of_specs_are_the_list(database: TDatabase) -> None:
     for name in NAMES:
         publish(database, name=name)
+    ids = [info["id"] for info in database.list_specs(sub="u1")]
 
-    pages = spec_pages(database, limit)
+    for limit in (1, 3, 8, 1000):
+        pages = spec_pages(database, limit)
+        assert [id_ for page in pages for id_ in page] == ids
+        assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
 
-    assert [id_ for page in pages for id_ in page] == [info["id"] for info in database.list_specs(sub="u1")]
-    assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
 
-
-@pytest.mark.parametrize("limit", [1, 2, 3, 4, 1000])
-def test_the_pages_of_versions_are_the_list(database: TDatabase, limit: int) -> None:
-    for name in ("a", "a#0", "a#b", "a#latest"):
+def test_the_pages_of_versions_are_the_list(database: TDatabase) -> None:
+    names = ("a", "a#0", "a#b", "a#latest")
+    for name in names:
         for version in ("1.0", "2.0", "1.0"):
             publish(database, version, name=name)
 
-    for name in ("a", "a#0", "a#b", "a#latest"):
+    for name, limit in product(names, (1, 2, 3, 4, 1000)):
         pages = version_pages(database, limit, name=name)
         assert [info for page in pages for info in page] == database.list_spec_versions(sub="u1", name=name)
 
@@ -126,15 +126,14 @@ def test_writes_between_pages_neither_repeat_nor_hide_a_version(database: TDatab
     assert all(before["updated_at"] < after["updated_at"] for before, after in pairwise((*first, *rest)))
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3])
-def test_a_newest_version_that_version_4_left_without_its_record_is_on_a_page(database: TDatabase, limit: int) -> None:
+def test_a_newest_version_that_version_4_left_without_its_record_is_on_a_page(database: TDatabase) -> None:
     latest = {**version_record(30, "3.0"), **record_keys("latest", "a")}
     items = [version_record(10, "1.0"), version_record(20, "2.0"), latest]
     execute(database, Transact(tuple(Put(SPECS, item) for item in items)))
 
-    pages = version_pages(database, limit)
-
-    assert [info["version"] for page in pages for info in page] == ["1.0", "2.0", "3.0"]
+    for limit in (1, 2, 3):
+        pages = version_pages(database, limit)
+        assert [info["version"] for page in pages for info in page] == ["1.0", "2.0", "3.0"]
 
 
 def test_version_records_without_a_latest_record_are_no_spec(database: TDatabase) -> None:

@@ -100,12 +100,12 @@ def test_results_can_be_encoded_as_json(database: TDatabase) -> None:
     assert json.loads(json.dumps(database.list_specs(sub="u1")))[0]["model_count"] == 2**63 - 1
 
 
-@pytest.mark.parametrize("spelling", ["my-spec", "MY_SPEC", "my..spec", "My-_.Spec"])
-def test_every_spelling_of_a_name_means_the_same_spec(database: TDatabase, spelling: str) -> None:
+def test_every_spelling_of_a_name_means_the_same_spec(database: TDatabase) -> None:
     publish(database)
 
-    assert database.get_latest_spec_version(sub="u1", name=spelling) == "1.0"
-    database.delete_spec(sub="u1", name=spelling)
+    for spelling in ("my-spec", "MY_SPEC", "my..spec", "My-_.Spec"):
+        assert database.get_latest_spec_version(sub="u1", name=spelling) == "1.0"
+    database.delete_spec(sub="u1", name="my..spec")
     assert database.list_specs(sub="u1") == []
 
 
@@ -289,12 +289,13 @@ def test_the_largest_keys_are_stored(database: TDatabase) -> None:
     assert database.list_specs(sub=sub)[0]["id"] == name
 
 
-@pytest.mark.parametrize("text", ["\x01", "latest#", "😀", "\u202eabc", "İ", "e\u0301", "a b", "'\"\\"])
-def test_every_text_is_read_back_unchanged(database: TDatabase, text: str) -> None:
-    database.create_update_spec(sub=text, name=text, version=text, model_count=0, title=text, description=text)
+def test_every_text_is_read_back_unchanged(database: TDatabase) -> None:
+    texts = ("\x01", "latest#", "😀", "\u202eabc", "İ", "e\u0301", "a b", "'\"\\")
+    for text in texts:
+        database.create_update_spec(sub=text, name=text, version=text, model_count=0, title=text, description=text)
 
-    spec = database.get_spec(sub=text, name=text)
-
-    assert spec is not None
-    assert {spec["name"], spec["version"], spec["title"], spec["description"]} == {text}
-    assert [info["name"] for info in database.list_specs(sub=text)] == [text]
+    for text in texts:
+        spec = database.get_spec(sub=text, name=text)
+        assert spec is not None
+        assert {spec["name"], spec["version"], spec["title"], spec["description"]} == {text}
+        assert [info["name"] for info in database.list_specs(sub=text)] == [text]

@@ -1,9 +1,10 @@
-"""A body is decoded the same with msgspec and without it."""
+"""A body is encoded and decoded the same with msgspec and without it."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.attribute_codec import DecodedItems, decode_items
-from open_alchemy.package_database.engines.dynamodb.http import body_decoder
+from open_alchemy.package_database.engines.dynamodb.http import body_codec
+from open_alchemy.package_database.engines.dynamodb.http.body_codec import BodyCodec
 
 PADDING = b" " * 20_000
 """Makes a body large enough for msgspec."""
@@ -61,15 +63,11 @@ def _msgspec() -> None:
     pytest.importorskip("msgspec")
 
 
-def decode_with_json(data: bytes) -> dict[str, Any] | None:
-    with pytest.MonkeyPatch.context() as patch:
-        for decoder in ("_fast_decoder", "_page_decoder"):
-            patch.setattr(body_decoder, decoder, lambda: None)
-        return body_decoder.decode_body(Secret(data))
+WITH_JSON, WITH_MSGSPEC = BodyCodec(math.inf), BodyCodec(1)
 
 
 def assert_same(data: bytes) -> None:
-    expected, found = decode_with_json(data), body_decoder.decode_body(Secret(data))
+    expected, found = WITH_JSON.decode(Secret(data)), WITH_MSGSPEC.decode(Secret(data))
     if found is not None and isinstance(found.get("Items"), DecodedItems):
         assert expected is not None
         expected = {"Items": decode_items(expected["Items"]), "LastEvaluatedKey": expected.get("LastEvaluatedKey", {})}
@@ -92,6 +90,7 @@ def _exact(value: Any) -> Any:
 
 @given(JSON)
 def test_json_is_decoded_as_by_the_standard_library(content: Any) -> None:
+    assert_same(json.dumps({"Items": content}).encode())
     assert_same(json.dumps({"Items": content}).encode() + PADDING)
     assert_same(json.dumps({"Items": content}, ensure_ascii=False).encode("utf-8", "surrogatepass") + PADDING)
 
@@ -115,7 +114,7 @@ def test_pages_are_decoded_as_by_the_standard_library(items: Any, last: Any) -> 
 
 
 def test_a_page_of_text_and_whole_numbers_is_decoded_at_once() -> None:
-    page: Any = body_decoder.decode_body(Secret(b'{"Items":[{"a":{"S":"x"},"n":{"N":"1"}}],"Count":1}' + PADDING))
+    page: Any = WITH_MSGSPEC.decode(Secret(b'{"Items":[{"a":{"S":"x"},"n":{"N":"1"}}],"Count":1}' + PADDING))
 
     assert isinstance(page["Items"], DecodedItems)
     assert page["Items"] == [{"a": "x", "n": 1}]
@@ -137,19 +136,60 @@ def test_nesting_is_decoded_as_by_the_standard_library(depth: int) -> None:
 
 
 def test_binary_values_are_secrets() -> None:
-    found: Any = body_decoder.decode_body(
-        Secret(b'{"Item":{"salt":{"B":"aGFzaA=="},"many":{"BS":["aGFzaA=="]}}}' + PADDING)
-    )
+    found: Any = WITH_MSGSPEC.decode(Secret(b'{"Item":{"salt":{"B":"aGFzaA=="},"many":{"BS":["aGFzaA=="]}}}' + PADDING))
 
     assert found == {"Item": {"salt": {"B": b"hash"}, "many": {"BS": [b"hash"]}}}
     assert isinstance(found["Item"]["salt"]["B"], Secret)
     assert isinstance(found["Item"]["many"]["BS"][0], Secret)
 
 
-def test_large_bodies_are_decoded_by_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> None:
-        raise AssertionError("json was used")
+REQUESTS = st.recursive(
+    st.booleans() | st.integers(-(2**70), 2**70) | st.text(st.characters()) | st.binary() | st.binary().map(Secret),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+)
 
-    monkeypatch.setattr(json, "loads", refuse)
 
-    assert body_decoder.decode_body(Secret(b'{"Item":{}}' + PADDING)) == {"Item": {}}
+@given(REQUESTS)
+@example("\ud800")
+@example({"B": Secret(b"hash")})
+def test_requests_are_encoded_as_by_the_standard_library(content: Any) -> None:
+    WITH_MSGSPEC.decode(Secret(b"{}"))
+
+    assert json.loads(WITH_MSGSPEC.encode({"Item": content})) == json.loads(WITH_JSON.encode({"Item": content}))
+
+
+@pytest.mark.parametrize("until_msgspec", [1, math.inf])
+def test_a_request_of_another_type_is_an_error(until_msgspec: float) -> None:
+    codec = BodyCodec(until_msgspec)
+    codec.decode(Secret(b"{}"))
+
+    with pytest.raises(TypeError, match="a request cannot contain object"):
+        codec.encode({"Item": object()})
+
+
+def test_msgspec_decodes_after_some_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, body = BodyCodec(until_msgspec=30), Secret(b'{"Item":{"a":1}}')
+    used: list[str] = []
+    decode = body_codec._decode
+
+    def decode_and_record(text: str) -> object:
+        used.append(text)
+        return decode(text)
+
+    monkeypatch.setattr(body_codec, "_decode", decode_and_record)
+
+    found = [codec.decode(body) for _ in range(3)]
+
+    assert found == [{"Item": {"a": 1}}] * 3
+    assert len(used) == 1
+
+
+def test_bodies_are_encoded_and_decoded_without_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec", None)
+    monkeypatch.delitem(sys.modules, f"{body_codec.__package__}.msgspec_codec", raising=False)
+    monkeypatch.delattr(f"{body_codec.__package__}.msgspec_codec", raising=False)
+    codec = BodyCodec(until_msgspec=1)
+
+    assert codec.decode(Secret(b'{"Item":{}}')) == {"Item": {}}
+    assert codec.encode({"Key": {}}) == b'{"Key":{}}'
+    assert codec._msgspec is None

@@ -20,6 +20,7 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import UnavailableError
 from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
+from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import APIS, config_of, open_api
 from tests.canned_server import serve, succeed
 from tests.faults.backend import Backend
@@ -33,6 +34,14 @@ def rows(faults: Any, calls: Any = ONE_OF_EACH_KIND) -> list[Any]:
     return others_long(product(APIS, faults, calls))
 
 
+@pytest.fixture
+def _short_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt without an answer ends before a share of the deadline has passed."""
+    usual = Timeouts.of
+    monkeypatch.setattr(Timeouts, "of", lambda deadline: usual(deadline)._replace(read=0.3))
+
+
+@pytest.mark.usefixtures("_short_read_timeout")
 @pytest.mark.parametrize(("api", "fault", "call"), rows(TRANSIENT))
 def test_a_transient_fault_changes_neither_result_nor_effect(backend: Backend, api: str, fault: str, call: str) -> None:
     network = Network(backend, TRANSIENT[fault])
@@ -43,13 +52,15 @@ def test_a_transient_fault_changes_neither_result_nor_effect(backend: Backend, a
     assert stored(backend) == CALLS[call].effect
 
 
+@pytest.mark.usefixtures("_short_read_timeout")
 @pytest.mark.parametrize(("api", "fault", "call"), rows([fault for fault in PERMANENT if fault != "no connection"]))
 def test_a_permanent_fault_is_a_typed_error(backend: Backend, api: str, fault: str, call: str) -> None:
     behaviour, error = PERMANENT[fault]
     network = Network(backend, behaviour, times=None)
+    deadline = 60 if error == "RefusedError" else 1
     with (
         serve_network(network) as server,
-        open_api(api, config_of(server.url, deadline=2)) as database,
+        open_api(api, config_of(server.url, deadline=deadline)) as database,
         pytest.raises(getattr(package_database, error)),
     ):
         CALLS[call].perform(database)

@@ -17,6 +17,9 @@ from open_alchemy.package_database.testing import postgresql_server
 
 SERVER_VARIABLE = "PACKAGE_DATABASE_TEST_POSTGRESQL"
 
+_NO_MAINTENANCE = ("autovacuum=off", "full_page_writes=off", "checkpoint_timeout=1d", "max_wal_size=4GB", "jit=off")
+"""Without these settings the maintenance of hundreds of databases takes more time than the tests."""
+
 
 @contextmanager
 def run_servers() -> Iterator[tuple[str, str]]:
@@ -28,8 +31,8 @@ def run_servers() -> Iterator[tuple[str, str]]:
         yield url, url
         return
     with ExitStack() as stack:
-        first = stack.enter_context(postgresql_server.run("max_prepared_transactions=20"))
-        second = stack.enter_context(postgresql_server.run())
+        first = stack.enter_context(postgresql_server.run("max_prepared_transactions=20", *_NO_MAINTENANCE))
+        second = stack.enter_context(postgresql_server.run(*_NO_MAINTENANCE))
         yield first.url(), second.url()
 
 

@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 ITEM = {"Item": {"version": {"S": "1.0"}}}
 
 
-def open_at(url: str, *, deadline: float = 5.0) -> AsyncDatabase:
+def open_at(url: str, *, deadline: float = 60.0) -> AsyncDatabase:
     return aconnect_to(config_of(url, deadline=deadline))
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec, module_from_spec
 from typing import TypeAlias
 
 import pytest
+
+from open_alchemy.package_database import ConfigurationError
 
 Case: TypeAlias = tuple[str, str, str]
 """What a program executes, the package that it cannot import, and the extra with this package."""
@@ -87,3 +90,17 @@ def test_what_lacks_a_package_names_its_extra(messages: dict[int, str], number: 
     extra = CASES[number][2]
 
     assert messages[number].endswith(f"pip install 'open-alchemy.package-database[{extra}]'")
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "extra"),
+    [("cache", "cachetools", "cache"), ("factory", "factory.base", "test"), ("sqlalchemy", "sqlalchemy", "sqlalchemy")],
+)
+def test_a_module_names_its_extra(monkeypatch: pytest.MonkeyPatch, module: str, package: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    spec = find_spec(f"open_alchemy.package_database.{module}")
+    assert spec is not None
+    assert spec.loader is not None
+
+    with pytest.raises(ConfigurationError, match=rf"pip install 'open-alchemy\.package-database\[{extra}\]'"):
+        spec.loader.exec_module(module_from_spec(spec))

@@ -16,6 +16,7 @@ from tests.scheduling import priority, scope
         ("tests/contract/test_a.py::test_a[cache, postgresql]", "postgresql"),
         ("tests/contract/test_a.py::test_a[amqp, sqlite, memory]", "amqp"),
         ("tests/contract/test_a.py::test_a[memory]", "tests/contract/test_a.py::test_a"),
+        ("tests/broker/test_a.py::test_a[two messages-amqp]", "amqp"),
         ("tests/unit/test_a.py::TestA::test_a[a/b-c]", "tests/unit/test_a.py::TestA::test_a"),
         ("test_a.py::test_a", "test_a.py::test_a"),
     ],

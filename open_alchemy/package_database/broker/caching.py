@@ -127,8 +127,11 @@ class Caching:
         answered = self._broker.answer(header, self._clock(), is_error=is_error)
         return body if answered is None else messages.Noted(answered, body)
 
-    async def granters(self) -> messages.Granting:
+    async def granters(self, failed: str | None) -> messages.Granting:
         """Returns the brokers that let clients cache: this one, if it does or may, or else all that do.
+
+        Args:
+            failed: The address of one that may have ended.
 
         Raises:
             BaseError: The store cannot be read.
@@ -137,13 +140,13 @@ class Caching:
         assert self._broker is not None
         registry = await self._execute_read()
         own = self._broker.membership.id
-        granting = {id_: entry.address for id_, entry in registry.items() if not entry.is_out}
+        granting = {id_: entry for id_, entry in registry.items() if not entry.is_out}
         may_join = joined(registry, "", self._address, self._granters) is not None
         if not self._is_leaving and (own in granting or may_join):
             return messages.Granting(is_this=True, brokers=(messages.Granter(own, self._address),))
-        if not self._is_probing:
+        if failed is not None and not self._is_probing and any(entry.shares(failed) for entry in granting.values()):
             self._run(self._probe())
-        return messages.Granting(brokers=tuple(messages.Granter(*each) for each in granting.items()))
+        return messages.Granting(brokers=tuple(messages.Granter(id_, entry.address) for id_, entry in granting.items()))
 
     async def _probe(self) -> None:
         """Writes nothing: this evicts the brokers that do not answer, also if nobody writes."""

@@ -99,8 +99,9 @@ class Sessions:
         return None if store is None else store.caching
 
     async def _granters(self, request: Request, _: Deadline) -> AnswerBody:
-        caching = self._of(request)
-        return Granting() if caching is None else await caching.granters()
+        caching, body = self._of(request), request.body
+        assert isinstance(body, Granters)
+        return Granting() if caching is None else await caching.granters(body.failed)
 
     def _receive(self, peer: Peer, codec: Codec, request: Request) -> None:
         if (caching := self._of(request)) is not None:

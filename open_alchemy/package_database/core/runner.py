@@ -116,8 +116,6 @@ def drive(
 
 async def drive_async(steps: Generator[Any, Any, Result], perform: Callable[[Any], Awaitable[Any]]) -> Result:
     """Runs a generator to its end in the running loop, without blocking it."""
-    import asyncio
-
     result: Any = None
     while True:
         try:
@@ -126,6 +124,9 @@ async def drive_async(steps: Generator[Any, Any, Result], perform: Callable[[Any
             returned: Result = stop.value
             return returned
         if isinstance(request, Sleep):
+            # Not at the top: the sync API does not load asyncio.
+            import asyncio
+
             await asyncio.sleep(request.seconds)
             result = None
         else:

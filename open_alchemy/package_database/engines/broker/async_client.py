@@ -94,10 +94,12 @@ class AsyncClient:
     Attributes:
         requests: The requests of the client; set by its owner.
         cache: The cache of the client, if it has one.
+        found: The address of the last broker that is not among the addresses, if it has connected to one.
     """
 
     requests: Requests
     cache: ReadCache | None = None
+    found: str | None = None
 
     def __init__(self, addresses: Sequence[str], connect: Connect) -> None:
         self._addresses = addresses
@@ -160,10 +162,11 @@ class AsyncClient:
         """Connects to a broker that is not among the addresses, in place of the last such; returns its position."""
         broker = len(self._addresses)
         if (previous := self._connections.pop(broker, None)) is not None:
-            closing = asyncio.ensure_future(previous.aclose())
+            closing = asyncio.ensure_future(self._close_when_unused(previous))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         self._connections[broker] = connect(address, self.receive)
+        self.found = address
         return broker
 
     async def aclose(self) -> None:
@@ -177,6 +180,13 @@ class AsyncClient:
         for connection in self._connections.values():
             await connection.aclose()
         await asyncio.gather(*self._closing)
+
+    async def _close_when_unused(self, connection: Connection) -> None:
+        try:
+            if unanswered := [each.answer for each in self._waiting.values() if each.connection is connection]:
+                await asyncio.wait(unanswered)
+        finally:
+            await connection.aclose()
 
     async def _exchange(self, exchange: Exchange) -> AnswerBody | None:
         connection = self._connection(exchange.broker)

@@ -36,7 +36,7 @@ async def find_granter(
         config: Its configuration.
     """
     try:
-        answer = await ask(Granters(), "Granters")
+        answer = await ask(Granters(client.found), "Granters")
         if not isinstance(answer, Granting):
             return None
         if answer.is_this and config.bus is None:

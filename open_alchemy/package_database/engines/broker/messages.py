@@ -199,7 +199,13 @@ class Subscribe(Struct, frozen=True, array_like=True, tag="subscribe"):
 
 
 class Granters(Struct, frozen=True, array_like=True, tag="granters"):
-    """Find the brokers that let clients cache. Answer: ``Granting``."""
+    """Find the brokers that let clients cache. Answer: ``Granting``.
+
+    Attributes:
+        failed: The address of the one that the client has used before, and that may have ended.
+    """
+
+    failed: Annotated[str, Meta(max_length=500)] | None = None
 
 
 Operation: TypeAlias = Get | Query | Scan | Transact

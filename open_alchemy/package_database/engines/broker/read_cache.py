@@ -257,7 +257,7 @@ class ReadCache:
         with self._lock:
             now = self._now()
             if not self._has_session(now):
-                self._cache.disconnected()
+                self._send(self._cache.close())
                 self._broker = None
                 self._look_for_broker()
                 return

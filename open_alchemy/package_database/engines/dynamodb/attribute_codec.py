@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from ...core.operations import Item, Table, Value
@@ -32,6 +34,13 @@ def encode_item(item: Item) -> dict[str, AttributeValue]:
     return {name: encode(value) for name, value in item.items()}
 
 
+def encode_binary(value: object) -> str:
+    """Returns a binary value of a request as JSON has it; raises ``TypeError`` for any other type."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return b64encode(value).decode()
+    raise TypeError(f"a request cannot contain {type(value).__name__}")
+
+
 def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     """Returns DynamoDB's item. A value of a type that no table has, such as ``{"N": "1.5"}``, is not decoded.
 
@@ -41,6 +50,8 @@ def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     return {name: typed["S"] if "S" in typed else _decode(typed) for name, typed in item.items()}
 
 
+# Few counts of models differ: to find one takes a fifth of the time to convert it.
+@lru_cache(1024)
 def decode_number(number: str) -> int:
     """Returns a whole number; raises ``ValueError`` for another number, and ``TypeError`` for another type."""
     if not _WHOLE.fullmatch(number):
@@ -68,7 +79,10 @@ class DecodedItems(list[Item]):
 def _decode(typed: AttributeValue) -> Any:
     number = typed.get("N")
     if number is not None:
-        return int(number) if _WHOLE.fullmatch(number) else typed
+        try:
+            return decode_number(number)
+        except ValueError:
+            return typed
     binary = typed.get("B")
     return binary if isinstance(binary, Secret) else typed
 

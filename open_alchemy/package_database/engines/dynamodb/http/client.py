@@ -92,12 +92,13 @@ class AsyncHttpClient:
         self, step: FetchCredentials | Exchange | Parse
     ) -> HttpResponse | Credentials | Response | Failure:
         """Performs a step of an attempt, and returns its result."""
+        # Not a case: to match its attributes costs as much as to decode a small response.
+        if isinstance(step, Exchange):
+            try:
+                return await self._transport.exchange(step.render, step.deadline)
+            except ExchangeError as error:
+                return error.failure()
         match step:
-            case Exchange(render, deadline):
-                try:
-                    return await self._transport.exchange(render, deadline)
-                except ExchangeError as error:
-                    return error.failure()
             case Parse(response, skew, deadline):
                 try:
                     return await self._decoder.run(deadline, self._http.read, response, skew)

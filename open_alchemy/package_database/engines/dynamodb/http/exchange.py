@@ -9,9 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Low
 
 from __future__ import annotations
 
-import json
 import time
-from base64 import b64encode
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -24,7 +22,7 @@ from ..execution import Response
 from ..requests import Request
 from ..retry import Failure, error_code, refusal
 from ..traceback_redaction import without_frames
-from .body_decoder import decode_body
+from .body_codec import BodyCodec
 from .credentials import Source
 from .endpoint import Endpoint
 from .error_codes import ExchangeError
@@ -41,15 +39,6 @@ _LARGE: Final = 100_000
 _SKEW_CODES: Final = frozenset({"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed"})
 _LARGEST_SKEW: Final = 240.0
 """Seconds of skew at which signatures are still accepted, with a margin of one minute (AWS: 5 minutes)."""
-
-
-def _binary(value: object) -> str:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return b64encode(value).decode()
-    raise TypeError(f"a request cannot contain {type(value).__name__}")
-
-
-_encode = json.JSONEncoder(separators=(",", ":"), default=_binary).encode
 
 
 class FetchCredentials(NamedTuple):
@@ -120,6 +109,7 @@ class HttpAttempts:
         self._source = source
         self._agent = agent
         self._clock = clock
+        self._codec = BodyCodec()
         self._second: _Second | None = None
         self._skew = 0.0
 
@@ -163,7 +153,7 @@ class HttpAttempts:
     def _sign(self, action: str, request: Request, credentials: Credentials, seconds: int) -> Secret:
         second = self._of_second(seconds, credentials)
         head = second.heads.get(action) or self._make_head(second, action)
-        body = Secret(_encode(request).encode())
+        body = Secret(self._codec.encode(request))
         rest = f"{len(body)}\r\nAuthorization: {head.signer.authorization(body)}\r\n\r\n"
         return Secret(head.start + rest.encode("latin-1") + body)
 
@@ -201,7 +191,7 @@ class HttpAttempts:
         expected = response.headers.get(b"x-amz-crc32")
         if expected is not None and expected != b"%d" % crc32(body):
             return ExchangeError("ChecksumError", "the checksum of the response is not that of its body").failure()
-        content = decode_body(body)
+        content = self._codec.decode(body)
         if response.status != _OK:
             return self._refusal(response, content or {}, skew)
         if content is None:

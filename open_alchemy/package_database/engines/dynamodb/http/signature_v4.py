@@ -59,28 +59,20 @@ class Key(NamedTuple):
         inner, outer = (sha256(bytes(byte ^ padding for byte in block)) for padding in _PADDINGS)
         return cls(credentials, f"{date}/{region}/{service}/aws4_request", inner, outer)
 
-    def sign(self, text: str) -> str:
-        """Returns the signature of a text."""
-        inner, outer = self.inner.copy(), self.outer.copy()
-        inner.update(text.encode())
-        outer.update(inner.digest())
-        signature: str = outer.hexdigest()
-        return signature
-
 
 class Signer(NamedTuple):
     """Signs requests that differ only in their bodies.
 
     Attributes:
-        key: The key of the date of the requests.
-        canonical: The canonical request up to the hash of the body.
-        text: What is signed, up to the hash of the canonical request.
+        canonical: SHA-256 of the canonical request up to the hash of the body.
+        inner: SHA-256 of the key, the inner padding, and what is signed up to the hash of the canonical request.
+        outer: SHA-256 of the key and the outer padding.
         header: The value of the header ``Authorization`` up to the signature.
     """
 
-    key: Key
-    canonical: str
-    text: str
+    canonical: Any
+    inner: Any
+    outer: Any
     header: str
 
     @classmethod
@@ -95,17 +87,22 @@ class Signer(NamedTuple):
             signed: Their names, with semicolons between.
         """
         credential = f"{key.credentials.access_key_id}/{key.scope}"
+        inner = key.inner.copy()
+        inner.update(f"{_ALGORITHM}\n{moment.timestamp}\n{key.scope}\n".encode())
         return cls(
-            key,
-            canonical=f"{request}\n{headers}\n\n{signed}\n",
-            text=f"{_ALGORITHM}\n{moment.timestamp}\n{key.scope}\n",
-            header=f"{_ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature=",
+            sha256(f"{request}\n{headers}\n\n{signed}\n".encode()),
+            inner,
+            key.outer,
+            f"{_ALGORITHM} Credential={credential}, SignedHeaders={signed}, Signature=",
         )
 
     def __repr__(self) -> str:
-        return f"Signer(key={self.key!r})"
+        return "Signer()"
 
     def authorization(self, body: bytes) -> str:
         """Returns the value of the header ``Authorization`` of the request with this body."""
-        canonical = self.canonical + sha256(body).hexdigest()
-        return self.header + self.key.sign(self.text + sha256(canonical.encode()).hexdigest())
+        canonical, inner, outer = self.canonical.copy(), self.inner.copy(), self.outer.copy()
+        canonical.update(sha256(body).hexdigest().encode())
+        inner.update(canonical.hexdigest().encode())
+        outer.update(inner.digest())
+        return f"{self.header}{outer.hexdigest()}"
