@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -53,8 +53,9 @@ class JsonLines:
     def request(self, message: object) -> Any:
         """Sends a message and returns the answer."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(message) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
         return self.receive()
 
     def receive(self) -> Any:
@@ -82,10 +83,7 @@ class Worker:
 
     def run(self, case: str, calls: int, width: int = 1) -> Sample:
         """Makes calls, ``width`` of them concurrently, and returns the cost per call."""
-        try:
-            spent = self._lines.request({"case": case, "calls": calls, "width": width})
-        except BrokenPipeError:
-            raise PeerError("its process has ended") from None
+        spent = self._lines.request({"case": case, "calls": calls, "width": width})
         latencies = {name: spent[name] for name in ("median", "p99") if name in spent}
         return Sample(spent["cpu"] / calls, spent["wall"] / calls, **latencies)
 
@@ -103,7 +101,9 @@ def json_lines(command: Sequence[str | Path], variables: Mapping[str, str]) -> I
             yield JsonLines(process, errors)
         finally:
             assert process.stdin is not None
-            process.stdin.close()
+            with suppress(BrokenPipeError):
+                # Raised again for a message that a process did not read before it ended.
+                process.stdin.close()
 
 
 @contextmanager

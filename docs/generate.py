@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from docs import async_objects, layers, protocols
+from docs import async_datastore, async_objects, layers, protocols
 from open_alchemy.package_database.cli.operation_text import explain
 from open_alchemy.package_database.core.operations import (
     Backoff,
@@ -146,6 +146,7 @@ FILES: dict[Path, Callable[[], str]] = {
     protocols.TYPES: lambda: protocols.formatted(protocols.render_types(), protocols.TYPES),
     protocols.ASYNC_TYPES: lambda: protocols.formatted(protocols.render_async_types(), protocols.ASYNC_TYPES),
     async_objects.PAGE: lambda: protocols.formatted(async_objects.render(), async_objects.PAGE),
+    async_datastore.PAGE: lambda: protocols.formatted(async_datastore.render(), async_datastore.PAGE),
     layers.PAGE: layers.page,
     layers.DIAGRAM: layers.svg,
 }

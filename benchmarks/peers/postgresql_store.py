@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count, cycle
+from tempfile import NamedTemporaryFile
 from typing import Any, Final
 
 from .examples import NAME, SUB
 
 DISTRIBUTIONS = ("psycopg", "psycopg-pool")
-_USERS: Final = 256
+USERS: Final = [f"user {number}" for number in range(256)]
 _WARMUPS: Final = 3
 _COLUMNS: Final = (
     "sub, id, name, updated_at, version, model_count, title, description, revision, updated_at_id, id_updated_at"
@@ -30,22 +31,27 @@ _FILL: Final = f"""
 INSERT INTO shard0001.specs ({_COLUMNS})
 SELECT %s, 'spec-' || number, 'spec-' || number, '1700000000', '1', 3, 'A title', NULL, md5(number::text),
        moment || '#spec-' || number, 'spec-' || number || '#' || moment
-FROM generate_series(1, %s) AS number, unnest(ARRAY['00000000001700000000', 'latest']) AS moment
+FROM generate_series(1, %s) AS number,
+     (SELECT 'latest' UNION ALL SELECT lpad((1700000000 - age)::text, 20, '0') FROM generate_series(0, %s) AS age)
+     AS moments (moment)
 """  # noqa: S608 (constants)
 
 _INDEXES: Final = "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'shard0001' AND tablename = 'specs'"
-_VERSIONS: Final = 1_000_000
+_SPECS: Final = 1_000
+_MANY_VERSIONS: Final = 1_000
+"""Of each spec: together 1,000,000."""
 
 
 def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
-    """Returns the cases. Creates databases on the server at a URL."""
+    """Returns the cases. Creates databases on the first of the servers at some URLs, which spaces separate."""
     from psycopg_pool import ConnectionPool
 
-    one, many, large = (create(url, name, shards) for name, shards in (("one", 1), ("many", 64), ("large", 1)))
-    fill(url, "one", 1_000)
-    fill(url, "large", _VERSIONS)
+    url = url.split(maxsplit=1)[0]
+    one, many, large = (create([url], name, shards) for name, shards in (("one", 1), ("many", 64), ("large", 1)))
+    fill(one, versions=1)
+    fill(large, versions=_MANY_VERSIONS)
     databases = {name: connect(database) for name, database in (("one", one), ("many", many), ("large", large))}
-    numbers, users = count(), cycle([f"user {number}" for number in range(_USERS)])
+    numbers, users = count(), cycle(USERS)
     pool: Any = ConnectionPool(one, min_size=1, max_size=10, open=True)
 
     def select() -> object:
@@ -78,22 +84,35 @@ def open_cases(url: str) -> Mapping[str, Callable[[], object]]:
     }
 
 
-def create(url: str, name: str, shards: int) -> str:
-    """Creates a database with tables, and returns its URL."""
+def create(servers: Sequence[str], name: str, shards: int) -> str:
+    """Creates a database with tables on one server, or distributed over several, and returns its URL."""
     import psycopg
 
     from open_alchemy.package_database.engines.registry import from_url
     from open_alchemy.package_database.model.schema import TABLES
 
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}"'.encode())
-        connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    created = f"{url.rpartition('/')[0]}/{name}"
+    for server in servers:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}"'.encode())
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+    urls = [f"{server.rpartition('/')[0]}/{name}" for server in servers]
+    created = urls[0] if len(urls) == 1 else _write_shard_map(urls, shards)
     administration: Any = from_url(created, {}).open_engine(TABLES).administration()
     administration.choose_shards(shards)
     for table in TABLES:
         administration.create(table)
     return created
+
+
+def _write_shard_map(urls: Sequence[str], shards: int) -> str:
+    """Writes a file that distributes shards over databases, and returns its URL."""
+    lines = [f"shards = {shards}"]
+    for number, url in enumerate(urls):
+        first, end = (1 + shards * place // len(urls) for place in (number, number + 1))
+        lines += ["[[servers]]", f'name = "{number}"', f'shards = "{first}-{end}"', f'conninfo = "{url}"']
+    with NamedTemporaryFile("w", suffix=".toml", delete=False) as file:
+        file.write("\n".join(lines))
+    return f"shards:///{file.name}"
 
 
 def connect(url: str) -> Any:
@@ -105,22 +124,22 @@ def connect(url: str) -> Any:
     from open_alchemy import package_database
 
     database = package_database.connect(url)
-    for sub in (SUB, *(f"user {number}" for number in range(_USERS))):
+    for sub in (SUB, *USERS):
         database.create_update_spec(sub=sub, name=NAME, version="1", model_count=3, title="A title")
-    for number in range(_WARMUPS * _USERS):
-        database.get_spec(sub=f"user {number % _USERS}", name=NAME)
+    for sub in _WARMUPS * USERS:
+        database.get_spec(sub=sub, name=NAME)
     return database
 
 
-def fill(url: str, name: str, specs: int) -> None:
-    """Stores a version and the latest record of each of some specs; the indexes are created afterwards."""
+def fill(url: str, versions: int) -> None:
+    """Stores versions and the latest record of each of 1,000 specs; the indexes are created afterwards."""
     import psycopg
 
-    with psycopg.connect(f"{url.rpartition('/')[0]}/{name}", autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True) as connection:
         indexes = connection.execute(_INDEXES.encode()).fetchall()
         for index, _ in indexes:
             connection.execute(f'DROP INDEX shard0001."{index}"'.encode())
-        connection.execute(_FILL.encode(), ("lister", specs))
+        connection.execute(_FILL.encode(), ("lister", _SPECS, versions - 1))
         for _, definition in indexes:
             connection.execute(definition.encode())
         connection.execute("ANALYZE")

@@ -12,16 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from .extras import imports
 from .instances import get
 
-try:
+with imports("open_alchemy.package_database.factory", "test"):
     from factory.base import Factory
     from factory.declarations import Sequence
     from factory.enums import BUILD_STRATEGY
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        "the factories need factory_boy: pip install 'open-alchemy.package-database[test]'", name=error.name
-    ) from None
 
 
 @dataclass

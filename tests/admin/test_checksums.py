@@ -10,7 +10,7 @@ import pytest
 from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.admin.checksums import ItemsChecksum, StoreChecksum, compute, differences, entries
 from open_alchemy.package_database.admin.import_batches import Imported, import_entries
-from open_alchemy.package_database.admin.import_items import Outcome
+from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES, Outcome
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Item, Put, StoreOperation, Transact
 from open_alchemy.package_database.core.secret import Secret
@@ -58,22 +58,40 @@ def test_a_copy_has_the_same_checksum() -> None:
     assert sum(copied.counts.values()) == 9
 
 
-def test_a_transaction_of_a_copy_has_one_partition() -> None:
-    """PostgreSQL refuses others: two users may be on two servers."""
-    source, subs = filled(), []
+def transactions(source: MemoryStore) -> list[Transact]:
+    """Returns the transactions, also the failed ones, of a copy to an empty store."""
+    found: list[Transact] = []
 
     class Recording(MemoryEngine):
         def execute(self, operation: StoreOperation, deadline: Deadline) -> Any:
             if isinstance(operation, Transact):
-                subs.append({action.item["sub"] for action in operation.actions if isinstance(action, Put)})
+                found.append(operation)
             return super().execute(operation, deadline)
 
-    import_entries(
-        entries(reader(source)), lambda steps: run(steps, Recording(MemoryStore()), name="an import"), lambda _: None
-    )
+    engine = Recording(MemoryStore())
+    import_entries(entries(reader(source)), lambda steps: run(steps, engine, name="an import"), lambda _: None)
+    return found
+
+
+def test_a_transaction_of_a_copy_has_one_partition() -> None:
+    """PostgreSQL refuses others: two users may be on two servers."""
+    subs = [
+        {action.item["sub"] for action in transaction.actions if isinstance(action, Put)}
+        for transaction in transactions(filled())
+    ]
 
     assert {len(found) for found in subs} == {1}
     assert set().union(*subs) == {"u0", "u1", "u2"}
+
+
+def test_a_copy_writes_each_version_and_its_latest_record_once() -> None:
+    source = MemoryStore()
+    for number in range(BATCH_ENTRIES + 1):
+        execute(source, Plan("create", "1.0", (SECOND,), sub="u1", name=f"spec-{number}"))
+
+    sizes = [len(transaction.actions) for transaction in transactions(source)]
+
+    assert sizes == [2 * BATCH_ENTRIES, 2]
 
 
 @pytest.mark.parametrize(("page", "writes"), [(1, 0), (18, 1), (35, 2)])

@@ -62,6 +62,7 @@ class Server:
         self.refusals = 0
         self.hosts: list[str] = []
         self.is_broken = False
+        self.published = 0
         self.has_reconnected = asyncio.Event()
 
     async def connect(self, **options: Any) -> Connection:
@@ -87,6 +88,7 @@ class Server:
 
     async def publish(self, message: aio_pika.Message, key: str, *, mandatory: bool) -> None:
         assert not mandatory
+        self.published += 1
         if self.is_broken:
             raise RuntimeError("the channel is closed")
         for queue in self.bindings.get(key, []):
@@ -99,13 +101,15 @@ class Connection:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.has_ended = asyncio.Event()
+        self.close_callbacks: set[Callable[[], None]] = set()
 
     async def channel(self, *, publisher_confirms: bool) -> Server:
         assert not publisher_confirms
         return self.server
 
-    async def closed(self) -> None:
-        await self.has_ended.wait()
+    def end(self) -> None:
+        for callback in self.close_callbacks:
+            callback()
 
     async def close(self) -> None:
         self.has_ended.set()
@@ -180,7 +184,7 @@ def test_a_connection_that_ended_is_opened_again_at_any_of_the_hosts(server: Ser
         requests, broker = Received(), AMQPServer(BUS)
         server.refusals = 1
         await broker.start(requests.request)
-        server.connections[0].has_ended.set()
+        server.connections[0].end()
         await asyncio.wait_for(server.has_reconnected.wait(), 60)
         client = AMQPConnection(BUS, Received().answer)
         client.send(Secret(b"request"))
@@ -190,6 +194,22 @@ def test_a_connection_that_ended_is_opened_again_at_any_of_the_hosts(server: Ser
 
     asyncio.run(run())
     assert set(server.hosts) == {"host", "other"}
+
+
+@pytest.mark.parametrize("reply", ["requests", "broadcasts"])
+def test_brokers_do_not_answer_each_other_without_end(server: Server, reply: str) -> None:
+    async def run() -> None:
+        brokers = [AMQPServer(BUS), AMQPServer(BUS)]
+        for broker in brokers:
+            await broker.start(Received().request)
+        await server.publish(aio_pika.Message(b"", reply_to=f"prefix.{reply}"), "prefix.requests", mandatory=False)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert server.published < 10
+        for broker in brokers:
+            await broker.aclose()
+
+    asyncio.run(run())
 
 
 def test_a_message_that_waits_for_the_connection_can_be_withdrawn(server: Server) -> None:

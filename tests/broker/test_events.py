@@ -117,6 +117,13 @@ def test_a_subscription_that_is_not_renewed_ends(broker: Broker) -> None:
     assert broker.subscribe(codec=MESSAGEPACK).epoch != first.epoch
 
 
+def test_a_client_cannot_use_all_subscriptions(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "_MAX_OF_CLIENT", 1)
+    assert isinstance(broker.subscribe("a", codec=MESSAGEPACK), Subscribed)
+    assert broker.subscribe("b", codec=MESSAGEPACK).code == "Overloaded"
+    assert isinstance(broker.subscribe("b", client="other", codec=MESSAGEPACK), Subscribed)
+
+
 def test_the_number_of_subscriptions_is_limited(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events_module, "_MAX_SUBSCRIPTIONS", 1)
     broker.subscribe(client="a", codec=MESSAGEPACK)

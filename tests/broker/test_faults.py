@@ -150,6 +150,7 @@ def test_a_half_open_connection_is_closed(opened: Opened, network: Network) -> N
     assert versions(database) == ["1", "2"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @both
 @on_each_transport
 def test_messages_of_millions_of_bytes_arrive_after_cut_connections(opened: Opened, network: Network) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -17,12 +18,14 @@ from open_alchemy.package_database import connect
 from open_alchemy.package_database.broker import admission, limited_log
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
 from open_alchemy.package_database.broker.limited_log import LimitedLog
+from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.engines.broker import messages
-from open_alchemy.package_database.engines.broker.codec import encode
+from open_alchemy.package_database.engines.broker.codec import Buffer, encode
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import VERSION, Failed, Request
 from open_alchemy.package_database.engines.broker.parts import MAX_BYTES
 from open_alchemy.package_database.engines.broker.send_budget import SendBudget
+from open_alchemy.package_database.engines.broker.transports import Peer
 from open_alchemy.package_database.model.schema import SPECS
 from tests.broker.brokers import RunningBroker, memory_store, run_broker, run_secure_broker
 from tests.broker.hostile import (
@@ -169,6 +172,46 @@ def test_a_message_that_is_sent_twice_in_a_connection_ends_it(keys: Path) -> Non
             recorder.repeat(first[first.index(b"\x07MESSAGE") - 2 :])
             wait_until(lambda: recorder.is_closed)
         assert running.server.requests == 1
+
+
+class PeerServer(Server):
+    """Records the addresses of its clients."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.addresses: list[object] = []
+
+    def receive(self, peer: Peer, data: Buffer) -> None:
+        self.addresses.append(peer.address)
+        super().receive(peer, data)
+
+
+def first_routing_id(monkeypatch: pytest.MonkeyPatch, seed: int) -> object:
+    monkeypatch.setattr("secrets.randbits", lambda _: seed)
+    with run_broker(memory_store(), create=PeerServer) as running, connect(running.url) as database:
+        database.list_specs(sub="nobody")
+        return cast("PeerServer", running.server).addresses[0]
+
+
+def test_routing_ids_are_unpredictable(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A client that claims the next one would end the broker.
+    found = [first_routing_id(monkeypatch, seed) for seed in (7, 7, 8)]
+    assert found[0] == found[1] != found[2]
+
+
+LONG = "x" * 2_049
+
+
+@pytest.mark.parametrize(
+    "body", [messages.Subscribe("s", LONG), messages.Get(SPECS.name, LONG, "a"), messages.Query(SPECS.name, "u", LONG)]
+)
+@in_loop
+async def test_a_broker_stores_no_long_keys(body: messages.RequestBody) -> None:
+    async with broker() as (_, transport):
+        transport.request(1, body)
+        failed = await transport.first()
+        assert isinstance(failed.body, Failed)
+        assert failed.body.code == "Malformed"
 
 
 @in_loop

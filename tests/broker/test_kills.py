@@ -15,8 +15,10 @@ from uuid import uuid4
 import pytest
 
 from open_alchemy.package_database import TDatabase, UnavailableError, connect
+from tests.broker.brokers import memory_store, opened_sync
 from tests.broker.bus_processes import BusProcess
 from tests.broker.hostile import wait_until
+from tests.broker.networks import Network
 from tests.broker.processes import BrokerProcess
 
 NAMES = "abcd"
@@ -172,6 +174,17 @@ def test_no_write_is_lost_or_doubled_when_brokers_are_killed(brokers: Brokers) -
     for number in (0, 1):
         brokers.kill(number)
     brokers.check()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("network", ["zeromq", "nats"], indirect=True)
+def test_a_half_open_connection_is_noticed_in_5_seconds(network: Network) -> None:
+    # The call sends its request again each second.
+    proxy, config = network.proxied(network.start_broker(memory_store()), deadline=7)
+    database = opened_sync(network.stack, config)
+    database.create_update_spec(sub="u", name="a", version="1", model_count=1)
+    proxy.stop_forwarding()
+    database.create_update_spec(sub="u", name="a", version="2", model_count=1)
 
 
 @pytest.mark.long

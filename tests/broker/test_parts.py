@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,3 +47,14 @@ def test_the_oldest_of_too_many_incomplete_messages_is_dropped() -> None:
         assembler.add(sender, first)
     assert assembler.add("oldest", last) is None
     assert assembler.add(0, last) == b"Ma"
+
+
+@pytest.mark.parametrize("length", [0, 100])
+def test_the_memory_of_incomplete_messages_is_bounded(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_MAX_INCOMPLETE_BYTES", 10_000)
+    assembler = Assembler(parts.MAX_BYTES)
+    for sender in range(10):
+        for number in range(20):
+            part = parts.MORE + bytes(8) + number.to_bytes(2) + bytes(length)
+            assert assembler.add(sender, part) is None
+    assert 0 < assembler.size <= 10_000

@@ -1,4 +1,4 @@
-"""The worst-case delays of PROTOCOL.md with the ordinary durations, in virtual time."""
+"""The worst-case delays of docs/caching.md with the ordinary durations, in virtual time."""
 
 from __future__ import annotations
 

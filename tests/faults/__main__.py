@@ -10,7 +10,7 @@ from pathlib import Path
 
 from open_alchemy.package_database import BaseError, TDatabase
 from tests.apis import SYNC_APIS
-from tests.faults import postgresql
+from tests.faults import broker, postgresql
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, WRITES
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Fault, Network
@@ -25,26 +25,28 @@ INTRODUCTION = f"""\
 
 ## DynamoDB
 
-`python -m tests.faults` writes this page, and a test compares it with `--long`. Each fault meets {len(CALLS)} functions
-on a local DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns are the seconds that a call waits at most,
-over the functions, with each of the two HTTP clients: its timeouts, and the delays between its attempts with a jitter
-of {JITTER}. They are computed in virtual time, so they do not include the latency of the network.
+`python -m tests.faults` writes this page, and a `long` test compares it. Each fault is applied to {len(CALLS)}
+functions on a local DynamoDB, with a deadline of {DEADLINE:.0f} seconds. The columns show how many seconds a call of
+one of these functions waits at most with each HTTP client: its timeouts, and the delays between its attempts with a
+jitter of {JITTER}. They are computed in virtual time, so they do not include the latency of the network.
 
-A transient fault meets the first request of a call. The caller does not notice it: the call takes effect exactly
-once. A permanent fault meets every request. The caller gets an error of the given class, and the call
+A transient fault ("once") affects the first request of a call. The caller does not notice it: the call takes effect
+exactly once. A permanent fault affects every request. The caller gets an error of the given class, and the call
 takes effect as a whole or not at all; a call that deletes an unbounded number of items may delete a part of them.
-A late delivery meets the first write of a call: the request arrives again after the call and after a later write of the
-same items, which it must not undo.
+A late delivery affects the first write of a call: the request arrives again after the call and after a later write of
+the same items, which it must not undo.
 
-[The second table](#postgresql) has the faults of a PostgreSQL server, such as a wrong password or certificate.
+Further tables have the faults of a [PostgreSQL](#postgresql) server, such as a wrong password or certificate, and of
+[brokers](#brokers).
 
-`tests/faults/test_virtual_time.py` checks the faults with each API, sync and async, also for faults that meet the first
-write of a call, and `tests/faults/test_sockets.py` over real sockets: in the ordinary test run a selection with every
-pair of fault, function and API, and with `scripts/test --long` every combination.
+`tests/faults/test_virtual_time.py` checks the faults with each API, sync and async, also for faults of the first
+write of a call, and `tests/faults/test_sockets.py` over real sockets: by default a selection with every
+pair of fault, function and API, with `scripts/test --long` every combination.
 
 | fault | result | package's HTTP client | boto3 |
 |---|---|---|---|
 """
+SERVERS = postgresql.section() + broker.section()
 
 
 def page() -> str:
@@ -53,7 +55,7 @@ def page() -> str:
     rows = [_row(backend, f"{name}, once", fault, times=1) for name, fault in TRANSIENT.items()]
     rows += [_row(backend, f"{name}, permanently", fault, times=None) for name, (fault, _) in PERMANENT.items()]
     rows += [_late_row(backend, title, fault) for title, fault in LATE.items()]
-    return INTRODUCTION + "".join(rows) + postgresql.section()
+    return INTRODUCTION + "".join(rows) + SERVERS
 
 
 def _row(backend: Backend, title: str, fault: Fault, *, times: int | None) -> str:

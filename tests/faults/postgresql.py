@@ -22,7 +22,7 @@ class ServerFault(NamedTuple):
 INTRODUCTION: Final = """
 ## PostgreSQL
 
-Each fault meets a real server; the test is in `tests/postgresql`, and most tests run with both APIs. `code` of the
+Each fault is tested on a real server; the tests are in `tests/postgresql`, and most run with both APIs. `code` of the
 error is the SQLSTATE, or the name in parentheses.
 
 | fault | result | test |

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from tests.faults import postgresql
-from tests.faults.__main__ import INTRODUCTION, PAGE, page
+from tests.faults import broker, postgresql
+from tests.faults.__main__ import INTRODUCTION, PAGE, SERVERS, page
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT
+from tests.faults.postgresql import ServerFault
 
 
 def test_the_page_lists_every_fault() -> None:
@@ -14,16 +16,19 @@ def test_the_page_lists_every_fault() -> None:
     titles = [*(f"{name}, once" for name in TRANSIENT), *(f"{name}, permanently" for name in PERMANENT), *LATE]
 
     assert text.startswith(INTRODUCTION)
-    assert text.endswith(postgresql.section())
-    rows = text.removeprefix(INTRODUCTION).removesuffix(postgresql.section()).splitlines()
+    assert text.endswith(SERVERS)
+    rows = text.removeprefix(INTRODUCTION).removesuffix(SERVERS).splitlines()
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == titles
 
 
-def test_each_fault_of_postgresql_has_a_test() -> None:
-    folder = Path(__file__).parents[1] / "postgresql"
-    named = [row.test.split("::") for row in postgresql.FAULTS]
+@pytest.mark.parametrize(
+    ("folder", "faults"), [("postgresql", postgresql.FAULTS), ("broker", [row for row, _ in broker.FAULTS])]
+)
+def test_each_fault_of_a_server_has_a_test(folder: str, faults: Iterable[ServerFault]) -> None:
+    named = [row.test.split("::") for row in faults]
 
-    missing = [name for file, name in named if f"\ndef {name}(" not in (folder / file).read_text(encoding="utf-8")]
+    texts = {file: (Path(__file__).parents[1] / folder / file).read_text(encoding="utf-8") for file, _ in named}
+    missing = [name for file, name in named if f"def {name}(" not in texts[file]]
 
     assert missing == []
 

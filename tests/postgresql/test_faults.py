@@ -295,6 +295,10 @@ def test_a_role_without_free_connections_is_unavailable(url: str, open_api: Open
         (lambda url: f"{url}_missing", "does not exist"),
         (lambda url: url.replace("postgres@", "nobody@"), 'role "nobody" does not exist'),
         (lambda url: f"{url}?sslmode=require", "server does not support SSL"),
+        (lambda url: f"{url}?sslmode=wrong", "invalid sslmode value"),
+        (lambda url: f"{url}?keepalives_idle=wrong", "invalid integer value"),
+        (lambda url: f"{url}?connect_timeout=wrong", "bad value for connect_timeout"),
+        (lambda url: f"{url}?service=wrong", 'definition of service "wrong" not found'),
     ],
 )
 def test_a_connection_that_is_refused_is_not_repeated(
@@ -304,6 +308,22 @@ def test_a_connection_that_is_refused_is_not_repeated(
         publish(database)
 
     assert caught.value.attempts == 1
+
+
+@pytest.mark.parametrize("parameter", ["client_encoding=latin1", "fallback_application_name=other"])
+def test_a_parameter_that_the_package_sets_is_ignored(url: str, open_api: Open, parameter: str) -> None:
+    with open_api(configure(f"{url}?{parameter}")) as database:
+        database.create_update_spec(sub="u", name="\u0416", version="1", model_count=1)
+        found = database.get_spec(sub="u", name="\u0416")
+
+    assert found is not None
+    assert found["name"] == "\u0416"
+
+
+def test_a_host_that_is_not_a_name_is_unavailable(open_api: Open) -> None:
+    config = configure(f"postgresql://{'a' * 64}/a", deadline=0.2)
+    with open_api(config) as database, pytest.raises(UnavailableError, match="failed to resolve"):
+        publish(database)
 
 
 def test_a_wrong_connection_string_is_a_configuration_error_without_its_text(open_api: Open) -> None:

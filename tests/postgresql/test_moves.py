@@ -84,7 +84,7 @@ def test_changes_during_the_copy_are_applied(
     database.create_update_spec(sub=SUB, name="deleted", version="1", model_count=1)
     follow = mover.Mover._follow
 
-    def write_before(self: mover.Mover, tables: Any) -> int:
+    def write_before(self: mover.Mover, *arguments: Any) -> tuple[int, bool]:
         if not written:
             written.append(True)
             # An update with an unchanged value that is stored out of line.
@@ -92,9 +92,10 @@ def test_changes_during_the_copy_are_applied(
             database.create_update_spec(sub=SUB, name="a", version="2", model_count=1, description=long)
             execute(config.servers[0].conninfo, "UPDATE shard0001.specs SET model_count = 7 WHERE version = '2'")
             database.delete_spec(sub=SUB, name="deleted")
-        return follow(self, tables)
+        return follow(self, *arguments)
 
     written: list[bool] = []
+    monkeypatch.setattr(mover, "_BATCH", 3)
     monkeypatch.setattr(mover.Mover, "_follow", write_before)
 
     move(config, 1, "db2")
@@ -258,17 +259,21 @@ def test_an_unfinished_move_can_be_cancelled(
     assert versions(database) == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("method", "damage"),
+    [("_verify_snapshot", "UPDATE moving0001.specs SET model_count = 2"), ("_verify", "DELETE FROM moving0001.specs")],
+)
 def test_a_copy_that_differs_is_refused(
-    config: PostgreSQLConfig, database: TDatabase, monkeypatch: pytest.MonkeyPatch
+    config: PostgreSQLConfig, database: TDatabase, monkeypatch: pytest.MonkeyPatch, method: str, damage: str
 ) -> None:
     publish(database)
-    copy_sequences = mover.Mover._copy_sequences
+    verify = getattr(mover.Mover, method)
 
-    def damage(self: mover.Mover) -> None:
-        copy_sequences(self)
-        self.target.execute("UPDATE moving0001.specs SET model_count = 2 WHERE updated_at_id LIKE 'latest%'")
+    def damage_first(self: mover.Mover, *arguments: Any) -> None:
+        self.target.execute(f"{damage} WHERE updated_at_id LIKE 'latest%'")
+        verify(self, *arguments)
 
-    monkeypatch.setattr(mover.Mover, "_copy_sequences", damage)
+    monkeypatch.setattr(mover.Mover, method, damage_first)
 
     with pytest.raises(RefusedError, match="specs of shard 1 differs on db1 and db2; the shard stays on db1") as caught:
         move(config, 1, "db2")

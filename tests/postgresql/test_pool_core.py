@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Callable, Generator
-from logging import Logger
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.postgresql import pool_core
-from open_alchemy.package_database.engines.postgresql.connection import DeadlineExceededError
+from open_alchemy.package_database.engines.postgresql.connection import RESET_SESSION, DeadlineExceededError
 from open_alchemy.package_database.engines.postgresql.failures import (
     CLOSED,
     COMMIT_UNANSWERED,
@@ -42,8 +42,12 @@ class Connection:
         self.pgconn = SimpleNamespace(transaction_status=TransactionStatus.IDLE)
         self.is_alive, self.is_stale, self.is_late, self.is_committing = True, False, False, False
         self.deadline: Deadline | None = None
+        self.pool: object = None
         self.reports_progress = False
         self.idle_since = 0.0
+        self.autocommit = True
+        self.autocommit_errors: list[BaseException] = []
+        self.defaults = 0
 
     def run(self, statement: Statement) -> list[Any]:
         self.done.append(statement.text)
@@ -52,11 +56,25 @@ class Connection:
             raise error
         return []
 
-    def lend(self, lender: object, logger: Logger | None) -> None:
-        self.done.append("lend")
+    def use_named_rows(self) -> None:
+        self.done.append("named rows")
 
-    def reset(self) -> None:
-        self.run(Statement("reset"))
+    def use_plain_rows(self) -> None:
+        self.done.append("plain rows")
+
+    def set_autocommit(self, *, value: bool) -> None:
+        if self.autocommit_errors:
+            raise self.autocommit_errors.pop()
+        self.autocommit = value
+
+    def set_default(self, value: None) -> None:
+        self.defaults += 1
+
+    set_isolation_level = set_read_only = set_deferrable = set_default
+
+    def rollback(self) -> None:
+        self.run(Statement("ROLLBACK"))
+        self.pgconn.transaction_status = TransactionStatus.IDLE
 
     def close(self) -> None:
         self.done.append("close")
@@ -224,6 +242,15 @@ def test_a_refused_statement_is_rolled_back_and_the_connection_kept() -> None:
     assert pool.execute(read) == "result"
 
 
+def test_a_rollback_that_fails_is_the_failure() -> None:
+    pool = RecordedPool(connection := Connection(psycopg.errors.CheckViolation(), DeadlineExceededError()))
+    connection.pgconn.transaction_status = TransactionStatus.INERROR
+
+    assert pool.execute(read) is NO_ANSWER
+    assert connection.done == [READ.text, "ROLLBACK", "abort"]
+    assert pool.permits == 1
+
+
 def test_an_error_of_the_steps_is_raised_and_the_connection_kept() -> None:
     pool = RecordedPool(connection := Connection())
 
@@ -258,21 +285,61 @@ def test_a_connection_that_is_released_after_the_pool_was_closed_is_aborted() ->
     assert connection.done[-1] == "abort"
 
 
-def test_a_lent_connection_has_its_permit_until_it_is_returned() -> None:
+def test_a_caller_has_a_connection_with_its_permit_until_the_check_in() -> None:
     pool = RecordedPool(connection := Connection())
 
-    lent = drive(pool.lending(Deadline(5), None))
-    permits = pool.permits
-    drive(pool.returning(lent))
+    checked_out = drive(pool.checking_out(Deadline(5), None))
+    states = [(connection.pool, connection.autocommit, pool.permits)]
+    drive(pool.checking_in(checked_out))
+    states.append((connection.pool, connection.autocommit, pool.permits))
 
-    assert (lent, permits, pool.permits) == (connection, 0, 1)
-    assert connection.done == ["lend", "reset"]
+    assert checked_out is connection
+    assert states == [(pool, False, 0), (None, True, 1)]
+    assert connection.done == ["named rows", "plain rows", RESET_SESSION.text]
+    assert connection.defaults == 3
 
 
-def test_a_lent_connection_that_cannot_be_reset_is_closed() -> None:
-    pool = RecordedPool(connection := Connection(psycopg.OperationalError()))
+@pytest.mark.parametrize("error", [CancelledError(), psycopg.OperationalError()])
+def test_an_interrupted_check_out_releases_the_permit(error: BaseException) -> None:
+    """Psycopg's wait for a generator without I/O lets other tasks run at times, and is cancelled there."""
+    pool = RecordedPool(connection := Connection())
+    connection.autocommit_errors.append(error)
 
-    drive(pool.returning(drive(pool.lending(Deadline(5), None))))
+    with pytest.raises(type(error)):
+        drive(pool.checking_out(Deadline(5), None))
 
-    assert connection.done == ["lend", "reset", "close", "abort"]
+    assert (pool.permits, connection.pool, connection.autocommit) == (1, None, True)
+    assert pool.execute(read) == "result"
+
+
+def test_a_connection_whose_test_is_cancelled_is_closed() -> None:
+    pool = RecordedPool(connection := Connection(None, CancelledError()))
+    pool.execute(read)
+    connection.is_stale = True
+
+    with pytest.raises(CancelledError):
+        pool.execute(read)
+
+    assert connection.done[-1] == "close"
+    assert pool.permits == 1
+
+
+def test_a_transaction_of_a_caller_is_rolled_back() -> None:
+    pool = RecordedPool(connection := Connection())
+    drive(pool.checking_out(Deadline(5), None))
+    connection.pgconn.transaction_status = TransactionStatus.INTRANS
+
+    drive(pool.checking_in(connection))
+
+    assert connection.done[-2:] == ["ROLLBACK", RESET_SESSION.text]
+    assert pool.execute(read) == "result"
+
+
+@pytest.mark.parametrize("error", [psycopg.OperationalError(), DeadlineExceededError()])
+def test_a_connection_of_a_caller_that_cannot_be_reset_is_closed(error: Exception) -> None:
+    pool = RecordedPool(connection := Connection(error))
+
+    drive(pool.checking_in(drive(pool.checking_out(Deadline(5), None))))
+
+    assert connection.done[-2:] == ["close", "abort"]
     assert pool.permits == 1

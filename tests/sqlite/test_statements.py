@@ -200,7 +200,7 @@ def test_the_items_of_a_query_lack_what_is_null(titles: tuple[str | None, ...]) 
         {"id": str(number), "model_count": 3, **({} if title is None else {"title": title})}
         for number, title in enumerate(titles)
     ]
-    assert items == expected
+    assert list(items) == expected
 
 
 def test_bytes_in_a_column_of_text_are_secret() -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from open_alchemy import package_database
@@ -26,22 +23,6 @@ def test_created_credentials_are_stored() -> None:
 
     assert len(package_database.get().list_credentials(sub="u1")) == 3
     assert package_database.get().get_user(public_key=created.public_key) is not None
-
-
-def test_the_extra_of_the_factories_is_named() -> None:
-    program = """
-import sys
-sys.modules["factory"] = None
-try:
-    import open_alchemy.package_database.factory
-except ModuleNotFoundError as error:
-    print(error)
-"""
-
-    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-
-    message = "the factories need factory_boy: pip install 'open-alchemy.package-database[test]'"
-    assert finished.stdout == f"{message}\n"
 
 
 def test_a_built_spec_is_stored_by_save() -> None:

@@ -17,6 +17,7 @@ from moto.core.model_instances import model_data
 from moto.dynamodb.exceptions import TransactionCanceledException
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.dynamodb.models.dynamo_type import Item
+from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import create_backend_app
 
 from open_alchemy.package_database.testing import local_server, moto_limits
@@ -188,9 +189,46 @@ def test_strings_and_numbers_are_serialized_without_a_lookup(send: Send, monkeyp
     assert lookups.total() < STORED
 
 
+def scan_in_pages(send: Send, table: dict[str, Any]) -> list[Any]:
+    """Returns the pages of a table with three items of each of 20 users."""
+    name = {"TableName": table["TableName"]}
+    send("CreateTable", table)
+    for number in range(60):
+        send("PutItem", {**name, "Item": {**item(str(-number)), "user": {"S": f"u{number % 20}"}}})
+    pages = [send("Scan", {**name, "Limit": 7})]
+    while "LastEvaluatedKey" in pages[-1]:
+        pages.append(send("Scan", {**name, "Limit": 7, "ExclusiveStartKey": pages[-1]["LastEvaluatedKey"]}))
+    return pages
+
+
+@pytest.mark.parametrize(("keys", "stored"), [(1, 20), (2, 60)])
+def test_pages_of_a_scan_equal_those_of_moto(
+    send: Send, monkeypatch: pytest.MonkeyPatch, keys: int, stored: int
+) -> None:
+    table = {name: TABLE_SETTINGS[name][:keys] for name in ("AttributeDefinitions", "KeySchema")}
+    expected = scan_in_pages(send, {**TABLE_SETTINGS, **table})
+    dynamodb_backends.reset()
+
+    for owner, name, function in moto_limits.replacements():
+        monkeypatch.setattr(owner, name, function)
+
+    assert scan_in_pages(send, {**TABLE_SETTINGS, **table}) == expected
+    assert sum(page["Count"] for page in expected) == stored
+
+
+@pytest.mark.usefixtures("limited")
+def test_a_page_of_a_scan_skips_the_partitions_before_it(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = count_calls(monkeypatch, Table, "_item_comes_before_dct")
+
+    pages = scan_in_pages(send, TABLE_SETTINGS)
+
+    assert compared.total() <= 4 * len(pages)
+
+
 def test_a_moto_without_these_methods_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(moto.core.common_models, "BaseModel")
     monkeypatch.delattr(DynamoDBBackend, "transact_write_items")
+    monkeypatch.delattr(Table, "scan")
     monkeypatch.setitem(sys.modules, "moto.core.serialize", None)
 
     assert list(moto_limits.replacements()) == []

@@ -73,12 +73,12 @@ def compute(read: Callable[[Scan], Page], advance: Callable[[int], None]) -> Sto
         advance: Called with the number of items that were read.
     """
     result = StoreChecksum()
-    for (table, _), group in groupby(entries(read), lambda entry: (entry.table.name, entry.item["sub"])):
-        digests = [_digest(entry) for entry in group]
+    for (table, _), group in groupby(entries(read), user_of):
+        digests = list(map(digest, group))
         advance(len(digests))
         is_credentials = table == CREDENTIALS.name
-        for digest in digests if is_credentials else set(digests):
-            (result.credentials if is_credentials else result.versions).add(digest)
+        for number in digests if is_credentials else set(digests):
+            (result.credentials if is_credentials else result.versions).add(number)
     return result
 
 
@@ -97,8 +97,16 @@ def differences(source: StoreChecksum, target: StoreChecksum) -> list[str]:
     ]
 
 
-def _digest(entry: Entry) -> int:
-    """Returns the SHA-256 of an item without its revision; the order of the attributes does not matter."""
+def user_of(entry: Entry) -> tuple[str, str]:
+    """Returns the name of the table and the partition key of an item: a scan groups items by them."""
+    return entry.table.name, str(entry.item["sub"])
+
+
+def digest(entry: Entry) -> int:
+    """Returns the SHA-256 of an item without its revision; the order of the attributes does not matter.
+
+    A latest record has that of the version which it repeats.
+    """
     item = entry.item if entry.table is CREDENTIALS else as_version(entry.item)
     compared = {name: value for name, value in sorted(item.items()) if name != "revision"}
     return int.from_bytes(hashlib.sha256(encode_entry(Entry(entry.table, compared))).digest(), "big")

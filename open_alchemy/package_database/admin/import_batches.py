@@ -1,16 +1,20 @@
-"""Imports checked entries in batches, each in one transaction for each user if no item differs."""
+"""Imports checked entries in batches, each in one transaction if no item differs.
+
+A batch has entries of one user. A latest record is skipped if a batch before had the version that it repeats.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final
 
 from ..core.operations import DUPLICATE_KEY, Steps
 from ..exceptions import ConflictError
 from ..model.keys import LATEST
 from ..model.stored_items import Entry
+from .checksums import digest, user_of
 from .import_items import BATCH_ENTRIES, Outcome, import_items
 
 _SHOWN: Final = 20
@@ -40,18 +44,28 @@ class Imported:
 def import_entries(
     entries: Iterable[Entry], run: Callable[[Steps[list[Outcome]]], list[Outcome]], advance: Callable[[int], None]
 ) -> Imported:
-    """Adds checked entries, in bounded memory; calls ``advance`` with the size of each batch."""
+    """Adds checked entries, grouped by user; calls ``advance`` with the size of each batch.
+
+    The memory is proportional to the number of versions of one user.
+    """
     imported = Imported()
-    rest = iter(entries)
-    while batch := list(islice(rest, BATCH_ENTRIES)):
-        for entry, outcome in zip(batch, _import_batch(batch, run), strict=True):
-            imported.add(entry, outcome)
-        advance(len(batch))
+    for _, group in groupby(entries, user_of):
+        stored: set[int] = set()
+        while batch := [(digest(entry), entry) for entry in islice(group, BATCH_ENTRIES)]:
+            new = [(number, entry) for number, entry in batch if number not in stored]
+            outcomes = _import_batch([entry for _, entry in new], run)
+            for (number, entry), outcome in zip(new, outcomes, strict=True):
+                imported.add(entry, outcome)
+                if outcome is not Outcome.KEPT:
+                    stored.add(number)
+            advance(len(batch))
     return imported
 
 
 def _import_batch(batch: list[Entry], run: Callable[[Steps[list[Outcome]]], list[Outcome]]) -> list[Outcome]:
     """Adds entries together, or one by one if other credentials have the public key of one of them."""
+    if not batch:
+        return []
     try:
         return run(import_items(batch))
     except ConflictError as error:

@@ -20,6 +20,7 @@ from . import failures
 LEASE_SECONDS: Final = 10.0
 """How long a subscription lasts that is not renewed."""
 _MAX_SUBSCRIPTIONS: Final = 1_000
+_MAX_OF_CLIENT: Final = 500
 
 
 class _Subscription:
@@ -66,7 +67,7 @@ class Events:
         key = peer, body.subscription
         found = self._subscriptions.get(key)
         if found is None or (found.partition, found.instance) != (body.partition, request.instance):
-            if len(self._subscriptions) >= _MAX_SUBSCRIPTIONS:
+            if len(self._subscriptions) >= _MAX_SUBSCRIPTIONS or self._number_of(peer) >= _MAX_OF_CLIENT:
                 return failures.overloaded("Subscribe", "the broker has too many subscriptions")
             found = self._subscriptions[key] = _Subscription(peer, codec, request.instance, body)
         found.end = self._clock() + LEASE_SECONDS
@@ -99,6 +100,11 @@ class Events:
         """Lets all subscribers miss something: there may have been changes that are unknown."""
         for subscription in self._subscriptions.values():
             subscription.number += 1
+
+    def _number_of(self, client: Peer) -> int:
+        """Returns the number of subscriptions of a user, or of a connection without a user."""
+        of_client = [(client.user or client.address) == (peer.user or peer.address) for peer, _ in self._subscriptions]
+        return sum(of_client)
 
     def _forget_expired(self) -> None:
         # Renewed ones are not in order of their end; there are few.

@@ -158,4 +158,4 @@ def _check_size(encoded: Any, what: str) -> None:
         # The error may contain the text.
         raise ValidationError(f"{what} contain a number beyond 64 bits or a lone surrogate") from None
     if size > MAX_BYTES:
-        raise ValidationError(f"{what} have {size} bytes, more than {MAX_BYTES}")
+        raise ValidationError(f"{what}: {size} bytes are more than {MAX_BYTES}")

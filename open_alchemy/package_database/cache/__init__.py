@@ -5,12 +5,10 @@ They need cachetools: the extra ``cache``.
 
 from __future__ import annotations
 
-from ..exceptions import ConfigurationError
+from ..extras import imports
 
-try:
+with imports("open_alchemy.package_database.cache", "cache"):
     import cachetools as _cachetools  # noqa: F401
-except ImportError as error:
-    raise ConfigurationError("caches need cachetools: pip install 'open-alchemy.package-database[cache]'") from error
 from .decorator import CachedFunction, cached
 from .expiring_dict import ExpiringDict
 from .results import CacheInfo

@@ -3,8 +3,8 @@
 The registry is one item of the store, changed by compare-and-set only: a map from the id of a broker to its address and
 whether it is ``out``. A broker that only writes need not be in it.
 
-``Membership`` decides when to read and change the registry and what to conclude. Rules (PROTOCOL.md 1 to 3): what a
-read shows is as old as its start; a broker that joins waits before it grants, so that every writer has seen it; an id
+``Membership`` decides when to read and change the registry and what to conclude. Rules (docs/caching.md, 1 to 3): what
+a read shows is as old as its start; a broker that joins waits before it grants, so that every writer has seen it; an id
 that is out is dead only when its last membership, and every lease within it, is over on every clock.
 """
 

@@ -1,7 +1,7 @@
 """The writes of one broker: when the store may execute them, and when their result may be acknowledged.
 
-Rule 7 of PROTOCOL.md: a write passes the same check before its store request and after its answer. The check passes at
-a moment at which the view of the registry is current, and each broker in it is dead or holds the tags of the write.
+Rule 7 of docs/caching.md: a write passes the same check before its store request and after its answer. The check passes
+at a moment at which the view of the registry is current, and each broker in it is dead or holds the tags of the write.
 Whatever happened between the two checks is irrelevant.
 """
 

@@ -1,4 +1,7 @@
-"""The datastore for asyncio."""
+"""The datastore for asyncio.
+
+Written by ``python -m docs.generate``; do not edit it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from ..engines import telemetry
 from ..engines.postgresql.async_engine import AsyncPostgreSQLEngine
 from ..exceptions import ConfigurationError
 from .key import Key
-from .operations import Operation, Operations, lender_of, shared_error
+from .operations import Operation, Operations, pool_of, shared_error
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
 class AsyncDatastore:
     """Entities on PostgreSQL servers, for any number of event loops, each with separate pools.
 
-    Opens a connection when it is first needed.
-    A call ends at the deadline of ``PACKAGE_DATABASE_DEADLINE``, 5 seconds by default.
+    Opens a connection when it is first needed. A call ends at the deadline of ``PACKAGE_DATABASE_DEADLINE``, 5 seconds
+    by default.
 
     Args:
         connections: A dict for each server, of libpq's parameters, such as ``host`` and ``dbname``, or psycopg2's
@@ -80,7 +83,7 @@ class AsyncDatastore:
             ValidationError: ``shard_id`` is not a shard.
             RefusedError, UnavailableError: As the functions of the database.
         """
-        connection: AsyncConnection = await self._run("connect", self._operations.lend(shard_id))
+        connection: AsyncConnection = await self._run("connect", self._operations.check_out(shard_id))
         return connection
 
     async def put_connection(self, connection: AsyncConnection) -> None:
@@ -89,7 +92,7 @@ class AsyncDatastore:
         Raises:
             ValidationError: The connection is not one of ``get_connection``, or was returned before.
         """
-        await lender_of(connection).take_back(connection)
+        await pool_of(connection).check_in(connection)
 
     @asynccontextmanager
     async def cursor(self, shard_id: int) -> AsyncIterator[AsyncCursor]:

@@ -51,10 +51,10 @@ class Operations:
         deadline = read_deadline(os.environ)
         return cls(read_connections(connections, pool_max, pool_block_timeout, deadline=deadline), logger)
 
-    def lend(self, shard_id: object) -> Operation:
-        """Returns the operation that acquires a connection."""
+    def check_out(self, shard_id: object) -> Operation:
+        """Returns a connection."""
         shard = check_shard(shard_id, self._shards)
-        return lambda routing: routing.lend(shard, self._logger)
+        return lambda routing: routing.check_out(shard, self._logger)
 
     def put(self, shard_id: object, kind: object, data: Mapping[str, object]) -> Operation:
         """Stores an entity and returns its key."""
@@ -86,12 +86,12 @@ class Operations:
         return steps if logger is None else lambda: logged(steps(), logger)
 
 
-def lender_of(connection: object) -> Any:
+def pool_of(connection: object) -> Any:
     """Returns the pool of a connection; raises ``ValidationError`` if it has none."""
-    lender = getattr(connection, "lender", None)
-    if lender is None:
+    pool = getattr(connection, "pool", None)
+    if pool is None:
         raise ValidationError("connection must be one of get_connection that was not put back")
-    return lender
+    return pool
 
 
 def shared_error() -> RefusedError:

@@ -12,7 +12,7 @@ from ..engines import telemetry
 from ..engines.postgresql.engine import PostgreSQLEngine
 from ..exceptions import ConfigurationError
 from .key import Key
-from .operations import Operation, Operations, lender_of, shared_error
+from .operations import Operation, Operations, pool_of, shared_error
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 class Datastore:
-    """Entities on PostgreSQL servers, for any number of threads. Opens a connection when it is first needed.
+    """Entities on PostgreSQL servers, for any number of threads.
 
-    A call ends at the deadline of ``PACKAGE_DATABASE_DEADLINE``, 5 seconds by default.
+    Opens a connection when it is first needed. A call ends at the deadline of ``PACKAGE_DATABASE_DEADLINE``, 5 seconds
+    by default.
 
     Args:
         connections: A dict for each server, of libpq's parameters, such as ``host`` and ``dbname``, or psycopg2's
@@ -79,7 +80,7 @@ class Datastore:
             ValidationError: ``shard_id`` is not a shard.
             RefusedError, UnavailableError: As the functions of the database.
         """
-        connection: Connection = self._run("connect", self._operations.lend(shard_id))
+        connection: Connection = self._run("connect", self._operations.check_out(shard_id))
         return connection
 
     def put_connection(self, connection: Connection) -> None:
@@ -88,7 +89,7 @@ class Datastore:
         Raises:
             ValidationError: The connection is not one of ``get_connection``, or was returned before.
         """
-        lender_of(connection).take_back(connection)
+        pool_of(connection).check_in(connection)
 
     @contextmanager
     def cursor(self, shard_id: int) -> Iterator[Cursor]:

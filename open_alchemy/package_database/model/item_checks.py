@@ -7,9 +7,10 @@ through a ``Projection``, so a damaged item is the same ``RefusedError`` on ever
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from types import NoneType
 from typing import Any, Final
 
+from ..core.item_columns import ItemColumns
 from ..core.operations import Attribute, Item, Table
 from ..core.secret import Secret
 from ..exceptions import RefusedError
@@ -41,6 +42,8 @@ class Projection:
         self._attributes = tuple(attribute for attribute in table.attributes if attribute.name in names)
         self._exact = tuple((a.name, _TYPES[a.type][0]) for a in self._attributes if not a.is_optional)
         self._optional = tuple((a.name, _TYPES[a.type][0]) for a in self._attributes if a.is_optional)
+        optional = {name: frozenset({exact, NoneType}) for name, exact in self._optional}
+        self._types = {name: frozenset({exact}) for name, exact in self._exact} | optional
 
     def check(self, item: Item, *, sub: str | None = None) -> Mapping[str, Any]:
         """Returns the item if its attributes are present and have the types of the schema.
@@ -63,21 +66,19 @@ class Projection:
                 return self._explain(item, sub)
         return item
 
-    def check_all(self, items: Sequence[Item], *, sub: str | None = None) -> Sequence[Mapping[str, Any]]:
-        """Returns the items after ``check`` of each. A long list takes a third of the time of separate checks."""
-        if not self._are_exact(items):
+    def columns(self, items: Sequence[Item], *, sub: str | None = None) -> ItemColumns:
+        """Returns the attributes of items after ``check`` of each.
+
+        A long list takes a third of the time of separate checks: one set of classes for each attribute.
+        """
+        if isinstance(items, ItemColumns):
+            found = items
+        else:
+            found = ItemColumns({name: [item.get(name) for item in items] for name in self.names})
+        if not all(found.types[name] <= self._types[name] for name in self.names):
             for item in items:
                 self.check(item, sub=sub)
-        return items
-
-    def _are_exact(self, items: Sequence[Item]) -> bool:
-        """Returns whether each item has exactly the classes that the engines return: one set for each attribute."""
-        try:
-            return all({*map(type, map(itemgetter(name), items))} <= {exact} for name, exact in self._exact) and all(
-                {type(item[name]) for item in items if name in item} <= {exact} for name, exact in self._optional
-            )
-        except KeyError:
-            return False
+        return found
 
     def _explain(self, item: Item, sub: str | None) -> Mapping[str, Any]:
         for attribute in self._attributes:
@@ -98,9 +99,17 @@ def seconds_of(table: Table, item: Mapping[str, Any], *, sub: str | None = None)
     return int(text)
 
 
-def all_seconds_of(table: Table, items: Sequence[Mapping[str, Any]], *, sub: str | None = None) -> list[int]:
-    """Returns what ``seconds_of`` returns for each item. A long list takes a third of the time of separate calls."""
-    texts: list[str] = [item["updated_at"] for item in items]
+def all_seconds_of(
+    table: Table, items: Sequence[Mapping[str, Any]], texts: Sequence[str], *, sub: str | None = None
+) -> list[int]:
+    """Returns what ``seconds_of`` returns for each item. A long list takes a third of the time of separate calls.
+
+    Args:
+        table: The table.
+        items: The items, for the message.
+        texts: Their ``updated_at``.
+        sub: See ``check``.
+    """
     lengths = set(map(len, texts))
     if 0 in lengths or max(lengths, default=0) > SECONDS_DIGITS or not _is_digits("".join(texts)):
         return [seconds_of(table, item, sub=sub) for item in items]

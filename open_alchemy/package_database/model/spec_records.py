@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from ..core.operations import AllOf, Condition, Equal, Item, Missing, Value
 from ..exceptions import NotFoundError
@@ -17,7 +16,6 @@ INFO = Projection(SPECS, "id", "name", "updated_at", "version", "model_count", "
 """The attributes of a ``TSpecInfo``. The others, a third of the bytes, are not requested."""
 SNAPSHOT = Projection(SPECS, *INFO.names, "revision")
 """The attributes of a ``TSpecSnapshot``."""
-_REQUIRED = itemgetter("id", "name", "version", "model_count")
 _VERSION_4 = "4:"
 """The beginning of the revision of a spec of version 4, which stored none. Its ``updated_at`` follows."""
 
@@ -68,19 +66,10 @@ def to_info(checked: Mapping[str, Any], sub: str) -> TSpecInfo:
 
 
 def to_infos(items: Sequence[Item], sub: str) -> list[TSpecInfo]:
-    """Checks items, and returns ``to_info`` of each. A long list takes half of the time of separate calls."""
-    checked = INFO.check_all(items, sub=sub)
-    times = all_seconds_of(SPECS, checked, sub=sub)
-    infos: list[TSpecInfo] = [
-        {"id": id_, "name": name, "updated_at": seconds, "version": version, "model_count": model_count}
-        for (id_, name, version, model_count), seconds in zip(map(_REQUIRED, checked), times, strict=True)
-    ]
-    for info, item in zip(infos, checked, strict=True):
-        if "title" in item:
-            info["title"] = item["title"]
-        if "description" in item:
-            info["description"] = item["description"]
-    return infos
+    """Checks items, and returns ``to_info`` of each. A long list takes a third of the time of separate calls."""
+    found = INFO.columns(items, sub=sub)
+    times = all_seconds_of(SPECS, items, found.columns["updated_at"], sub=sub)
+    return cast("list[TSpecInfo]", found.select(INFO.names, updated_at=times).items)
 
 
 def to_snapshot(checked: Mapping[str, Any], sub: str) -> TSpecSnapshot:

@@ -223,7 +223,7 @@ def iter_spec_snapshots(*, sub: str, after: str | None = None) -> Steps[StreamPa
         after: Only the specs after this ``id``, 1 to 1,003 bytes in UTF-8; None for all.
     """
     items = yield _latest_records(sub, SNAPSHOT, _STREAM_PAGE, check_argument("after", after, AFTER_ID))
-    page = [to_snapshot(item, sub) for item in SNAPSHOT.check_all(items, sub=sub)]
+    page = [to_snapshot(SNAPSHOT.check(item, sub=sub), sub) for item in items]
     return StreamPage(page, page[-1]["id"] if len(page) == _STREAM_PAGE else None)
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from ..exceptions import ConfigurationError
+from ..extras import imports
 from ..instances import process
 
-try:
+with imports("open_alchemy.package_database.sqlalchemy", "sqlalchemy"):
     import aiosqlite  # noqa: F401 (the driver for SQLite and asyncio)
     import greenlet  # noqa: F401 (SQLAlchemy's asyncio needs it)
     import zope.sqlalchemy  # noqa: F401
@@ -22,10 +22,6 @@ try:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Session
     from transaction import TransactionManager
-except ImportError as error:
-    raise ConfigurationError(
-        "sessions need SQLAlchemy: pip install 'open-alchemy.package-database[sqlalchemy]'"
-    ) from error
 
 from .database import SQLDatabase
 from .managers import transaction_manager, use_transaction_manager

@@ -1,8 +1,9 @@
 """A local DynamoDB for tests and development: moto in a child process, which ends with its parent.
 
 ``mock_aws`` in a test resets only moto in the process of the test, not in the child. The server handles one request at
-a time, because moto's transactions are not thread-safe. The time of a write does not depend on the number of stored
-items (``moto_limits``). A query or scan sorts all items of its table: a list of more than 5,000 specs may time out.
+a time, because moto's transactions are not thread-safe. The time of a write or of a page of a scan does not grow with
+the number of stored users (``moto_limits``). A query sorts all items of its table: a list of more than 5,000 specs may
+time out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Bounds the memory and the time per request of moto's DynamoDB.
 
-moto keeps every model instance for its dashboard, copies each table of a transaction once per action, and looks up
-eleven members for each attribute of a response. ``apply`` replaces these three methods. It also disables full garbage
-collections, whose pause grows with the number of items. Both are only for a process that serves nothing but DynamoDB,
-one request at a time.
+moto keeps every model instance for its dashboard, copies each table of a transaction once per action, sorts the whole
+table for each page of a scan, and looks up eleven members for each attribute of a response. ``apply`` replaces these
+four methods. It also disables full garbage collections, whose pause grows with the number of items. Both are only for a
+process that serves nothing but DynamoDB, one request at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 Transact: TypeAlias = Callable[[Any, list[dict[str, Any]]], None]
 Serialize: TypeAlias = Callable[[Any, dict[str, Any], Any, Any, str], None]
+Scan: TypeAlias = Callable[..., tuple[list[Any], int, dict[str, Any] | None]]
 Replacement: TypeAlias = tuple[Any, str, Callable[..., Any]]
 
 _NEVER = 1_000_000_000
@@ -36,6 +37,7 @@ def replacements() -> Iterator[Replacement]:
     for module, class_name, method, replace in (
         ("moto.core.common_models", "BaseModel", "__new__", _without_tracking),
         ("moto.dynamodb.models", "DynamoDBBackend", "transact_write_items", _with_undo_log),
+        ("moto.dynamodb.models.table", "Table", "scan", _of_later_partitions),
         ("moto.core.serialize", "BaseJSONSerializer", "_serialize_type_structure", _with_plain_attributes),
     ):
         with suppress(ImportError, AttributeError):
@@ -91,6 +93,42 @@ def _restore(partition: dict[Any, Any], key: object, item: object | None) -> Non
         partition.pop(key, None)
     else:
         partition[key] = item
+
+
+def _of_later_partitions(scan: Scan) -> Scan:
+    """Returns a method that sorts only the partitions which it reads."""
+
+    @wraps(scan)
+    def scan_later_partitions(
+        table: Any,
+        filters: Any,
+        limit: int,
+        exclusive_start_key: dict[str, Any] | None,
+        *arguments: Any,
+        **options: Any,
+    ) -> tuple[list[Any], int, dict[str, Any] | None]:
+        table.all_items = partial(_later_items, table, exclusive_start_key)
+        try:
+            return scan(table, filters, limit, exclusive_start_key, *arguments, **options)
+        finally:
+            del table.all_items
+
+    return scan_later_partitions
+
+
+def _later_items(table: Any, start: dict[str, Any] | None) -> Iterator[Any]:
+    """Yields the items of a table in moto's order, beginning with the partition of a key."""
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    values = {key.cast_value: key for key in table.items}
+    first = DynamoType(start[table.hash_key_attr]).cast_value if start else None
+    for value in sorted(value for value in values if first is None or value >= first):
+        found = table.items[values[value]]
+        yield from sorted(found.values(), key=_range_value) if table.has_range_key else (found,)
+
+
+def _range_value(item: Any) -> Any:
+    return item.range_key.cast_value
 
 
 def _with_plain_attributes(serialize: Serialize) -> Serialize:

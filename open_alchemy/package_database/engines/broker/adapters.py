@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Final, TypeAlias
 
 from ...exceptions import ConfigurationError
+from ...extras import imports, missing
 from ..port import DatabaseURLError
 from .codec import Buffer, Codec, find_codec
 from .config import BUS_PORTS, CODECS, BrokerConfig, Bus, read_bus
@@ -68,7 +69,7 @@ def codec_of(config: BrokerConfig) -> Codec:
     """
     codec = find_codec(CODECS[config.codec])
     if codec is None:
-        raise _missing("bson", "the codec BSON")
+        raise missing("?codec=bson", "bson")
     return codec
 
 
@@ -78,11 +79,5 @@ def _connect_to_bus(class_: Callable[..., Connection], config: BrokerConfig, add
 
 def _load(scheme: str, kind: str) -> Any:
     module, prefix = _ADAPTERS[scheme]
-    try:
+    with imports(f"{scheme}://", scheme):
         return getattr(import_module(f".{module}", __package__), prefix + kind)
-    except ImportError as error:
-        raise _missing(scheme, f"{scheme}://") from error
-
-
-def _missing(extra: str, what: str) -> ConfigurationError:
-    return ConfigurationError(f"{what} needs more packages: pip install 'open-alchemy.package-database[{extra}]'")

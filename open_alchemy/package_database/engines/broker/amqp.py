@@ -102,6 +102,9 @@ class AMQPLink:
 
     async def _use(self, connection: AbstractConnection) -> None:
         """Consumes the queues until the connection ends."""
+        # ``connection.closed()`` returns only after ``close()``.
+        has_ended = asyncio.Event()
+        connection.close_callbacks.add(lambda *_: has_ended.set())
         try:
             channel = await connection.channel(publisher_confirms=False)
             self._exchange = await channel.get_exchange(_EXCHANGE, ensure=False)
@@ -111,7 +114,7 @@ class AMQPLink:
                 await queue.consume(self._deliver, no_ack=True)
             self._is_connected.set()
             self._queue.open()
-            await connection.closed()
+            await has_ended.wait()
         finally:
             self._queue.pause()
             await connection.close()

@@ -136,8 +136,10 @@ class BusServer:
         """Receives requests."""
 
         def deliver(data: Buffer, reply: str) -> None:
-            if not data and reply:
-                self._link.send(reply, Secret(), self._own)
+            if not data:
+                # Brokers would answer each other without end.
+                if reply and not _subject_of(self._bus, f"{self._bus.scheme}:{reply}"):
+                    self._link.send(reply, Secret(), self._own)
             elif reply and (message := self._assembler.add(reply, data)) is not None:
                 receive(Peer(self, reply), message)
 

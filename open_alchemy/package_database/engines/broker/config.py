@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 
 from ...core.operations import Table
+from ...extras import imports
 from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
 
 URLS: Final = ("broker://HOST:PORT,HOST:PORT/INSTANCE?key=FILE",)
@@ -110,6 +111,11 @@ class BrokerConfig(NamedTuple):
         brokers = f"broker://{hosts}" if self.bus is None else self.bus.location
         return brokers + f"/{self.instance}" * bool(self.instance)
 
+    @property
+    def scheme(self) -> str:
+        """The scheme of the URL, and the name of the extra with the packages that it needs."""
+        return "broker" if self.bus is None else self.bus.scheme
+
     def reachable(self, address: str) -> str | None:
         """Returns that of a broker's addresses, separated by commas, at which its clients reach it; None if none is."""
         start = "tcp://" if self.bus is None else self.bus.broker_address
@@ -118,17 +124,18 @@ class BrokerConfig(NamedTuple):
     def open_engine(self, tables: Sequence[Table]) -> Engine:
         """Returns an engine for threads."""
         del tables  # Operations refer to theirs.
-        if self.cache is not None:
-            from .caching_engine import CachingEngine
+        with imports(f"{self.scheme}://", self.scheme):
+            if self.cache is not None:
+                from .caching_engine import CachingEngine
 
-            return CachingEngine(self)
-        if self.bus is not None:
-            from .loop_engine import LoopEngine
+                return CachingEngine(self)
+            if self.bus is not None:
+                from .loop_engine import LoopEngine
 
-            return LoopEngine(self)
-        from .engine import BrokerEngine
+                return LoopEngine(self)
+            from .engine import BrokerEngine
 
-        return BrokerEngine(self)
+            return BrokerEngine(self)
 
     def open_async_engine(self, tables: Sequence[Table]) -> AsyncEngine:
         """Returns an engine for asyncio."""

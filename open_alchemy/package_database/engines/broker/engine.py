@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ...core.deadline import Deadline
 from ...core.operations import StoreOperation
 from ...core.runner import drive
-from ...exceptions import ConfigurationError, RefusedError
+from ...exceptions import RefusedError
+from ...extras import imports
 from .. import fork, telemetry
 from ..port import Administration
 from ..randomness import random
@@ -122,16 +122,13 @@ def open_requests(config: BrokerConfig) -> Requests:
     """
     if config.key_file is not None:
         read_client_keys(config.key_file)
-    try:
+    with imports(f"{config.scheme}://", config.scheme):
         from .adapters import codec_of, find_connect
         from .exchange import Requests, wall_clock
-    except ImportError as error:
-        raise ConfigurationError(
-            "broker:// needs pyzmq and msgspec: pip install 'open-alchemy.package-database[broker]'"
-        ) from error
     find_connect(config)
-    if config.cache is not None and find_spec("cachetools") is None:
-        raise ConfigurationError("?cache= needs cachetools: pip install 'open-alchemy.package-database[broker,cache]'")
+    if config.cache is not None:
+        with imports("?cache=", "cache"):
+            import cachetools  # noqa: F401
     brokers = len(config.addresses)
     return Requests(brokers, int(random() * brokers) % brokers, config.instance, wall_clock, codec_of(config))
 

@@ -19,6 +19,8 @@ MAX_ID: Final = 2**53 - 1
 """The largest number that every JSON library reads exactly."""
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+KeyText: TypeAlias = Annotated[str, Meta(max_length=2_048)]
+"""A value of a key: what a broker stores of a request while it is used, such as for a subscription."""
 Token: TypeAlias = Annotated[str, Meta(min_length=1, max_length=36, pattern="^[!-~]+$")]
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 Key: TypeAlias = dict[str, str]
@@ -123,16 +125,16 @@ class Get(Struct, frozen=True, array_like=True, tag="get"):
     """Read one item. Answer: ``Found``."""
 
     table: Text
-    partition: str
-    sort: str
+    partition: KeyText
+    sort: KeyText
 
 
 class Query(Struct, frozen=True, array_like=True, tag="query"):
     """Read items of one partition. Answer: ``Items``; the client requests the next page when it has read one."""
 
     table: Text
-    partition: str
-    prefix: str = ""
+    partition: KeyText
+    prefix: KeyText = ""
     index: str | None = None
     attributes: tuple[str, ...] | None = None
     limit: Limit | None = None
@@ -195,7 +197,7 @@ class Subscribe(Struct, frozen=True, array_like=True, tag="subscribe"):
     """
 
     subscription: Token
-    partition: Text | None = None
+    partition: KeyText | None = None
 
 
 class Granters(Struct, frozen=True, array_like=True, tag="granters"):

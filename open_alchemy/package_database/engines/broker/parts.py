@@ -16,6 +16,9 @@ MORE: Final = b"+"
 LAST: Final = b"."
 _HEAD: Final = 11
 _MAX_INCOMPLETE: Final = 64
+_MAX_INCOMPLETE_BYTES: Final = 128_000_000
+_PART_BYTES: Final = 200
+"""The memory of a part in addition to its bytes, approximately."""
 MAX_BYTES: Final = 16_000_000
 """The length of the longest message: four times ``MAX_TRANSACT_BYTES``."""
 
@@ -40,11 +43,15 @@ class Assembler:
 
     Args:
         max_bytes: The length of the longest message.
+
+    Attributes:
+        size: The memory of the incomplete messages in bytes.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._incomplete: dict[tuple[Hashable, bytes], _Incomplete] = {}
+        self.size = 0
 
     def add(self, sender: Hashable, data: Buffer) -> Buffer | None:
         """Adds a received message or part, and returns the message if it is complete.
@@ -54,15 +61,22 @@ class Assembler:
         if data[:1] not in {MORE, LAST}:
             return data
         key = (sender, bytes(data[1:9]))
-        found = self._incomplete.pop(key, None) or _Incomplete()
+        found = self._remove(key) or _Incomplete()
         if not found.add(data, self._max_bytes):
             return None
         if data[:1] == LAST:
             return memoryview(b"".join(found.parts))
         self._incomplete[key] = found
-        if len(self._incomplete) > _MAX_INCOMPLETE:
-            del self._incomplete[next(iter(self._incomplete))]
+        self.size += found.size
+        while len(self._incomplete) > _MAX_INCOMPLETE or self.size > _MAX_INCOMPLETE_BYTES:
+            self._remove(next(iter(self._incomplete)))
         return None
+
+    def _remove(self, key: tuple[Hashable, bytes]) -> _Incomplete | None:
+        found = self._incomplete.pop(key, None)
+        if found is not None:
+            self.size -= found.size
+        return found
 
 
 class _Incomplete:
@@ -71,6 +85,11 @@ class _Incomplete:
     def __init__(self) -> None:
         self.parts: list[Buffer] = []
         self._bytes = 0
+
+    @property
+    def size(self) -> int:
+        """Its memory in bytes."""
+        return self._bytes + len(self.parts) * _PART_BYTES
 
     def add(self, part: Buffer, max_bytes: int) -> bool:
         """Adds a part; returns False if it is not the next one, or if the message is too long."""

@@ -18,6 +18,7 @@ import zmq
 
 from ...core.secret import Secret
 from ...exceptions import ConfigurationError
+from . import routing_ids
 from .codec import Buffer
 from .curve import ZAP_ADDRESS, Security, answer_zap, secure_client, secure_server, user_of
 from .parts import MAX_BYTES
@@ -364,6 +365,7 @@ class ZeroMQServer:
         self._budget.add(address, frame.tracker, len(message))
 
     def _open(self) -> zmq.Socket[bytes]:
+        routing_ids.seed()
         socket: zmq.Socket[bytes] = self._context.socket(zmq.ROUTER, socket_class=_Socket)
         options = {**_HEARTBEAT, **_LIMITS, zmq.IPV6: "[" in self._address}
         if self._listener is not None:

@@ -16,7 +16,7 @@ from .. import fork, telemetry
 from .config import PostgreSQLConfig
 from .engine import check_driver, request_of, with_attempts
 from .locations import Locations
-from .requests import Lend, Request, Requests
+from .requests import CheckOut, Request, Requests
 from .routing import Routing
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class AsyncPostgreSQLEngine:
 
     async def _perform(self, request: Request, pools: dict[str, AsyncPool], deadline: Deadline) -> Any:
         pool = pools[request.server]
-        if isinstance(request, Lend):
-            return await pool.lend(deadline, request.logger)
+        if isinstance(request, CheckOut):
+            return await pool.check_out(deadline, request.logger)
         return await pool.execute(request, deadline)
 
     def _loop_pools(self) -> dict[str, AsyncPool]:

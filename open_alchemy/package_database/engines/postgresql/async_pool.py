@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from logging import Logger
 from typing import Any
 
+import psycopg
+
 from ...core.deadline import Deadline
 from .connection import OPTIONS, AsyncConnection, DeadlineExceededError, configure, connecting_until
 from .failures import Failure
@@ -27,13 +29,13 @@ class AsyncPool(PoolCore[AsyncConnection]):
         """Executes a request on a connection, and returns its result, or a ``Failure``."""
         return await _drive(self.executing(request, deadline))
 
-    async def lend(self, deadline: Deadline, logger: Logger | None) -> AsyncConnection | Failure:
-        """Lends a connection to the caller, who must return it; or returns a ``Failure``."""
-        return await _drive(self.lending(deadline, logger))
+    async def check_out(self, deadline: Deadline, logger: Logger | None) -> AsyncConnection | Failure:
+        """Returns a connection, which the caller must check in; or a ``Failure``."""
+        return await _drive(self.checking_out(deadline, logger))
 
-    async def take_back(self, connection: AsyncConnection) -> None:
-        """Takes a lent connection back."""
-        await _drive(self.returning(connection))
+    async def check_in(self, connection: AsyncConnection) -> None:
+        """Takes back a connection of ``check_out``."""
+        await _drive(self.checking_in(connection))
 
     async def aclose(self) -> None:
         """Closes the idle connections; those in use are closed when their calls end."""
@@ -71,6 +73,8 @@ class AsyncPool(PoolCore[AsyncConnection]):
                 connection = await AsyncConnection.connect(self._server.conninfo, **OPTIONS)
         except TimeoutError:
             raise DeadlineExceededError from None
+        except UnicodeError:
+            raise psycopg.OperationalError("failed to resolve a host: it is not a name") from None
         finally:
             connecting_until.reset(token)
         configure(connection)

@@ -44,7 +44,7 @@ OPTIONS: Final[dict[str, Any]] = {
     "fallback_application_name": "package-database",
 }
 
-_RESET_SESSION: Final = Statement(
+RESET_SESSION: Final = Statement(
     "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP"
 )
 """DISCARD ALL without DEALLOCATE ALL: the statements that the pool prepared stay."""
@@ -57,7 +57,7 @@ class DeadlineExceededError(Exception):
     """The deadline was exceeded while the connection waited for the server."""
 
 
-def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, lease: _Lease | None = None) -> Any:
+def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, state: _CallState | None = None) -> Any:
     """Runs psycopg's generator until the deadline."""
     if deadline is None:
         return (yield from steps)
@@ -65,11 +65,11 @@ def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, lease: 
         wanted = next(steps)
         while True:
             ready = yield wanted
-            if lease is not None and lease.reports_progress and ready & waiting.Ready.R:
+            if state is not None and state.reports_progress and ready & waiting.Ready.R:
                 deadline.progress()
             if deadline.remaining() <= 0:
-                if lease is not None:
-                    lease.is_late = True
+                if state is not None:
+                    state.is_late = True
                 raise DeadlineExceededError
             wanted = steps.send(ready)
     except StopIteration as stop:
@@ -78,7 +78,7 @@ def _bounded(steps: Generator[Any, Any, Any], deadline: Deadline | None, lease: 
         steps.close()
 
 
-class _Lease:
+class _CallState:
     """The state of a connection while a call uses it.
 
     Attributes:
@@ -88,7 +88,7 @@ class _Lease:
         is_late: Whether the deadline was exceeded: psycopg may raise another error when it leaves a pipeline then.
         is_committing: Whether the last request commits a transaction.
         logger: Logs the statements of a caller who has the connection.
-        lender: The pool that lent it to a caller; None if none did.
+        pool: The pool from which a caller checked it out; None if none did.
     """
 
     # psycopg does not warn about such a connection when it is deleted.
@@ -99,10 +99,10 @@ class _Lease:
     is_late = False
     is_committing = False
     logger: Logger | None = None
-    lender: Any = None
+    pool: Any = None
 
 
-class SyncConnection(_Lease, psycopg.Connection[Row]):
+class SyncConnection(_CallState, psycopg.Connection[Row]):
     """A connection for threads."""
 
     def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
@@ -126,24 +126,16 @@ class SyncConnection(_Lease, psycopg.Connection[Row]):
             cursors = [self.execute(text, parameters or None, binary=True) for text, parameters in request.statements]
         return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
-    def lend(self, lender: object, logger: Logger | None) -> None:
-        """Prepares the connection for a caller: with transactions, rows by name, and no deadline."""
-        self.lender, self.logger = lender, logger
+    def use_named_rows(self) -> None:
+        """Makes cursors for a caller; see ``named_row``."""
         self.row_factory = named_row
-        if logger is not None:
+        if self.logger is not None:
             self.cursor_factory, self.server_cursor_factory = LoggedCursor, LoggedServerCursor
-        self.autocommit = False
 
-    def reset(self) -> None:
-        """Ends the transaction and the session state of a caller."""
-        self.lender = self.logger = None
+    def use_plain_rows(self) -> None:
+        """Makes cursors for the package."""
         self.row_factory = tuple_row
         self.cursor_factory, self.server_cursor_factory = psycopg.Cursor, psycopg.ServerCursor
-        if is_in_transaction(self):
-            self.rollback()
-        self.autocommit = True
-        self.isolation_level = self.read_only = self.deferrable = None
-        self.run(_RESET_SESSION)
 
     def abort(self) -> None:
         """Cancels the statement on the server, and closes the connection."""
@@ -157,7 +149,7 @@ class SyncConnection(_Lease, psycopg.Connection[Row]):
             self.close()
 
 
-class AsyncConnection(_Lease, psycopg.AsyncConnection[Row]):
+class AsyncConnection(_CallState, psycopg.AsyncConnection[Row]):
     """A connection for one event loop."""
 
     async def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:  # noqa: ASYNC109
@@ -183,26 +175,16 @@ class AsyncConnection(_Lease, psycopg.AsyncConnection[Row]):
             ]
         return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
-    async def lend(self, lender: object, logger: Logger | None) -> None:
-        """See ``SyncConnection.lend``."""
-        self.lender, self.logger = lender, logger
+    def use_named_rows(self) -> None:
+        """Makes cursors for a caller; see ``named_row``."""
         self.row_factory = named_row
-        if logger is not None:
+        if self.logger is not None:
             self.cursor_factory, self.server_cursor_factory = LoggedAsyncCursor, LoggedAsyncServerCursor
-        await self.set_autocommit(False)
 
-    async def reset(self) -> None:
-        """See ``SyncConnection.reset``."""
-        self.lender = self.logger = None
+    def use_plain_rows(self) -> None:
+        """Makes cursors for the package."""
         self.row_factory = tuple_row
         self.cursor_factory, self.server_cursor_factory = psycopg.AsyncCursor, psycopg.AsyncServerCursor
-        if is_in_transaction(self):
-            await self.rollback()
-        await self.set_autocommit(True)
-        await self.set_isolation_level(None)
-        await self.set_read_only(None)
-        await self.set_deferrable(None)
-        await self.run(_RESET_SESSION)
 
     async def abort(self) -> None:
         """Cancels the statement on the server, and closes the connection."""

@@ -12,12 +12,13 @@ from ...core.deadline import Deadline
 from ...core.operations import StoreOperation, Table, Transact
 from ...core.runner import Sleep, drive
 from ...exceptions import ConfigurationError, RefusedError
+from ...extras import imports
 from .. import fork, telemetry
 from ..port import Administration
 from .config import PostgreSQLConfig
 from .failures import attempts, wait_for_move
 from .locations import Locations
-from .requests import Lend, Moving, Request, Requests
+from .requests import CheckOut, Moving, Request, Requests
 from .routing import Routing
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ class PostgreSQLEngine:
 
     def _perform(self, request: Request, deadline: Deadline) -> Any:
         pool = self._pools[request.server]
-        return pool.lend(deadline, request.logger) if isinstance(request, Lend) else pool.execute(request, deadline)
+        if isinstance(request, CheckOut):
+            return pool.check_out(deadline, request.logger)
+        return pool.execute(request, deadline)
 
     def administration(self) -> Administration:
         """Returns the administration of the tables."""
@@ -111,13 +114,9 @@ def check_driver(config: PostgreSQLConfig) -> None:
     Raises:
         ConfigurationError: psycopg is not installed, or a connection string is invalid; the message does not show it.
     """
-    try:
+    with imports("PostgreSQL", "postgresql"):
         from psycopg import Error
         from psycopg.conninfo import conninfo_to_dict
-    except ImportError as error:
-        raise ConfigurationError(
-            "PostgreSQL needs psycopg: pip install 'open-alchemy.package-database[postgresql]'"
-        ) from error
     invalid = []
     for server in config.servers:
         try:

@@ -51,6 +51,11 @@ _REFUSED_CONNECTIONS: Final[Mapping[str, str]] = {
     "server does not support SSL": "CertificateRefused",
     "alert unknown ca": "CertificateRefused",
     "permission denied for database": "42501",
+    ' value: "': "InvalidParameter",
+    "invalid integer value": "InvalidParameter",
+    "invalid port number": "InvalidParameter",
+    "bad value for connect_timeout": "InvalidParameter",
+    "definition of service": "InvalidParameter",
 }
 _AFTER_PASSWORD: Final = (
     "too many connections",

@@ -17,7 +17,7 @@ import psycopg
 from ...core.deadline import Deadline
 from ...exceptions import RefusedError, UnavailableError
 from ..port import MoveReporter, Progress
-from ..sql.statements import Statement
+from ..sql.statements import Row, Statement
 from . import moves, pgoutput, schema_copy
 from .catalog import ServerCatalog
 from .dialect import CATALOG
@@ -133,12 +133,17 @@ class Mover:
                 f"CREATE PUBLICATION {self.copy} FOR TABLE {names}"
             )
         self.reader.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", (slot,))
-        with self._locked("SHARE", tables):
-            # No transaction is writing: the snapshot has exactly the changes up to this position.
-            self.reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            ((position,),) = self.reader.execute("SELECT pg_current_wal_insert_lsn()::text")
-        self._copy_tables(self.reader, tables, position)
+        position = self._begin_snapshot(tables)
+        self._copy_tables(self.reader, tables, _lsn(position))
         self.reader.execute("COMMIT")
+
+    def _begin_snapshot(self, tables: list[CopiedTable]) -> int:
+        """Begins a transaction of the reader, which has exactly the changes up to the returned position in the WAL."""
+        with self._locked("SHARE", tables):
+            # No transaction is writing.
+            self.reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            ((position,),) = self.reader.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        return int(position)
 
     def _copy_tables(self, source: Session, tables: list[CopiedTable], position: str | None) -> None:
         """Creates and fills the schema of the copy, in one transaction."""
@@ -158,20 +163,18 @@ class Mover:
     def _switch(self) -> None:
         tables = self._tables()
         if self.replicates:
+            self._verify_snapshot(tables)
             with self.progress(f"following shard {self.shard}", None) as advance:
                 before: int | None = None
                 for _ in range(_MAX_BATCHES):
-                    changes = self._follow(tables)
+                    changes, _ = self._follow(tables)
                     advance(changes)
                     if moves.is_lockable(changes, before):
                         break
                     before = changes
         with self._locked("ACCESS EXCLUSIVE", tables):
             if self.replicates:
-                # Its commit flushes the WAL, which also contains what was committed with synchronous_commit = off.
-                self.reader.execute("SELECT pg_logical_emit_message(true, 'package_database', '')")
-                while self._follow(tables):
-                    pass
+                self._follow_to(self._flush(), tables)
             else:
                 self._copy_tables(self.source, tables, None)
             self._copy_sequences()
@@ -181,20 +184,44 @@ class Mover:
                 f"DELETE FROM {CATALOG}.shards WHERE shard = {self.shard}"
             )
 
-    def _follow(self, tables: list[CopiedTable]) -> int:
-        """Applies a batch of changes to the copy, with the position up to which they go, and returns their number."""
+    def _flush(self) -> int:
+        """Flushes the WAL, and returns its end; a commit with ``synchronous_commit = off`` does not flush it."""
+        self.reader.execute("SELECT pg_logical_emit_message(true, 'package_database', '')")
+        return self._flushed()
+
+    def _flushed(self) -> int:
+        ((position,),) = self.reader.execute("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")
+        return int(position)
+
+    def _follow_to(self, end: int, tables: list[CopiedTable]) -> None:
+        """Applies all changes up to a position to the copy."""
+        is_complete = False
+        while not is_complete:
+            _, is_complete = self._follow(tables, end)
+
+    def _follow(self, tables: list[CopiedTable], until: int | None = None) -> tuple[int, bool]:
+        """Applies a batch of changes to the copy, with the position up to which they go.
+
+        Args:
+            tables: The tables.
+            until: The position in the WAL after which no change is applied; None for its end.
+
+        Returns:
+            The number of changes, and whether no others follow up to the position.
+        """
         slot = self._slot()
-        ((flushed,),) = self.reader.execute("SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint")
+        flushed = self._flushed() if until is None else until
         where = f"FROM {CATALOG}.copies WHERE shard = {self.shard}"
         ((applied,),) = self.target.execute(f"SELECT (position - '0/0')::bigint {where}")
         peek = f"SELECT data FROM pg_logical_slot_peek_binary_changes(%s, %s, %s, {_PLUGIN_OPTIONS}, %s)"  # noqa: S608 (a constant)
         messages = self.reader.execute(peek, (slot, _lsn(flushed), _BATCH, self.copy))
         transactions = list(pgoutput.decode(bytes(message) for (message,) in messages))
         changes = [change for done in transactions if done.end > applied for change in done.changes]
-        end = max([applied, *(done.end for done in transactions), *([flushed] if len(messages) < _BATCH else [])])
+        is_complete = len(messages) < _BATCH
+        end = max([applied, *(done.end for done in transactions), *([flushed] if is_complete else [])])
         self._apply(tables, changes, end)
         self.reader.execute("SELECT pg_replication_slot_advance(%s, %s)", (slot, _lsn(end)))
-        return len(changes)
+        return len(changes), is_complete
 
     def _apply(self, tables: list[CopiedTable], changes: list[pgoutput.Change], end: int) -> None:
         by_name = {table.name: table for table in tables}
@@ -218,19 +245,49 @@ class Mover:
             ((value, is_called),) = self.source.execute(schema_copy.read_sequence(self.schema, name))
             self.target.execute(*schema_copy.set_sequence(self.copy, name, (value, is_called)))
 
+    def _verify_snapshot(self, tables: list[CopiedTable]) -> None:
+        """Compares the checksums of the source, as of one moment, and of the copy as of the same moment.
+
+        Writers do not wait. Later, each change that is applied changes exactly one row.
+        """
+        position = self._begin_snapshot(tables)
+        with self.progress(f"verifying shard {self.shard}", 2 * len(tables)) as advance:
+            stored = self._read_all(self.reader, self.schema, schema_copy.checksum, tables, advance)
+            self.reader.execute("COMMIT")
+            self._flush()
+            self._follow_to(position, tables)
+            self._compare(stored, self._read_all(self.target, self.copy, schema_copy.checksum, tables, advance), tables)
+
     def _verify(self, tables: list[CopiedTable]) -> None:
-        with self.progress(f"verifying shard {self.shard}", len(tables)) as advance, ThreadPoolExecutor(1) as threads:
-            for table in tables:
-                # Both servers read at once: writers wait.
-                copied = threads.submit(self.target.execute, schema_copy.checksum(self.copy, table.name))
-                stored = self.source.execute(schema_copy.checksum(self.schema, table.name))
-                if copied.result() != stored:
-                    raise RefusedError(
-                        f"{table.name} of shard {self.shard} differs on {self.source.name} and {self.target.name}; "
-                        f"the shard stays on {self.source.name}",
-                        code="CopyDiffers",
-                    )
-                advance(1)
+        """Compares the source and the copy while the tables are locked: both servers read at once."""
+        query = schema_copy.count if self.replicates else schema_copy.checksum
+        with ThreadPoolExecutor(1) as threads:
+            copied = threads.submit(self._read_all, self.target, self.copy, query, tables)
+            self._compare(self._read_all(self.source, self.schema, query, tables), copied.result(), tables)
+
+    def _read_all(
+        self,
+        session: Session,
+        schema: str,
+        query: Callable[[str, str], str],
+        tables: list[CopiedTable],
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Row]:
+        """Returns the result of a query on each table."""
+        results: list[Row] = []
+        for table in tables:
+            results += session.execute(query(schema, table.name))
+            advance(1)
+        return results
+
+    def _compare(self, stored: list[Row], copied: list[Row], tables: list[CopiedTable]) -> None:
+        for table, first, second in zip(tables, stored, copied, strict=True):
+            if first != second:
+                raise RefusedError(
+                    f"{table.name} of shard {self.shard} differs on {self.source.name} and {self.target.name}; "
+                    f"the shard stays on {self.source.name}",
+                    code="CopyDiffers",
+                )
 
     def _cancel(self) -> None:
         tables = self._tables()

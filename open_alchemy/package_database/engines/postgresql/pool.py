@@ -29,13 +29,13 @@ class Pool(PoolCore[SyncConnection]):
         """Executes a request on a connection, and returns its result, or a ``Failure``."""
         return _drive(self.executing(request, deadline))
 
-    def lend(self, deadline: Deadline, logger: Logger | None) -> SyncConnection | Failure:
-        """Lends a connection to the caller, who must return it; or returns a ``Failure``."""
-        return _drive(self.lending(deadline, logger))
+    def check_out(self, deadline: Deadline, logger: Logger | None) -> SyncConnection | Failure:
+        """Returns a connection, which the caller must check in; or a ``Failure``."""
+        return _drive(self.checking_out(deadline, logger))
 
-    def take_back(self, connection: SyncConnection) -> None:
-        """Takes a lent connection back."""
-        _drive(self.returning(connection))
+    def check_in(self, connection: SyncConnection) -> None:
+        """Takes back a connection of ``check_out``."""
+        _drive(self.checking_in(connection))
 
     def close(self) -> None:
         """Closes the idle connections; those in use are closed when their calls end."""
@@ -56,7 +56,7 @@ class Pool(PoolCore[SyncConnection]):
     def _connect(self, deadline: Deadline) -> SyncConnection:
         token = connecting_until.set(deadline)
         try:
-            connection = SyncConnection.connect(**with_addresses(self._server.conninfo, deadline), **OPTIONS)
+            connection = SyncConnection.connect(**with_addresses(self._server.conninfo, deadline) | OPTIONS)
         finally:
             connecting_until.reset(token)
         configure(connection)

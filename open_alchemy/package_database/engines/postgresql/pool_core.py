@@ -21,6 +21,7 @@ from ...core.deadline import Deadline
 from ..sql.statements import Statement
 from .connection import (
     PING_SECONDS,
+    RESET_SESSION,
     AsyncConnection,
     DeadlineExceededError,
     SyncConnection,
@@ -85,18 +86,29 @@ class PoolCore(ABC, Generic[Connection]):
         finally:
             yield from self._releasing(connection)
 
-    def lending(self, deadline: Deadline, logger: Logger | None) -> Calls[Connection | Failure]:
-        """Lends a connection to the caller, who must return it; or returns a ``Failure``."""
+    def checking_out(self, deadline: Deadline, logger: Logger | None) -> Calls[Connection | Failure]:
+        """Returns a connection, which the caller must check in; or a ``Failure``.
+
+        It has transactions, rows by name, and no deadline.
+        """
         connection = yield from self._acquiring(deadline)
         if not isinstance(connection, Failure):
-            yield partial(connection.lend, self, logger)
+            connection.pool, connection.logger = self, logger
+            connection.use_named_rows()
+            try:
+                yield partial(connection.set_autocommit, value=False)
+            except BaseException:
+                # psycopg lets other tasks run here at times, so the call may be cancelled.
+                yield from self.checking_in(connection)
+                raise
         return connection
 
-    def returning(self, connection: Connection) -> Calls[None]:
-        """Takes a lent connection back; rolls back its transaction, and resets its session."""
+    def checking_in(self, connection: Connection) -> Calls[None]:
+        """Takes back a connection; rolls back its transaction, and resets its session."""
+        connection.pool = connection.logger = None
         connection.deadline = Deadline(PING_SECONDS)
         try:
-            yield connection.reset
+            yield from _resetting(connection)
         except (psycopg.Error, DeadlineExceededError):
             yield connection.close
         finally:
@@ -171,12 +183,26 @@ def _running(connection: Connection, steps: BatchSteps[Any]) -> Calls[Any]:
         return _failure_on(connection, error)
 
 
+def _resetting(connection: Connection) -> Calls[None]:
+    """Ends the transaction and the session state of a caller."""
+    connection.use_plain_rows()
+    if is_in_transaction(connection):
+        yield connection.rollback
+    yield partial(connection.set_autocommit, value=True)
+    for set_default in (connection.set_isolation_level, connection.set_read_only, connection.set_deferrable):
+        yield partial(set_default, None)
+    yield partial(connection.run, RESET_SESSION)
+
+
 def _answering(connection: Connection, deadline: Deadline) -> Calls[bool]:
     connection.deadline = Deadline(min(PING_SECONDS, max(0.0, deadline.remaining())))
     try:
         yield partial(connection.run, _PING)
     except (psycopg.Error, DeadlineExceededError):
         return False
+    except BaseException:
+        yield connection.close
+        raise
     return True
 
 

@@ -37,7 +37,7 @@ class OnServer(NamedTuple):
     reports_progress: bool = False
 
 
-class Lend(NamedTuple):
+class CheckOut(NamedTuple):
     """Take a connection to a server out of its pool, for the caller. Result: the connection, or a ``Failure``."""
 
     server: str
@@ -45,7 +45,7 @@ class Lend(NamedTuple):
     what: str = "connecting"
 
 
-Request: TypeAlias = OnServer | Lend
+Request: TypeAlias = OnServer | CheckOut
 
 
 class Moving(NamedTuple):

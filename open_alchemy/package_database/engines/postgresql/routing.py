@@ -25,7 +25,7 @@ from ..sql.execution import key_of
 from .failures import Failure
 from .global_index import Entry
 from .locations import COMMAND, Locations
-from .requests import BatchSteps, Lend, OnServer, Requests
+from .requests import BatchSteps, CheckOut, OnServer, Requests
 from .shard import Outcome, Shard, entry_token
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class Routing:
         yield from self._check(number)
         return (yield from self._on(number, steps, what))
 
-    def lend(self, number: int, logger: Logger | None) -> Requests[Any]:
+    def check_out(self, number: int, logger: Logger | None) -> Requests[Any]:
         """Returns a connection to the server that has a shard; raises ``ValidationError`` as ``in_shard``."""
         yield from self._check(number)
         server = yield from self._locations.server_of(number)
-        return (yield Lend(server, logger))
+        return (yield CheckOut(server, logger))
 
     def _check(self, number: int) -> Requests[None]:
         shards = yield from self._locations.shards()

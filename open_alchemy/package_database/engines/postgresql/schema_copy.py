@@ -133,6 +133,11 @@ def checksum(schema: str, table: str) -> str:
     return f"SELECT count(*), coalesce(sum({digest}), 0) FROM {_name(schema, table)} AS item"  # noqa: S608 (names of the schema)
 
 
+def count(schema: str, table: str) -> str:
+    """Returns the query for the number of rows."""
+    return f"SELECT count(*) FROM {_name(schema, table)}"  # noqa: S608 (names of the schema)
+
+
 def read_sequence(schema: str, sequence: str) -> str:
     """Returns the query for the state of a sequence."""
     return f"SELECT last_value, is_called FROM {_name(schema, sequence)}"  # noqa: S608 (names of the schema)

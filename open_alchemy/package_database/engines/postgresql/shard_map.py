@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ DEFAULT_POOL_BLOCK_TIMEOUT: Final = 5.0
 
 _KEYS: Final = {"shards", "pool_max", "pool_block_timeout", "servers"}
 _SERVER_KEYS: Final = {"name", "shards", "conninfo"}
+_MAX_TIMEOUT: Final = 86_400
 _RANGE: Final = re.compile(r"([1-9][0-9]{0,3})-([1-9][0-9]{0,3})")
 
 
@@ -79,8 +79,8 @@ def parse_shard_map(content: Mapping[str, Any]) -> ShardMap:
     shards = _integer(content, "shards", DEFAULT_SHARDS, MAX_SHARDS)
     pool_max = _integer(content, "pool_max", DEFAULT_POOL_MAX, 10_000)
     timeout = content.get("pool_block_timeout", DEFAULT_POOL_BLOCK_TIMEOUT)
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
-        raise ConfigurationError("pool_block_timeout must be a number of seconds above 0")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= _MAX_TIMEOUT:
+        raise ConfigurationError(f"pool_block_timeout must be a number of seconds above 0 and at most {_MAX_TIMEOUT}")
     listed = content.get("servers")
     if not isinstance(listed, list) or not listed:
         raise ConfigurationError("servers must be a list of at least one [[servers]] table")
