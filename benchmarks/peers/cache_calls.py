@@ -113,9 +113,9 @@ def cpu_seconds(process: int) -> float:
 def measure_memory(entries: int) -> Samples:
     """Measures the memory of 100,000 cached results of get_spec with some of them."""
     cache = ClientCache(DEFAULT, lambda: "s", entries)
-    now = Instant(0.0)
+    now = Instant(0.0, 0.0)
     cache.connected(now)
-    cache.receive(Lease("s", 0, 1, 1e9), now)
+    cache.receive(Lease("s", 0, 1, 1e9))
     before = _resident()
     for number in range(entries):
         sub, id_ = f"auth0|{number % 1000:024d}", f"spec-{number}"
@@ -134,7 +134,7 @@ def measure_memory(entries: int) -> Samples:
             **record_keys(LATEST, id_),
         }
         value = read_cache.to_value(messages.Found(messages.Item(item)))
-        cache.answer(AnswerHeader("s", number + 1, header.number, is_cacheable=True), value, now)
+        cache.answer(AnswerHeader("s", number + 1, header.number, is_cacheable=True), value)
     assert cache.info().entries == entries
     return {"memory": [[0.0, 0.0, (_resident() - before) * 100_000 / entries]]}
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.broker.staleness import Call, read_calls, stale_reads
 
 BROKERS = 2
 MAX_DELAY = 0.03
+LONG = 300.0
 
 
 class Setting(NamedTuple):
@@ -77,7 +79,16 @@ class Processes:
 
     def calls(self) -> list[Call]:
         """Returns what the clients did."""
-        return [call for path in self._folder.glob("*.log") for call in read_calls(path.read_text("utf-8"))]
+        return [call for log in self._logs() for call in log]
+
+    def _logs(self) -> list[list[Call]]:
+        return [read_calls(path.read_text("utf-8")) for path in self._folder.glob("*.log")]
+
+    def summary(self) -> str:
+        """Returns the figures of a run."""
+        kinds = Counter(call.kind for call in self.calls())
+        hits = sum(max((call.number for call in log if call.kind == "hits"), default=0) for log in self._logs())
+        return f"{kinds['read']:,} reads, {hits:,} from memory; {kinds['write']:,} acknowledged writes"
 
     def wait_until_cached(self) -> None:
         """Waits until each client has written, and has read something from memory."""
@@ -158,13 +169,15 @@ def delayed(proxy: Proxy, delay: float) -> Iterator[None]:
         proxy.delay = MAX_DELAY
 
 
-def disturb(processes: Processes, random: Random, seconds: float) -> None:
-    """Stops, kills, cuts and delays at random."""
-    end = time.monotonic() + seconds
+def disturb(processes: Processes, random: Random, seconds: float) -> Counter[str]:
+    """Stops, kills, cuts and delays at random; returns how often what."""
+    end, faults = time.monotonic() + seconds, Counter[str]()
     while time.monotonic() < end:
         time.sleep(random.uniform(0.2, 1.0))
+        fault = random.choice(("client", "broker", "both", "kill client", "kill broker", "cut", "slow", "bus"))
+        faults[fault] += 1
         with ExitStack() as stack:
-            match random.choice(("client", "broker", "both", "kill client", "kill broker", "cut", "slow", "bus")):
+            match fault:
                 case "client":
                     stack.enter_context(stopped(random.choice(processes.clients)))
                 case "broker":
@@ -183,6 +196,7 @@ def disturb(processes: Processes, random: Random, seconds: float) -> None:
                 case "bus":
                     processes.restart_bus(random.uniform(0.0, 3.0))
             time.sleep(random.uniform(0.1, 3.0))
+    return faults
 
 
 @pytest.fixture
@@ -204,23 +218,26 @@ def started(folder: Path, random: Random, setting: Setting) -> Iterator[Processe
 @pytest.mark.parametrize(
     ("setting", "seconds"),
     [
-        pytest.param(Setting(granters=2), 12.0, id="tcp"),
+        pytest.param(Setting(granters=2), 20.0, id="tcp"),
         pytest.param(Setting(clients=4, on_nats=True), 4.0, id="nats"),
         *(
-            pytest.param(Setting(granters, on_nats=on_nats), 300.0, id=f"{name}, {granters}", marks=pytest.mark.long)
+            pytest.param(Setting(granters, on_nats=on_nats), LONG, id=f"{name}, {granters}", marks=pytest.mark.long)
             for granters in (1, 2)
             for name, on_nats in (("tcp", False), ("nats", True))
         ),
     ],
 )
 def test_no_read_is_stale_whatever_happens_to_processes(
-    tmp_path: Path, random: Random, setting: Setting, seconds: float
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], random: Random, setting: Setting, seconds: float
 ) -> None:
     with started(tmp_path, random, setting) as processes:
         processes.wait_until_cached()
-        disturb(processes, random, seconds / 2)
+        faults = disturb(processes, random, seconds / 2)
         processes.restart_bus(0.0)
-        disturb(processes, random, seconds / 2)
+        faults += disturb(processes, random, seconds / 2)
+    if seconds >= LONG:
+        with capsys.disabled():
+            print(f"\n{seconds:.0f} s, {setting}: {processes.summary()}; {dict(faults)}")  # noqa: T201 (the figures)
     assert stale_reads(processes.calls()) == []
 
 

@@ -6,45 +6,77 @@ import random
 from bisect import bisect
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from typing import NamedTuple
+
+
+class Weights(NamedTuple):
+    """The options of a decision.
+
+    Attributes:
+        bounds: The cumulated probabilities, except the last.
+        ordinary: The first possible option, which a script takes unless it states another one.
+        possible: The numbers of the possible options.
+    """
+
+    bounds: tuple[float, ...]
+    ordinary: int
+    possible: tuple[int, ...]
+
+
+def weights(*values: float) -> Weights:
+    """Returns the options with these probabilities, in any unit."""
+    total = sum(values)
+    possible = tuple(number for number, value in enumerate(values) if value)
+    return Weights(tuple(accumulate(value / total for value in values[:-1])), possible[0], possible)
+
+
+def equal(count: int) -> Weights:
+    """Returns equally probable options."""
+    return weights(*(1,) * count)
+
+
+COIN = equal(2)
 
 
 class Choices:
-    """Decides by a seeded generator, and records the decisions. Decision 0 is the ordinary one."""
+    """Decides by a seeded generator, and records the decisions."""
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed).random  # noqa: S311 (repeatable)
         self.record: list[int] = []
-        self._cumulated: dict[tuple[float, ...], list[float]] = {}
 
-    def pick(self, weights: tuple[float, ...]) -> int:
-        """Returns a number below ``len(weights)``."""
-        cumulated = self._cumulated.get(weights)
-        if cumulated is None:
-            cumulated = self._cumulated[weights] = list(accumulate(weights))
-        decision = bisect(cumulated, self._random() * cumulated[-1])
+    def pick(self, options: Weights) -> int:
+        """Returns the number of an option."""
+        decision = bisect(options.bounds, self._random())
         self.record.append(decision)
         return decision
 
 
 class Script(Choices):
-    """Repeats a record: what is not in it is decided 0."""
+    """Repeats a record: what is not in it is the ordinary option.
+
+    Attributes:
+        options: The options of each decision.
+    """
 
     def __init__(self, decisions: Mapping[int, int]) -> None:
         super().__init__(0)
         self._decisions = decisions
-        self.options: list[int] = []
+        self.options: list[Weights] = []
 
-    def pick(self, weights: tuple[float, ...]) -> int:
+    def pick(self, options: Weights) -> int:
         """Returns the recorded decision."""
-        decision = min(self._decisions.get(len(self.record), 0), len(weights) - 1)
+        decision = self._decisions.get(len(self.record), options.ordinary)
+        if decision not in options.possible:
+            decision = options.ordinary
         self.record.append(decision)
-        self.options.append(sum(weight > 0 for weight in weights))
+        self.options.append(options)
         return decision
 
 
-def shrink(record: Sequence[int], fails: Callable[[Mapping[int, int]], bool], attempts: int = 400) -> dict[int, int]:
-    """Returns fewer decisions other than 0 with which a history still fails."""
-    decisions = {number: decision for number, decision in enumerate(record) if decision}
+def shrink(record: Sequence[int], fails: Callable[[Mapping[int, int]], bool], attempts: int = 400) -> Mapping[int, int]:
+    """Returns fewer decisions with which a history still fails."""
+    decisions = dict(enumerate(record))
     size = len(decisions) // 2
     while size and attempts > 0:
         start = 0

@@ -51,15 +51,23 @@ class Applied(NamedTuple):
 
 
 class History:
-    """The versions of the items."""
+    """The versions of the items.
+
+    Attributes:
+        applied: The writes of each item.
+        acknowledged: The newest acknowledged version of each item.
+        changes: Counts what may make a cached read stale.
+    """
 
     def __init__(self, max_age: float) -> None:
         self.applied: dict[str, list[Applied]] = {name: [] for name in ITEMS}
         self.acknowledged = dict.fromkeys(ITEMS, 0)
+        self.changes = 0
         self._max_age = max_age
 
     def apply(self, names: Sequence[str], at: float, *, is_late: bool) -> Value:
         """Executes a write; returns the versions that it makes."""
+        self.changes += 1
         for name in names:
             self.applied[name].append(Applied(at, is_late))
         return self.read(names)
@@ -70,6 +78,7 @@ class History:
 
     def acknowledge(self, versions: Value) -> None:
         """The caller of a write has its result."""
+        self.changes += 1
         for name, version in versions.items():
             self.acknowledged[name] = max(version, self.acknowledged[name])
 

@@ -10,11 +10,12 @@ from unittest import mock
 
 from open_alchemy.package_database.coherence.broker import Broker
 from open_alchemy.package_database.coherence.cache import ClientCache, _Entries
-from open_alchemy.package_database.coherence.leases import Holds, Instant, Timing
+from open_alchemy.package_database.coherence.leases import ClientLease, Holds, Timing
 from open_alchemy.package_database.coherence.messages import Invalidate, Invalidated
-from open_alchemy.package_database.coherence.registry import Membership, removed
+from open_alchemy.package_database.coherence.registry import Entry, Membership, removed
 from open_alchemy.package_database.coherence.sessions import Session, Sessions
 from open_alchemy.package_database.coherence.writes import Phase, Writes
+from tests.coherence.processes import ClientProcess
 
 Patch = tuple[type, str, Callable[..., Any]]
 
@@ -121,8 +122,6 @@ def same_id_after_restart() -> tuple[Patch, ...]:
 
 def _join_again(self: Membership, now: float) -> None:
     """Goes on with the entry that is there."""
-    from open_alchemy.package_database.coherence.registry import Entry
-
     view = dict(self.view or {})
     view[self._address] = Entry(self._address)
     self._change("join", view, now, self._address)
@@ -151,7 +150,7 @@ def death_from_start_of_read() -> tuple[Patch, ...]:
 @mutation("3: eviction marks, and does not remove")
 def eviction_removes() -> tuple[Patch, ...]:
     def evict(self: Membership, id_: str, now: float) -> None:
-        if self.view is not None and id_ != self.id and not self._requests_of("evict"):
+        if self.view is not None and id_ != self.id and not self._has_request("evict", id_):
             self._change("evict", removed(self.view, [id_]), now, id_)
 
     return ((Membership, "evict", evict),)
@@ -163,7 +162,7 @@ def removed_before_dead() -> tuple[Patch, ...]:
 
     def early(self: Membership, now: float) -> None:
         tick(self, now)
-        if self.view is not None and self.id is not None and not self._requests_of("remove"):
+        if self.view is not None and self.id is not None and not self._has_request("remove", ""):
             out = [id_ for id_, entry in self.view.items() if entry.is_out]
             if out:
                 self._change("remove", removed(self.view, out), now)
@@ -228,13 +227,13 @@ def lease_without_membership() -> tuple[Patch, ...]:
 
 @mutation("4: the client counts its lease from the sending of Renew")
 def lease_from_answer() -> tuple[Patch, ...]:
-    receive = ClientCache.receive
+    receive = ClientProcess.receive
 
-    def later(self: ClientCache, message: Any, now: Instant) -> Any:
-        self._renewals = dict.fromkeys(self._renewals, now)
-        return receive(self, message, now)
+    def later(self: ClientProcess, message: Any, *value: Any) -> None:
+        self.machine._renewals = dict.fromkeys(self.machine._renewals, self.time)
+        receive(self, message, *value)
 
-    return ((ClientCache, "receive", later),)
+    return ((ClientProcess, "receive", later),)
 
 
 @mutation("4: the client shortens its lease by the drift")
@@ -244,7 +243,7 @@ def lease_without_drift() -> tuple[Patch, ...]:
 
 @mutation("4: a gap ends the session")
 def gap_ignored() -> tuple[Patch, ...]:
-    def accept(self: ClientCache, message: Any, now: Instant) -> Any:
+    def accept(self: ClientCache, message: Any) -> Any:
         if message.session != self._session or message.number < self._received:
             return False, []
         self._received = message.number + 1
@@ -267,10 +266,10 @@ def cache_survives_session() -> tuple[Patch, ...]:
 def messages_of_old_sessions() -> tuple[Patch, ...]:
     accept, end = ClientCache._accept, ClientCache._end
 
-    def any_session(self: ClientCache, message: Any, now: Instant) -> Any:
+    def any_session(self: ClientCache, message: Any) -> Any:
         if message.session != self._session:
             return True, []
-        return accept(self, message, now)
+        return accept(self, message)
 
     def keep_reads(self: ClientCache) -> None:
         reads = dict(self._reads)
@@ -289,17 +288,6 @@ def ended_session_forgotten() -> tuple[Patch, ...]:
         self.lease_until = -math.inf
 
     return ((Session, "end", forgotten),)
-
-
-@mutation("4: the latest end of a lease counts at the broker")
-def last_lease_counts() -> tuple[Patch, ...]:
-    renew = Session.renew
-
-    def shorter(self: Session, number: int, seconds: float, patience: float, now: float) -> Any:
-        self.lease_until = -math.inf
-        return renew(self, number, seconds, patience, now)
-
-    return ((Session, "renew", shorter),)
 
 
 # Rule 5.
@@ -505,8 +493,8 @@ def done_when_retried() -> tuple[Patch, ...]:
 
 @mutation("7: the writing broker's own sessions are treated alike")
 def own_sessions_skipped() -> tuple[Patch, ...]:
-    undead = Membership.undead
-    return ((Membership, "undead", lambda self, now: [id_ for id_ in undead(self, now) if id_ != self.id]),)
+    not_dead = Membership.not_dead
+    return ((Membership, "not_dead", lambda self, now: [id_ for id_ in not_dead(self, now) if id_ != self.id]),)
 
 
 # Rule 8, and what the rules leave to the implementation.
@@ -519,15 +507,13 @@ def no_max_age() -> tuple[Patch, ...]:
 
 @mutation("8: the age counts from the sending of the read")
 def age_from_answer() -> tuple[Patch, ...]:
-    answer = ClientCache.answer
+    receive = ClientProcess.receive
 
-    def later(self: ClientCache, header: Any, value: Any, now: Instant) -> Any:
-        read, messages = answer(self, header, value, now)
-        if read is not None:
-            read.sent = now.monotonic
-        return read, messages
+    def later(self: ClientProcess, message: Any, *value: Any) -> None:
+        self.machine._reads = {n: read._replace(sent=self.time) for n, read in self.machine._reads.items()}
+        receive(self, message, *value)
 
-    return ((ClientCache, "answer", later),)
+    return ((ClientProcess, "receive", later),)
 
 
 @mutation("a note is forgotten only when no client uses the answer any more")
@@ -539,8 +525,106 @@ def notes_forgotten_early() -> tuple[Patch, ...]:
 def leaves_at_once() -> tuple[Patch, ...]:
     def leave(self: Broker, now: float) -> None:
         self._is_leaving = True
-        self.membership.stay_out()
+        self.membership.permit_joining(0)
         self.sessions.clear()
         self.membership.leave(now)
 
     return ((Broker, "leave", leave),)
+
+
+@mutation("a lease ends by the wall clock too")
+def lease_ignores_wall_clock() -> tuple[Patch, ...]:
+    return ((ClientLease, "is_valid", lambda self, now: now.monotonic < self._until),)
+
+
+@mutation("an entry ends by the wall clock too")
+def age_ignores_wall_clock() -> tuple[Patch, ...]:
+    return ((ClientCache, "_is_young", lambda self, read, now: now.monotonic - read.sent < self._timing.max_age),)
+
+
+# Without these rules no read is stale, but a write waits too long, or memory grows.
+
+
+@mutation("3: a broker that does not answer is evicted")
+def silence_ignored() -> tuple[Patch, ...]:
+    return ((Membership, "evict", lambda self, id_, now: None),)
+
+
+@mutation("3: dead brokers are removed")
+def dead_brokers_stay() -> tuple[Patch, ...]:
+    change = Membership._change
+
+    def keep(self: Membership, kind: Any, *arguments: Any) -> None:
+        if kind != "remove":
+            change(self, kind, *arguments)
+
+    return ((Membership, "_change", keep),)
+
+
+@mutation("2: the number of brokers that grant is limited")
+def granters_unlimited() -> tuple[Patch, ...]:
+    join = Membership._join
+
+    def unlimited(self: Membership, now: float) -> None:
+        self._granters = 99
+        join(self, now)
+
+    return ((Membership, "_join", unlimited),)
+
+
+@mutation("2: a broker that joins marks the entries with its address as out")
+def own_address_stays() -> tuple[Patch, ...]:
+    def join(self: Membership, now: float) -> None:
+        view, id_ = self.view or {}, self._new_id()
+        if sum(not entry.is_out for entry in view.values()) < self._granters:
+            self._change("join", {**view, id_: Entry(self._address)}, now, id_)
+
+    return ((Membership, "_join", join),)
+
+
+@mutation("6: a broker that waits for its clients sends Waiting")
+def waiting_not_sent() -> tuple[Patch, ...]:
+    reply = Broker._reply
+
+    def silent(self: Broker, message: Any, answer: Any) -> None:
+        if isinstance(answer, Invalidated):
+            reply(self, message, answer)
+
+    return ((Broker, "_reply", silent),)
+
+
+@mutation("6: the wait for a client ends with its lease")
+def lease_waited_for_forever() -> tuple[Patch, ...]:
+    return (
+        (Session, "is_clear", lambda self, number, now: not any(n <= number for n in self._unanswered)),
+        (Sessions, "expire", lambda self, now, timing: None),
+    )
+
+
+@mutation("6: a hold ends by itself")
+def holds_stay() -> tuple[Patch, ...]:
+    return ((Holds, "expire", lambda self, now: None),)
+
+
+@mutation("a client with an unanswered revocation gets no further lease")
+def patience_unlimited() -> tuple[Patch, ...]:
+    renew = Session.renew
+    return (
+        (Session, "renew", lambda self, number, seconds, patience, now: renew(self, number, seconds, math.inf, now)),
+    )
+
+
+@mutation("sessions without a client end")
+def sessions_stay() -> tuple[Patch, ...]:
+    return ((Sessions, "expire", lambda self, now, timing: None),)
+
+
+@mutation("a broker that was stopped does not evict others for its own silence")
+def own_silence_counts() -> tuple[Patch, ...]:
+    tick = Writes.tick
+
+    def late(self: Writes, now: float) -> None:
+        self._ticked = now
+        tick(self, now)
+
+    return ((Writes, "tick", late),)

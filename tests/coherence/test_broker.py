@@ -259,6 +259,26 @@ def test_the_age_of_a_view_and_of_a_membership_count_from_the_start_of_the_read(
     assert not slow.broker.membership.is_view_current(3.0)
 
 
+def test_a_read_that_began_before_the_registration_does_not_end_the_membership() -> None:
+    slow = Slow()
+    slow.broker.answer_read(slow.request(0), {}, 0)
+    (join,) = slow.broker.membership._requests
+    read = slow.request(0.5)
+    slow.broker.answer_change(join, Outcome.CHANGED, 0.6)
+
+    slow.broker.answer_read(read, {}, 0.7)
+
+    assert slow.broker.membership.id == "id1"
+
+
+def test_unanswered_reads_of_the_registry_are_bounded() -> None:
+    slow = Slow()
+    for seconds in range(100):
+        slow.request(seconds)
+
+    assert len(slow.broker.membership._requests) <= 4
+
+
 def test_the_join_wait_counts_from_the_answer_of_the_registration() -> None:
     slow = Slow()
     slow.broker.answer_read(slow.request(0), {}, 0)
@@ -286,28 +306,13 @@ def test_a_lease_ends_within_the_membership(driver: Driver) -> None:
     assert driver.client(Renew("s", 4), 5) == []
 
 
-def test_the_latest_end_of_a_lease_counts(driver: Driver) -> None:
-    session = driver.broker.sessions.get("s")
-    assert session is not None
-    session.renew(1, 2.0, 1, 3)
-    session.renew(2, 0.5, 1, 3.1)
-
-    assert session.lease_until == 5
-
-
 def test_a_gap_ends_a_session_and_a_repetition_is_ignored(driver: Driver) -> None:
     assert driver.client(Open("s", 0, None), 3) == []
     assert driver.client(Renew("s", 1), 3) == []
     assert not driver.broker.begin_read(ReadHeader("s", 2), frozenset((A,)), 3)
     assert driver.client(Renew("s", 9), 3) == [ToClient("s", Ended("s"))]
     assert driver.client(Renew("s", 3), 3) == [ToClient("s", Ended("s"))]
-
-
-def test_a_session_with_another_broker_is_refused(driver: Driver) -> None:
-    driver.client(Open("t", 0, None, "id2"), 3)
-    assert driver.client(Renew("t", 1), 3) == [ToClient("t", Ended("t"))]
-    driver.client(Open("t", 0, None, "id1"), 3)
-    assert driver.client(Renew("t", 1), 3) == [ToClient("t", Lease("t", 0, 1, 2.0))]
+    assert driver.client(Revoked("unknown", 3, 1), 3) == [ToClient("unknown", Ended("unknown"))]
 
 
 def test_a_read_before_the_join_wait_is_not_cacheable() -> None:
@@ -340,6 +345,24 @@ def test_a_broker_that_leaves_waits_for_its_sessions(driver: Driver) -> None:
     assert driver.broker.has_left
 
 
+def test_a_broker_leaves_again_after_another_change_of_the_registry(driver: Driver) -> None:
+    driver.client(Close("s"), 3)
+    driver.answers = False
+    membership = driver.broker.membership
+    driver.do(driver.broker.leave, now=3.1)
+    (leave,) = (number for number, request in membership._requests.items() if request.kind == "leave")
+    driver.tick(3.2)
+    assert [request.kind for request in membership._requests.values()].count("leave") == 1
+
+    driver.answers = True
+    driver.registry = {**driver.registry, "x": OTHER}
+    driver.do(driver.broker.answer_change, leave, Outcome.NOT_CHANGED, now=3.3)
+    driver.tick(3.4)
+
+    assert driver.registry == {"x": OTHER}
+    assert driver.broker.has_left
+
+
 def test_a_read_of_a_held_tag_is_not_cacheable(driver: Driver) -> None:
     driver.message(invalidate(), 3)
 
@@ -357,6 +380,17 @@ def test_an_invalidation_spoils_a_read_under_way(driver: Driver) -> None:
     answer = driver.broker.answer(header, 3)
 
     assert answer == AnswerHeader("s", 3, 3, is_cacheable=False)
+
+
+def test_an_invalidation_does_not_spoil_a_read_of_another_tag(driver: Driver) -> None:
+    header = ReadHeader("s", 3)
+    driver.broker.begin_read(header, frozenset((B,)), 3)
+    driver.message(invalidate(), 3)
+
+    answer = driver.broker.answer(header, 3)
+
+    assert answer is not None
+    assert answer.is_cacheable
 
 
 def test_an_error_is_not_cacheable(driver: Driver) -> None:

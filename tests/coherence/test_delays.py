@@ -38,7 +38,7 @@ def _cache(world: World) -> None:
         client.read(KEYS[0])
     _run(world, 0.1)
     for client in world.clients:
-        assert client.machine.lookup(KEYS[0], client.time) is not None
+        assert client.lookup(KEYS[0]) is not None
 
 
 def _stop(world: World, name: str) -> None:
@@ -51,7 +51,7 @@ def test_a_write_takes_some_round_trips() -> None:
     _cache(world)
 
     assert _delay(world) < 0.15
-    assert all(client.machine.lookup(KEYS[0], client.time) is None for client in world.clients)
+    assert all(client.lookup(KEYS[0]) is None for client in world.clients)
 
 
 def test_a_dead_client_delays_a_write_by_at_most_its_lease() -> None:
@@ -115,8 +115,26 @@ def test_a_read_never_waits_for_a_write() -> None:
     _run(world, 0.06)
 
     assert not world.acknowledged
-    assert KEYS[0] not in reader.reading
-    assert reader.machine.lookup(KEYS[0], reader.time) is None
+    assert not reader.is_reading(KEYS[0])
+    assert reader.lookup(KEYS[0]) is None
+
+
+def test_after_the_crash_of_a_writer_its_tags_are_cacheable_again_when_the_holds_are_over() -> None:
+    world = _world()
+    _cache(world)
+    world.brokers["b2"].write(TAG_OF_FIRST_KEY, 0)
+    _run(world, 0.015)
+    _stop(world, "b2")
+    client = world.clients[0]
+
+    client.read(KEYS[0])
+    _run(world, 0.1)
+    assert client.lookup(KEYS[0]) is None
+
+    _run(world, ORDINARY.hold)
+    client.read(KEYS[0])
+    _run(world, 0.1)
+    assert client.lookup(KEYS[0]) is not None
 
 
 def test_a_client_without_a_broker_stops_to_use_its_cache_by_its_own_clock() -> None:
@@ -128,7 +146,7 @@ def test_a_client_without_a_broker_stops_to_use_its_cache_by_its_own_clock() -> 
 
     _run(world, 2.1)
 
-    assert client.machine.lookup(KEYS[0], client.time) is None
+    assert client.lookup(KEYS[0]) is None
 
 
 def test_a_broker_that_leaves_delays_no_write() -> None:
@@ -150,18 +168,42 @@ def test_a_restarted_broker_grants_after_the_join_wait() -> None:
     broker = world.brokers["b0"]
 
     broker.start()
-    granted = next(step / 20 for step in range(200) if _grants(world, step))
+    granted = next((step / 20 for step in range(200) if _grants(world, step)), None)
 
+    assert granted is not None
     assert 2.0 < granted < 2.2
 
 
 def _grants(world: World, step: int) -> bool:
     del step
     broker = world.brokers["b0"]
-    if broker.machine.membership.grants(broker.time):
+    if broker.machine.membership.grants(broker.clock()):
         return True
     _run(world, 0.05)
     return False
+
+
+def test_a_broker_that_waits_for_a_dead_client_is_not_evicted() -> None:
+    world = _world()
+    _cache(world)
+    registry = world.registry
+    _stop(world, "c0")
+
+    assert _delay(world) > 1.0
+    assert world.registry == registry
+
+
+def test_a_writer_that_was_stopped_evicts_no_other_broker() -> None:
+    world = _world()
+    _cache(world)
+    registry, writer = world.registry, world.brokers["b2"]
+    writer.write(TAG_OF_FIRST_KEY, 0)
+    writer.stopped_until = world.network.now + 1.0
+
+    _run(world, 2.0)
+
+    assert len(world.acknowledged) == 1
+    assert world.registry == registry
 
 
 def test_an_evicted_broker_stays_out_and_joins_again() -> None:

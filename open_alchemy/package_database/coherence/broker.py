@@ -13,7 +13,6 @@ from .leases import Holds, Timing
 from .messages import (
     AnswerHeader,
     BrokerMessage,
-    ClientMessage,
     Close,
     Done,
     Ended,
@@ -136,21 +135,22 @@ class Broker:
 
     # Sessions.
 
-    def receive_client(self, message: ClientMessage, now: float) -> None:
+    def receive_client(self, message: Open | Renew | Revoked | Close, now: float) -> None:
         """Processes a message of a client, except ``ReadHeader``: see ``begin_read``."""
         match message:
-            case Close(session):
-                self.sessions.close(session)
-            case Open(session, _, replaces, to):
+            case Close(id_):
+                self.sessions.close(id_)
+            case Open(id_, _, replaces, to):
                 self.sessions.close(replaces)
                 is_accepted = to in (None, self.membership.id) and not self._is_leaving
-                if is_accepted and self.sessions.get(session) is None:
-                    self.sessions.open(session, now).accept(0, now)
-            case _ if (found := self._accept(message, now)) is not None:
-                if isinstance(message, Renew):
-                    self._renew(found, message, now)
-                elif isinstance(message, Revoked):
-                    found.revoked(message.revoke)
+                if is_accepted and self.sessions.get(id_) is None:
+                    self.sessions.open(id_, now).accept(0, now)
+            case Renew():
+                if (session := self._accept(message, now)) is not None:
+                    self._renew(session, message, now)
+            case Revoked():
+                if (session := self._accept(message, now)) is not None:
+                    session.revoked(message.revoke)
         self._settle(now)
 
     def begin_read(self, header: ReadHeader | None, tags: Tags, now: float) -> bool:
@@ -184,10 +184,12 @@ class Broker:
         return self.membership.grants(now) and not self.holds.is_held(tags, now)
 
     def _accept(self, message: Renew | ReadHeader | Revoked, now: float) -> Session | None:
+        """Returns the session if the message is its next one."""
         session = self.sessions.get(message.session)
-        if session is not None and (is_next := session.accept(message.number, now)) is not False:
-            return session if is_next else None
-        self._effects.append(ToClient(message.session, Ended(message.session)))
+        if session is not None and session.accept(message.number, now):
+            return session
+        if session is None or session.is_ended:
+            self._effects.append(ToClient(message.session, Ended(message.session)))
         return None
 
     def _renew(self, session: Session, message: Renew, now: float) -> None:
@@ -262,7 +264,7 @@ class Broker:
         Tick until ``has_left``. A process that ends earlier delays one write as a crash does.
         """
         self._is_leaving = True
-        self.membership.stay_out()
+        self.membership.permit_joining(0)
         for id_ in self.sessions.ids():
             self.disconnected(id_)
             self._effects.append(ToClient(id_, Ended(id_)))

@@ -24,7 +24,6 @@ from .messages import (
     Renew,
     Revoke,
     Revoked,
-    SessionMessage,
     Tag,
     Tags,
 )
@@ -44,13 +43,15 @@ class CachedRead:
         key: What was read.
         tags: What it depends on, except its key.
         sent: When the request was sent, on the monotonic clock: its age counts from then.
+        sent_wall: The same on the wall clock.
         is_dropped: It must not be used any more.
     """
 
-    __slots__ = ("is_dropped", "key", "sent", "tags", "value")
+    __slots__ = ("is_dropped", "key", "sent", "sent_wall", "tags", "value")
 
     def __init__(self, key: Hashable, tags: Tags, sent: Instant, value: Any) -> None:
-        self.key, self.sent, self.value = key, sent.monotonic, value
+        self.key, self.value = key, value
+        self.sent, self.sent_wall = sent
         self.tags = tuple(tag for tag in tags if tag != key)
         self.is_dropped = False
 
@@ -120,7 +121,7 @@ class ClientCache:
         self._reads[header.number] = _Request(key, tags, now)
         return header
 
-    def answer(self, header: AnswerHeader, value: Any, now: Instant) -> tuple[CachedRead | None, list[ClientMessage]]:
+    def answer(self, header: AnswerHeader, value: Any) -> tuple[CachedRead | None, list[ClientMessage]]:
         """Stores the result of a read if its header permits it.
 
         Call it in the order in which the messages of the session arrive. A result without a header, and one of an
@@ -129,7 +130,7 @@ class ClientCache:
         Returns:
             The entry, if the result is cached, and the messages to send.
         """
-        is_next, messages = self._accept(header, now)
+        is_next, messages = self._accept(header)
         request = self._reads.pop(header.read, None) if is_next else None
         if request is None:
             return None, messages
@@ -174,16 +175,16 @@ class ClientCache:
         """Returns when ``tick`` is due."""
         return 0.0 if self._renewed is None else self._renewed + self._timing.renew
 
-    def receive(self, message: SessionMessage, now: Instant) -> list[ClientMessage]:
+    def receive(self, message: Lease | Revoke | Ended) -> list[ClientMessage]:
         """Processes a message of the broker, except ``AnswerHeader``: see ``answer``."""
         if isinstance(message, Ended):
             return self._reopen() if message.session == self._session else []
-        is_next, messages = self._accept(message, now)
+        is_next, messages = self._accept(message)
         if not is_next:
             return messages
         if isinstance(message, Lease):
             self._extend(message)
-        elif isinstance(message, Revoke):
+        else:
             self._entries.revoke(message.tags)
             messages.append(Revoked(message.session, self._number(), message.number))
         return messages
@@ -197,11 +198,12 @@ class ClientCache:
             self._renewals = {number: sent for number, sent in self._renewals.items() if number > message.renew}
 
     def _is_young(self, read: CachedRead, now: Instant) -> bool:
-        return now.monotonic - read.sent < self._timing.max_age
+        # By the wall clock too: the broker forgets what a frozen client has cached.
+        max_age = self._timing.max_age
+        return now.monotonic - read.sent < max_age and now.wall - read.sent_wall < max_age
 
-    def _accept(self, message: Lease | Revoke | AnswerHeader, now: Instant) -> tuple[bool, list[ClientMessage]]:
-        """Returns whether to process a message. A gap ends the session; another begins at once."""
-        del now
+    def _accept(self, message: Lease | Revoke | AnswerHeader) -> tuple[bool, list[ClientMessage]]:
+        """Returns whether to process a message, and what to send: after a gap another session begins."""
         if message.session != self._session or message.number < self._received:
             return False, []
         if message.number > self._received:

@@ -19,22 +19,14 @@ class Dependency(Protocol):
         """Returns whether a read that began now would return this value."""
 
 
-class _Constant:
-    __slots__ = ("_is_valid", "_name")
-
-    def __init__(self, name: str, *, is_valid: bool) -> None:
-        self._name, self._is_valid = name, is_valid
-
-    def __repr__(self) -> str:
-        return self._name
-
+class _Never:
     def is_valid(self) -> bool:
-        return self._is_valid
+        return False
 
 
-NOT_CACHEABLE: Final[Dependency] = _Constant("NOT_CACHEABLE", is_valid=False)
+NOT_CACHEABLE: Final[Dependency] = _Never()
 """A read through a broker whose answer was not cacheable."""
-UNTRACKED: Final[Dependency] = _Constant("UNTRACKED", is_valid=False)
+UNTRACKED: Final[Dependency] = _Never()
 """A read of a store whose changes are not observed."""
 
 _recorder: Final[ContextVar[set[Dependency] | None]] = ContextVar("package_database_dependencies", default=None)

@@ -81,11 +81,11 @@ class Instant(NamedTuple):
     """A point in time of a client, on a monotonic clock that advances during suspend, and on the wall clock."""
 
     monotonic: float
-    wall: float = -math.inf
+    wall: float
 
 
 class ClientLease:
-    """The right of a client to use its cache. The wall clock ends it too: a frozen machine stops the other clock."""
+    """The right of a client to use its cache. The wall clock ends it too: the other one stops in a frozen machine."""
 
     __slots__ = ("_until", "_wall_until")
 
@@ -103,7 +103,7 @@ class ClientLease:
 
     def is_valid(self, now: Instant) -> bool:
         """Returns whether the client may use its cache now."""
-        return now.monotonic < self._until and (now.wall == -math.inf or now.wall < self._wall_until)
+        return now.monotonic < self._until and now.wall < self._wall_until
 
 
 class Holds:

@@ -120,7 +120,7 @@ class Membership:
         self._is_outdated = False
         self._count = 0
 
-    # What holds now.
+    # Queries.
 
     def lease_left(self, now: float) -> float:
         """Returns for how long this broker is still a member; at most 0 if it is none."""
@@ -138,8 +138,8 @@ class Membership:
         """Returns whether no client can have a lease of this broker any more."""
         return now - self._out_since.get(id_, math.inf) >= self._timing.death_wait()
 
-    def undead(self, now: float) -> list[str]:
-        """Returns the ids of the view that a write must invalidate."""
+    def not_dead(self, now: float) -> list[str]:
+        """Returns the brokers of the view whose clients may have leases: a write must invalidate them."""
         return [id_ for id_ in self.view or _EMPTY if not self.is_dead(id_, now)]
 
     def address_of(self, id_: str) -> str:
@@ -150,7 +150,7 @@ class Membership:
         """Returns when ``tick`` is due."""
         return self._beat_start + self._timing.beat
 
-    # What happens.
+    # Events.
 
     def tick(self, now: float) -> None:
         """Reads the registry, joins it and removes dead brokers when that is due."""
@@ -160,7 +160,7 @@ class Membership:
             return
         if self.id is None and now >= self._join_from and self._granters:
             self._join(now)
-        elif dead := [id_ for id_ in self.view if self.is_dead(id_, now)]:
+        elif dead := [id_ for id_ in self._out_since if self.is_dead(id_, now)]:
             self._change("remove", removed(self.view, dead), now)
 
     def need_view(self, now: float) -> None:
@@ -170,22 +170,18 @@ class Membership:
 
     def evict(self, id_: str, now: float) -> None:
         """Marks another broker as out, if it is not yet and no such change is under way."""
-        under_way = any(request.kind == "evict" and request.id == id_ for request in self._requests.values())
-        if id_ != self.id and id_ not in self._out_since and self.view is not None and not under_way:
+        is_under_way = self._has_request("evict", id_)
+        if id_ != self.id and id_ not in self._out_since and self.view is not None and not is_under_way:
             self._change("evict", marked_out(self.view, id_), now, id_)
 
     def permit_joining(self, granters: int) -> None:
-        """Joins from now on, while fewer brokers than this number grant."""
+        """Joins from now on, while fewer brokers than this number grant; 0: no longer."""
         self._granters = granters
-
-    def stay_out(self) -> None:
-        """Never joins (again)."""
-        self._granters = 0
 
     def leave(self, now: float) -> None:
         """Removes this broker from the registry, without a wait for others: it has no session any more."""
-        if self.id is not None and self.view is not None and not self._requests_of("leave"):
-            self._change("leave", removed(self.view, [self.id]), now, self.id)
+        if self.id is not None and not self._has_request("leave", self.id):
+            self._change("leave", removed(self.view or _EMPTY, [self.id]), now, self.id)
 
     def answer_read(self, request: int, registry: Registry | None, now: float) -> None:
         """Processes the answer to ``ReadRegistry``; ``registry`` is None if it failed."""
@@ -212,10 +208,8 @@ class Membership:
         else:
             self.need_view(now)
 
-    # How.
-
-    def _requests_of(self, kind: str) -> bool:
-        return any(request.kind == kind for request in self._requests.values())
+    def _has_request(self, kind: str, id_: str) -> bool:
+        return any(request.kind == kind and request.id == id_ for request in self._requests.values())
 
     def _send(self, request: _Request) -> int:
         self._count += 1

@@ -45,13 +45,12 @@ class Session:
         self._notes: dict[Tag, float] = {}
         self._unanswered: dict[int, _Revocation] = {}
 
-    def accept(self, number: int, now: float) -> bool | None:
-        """Returns whether a message is the next one; None if it is a repetition. A gap ends the session."""
-        if self.is_ended or number > self._received:
+    def accept(self, number: int, now: float) -> bool:
+        """Returns whether to process a message: whether it is the next one. A gap ends the session."""
+        if number > self._received:
             self.end()
+        if self.is_ended or number < self._received:
             return False
-        if number < self._received:
-            return None
         self._received += 1
         self.last_message = now
         return True
@@ -65,7 +64,8 @@ class Session:
         """Returns a lease; None if there is no time left or the client does not answer a revocation."""
         if seconds <= 0 or any(now - revocation.sent > patience for revocation in self._unanswered.values()):
             return None
-        self.lease_until = max(self.lease_until, now + seconds)
+        # Never earlier than before: the lease ends with the membership.
+        self.lease_until = now + seconds
         return Lease(self.id, self._number(), number, seconds)
 
     def begin_read(self, read: int, tags: Tags, *, is_good: bool) -> None:

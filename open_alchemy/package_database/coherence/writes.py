@@ -183,7 +183,7 @@ class Writes:
         """Returns the brokers of the view that are neither dead nor surely hold the tags."""
         if not write.tags:
             return []
-        return [id_ for id_ in self._membership.undead(now) if not self._is_held(write.rounds.get(id_), now)]
+        return [id_ for id_ in self._membership.not_dead(now) if not self._is_held(write.rounds.get(id_), now)]
 
     def _is_held(self, round_: _Round | None, now: float) -> bool:
         return round_ is not None and now - round_.holds_from < self._timing.hold_in_force()

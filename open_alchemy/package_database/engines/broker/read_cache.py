@@ -209,7 +209,7 @@ class ReadCache:
     def answer(self, header: AnswerHeader, body: messages.AnswerBody) -> None:
         """Stores the answer to a read, if it is cacheable."""
         with self._lock:
-            read, reply = self._cache.answer(header, to_value(body), self._now())
+            read, reply = self._cache.answer(header, to_value(body))
             self._send(reply)
         sent = ReadHeader(header.session, header.read)
         if sent in self._tracked:
@@ -219,12 +219,11 @@ class ReadCache:
         """Processes a message of the session."""
         message = from_struct(body)
         with self._lock:
-            now = self._now()
             if isinstance(message, Lease) and self._broker is not None:
-                self._leased = now.monotonic
+                self._leased = self._now().monotonic
                 if not self._is_leased:
                     self._is_leased, self._requests.current = True, self._broker
-            self._send(self._cache.receive(message, now))
+            self._send(self._cache.receive(message))
 
     def close(self) -> None:
         """Ends the session."""
