@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.broker.addresses import open_transport
 from open_alchemy.package_database.broker.coherent_engine import coherent
 from open_alchemy.package_database.broker.functions import load
+from open_alchemy.package_database.broker.listeners import open_transport
 from open_alchemy.package_database.broker.process import Options, open_server, read_access, serve
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
@@ -24,10 +24,10 @@ from open_alchemy.package_database.broker.stores import only
 from open_alchemy.package_database.coherence.leases import Timing
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
-from open_alchemy.package_database.engines.broker.adapters import open_bus_server
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.broker.curve import Security
 from open_alchemy.package_database.engines.broker.read_cache import ReadCache
+from open_alchemy.package_database.engines.broker.transport_registry import open_bus_server
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory

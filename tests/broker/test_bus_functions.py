@@ -44,7 +44,7 @@ def test_a_reader_gets_the_changes_of_all_brokers(opened: Callable[..., Any], br
     with ExitStack() as stack:
         events = opened(stack, None)
         assert next(events) == Missed()
-        while not all(broker.server.events.is_heard("") for broker in brokers):
+        while not all(broker.server.subscriptions.is_heard("") for broker in brokers):
             time.sleep(0.01)
         before = [broker.server.requests for broker in brokers]
         found: list[str] = []

@@ -15,11 +15,11 @@ from open_alchemy.package_database import TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
 from open_alchemy.package_database.engines.broker import messages
-from open_alchemy.package_database.engines.broker.adapters import find_connect
 from open_alchemy.package_database.engines.broker.codec import encode
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import VERSION, Request
+from open_alchemy.package_database.engines.broker.transport_registry import find_connect
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine, MemoryEngine

@@ -13,12 +13,12 @@ from typing import Any, cast
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, TConnectedDatabase, get
-from open_alchemy.package_database.broker.events import Events
 from open_alchemy.package_database.broker.exposed import Function
 from open_alchemy.package_database.broker.functions import Functions, load
 from open_alchemy.package_database.broker.served_instance import ServedInstance
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import MAX_AGE
+from open_alchemy.package_database.broker.subscriptions import Subscriptions
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import Call, Failed, Get, Returned
@@ -66,7 +66,8 @@ async def broker(*, threads: int = 64, **options: Any) -> AsyncIterator[Recordin
     store = store_of(engine, async_engine)
     server, transport = Server({"": store, "test": store}, **options), RecordingTransport()
     instances = {
-        name: ServedInstance(OpenInstance(engine, async_engine, name or None), name, Events()) for name in ("", "test")
+        name: ServedInstance(OpenInstance(engine, async_engine, name or None), name, Subscriptions())
+        for name in ("", "test")
     }
     by_name = {function.name: function for function in FUNCTIONS}
     server.handlers[Call] = Functions(by_name, instances, threads=threads).call

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from open_alchemy.package_database import connect
-from open_alchemy.package_database.broker import admission, limited_log
+from open_alchemy.package_database.broker import admission, rate_limited_log
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
-from open_alchemy.package_database.broker.limited_log import LimitedLog
+from open_alchemy.package_database.broker.rate_limited_log import LimitedLog
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.engines.broker import messages
 from open_alchemy.package_database.engines.broker.codec import Buffer, encode
 from open_alchemy.package_database.engines.broker.exchange import wall_clock
+from open_alchemy.package_database.engines.broker.fragmentation import MAX_BYTES
 from open_alchemy.package_database.engines.broker.messages import VERSION, Failed, Request
-from open_alchemy.package_database.engines.broker.parts import MAX_BYTES
 from open_alchemy.package_database.engines.broker.send_budget import SendBudget
 from open_alchemy.package_database.engines.broker.transports import Peer
 from open_alchemy.package_database.model.schema import SPECS
@@ -277,7 +277,7 @@ def test_a_kind_of_problem_is_logged_once_in_a_while(caplog: pytest.LogCaptureFi
     for _ in range(5):
         log.report("a problem", "a detail")
     log.report("another")
-    now[0] = limited_log.SECONDS
+    now[0] = rate_limited_log.SECONDS
     log.report("a problem")
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         "a problem: a detail",

@@ -18,11 +18,11 @@ from open_alchemy.package_database import (
     aconnect,
     connect,
 )
-from open_alchemy.package_database.broker.addresses import open_transport
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
+from open_alchemy.package_database.broker.listeners import open_transport
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
-from open_alchemy.package_database.engines.broker.keys import read_broker_keys, read_client_keys
+from open_alchemy.package_database.engines.broker.curve_keys import read_broker_keys, read_client_keys
 from open_alchemy.package_database.engines.registry import from_url
 from tests.apis import blocking
 from tests.broker.brokers import RunningBroker, memory_store, run_secure_broker

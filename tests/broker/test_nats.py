@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from open_alchemy.package_database import ConfigurationError, TDatabase, UnavailableError
-from open_alchemy.package_database.broker.addresses import open_transport
+from open_alchemy.package_database.broker.listeners import open_transport
 from open_alchemy.package_database.core.operations import Put, Query, Transact
 from open_alchemy.package_database.engines.broker import bus as bus_transport
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus

@@ -27,7 +27,7 @@ from open_alchemy.package_database import (
 from open_alchemy.package_database.broker import process
 from open_alchemy.package_database.broker.metrics import BUCKETS, Histogram, merge, to_prometheus
 from open_alchemy.package_database.broker.process import Options, cancel_once, run
-from open_alchemy.package_database.broker.shared_figures import SharedFigures
+from open_alchemy.package_database.broker.shared_metrics import SharedFigures
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.model.schema import TABLES

@@ -13,11 +13,11 @@ import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.broker import store as broker_store
+from open_alchemy.package_database.broker.change_publishing import PublishingAsyncEngine
+from open_alchemy.package_database.broker.coherence_handlers import connect_caches
 from open_alchemy.package_database.broker.coherent_engine import coherent
-from open_alchemy.package_database.broker.publishing import PublishingAsyncEngine
 from open_alchemy.package_database.broker.rights import ANYBODY, Client
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.broker.sessions import connect_caches
 from open_alchemy.package_database.broker.store import MAX_AGE, Store
 from open_alchemy.package_database.coherence.messages import ReadHeader
 from open_alchemy.package_database.core.deadline import Deadline

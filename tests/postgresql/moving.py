@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from open_alchemy.package_database.engines.port import MoveReporter, Sharded
+from open_alchemy.package_database.engines.postgresql.admin_connection import AdminConnection
 from open_alchemy.package_database.engines.postgresql.config import PostgreSQLConfig
-from open_alchemy.package_database.engines.postgresql.session import Session
 from open_alchemy.package_database.model.schema import TABLES
 
 
@@ -55,7 +55,7 @@ def move_killed_before(
 
     with monkeypatch.context() as patch:
         for name in ("execute", "execute_all", "copy_from"):
-            patch.setattr(Session, name, kill(getattr(Session, name)))
+            patch.setattr(AdminConnection, name, kill(getattr(AdminConnection, name)))
         try:
             move(config, shard, target)
         except KilledError:

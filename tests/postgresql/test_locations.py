@@ -9,9 +9,9 @@ import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError
 from open_alchemy.package_database.engines.postgresql.catalog import ServerCatalog
-from open_alchemy.package_database.engines.postgresql.failures import Failure, Kind
 from open_alchemy.package_database.engines.postgresql.locations import Locations
 from open_alchemy.package_database.engines.postgresql.requests import Moving, OnServer, Requests
+from open_alchemy.package_database.engines.postgresql.retry import Failure, Kind
 from open_alchemy.package_database.engines.postgresql.shard_map import Server
 
 SERVERS = (Server("db1", "", range(1, 2)), Server("db2", "", range(2, 3)))

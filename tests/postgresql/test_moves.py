@@ -20,7 +20,7 @@ from open_alchemy.package_database import ConfigurationError, RefusedError, TDat
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Missing, Put, Transact
-from open_alchemy.package_database.engines.postgresql import failures, mover, moves
+from open_alchemy.package_database.engines.postgresql import mover, moves, retry
 from open_alchemy.package_database.engines.postgresql.config import PostgreSQLConfig
 from open_alchemy.package_database.engines.postgresql.moves import Step
 from open_alchemy.package_database.engines.postgresql.sharding import shard_of
@@ -219,7 +219,7 @@ def test_between_the_two_parts_of_the_switch_calls_wait(
         move(config, 1, "db2")
     monkeypatch.undo()
 
-    monkeypatch.setattr(failures, "_MOVE_POLL", 60.0)
+    monkeypatch.setattr(retry, "_MOVE_POLL", 60.0)
     with connect_to(config._replace(deadline=30.0)) as hasty, pytest.raises(UnavailableError) as caught:
         publish(hasty)
     create_tables(config.location, shards=2)
@@ -304,7 +304,7 @@ def test_a_wrong_shard_or_server_is_a_configuration_error(
 def test_two_commands_do_not_move_from_one_server_at_once(
     config: PostgreSQLConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("open_alchemy.package_database.engines.postgresql.session._LOCK_WAIT", "10ms")
+    monkeypatch.setattr("open_alchemy.package_database.engines.postgresql.admin_connection._LOCK_WAIT", "10ms")
     with psycopg.connect(config.servers[0].conninfo) as connection:
         connection.execute("SELECT pg_advisory_lock(7230116, 2)")
 

@@ -14,15 +14,15 @@ from psycopg.pq import TransactionStatus
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.postgresql import pool_core
 from open_alchemy.package_database.engines.postgresql.connection import RESET_SESSION, DeadlineExceededError
-from open_alchemy.package_database.engines.postgresql.failures import (
+from open_alchemy.package_database.engines.postgresql.pool_core import Calls, PoolCore
+from open_alchemy.package_database.engines.postgresql.requests import OnServer
+from open_alchemy.package_database.engines.postgresql.retry import (
     CLOSED,
     COMMIT_UNANSWERED,
     NO_ANSWER,
     Failure,
     Kind,
 )
-from open_alchemy.package_database.engines.postgresql.pool_core import Calls, PoolCore
-from open_alchemy.package_database.engines.postgresql.requests import OnServer
 from open_alchemy.package_database.engines.postgresql.shard_map import Server
 from open_alchemy.package_database.engines.sql.statements import Statement
 

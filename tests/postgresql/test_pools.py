@@ -14,9 +14,9 @@ from open_alchemy.package_database.engines.postgresql.async_pool import AsyncPoo
 from open_alchemy.package_database.engines.postgresql.connection import (
     AsyncConnection,
 )
-from open_alchemy.package_database.engines.postgresql.failures import NO_ANSWER
 from open_alchemy.package_database.engines.postgresql.fair_semaphore import FairSemaphore
 from open_alchemy.package_database.engines.postgresql.requests import BatchSteps, OnServer
+from open_alchemy.package_database.engines.postgresql.retry import NO_ANSWER
 from open_alchemy.package_database.engines.postgresql.shard_map import Server
 from open_alchemy.package_database.engines.sql.statements import Statement
 

@@ -17,7 +17,7 @@ import trustme
 from open_alchemy.package_database import RefusedError, TDatabase
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql import errors
-from open_alchemy.package_database.engines.postgresql.failures import Kind
+from open_alchemy.package_database.engines.postgresql.retry import Kind
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.testing import postgresql_server
 from open_alchemy.package_database.testing.postgresql_server import PostgreSQLServer

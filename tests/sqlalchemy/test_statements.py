@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from open_alchemy.package_database.sqlalchemy.protection import controls_transaction, is_own
+from open_alchemy.package_database.sqlalchemy.write_protection import controls_transaction, is_own
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,9 @@ from open_alchemy.package_database.core.operations import (
     Transact,
 )
 from open_alchemy.package_database.database import run
+from open_alchemy.package_database.model.export_items import Entry
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
 from open_alchemy.package_database.model.schema import SPECS
-from open_alchemy.package_database.model.stored_items import Entry
 from open_alchemy.package_database.model.validation import item_size
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 from tests.simulation.invariants import check_specs

@@ -18,8 +18,8 @@ from itertools import groupby
 from typing import Final
 
 from ..core.operations import Page, Scan
+from ..model.export_items import Entry, check_stored
 from ..model.schema import CREDENTIALS
-from ..model.stored_items import Entry, check_stored
 from .export_format import encode_entry
 from .export_writer import pages
 from .import_items import as_version

@@ -11,8 +11,8 @@ from typing import Any, Final
 from ..core.operations import Item, Value
 from ..core.secret import Secret
 from ..exceptions import ValidationError
+from ..model.export_items import Entry, check_item
 from ..model.schema import SCHEMA_VERSION, TABLES
-from ..model.stored_items import Entry, check_item
 
 FORMAT: Final = "open-alchemy.package-database export"
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024

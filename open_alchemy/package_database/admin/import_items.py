@@ -27,10 +27,10 @@ from ..core.operations import (
     Table,
     Transact,
 )
+from ..model.export_items import Entry
 from ..model.keys import LATEST, padded, record_keys
 from ..model.schema import SPECS
 from ..model.spec_records import unchanged_since
-from ..model.stored_items import Entry
 from ..model.validation import item_size
 
 BATCH_ENTRIES: Final = MAX_TRANSACT_ACTIONS // 3

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 
 from ..core.operations import Failures, Item, Key, Page, Scan, Transact
+from ..model.export_items import Entry, check_stored
 from ..model.schema import CREDENTIALS
-from ..model.stored_items import Entry, check_stored
 from . import version_4_secrets
 
 _PAGE_ITEMS = 100

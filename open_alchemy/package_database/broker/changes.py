@@ -11,12 +11,12 @@ from typing import Any, Final, Self
 from weakref import ref
 
 from ..engines.background_loop import LoopRunner
-from ..engines.broker.adapters import codec_of, find_connect
 from ..engines.broker.codec import Buffer, MessageError, decode_answer, encode
 from ..engines.broker.config import BrokerConfig
 from ..engines.broker.errors import to_error
 from ..engines.broker.exchange import wall_clock
 from ..engines.broker.messages import VERSION, Changed, Failed, Request, Subscribe, Subscribed
+from ..engines.broker.transport_registry import codec_of, find_connect
 from ..engines.broker.transports import Connection
 from ..exceptions import BaseError, ConfigurationError, RefusedError, UnavailableError
 from ..instances import process

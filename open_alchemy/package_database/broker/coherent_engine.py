@@ -14,7 +14,7 @@ from ..engines.broker.operations import Schema
 from ..engines.port import AsyncEngine, Engine
 from ..engines.wrapper import AsyncEngineWrapper, EngineWrapper
 from ..model.broker_registry import is_registry
-from .caching import Caching
+from .coherence_driver import Caching
 
 
 class CoherentEngine(AsyncEngineWrapper):

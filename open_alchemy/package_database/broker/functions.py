@@ -14,8 +14,8 @@ from ..exceptions import ConfigurationError
 from ..instances.instance import Instance
 from ..instances.selection import Selection
 from . import exposed
+from .error_responses import OwnRefusalError, OwnUnavailableError
 from .exposed import Function
-from .failures import OwnRefusalError, OwnUnavailableError
 from .store import check_age
 from .threads import Threads
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from ..engines.broker.keys import BrokerKeys, read_broker_keys
+from ..engines.broker.curve_keys import BrokerKeys, read_broker_keys
 from ..exceptions import ConfigurationError, ValidationError
 from .rights import read_clients
 

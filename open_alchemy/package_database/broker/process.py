@@ -18,25 +18,25 @@ from ..core.operations import Table
 from ..engines.broker import messages
 from ..engines.broker.bus import BusServer
 from ..engines.broker.curve import Security
-from ..engines.broker.keys import read_broker_keys
+from ..engines.broker.curve_keys import read_broker_keys
 from ..engines.broker.transports import ServerTransport
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import ConfigurationError
 from ..instances import process as instances
-from .addresses import address_of, check_address, is_tcp, listen, open_transport
-from .events import Events
+from .coherence_handlers import connect_caches
 from .exposed import Function
 from .functions import Functions, load
-from .http_figures import start_http
 from .key_files import BROKER_FILE, CLIENTS_FILE
+from .listeners import address_of, check_address, is_tcp, listen, open_transport
 from .metrics import Figures
+from .metrics_server import start_http
 from .rights import ANYBODY, Client, ClientsFile
 from .server import Server
-from .sessions import connect_caches
-from .shared_figures import SharedFigures
+from .shared_metrics import SharedFigures
 from .stores import Find, ServedInstances, Stores, find_instance
+from .subscriptions import Subscriptions
 from .supervisor import Worker, supervise
-from .worker_events import WorkerEvents, WorkerLinks
+from .worker_subscriptions import WorkerLinks, WorkerSubscriptions
 
 _FIGURES_SECONDS = 0.5
 
@@ -159,11 +159,11 @@ async def open_server(
     options: Options,
     exposed: Mapping[str, Function],
     access: Access | None = None,
-    events: Events | None = None,
+    subscriptions: Subscriptions | None = None,
 ) -> AsyncGenerator[Server]:
     """Opens instances, and returns a server for them; closes them at the end."""
-    events = events or Events()
-    instances = ServedInstances(find, events, tables, options.granters)
+    subscriptions = subscriptions or Subscriptions()
+    instances = ServedInstances(find, subscriptions, tables, options.granters)
     stores = Stores(instances, tables, allows_administration=options.allows_administration)
     server = Server(
         stores,
@@ -171,7 +171,7 @@ async def open_server(
         queue=options.queue,
         client_requests=options.client_requests,
         find_client=find_anybody if access is None else access.clients.find,
-        events=events,
+        subscriptions=subscriptions,
     )
     server.sources.append(stores.figures)
     server.handlers[messages.Call] = Functions(exposed, instances).call
@@ -207,11 +207,11 @@ def _run_worker(
         transports.insert(0, open_transport(f"{shared_address.rpartition(':')[0]}:*", security))
 
     async def main() -> None:
-        events = None
+        subscriptions = None
         if shared.links is not None:
-            events = WorkerEvents(shared.links, worker.number)
-            events.start()
-        async with open_server(find_instance, tables, options, exposed, access, events) as server:
+            subscriptions = WorkerSubscriptions(shared.links, worker.number)
+            subscriptions.start()
+        async with open_server(find_instance, tables, options, exposed, access, subscriptions) as server:
             await _serve(worker, server, options, transports, metrics, shared, ready)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:

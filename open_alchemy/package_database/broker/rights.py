@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple, TypeAlias, get_args
 from ..engines import telemetry
 from ..engines.broker import messages
 from ..engines.broker.cache_messages import BetweenBrokers, SessionRequest
-from ..engines.broker.keys import is_key, load_toml
+from ..engines.broker.curve_keys import is_key, load_toml
 from ..exceptions import ConfigurationError
-from .limited_log import LimitedLog
+from .rate_limited_log import LimitedLog
 
 RIGHTS: Final = ("read", "write", "call", "events")
 READING_ACTIONS: Final = frozenset({"describe", "differences"})

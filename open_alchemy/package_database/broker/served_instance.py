@@ -11,10 +11,10 @@ from functools import partial
 
 from ..engines.port import AsyncEngine, Config, Engine
 from ..instances.instance import Instance, ResourceType
-from .caching import Caching
+from .change_publishing import PublishingAsyncEngine, PublishingEngine, scheduled
+from .coherence_driver import Caching
 from .coherent_engine import CoherentBlockingEngine, CoherentEngine
-from .events import Events
-from .publishing import PublishingAsyncEngine, PublishingEngine, scheduled
+from .subscriptions import Subscriptions
 
 
 class ServedInstance(Instance):
@@ -23,17 +23,19 @@ class ServedInstance(Instance):
     Args:
         instance: The instance.
         name: Its name in requests; empty for the default one.
-        events: The subscriptions.
+        subscriptions: The subscriptions.
         caching: The caches of its clients, for which all writes wait; None: none of them caches.
     """
 
-    def __init__(self, instance: Instance, name: str, events: Events, caching: Caching | None = None) -> None:
+    def __init__(
+        self, instance: Instance, name: str, subscriptions: Subscriptions, caching: Caching | None = None
+    ) -> None:
         super().__init__(instance.config, instance.id)
         self.served = instance
         self.caching = caching
-        self._publish = partial(events.publish, name)
+        self._publish = partial(subscriptions.publish, name)
         self._publish_from_thread = scheduled(asyncio.get_running_loop(), self._publish)
-        self._is_heard = partial(events.is_heard, name)
+        self._is_heard = partial(subscriptions.is_heard, name)
 
     def engine(self) -> Engine:
         """Returns the engine for threads."""

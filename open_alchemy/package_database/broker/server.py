@@ -29,13 +29,13 @@ from ..engines.broker.exchange import STOPPING
 from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Request, Working
 from ..engines.broker.transports import Peer, ServerTransport
 from ..exceptions import BaseError
-from . import failures, rights
+from . import error_responses, rights
 from .admission import Admission, Job
-from .events import Events
-from .limited_log import LimitedLog
 from .metrics import Histogram
+from .rate_limited_log import LimitedLog
 from .rights import ANYBODY, Client
 from .store import Store
+from .subscriptions import Subscriptions
 
 REPORT_SECONDS: Final = 0.5
 MAX_CLOSE_SECONDS: Final = 30.0
@@ -67,12 +67,12 @@ class Server:
         queue: How many requests may wait.
         client_requests: How many requests of one client may be in progress or wait.
         find_client: Returns a client by its user; None if it may do nothing.
-        events: The subscriptions to changes; None for new ones.
+        subscriptions: The subscriptions to changes; None for new ones.
         clock: Returns the monotonic time in seconds.
 
     Attributes:
         stores: The stores.
-        events: The subscriptions to changes.
+        subscriptions: The subscriptions to changes.
         handlers: Execute requests, in tasks of their own, by the type of the body.
         immediate: Answer requests when they are received, by the type of the body.
         errors: The number of requests that failed.
@@ -89,17 +89,17 @@ class Server:
         queue: int = 2_000,
         client_requests: int = 1_000,
         find_client: Callable[[str], Client | None] = lambda _: ANYBODY,
-        events: Events | None = None,
+        subscriptions: Subscriptions | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.events = events or Events(clock)
+        self.subscriptions = subscriptions or Subscriptions(clock)
         self.handlers: dict[type, Handler] = {
             **dict.fromkeys((messages.Get, messages.Query, messages.Scan, messages.Transact), self._execute),
             messages.Administer: self._administer,
         }
         self.immediate: dict[type, ImmediateHandler] = {
             messages.Describe: lambda _, __, request: self.stores[request.instance].describe(),
-            messages.Subscribe: self.events.subscribe,
+            messages.Subscribe: self.subscriptions.subscribe,
             messages.Status: lambda *_: messages.Figures(self.figures()),
         }
         self.requests = self.errors = self.shed = self.refused = self.malformed = 0
@@ -173,7 +173,7 @@ class Server:
             self.errors += 1
             self.malformed += 1
             self._log.report("a malformed message was refused", f"{len(data)} bytes")
-            self.send(peer, error.id, failures.refusal(str(error), "Malformed"), error.codec)
+            self.send(peer, error.id, error_responses.refusal(str(error), "Malformed"), error.codec)
             return
         type_ = type(request.body)
         if (peer, request.id) in self._admission.jobs:
@@ -182,9 +182,11 @@ class Server:
             self.refused += 1
             self._log.report("a request was refused", refused)
             self._begin(peer, codec, request)
-            self._send_answer(peer, codec, request, failures.refusal(refused, "Forbidden"))
+            self._send_answer(peer, codec, request, error_responses.refusal(refused, "Forbidden"))
         elif (store := self.stores.get(request.instance)) is None:
-            self.send(peer, request.id, failures.refusal("the broker has no such instance", "UnknownInstance"), codec)
+            self.send(
+                peer, request.id, error_responses.refusal("the broker has no such instance", "UnknownInstance"), codec
+            )
         elif (immediate := self.immediate.get(type_)) is not None:
             body = immediate(peer, codec, request)
             if body is not None:
@@ -199,7 +201,7 @@ class Server:
                 self._send_answer(peer, codec, request, body)
         else:
             message = f"the broker does not offer {type_.__name__}"
-            self.send(peer, request.id, failures.refusal(message, "NotOffered"), codec)
+            self.send(peer, request.id, error_responses.refusal(message, "NotOffered"), codec)
 
     def send(self, peer: Peer, id_: int, body: AnswerBody, codec: Codec = MESSAGEPACK) -> None:
         """Sends a message to a client; the id is 0 if it answers no request."""
@@ -228,7 +230,7 @@ class Server:
     def _shed(self, what: str, reason: str) -> Failed:
         self.shed += 1
         self._log.report(reason)
-        return failures.overloaded(what, reason)
+        return error_responses.overloaded(what, reason)
 
     def _answer_now(self, peer: Peer, request: Request, store: Store, size: int) -> AnswerBody | None:
         """Returns the answer to a request that is refused, or that the store answers at once; otherwise None."""
@@ -257,7 +259,7 @@ class Server:
                 self._start(job)
             else:
                 self.errors += 1
-                self._answer(job, failures.not_started(describe(job.request), job.deadline.elapsed()))
+                self._answer(job, error_responses.not_started(describe(job.request), job.deadline.elapsed()))
 
     async def _run(self, job: Job) -> None:
         try:
@@ -269,10 +271,10 @@ class Server:
     def _failed(self, job: Job, error: Exception) -> Failed:
         self.errors += 1
         id_, what = secrets.token_hex(8), describe(job.request)
-        problem = failures.to_problem(error, what, id_)
+        problem = error_responses.to_problem(error, what, id_)
         if problem.is_logged:
             # The text of an unexpected error may contain a value.
-            text = str(error) if isinstance(error, BaseError) else f"at {failures.location(error)}"
+            text = str(error) if isinstance(error, BaseError) else f"at {error_responses.location(error)}"
             telemetry.logger().warning("%s failed, id %s: %s %s", what, id_, type(error).__name__, text)
         return problem.failed
 

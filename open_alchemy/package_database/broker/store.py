@@ -13,8 +13,8 @@ from ..engines.broker.exchange import wall_clock
 from ..engines.broker.operations import Schema, to_answer, to_found
 from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo, immediate_read
 from ..exceptions import BaseError, UnavailableError
-from .caching import Caching
-from .failures import OwnRefusalError
+from .coherence_driver import Caching
+from .error_responses import OwnRefusalError
 
 MAX_AGE: Final = 240.0
 """Seconds by which the clocks of client and broker may differ, with the age of a transaction.

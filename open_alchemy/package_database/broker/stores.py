@@ -11,10 +11,10 @@ from ..engines.broker.operations import Schema
 from ..exceptions import BaseError, ConfigurationError, NotFoundError
 from ..instances import process
 from ..instances.instance import Instance
-from .caching import Caching
-from .events import Events
+from .coherence_driver import Caching
 from .served_instance import ServedInstance
 from .store import Store
+from .subscriptions import Subscriptions
 
 Find: TypeAlias = Callable[[str], Instance]
 """Returns an instance by its name; raises ``NotFoundError`` or ``ConfigurationError`` if there is none."""
@@ -27,14 +27,14 @@ class ServedInstances(Mapping[str, ServedInstance]):
 
     Args:
         find: Finds an instance.
-        events: The subscriptions.
+        subscriptions: The subscriptions.
         tables: Their tables.
         granters: See ``Caching``.
     """
 
-    def __init__(self, find: Find, events: Events, tables: Sequence[Table], granters: int = 1) -> None:
+    def __init__(self, find: Find, subscriptions: Subscriptions, tables: Sequence[Table], granters: int = 1) -> None:
         self._find = find
-        self._events = events
+        self._subscriptions = subscriptions
         self._schema = Schema(tables)
         self._granters = granters
         self._used: dict[str, ServedInstance] = {}
@@ -50,7 +50,9 @@ class ServedInstances(Mapping[str, ServedInstance]):
         known = self._used.get(name)
         # The URL of an instance may have changed.
         if known is None or known.served is not instance:
-            known = self._used[name] = ServedInstance(instance, name, self._events, self._caching_of(instance, name))
+            known = self._used[name] = ServedInstance(
+                instance, name, self._subscriptions, self._caching_of(instance, name)
+            )
         return known
 
     def __iter__(self) -> Iterator[str]:

@@ -24,8 +24,8 @@ with imports("open_alchemy.package_database.sqlalchemy", "sqlalchemy"):
     from transaction import TransactionManager
 
 from .database import SQLDatabase
-from .managers import transaction_manager, use_transaction_manager
 from .tables import metadata
+from .transaction_managers import transaction_manager, use_transaction_manager
 
 
 def get_table(name: str, *, sub: str | None = None) -> Table:

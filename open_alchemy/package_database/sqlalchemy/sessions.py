@@ -13,7 +13,7 @@ from zope.sqlalchemy.datamanager import STATUS_CHANGED, SessionDataManager, TwoP
 
 from ..coherence.dependencies import report_untracked
 from ..exceptions import RefusedError
-from .managers import SESSIONS
+from .transaction_managers import SESSIONS
 
 Enter: TypeAlias = Callable[[Connection], None]
 

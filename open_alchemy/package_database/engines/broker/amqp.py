@@ -22,7 +22,7 @@ from .. import telemetry
 from .bus import CONNECT_SECONDS, BusConnection, BusServer, Receive, Subscription
 from .bus_tls import tls_context
 from .config import Bus
-from .parts import MAX_BYTES
+from .fragmentation import MAX_BYTES
 from .send_queue import MAX_SECONDS, SendQueue
 
 _EXCHANGE: Final = "amq.topic"

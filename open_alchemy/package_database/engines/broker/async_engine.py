@@ -119,10 +119,10 @@ class AsyncBrokerEngine:
         self.cache = None
 
     async def _open_client(self) -> AsyncClient:
-        from .adapters import find_connect
         from .async_client import AsyncClient
         from .granters import find_granter
         from .read_cache import ReadCache
+        from .transport_registry import find_connect
 
         loop = asyncio.get_running_loop()
         requests = open_requests(self.config)

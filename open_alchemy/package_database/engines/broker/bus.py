@@ -20,7 +20,7 @@ from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .codec import Buffer
 from .config import Bus
-from .parts import MAX_BYTES, Assembler, split
+from .fragmentation import MAX_BYTES, Assembler, split
 from .transports import Peer
 
 CONNECT_SECONDS: Final = 5.0

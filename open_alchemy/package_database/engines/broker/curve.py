@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import zmq
 from zmq.utils import z85
 
-from .keys import BrokerKeys, read_client_keys
+from .curve_keys import BrokerKeys, read_client_keys
 
 ZAP_ADDRESS: Final = "inproc://zeromq.zap.01"
 _DOMAIN: Final = b"package-database"

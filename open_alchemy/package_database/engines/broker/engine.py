@@ -15,7 +15,7 @@ from .. import fork, telemetry
 from ..port import Administration
 from ..randomness import random
 from .config import BrokerConfig
-from .keys import read_client_keys
+from .curve_keys import read_client_keys
 
 if TYPE_CHECKING:
     from .client import Client
@@ -123,8 +123,8 @@ def open_requests(config: BrokerConfig) -> Requests:
     if config.key_file is not None:
         read_client_keys(config.key_file)
     with imports(f"{config.scheme}://", config.scheme):
-        from .adapters import codec_of, find_connect
         from .exchange import Requests, wall_clock
+        from .transport_registry import codec_of, find_connect
     find_connect(config)
     if config.cache is not None:
         with imports("?cache=", "cache"):

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from ...exceptions import BaseError
 from ..randomness import random
-from .adapters import find_connect
 from .async_client import AsyncClient
 from .config import BrokerConfig
 from .messages import Granters, Granting
+from .transport_registry import find_connect
 
 
 class FoundGranter(NamedTuple):

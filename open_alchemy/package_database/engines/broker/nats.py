@@ -15,7 +15,7 @@ from .. import telemetry
 from .bus import BusConnection, BusServer, Receive, Subscription
 from .bus_tls import tls_context
 from .config import Bus
-from .parts import MAX_BYTES
+from .fragmentation import MAX_BYTES
 from .send_queue import SendQueue
 
 _GROUP: Final = "brokers"

@@ -21,7 +21,7 @@ from ...exceptions import ConfigurationError
 from . import routing_ids
 from .codec import Buffer
 from .curve import ZAP_ADDRESS, Security, answer_zap, secure_client, secure_server, user_of
-from .parts import MAX_BYTES
+from .fragmentation import MAX_BYTES
 from .send_budget import TRACKED_BYTES, SendBudget
 from .transports import Peer
 

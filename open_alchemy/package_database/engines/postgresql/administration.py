@@ -17,8 +17,8 @@ from . import catalog, entities, shard_sizes
 from .catalog import ServerCatalog
 from .dialect import POSTGRESQL
 from .engine import PostgreSQLEngine
-from .failures import Failure
 from .requests import OnServer, Requests
+from .retry import Failure
 from .shard import Shard
 from .shard_map import Server
 from .sharding import DEFAULT_SHARDS, MAX_SHARDS, schema_of

@@ -11,9 +11,9 @@ import psycopg
 
 from ...core.deadline import Deadline
 from .connection import OPTIONS, AsyncConnection, DeadlineExceededError, configure, connecting_until
-from .failures import Failure
 from .pool_core import Calls, PoolCore, Result
 from .requests import OnServer
+from .retry import Failure
 from .shard_map import Server
 
 

@@ -16,9 +16,9 @@ from ...extras import imports
 from .. import fork, telemetry
 from ..port import Administration
 from .config import PostgreSQLConfig
-from .failures import attempts, wait_for_move
 from .locations import Locations
 from .requests import CheckOut, Moving, Request, Requests
+from .retry import attempts, wait_for_move
 from .routing import Routing
 
 if TYPE_CHECKING:

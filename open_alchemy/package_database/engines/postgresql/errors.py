@@ -15,7 +15,7 @@ from typing import Final
 
 import psycopg
 
-from .failures import Failure, Kind
+from .retry import Failure, Kind
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "3F000": Kind.MISSING,  # invalid_schema_name

@@ -8,8 +8,8 @@ from typing import Final
 from ...exceptions import ConfigurationError, RefusedError
 from . import catalog
 from .catalog import ServerCatalog
-from .failures import Failure
 from .requests import Moving, OnServer, Requests
+from .retry import Failure
 from .shard_map import Server
 from .sharding import shard_of
 

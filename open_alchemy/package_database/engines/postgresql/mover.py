@@ -19,12 +19,12 @@ from ...exceptions import RefusedError, UnavailableError
 from ..port import MoveReporter, Progress
 from ..sql.statements import Row, Statement
 from . import moves, pgoutput, schema_copy
+from .admin_connection import AdminConnection, opened
 from .catalog import ServerCatalog
 from .dialect import CATALOG
 from .errors import connection_failure_of, failure_of
 from .moves import Step
 from .schema_copy import CopiedTable
-from .session import Session, opened
 from .shard_map import Server
 from .sharding import schema_of
 
@@ -53,9 +53,9 @@ class Mover:
     """
 
     shard: int
-    source: Session
-    reader: Session
-    target: Session
+    source: AdminConnection
+    reader: AdminConnection
+    target: AdminConnection
     replicates: bool
     progress: Progress
 
@@ -145,7 +145,7 @@ class Mover:
             ((position,),) = self.reader.execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
         return int(position)
 
-    def _copy_tables(self, source: Session, tables: list[CopiedTable], position: str | None) -> None:
+    def _copy_tables(self, source: AdminConnection, tables: list[CopiedTable], position: str | None) -> None:
         """Creates and fills the schema of the copy, in one transaction."""
         created = [text for _, text in source.execute(*schema_copy.definitions(self.schema))]
         self.target.execute(
@@ -267,7 +267,7 @@ class Mover:
 
     def _read_all(
         self,
-        session: Session,
+        session: AdminConnection,
         schema: str,
         query: Callable[[str, str], str],
         tables: list[CopiedTable],
@@ -391,7 +391,7 @@ def move(
     raise failure.to_error(f"moving shard {shard}", 1, Deadline(0))
 
 
-def _not_replicated_because(reader: Session) -> str | None:
+def _not_replicated_because(reader: AdminConnection) -> str | None:
     ((level, may_replicate),) = reader.execute(
         "SELECT current_setting('wal_level'), rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user"
     )

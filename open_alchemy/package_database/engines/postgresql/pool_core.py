@@ -32,8 +32,8 @@ from .connection import (
     is_stale,
 )
 from .errors import connection_failure_of, failure_of
-from .failures import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure, Kind, exhausted
 from .requests import BatchSteps, OnServer
+from .retry import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure, Kind, exhausted
 from .shard_map import Server
 
 _PING: Final = Statement("SELECT 1")

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ...core.operations import DUPLICATE_KEY, Action, Failures, Get, Page, Query, Scan, StoreOperation, Table, Transact
 from ...exceptions import ConflictError, RefusedError, ValidationError
 from ..sql.execution import key_of
-from .failures import Failure
 from .global_index import Entry
 from .locations import COMMAND, Locations
 from .requests import BatchSteps, CheckOut, OnServer, Requests
+from .retry import Failure
 from .shard import Outcome, Shard, entry_token
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.broker import parts
-from open_alchemy.package_database.engines.broker.parts import Assembler, split
+from open_alchemy.package_database.engines.broker import fragmentation
+from open_alchemy.package_database.engines.broker.fragmentation import Assembler, split
 
 
 @given(st.binary(min_size=1, max_size=300), st.integers(12, 50))
@@ -43,7 +43,7 @@ def test_the_oldest_of_too_many_incomplete_messages_is_dropped() -> None:
     first, last = split(Secret(b"Ma"), 12, 7)
     assembler = Assembler(1_000)
     assembler.add("oldest", first)
-    for sender in range(parts._MAX_INCOMPLETE):
+    for sender in range(fragmentation._MAX_INCOMPLETE):
         assembler.add(sender, first)
     assert assembler.add("oldest", last) is None
     assert assembler.add(0, last) == b"Ma"
@@ -51,10 +51,10 @@ def test_the_oldest_of_too_many_incomplete_messages_is_dropped() -> None:
 
 @pytest.mark.parametrize("length", [0, 100])
 def test_the_memory_of_incomplete_messages_is_bounded(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "_MAX_INCOMPLETE_BYTES", 10_000)
-    assembler = Assembler(parts.MAX_BYTES)
+    monkeypatch.setattr(fragmentation, "_MAX_INCOMPLETE_BYTES", 10_000)
+    assembler = Assembler(fragmentation.MAX_BYTES)
     for sender in range(10):
         for number in range(20):
-            part = parts.MORE + bytes(8) + number.to_bytes(2) + bytes(length)
+            part = fragmentation.MORE + bytes(8) + number.to_bytes(2) + bytes(length)
             assert assembler.add(sender, part) is None
     assert 0 < assembler.size <= 10_000

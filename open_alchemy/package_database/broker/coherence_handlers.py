@@ -14,7 +14,7 @@ from ..engines.broker.codec import Codec
 from ..engines.broker.messages import AnswerBody, Granters, Granting, Noted, Request
 from ..engines.broker.transports import Peer
 from ..engines.broker.zeromq import ZeroMQConnection
-from .caching import Caching
+from .coherence_driver import Caching
 from .other_brokers import OtherBrokers
 from .server import Server
 from .stores import Stores

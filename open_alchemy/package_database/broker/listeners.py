@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-from ..engines.broker import adapters
+from ..engines.broker import transport_registry
 from ..engines.broker.curve import Security
 from ..engines.broker.transports import ServerTransport
 from ..engines.broker.zeromq import ZeroMQServer
@@ -21,7 +21,7 @@ def check_address(address: str, *, has_keys: bool) -> None:
         ConfigurationError: The address has no known transport, or others than this machine can reach it without keys.
     """
     if not is_tcp(address):
-        adapters.open_server(address)
+        transport_registry.open_server(address)
         return
     host = _host_port(address)[0]
     if not has_keys and not _is_loopback(host):
@@ -39,7 +39,7 @@ def open_transport(address: str, security: Security | None = None, listener: int
         ConfigurationError: See ``check_address``.
     """
     if not is_tcp(address):
-        return adapters.open_server(address)
+        return transport_registry.open_server(address)
     check_address(address, has_keys=security is not None)
     return ZeroMQServer(address, security, listener)
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.broker import events as events_module
-from open_alchemy.package_database.broker.events import LEASE_SECONDS, Events
-from open_alchemy.package_database.broker.publishing import PublishingEngine, creates
+from open_alchemy.package_database.broker import subscriptions as subscriptions_module
+from open_alchemy.package_database.broker.change_publishing import PublishingEngine, creates
+from open_alchemy.package_database.broker.subscriptions import LEASE_SECONDS, Subscriptions
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import (
     AllOf,
@@ -50,14 +50,14 @@ class Broker:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.events = Events(lambda: self.now)
+        self.subscriptions = Subscriptions(lambda: self.now)
         self.transport = RecordingTransport()
 
     def subscribe(
         self, name: str = "s", *, partition: str | None = None, client: str = "c", instance: str = "", codec: Codec
     ) -> Any:
         request = Request(VERSION, 1, 0, 1, Subscribe(name, partition), instance)
-        return self.events.subscribe(Peer(self.transport, client), codec, request)
+        return self.subscriptions.subscribe(Peer(self.transport, client), codec, request)
 
     @property
     def changed(self) -> list[Changed]:
@@ -72,8 +72,8 @@ def broker() -> Broker:
 @pytest.mark.parametrize("codec", [MESSAGEPACK, JSON])
 def test_a_subscriber_gets_numbered_changes_in_its_codec(broker: Broker, codec: Codec) -> None:
     subscribed = broker.subscribe(codec=codec)
-    broker.events.publish("", [CHANGE])
-    broker.events.publish("", [CHANGE, OF_OTHER])
+    broker.subscriptions.publish("", [CHANGE])
+    broker.subscriptions.publish("", [CHANGE, OF_OTHER])
     assert subscribed.number == 0
     assert broker.changed == [
         Changed("s", subscribed.epoch, 1, (CHANGE,)),
@@ -83,49 +83,49 @@ def test_a_subscriber_gets_numbered_changes_in_its_codec(broker: Broker, codec: 
 
 def test_a_renewal_returns_the_last_number(broker: Broker) -> None:
     first = broker.subscribe(codec=MESSAGEPACK)
-    broker.events.publish("", [CHANGE])
+    broker.subscriptions.publish("", [CHANGE])
     assert broker.subscribe(codec=MESSAGEPACK) == Subscribed(first.epoch, 1)
 
 
 def test_a_subscription_to_a_user_gets_and_counts_the_changes_of_this_user(broker: Broker) -> None:
     broker.subscribe(partition="u", codec=MESSAGEPACK)
-    broker.events.publish("", [OF_OTHER])
-    broker.events.publish("", [OF_OTHER, CHANGE])
+    broker.subscriptions.publish("", [OF_OTHER])
+    broker.subscriptions.publish("", [OF_OTHER, CHANGE])
     assert [(changed.number, changed.changes) for changed in broker.changed] == [(1, (CHANGE,))]
 
 
 def test_changes_that_may_have_taken_effect_are_a_gap(broker: Broker) -> None:
     broker.subscribe(name="mine", partition="u", codec=MESSAGEPACK)
     broker.subscribe(name="others", partition="other", codec=MESSAGEPACK)
-    broker.events.publish("", [CHANGE], is_certain=False)
-    broker.events.publish("", [CHANGE, OF_OTHER])
+    broker.subscriptions.publish("", [CHANGE], is_certain=False)
+    broker.subscriptions.publish("", [CHANGE, OF_OTHER])
     assert [(changed.subscription, changed.number) for changed in broker.changed] == [("mine", 2), ("others", 1)]
 
 
 def test_a_subscription_is_to_one_instance(broker: Broker) -> None:
     broker.subscribe(instance="test", codec=MESSAGEPACK)
-    assert (broker.events.is_heard(""), broker.events.is_heard("test")) == (False, True)
-    broker.events.publish("", [CHANGE])
+    assert (broker.subscriptions.is_heard(""), broker.subscriptions.is_heard("test")) == (False, True)
+    broker.subscriptions.publish("", [CHANGE])
     assert broker.changed == []
 
 
 def test_a_subscription_that_is_not_renewed_ends(broker: Broker) -> None:
     first = broker.subscribe(codec=MESSAGEPACK)
     broker.now = LEASE_SECONDS + 1
-    broker.events.publish("", [CHANGE])
-    assert (broker.changed, broker.events.is_heard("")) == ([], False)
+    broker.subscriptions.publish("", [CHANGE])
+    assert (broker.changed, broker.subscriptions.is_heard("")) == ([], False)
     assert broker.subscribe(codec=MESSAGEPACK).epoch != first.epoch
 
 
 def test_a_client_cannot_use_all_subscriptions(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "_MAX_OF_CLIENT", 1)
+    monkeypatch.setattr(subscriptions_module, "_MAX_OF_CLIENT", 1)
     assert isinstance(broker.subscribe("a", codec=MESSAGEPACK), Subscribed)
     assert broker.subscribe("b", codec=MESSAGEPACK).code == "Overloaded"
     assert isinstance(broker.subscribe("b", client="other", codec=MESSAGEPACK), Subscribed)
 
 
 def test_the_number_of_subscriptions_is_limited(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_module, "_MAX_SUBSCRIPTIONS", 1)
+    monkeypatch.setattr(subscriptions_module, "_MAX_SUBSCRIPTIONS", 1)
     broker.subscribe(client="a", codec=MESSAGEPACK)
     assert isinstance(broker.subscribe(client="a", codec=MESSAGEPACK), Subscribed)
     failed = broker.subscribe(client="b", codec=MESSAGEPACK)

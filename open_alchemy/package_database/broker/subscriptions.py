@@ -15,7 +15,7 @@ from ..engines.broker import messages
 from ..engines.broker.codec import Codec, encode
 from ..engines.broker.messages import VERSION, Answer, AnswerBody, Change
 from ..engines.broker.transports import Peer
-from . import failures
+from . import error_responses
 
 LEASE_SECONDS: Final = 10.0
 """How long a subscription lasts that is not renewed."""
@@ -48,7 +48,7 @@ class _Subscription:
             self.peer.transport.send(self.peer.address, encode(Answer(VERSION, 0, body), self.codec))
 
 
-class Events:
+class Subscriptions:
     """The subscriptions of a broker; used in its event loop.
 
     Args:
@@ -68,7 +68,7 @@ class Events:
         found = self._subscriptions.get(key)
         if found is None or (found.partition, found.instance) != (body.partition, request.instance):
             if len(self._subscriptions) >= _MAX_SUBSCRIPTIONS or self._number_of(peer) >= _MAX_OF_CLIENT:
-                return failures.overloaded("Subscribe", "the broker has too many subscriptions")
+                return error_responses.overloaded("Subscribe", "the broker has too many subscriptions")
             found = self._subscriptions[key] = _Subscription(peer, codec, request.instance, body)
         found.end = self._clock() + LEASE_SECONDS
         return messages.Subscribed(found.epoch, found.number)

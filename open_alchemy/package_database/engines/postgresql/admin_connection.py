@@ -17,7 +17,7 @@ _LOCK_WAIT: Final = "2s"
 """Shorter than the deadline of a call that waits for the same lock after the command."""
 
 
-class Session:
+class AdminConnection:
     """A connection in autocommit mode. A broken one ends its transaction: the server rolls it back.
 
     Args:
@@ -39,7 +39,7 @@ class Session:
             cursors = [self._connection.execute(text.encode(), parameters) for text, parameters in statements]
         return [cursor.rowcount for cursor in cursors]
 
-    def copy_from(self, source: Session, read: str, write: str, advance: Callable[[int], None]) -> None:
+    def copy_from(self, source: AdminConnection, read: str, write: str, advance: Callable[[int], None]) -> None:
         """Copies what one COPY statement reads from another server to what one writes here."""
         with (
             source._connection.cursor().copy(read.encode()) as rows,
@@ -67,9 +67,9 @@ class Session:
 
 
 @contextmanager
-def opened(server: Server, lock: int) -> Iterator[Session]:
+def opened(server: Server, lock: int) -> Iterator[AdminConnection]:
     """Opens a session that holds an advisory lock."""
-    session = Session(server)
+    session = AdminConnection(server)
     try:
         session.begin(lock)
         yield session

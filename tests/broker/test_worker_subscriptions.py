@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.broker import worker_events
-from open_alchemy.package_database.broker.worker_events import WorkerEvents, WorkerLinks
+from open_alchemy.package_database.broker import worker_subscriptions
+from open_alchemy.package_database.broker.worker_subscriptions import WorkerLinks, WorkerSubscriptions
 from open_alchemy.package_database.engines.broker.codec import MESSAGEPACK
 from open_alchemy.package_database.engines.broker.messages import VERSION, Change, Changed, Request, Subscribe
 from open_alchemy.package_database.engines.broker.transports import Peer
@@ -27,7 +27,7 @@ class Workers:
         self.links = links
         self.now = 0.0
         self.transport = RecordingTransport()
-        self.first, self.second = (WorkerEvents(links, number, lambda: self.now) for number in range(2))
+        self.first, self.second = (WorkerSubscriptions(links, number, lambda: self.now) for number in range(2))
         self.first.heartbeat()
         self.second.receive()
         self.subscribe()
@@ -95,7 +95,7 @@ def test_a_worker_that_does_not_receive_blocks_no_other(workers: Workers) -> Non
 
 
 def test_the_changes_of_a_worker_before_its_end_may_be_missed(workers: Workers) -> None:
-    WorkerEvents(workers.links, 0).heartbeat()
+    WorkerSubscriptions(workers.links, 0).heartbeat()
     assert workers.numbers() == [1]
 
 
@@ -107,7 +107,7 @@ def test_a_worker_publishes_while_any_worker_has_a_subscription(workers: Workers
 
 
 def test_a_started_worker_receives_and_sends_heartbeats(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_events, "HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr(worker_subscriptions, "HEARTBEAT_SECONDS", 0.0)
 
     async def run() -> None:
         repeated = asyncio.Event()

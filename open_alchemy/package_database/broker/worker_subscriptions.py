@@ -21,7 +21,7 @@ import msgspec
 from ..engines.broker.codec import Codec
 from ..engines.broker.messages import AnswerBody, Change, Request
 from ..engines.broker.transports import Peer
-from .events import Events
+from .subscriptions import Subscriptions
 
 HEARTBEAT_SECONDS: Final = 0.5
 _BUFFER_BYTES: Final = 1_000_000
@@ -66,7 +66,7 @@ class WorkerLinks:
         self.heard.close()
 
 
-class WorkerEvents(Events):
+class WorkerSubscriptions(Subscriptions):
     """The subscriptions of a worker.
 
     Args:
