@@ -139,6 +139,11 @@ FAULTS: Final = tuple(
             "test_faults.py::test_a_connection_that_is_refused_is_not_repeated",
         ),
         (
+            "a wrong value of a parameter of libpq, or an unknown `service`",
+            "`RefusedError` (`InvalidParameter`), at once",
+            "test_faults.py::test_a_connection_that_is_refused_is_not_repeated",
+        ),
+        (
             "the server has no TLS, and `sslmode` requires it",
             _CERTIFICATE,
             "test_faults.py::test_a_connection_that_is_refused_is_not_repeated",
