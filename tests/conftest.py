@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import botocore.session
 import pytest
-from coverage import Coverage
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
 from open_alchemy.package_database import pytest_plugin
 from open_alchemy.package_database.instances import directory, process
 from tests.scheduling import Scheduling, priority
+from tests.unmeasured import unmeasured
 
 if TYPE_CHECKING:
     from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
@@ -66,14 +67,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Suspend the measurement of coverage in certain folders: it doubles the CPU time of a test."""
-    measurement = Coverage.current() if item.path.parent.name in _UNMEASURED else None
-    if measurement is None:
+    with unmeasured() if item.path.parent.name in _UNMEASURED else nullcontext():
         return (yield)
-    measurement.stop()
-    try:
-        return (yield)
-    finally:
-        measurement.start()
 
 
 @pytest.fixture

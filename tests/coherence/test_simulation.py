@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,19 +16,9 @@ from tests.coherence.network import CALM
 from tests.coherence.scenario import PARTS, Scenario, pairs, run_all, singles
 from tests.coherence.scripts import SCRIPTS, Scripted
 from tests.coherence.world import ANY, World, explain, fails, run_history
+from tests.unmeasured import unmeasured
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
-
-
-@contextmanager
-def unmeasured() -> Iterator[None]:
-    """Does not measure the coverage, which would triple the time: the tests of the transitions cover every branch."""
-    trace = sys.gettrace()
-    sys.settrace(None)
-    try:
-        yield
-    finally:
-        sys.settrace(trace)
 
 
 @pytest.mark.parametrize("block", range(8))
