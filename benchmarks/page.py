@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .loopback import CHECKOUT
-from .results import Results, Suite, quartiles
+from .results import Column, Results, Suite, quartiles
 
 PAGE = CHECKOUT / "docs" / "performance.md"
 PICTURES = CHECKOUT / "docs" / "performance"
@@ -53,21 +53,38 @@ def draw(suite: Suite, results: Results, folder: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    column = suite.columns[0]
-    medians: dict[str, dict[str, float]] = {}
-    for (case, peer), samples in results.items():
-        if not isinstance(samples, str):
-            medians.setdefault(case, {})[peer] = quartiles([column.value(sample) for sample in samples])[1]
-    heights = [len(peers) for peers in medians.values()]
+    panels = compared(suite.columns[0], results)
+    heights = [len(bars) for bars in panels.values()]
     mpl.rcParams.update({"svg.hashsalt": suite.name, "font.size": 9})
     figure = Figure((8, 0.28 * sum(heights) + 0.5 * len(heights)), layout="constrained")
-    axes = figure.subplots(len(medians), squeeze=False, height_ratios=heights)[:, 0]
-    for panel, (case, peers) in zip(axes, medians.items(), strict=True):
-        bars = panel.barh(list(peers), list(peers.values()), color=["C0" if "this" in peer else "C7" for peer in peers])
-        panel.bar_label(bars, [column.text(value) for value in peers.values()], padding=3)
-        panel.set_title(f"{case}: {column.title}", loc="left")
+    axes = figure.subplots(len(panels), squeeze=False, height_ratios=heights)[:, 0]
+    for panel, (title, values) in zip(axes, panels.items(), strict=True):
+        bars = panel.barh(
+            list(values), list(values.values()), color=["C0" if "this" in name else "C7" for name in values]
+        )
+        panel.bar_label(bars, [suite.columns[0].text(value) for value in values.values()], padding=3)
+        panel.set_title(title, loc="left")
         panel.invert_yaxis()
         panel.margins(x=0.15)
         panel.set_xticks([])
         panel.spines[:].set_visible(False)
     figure.savefig(folder / f"{suite.name}.svg", metadata={"Date": None})
+
+
+def compared(column: Column, results: Results) -> dict[str, dict[str, float]]:
+    """Returns the medians of a column by the title of their panel and by the name of their bar.
+
+    A case that several peers ran is a panel with a scale of its own. If most cases have one peer, all are in one panel.
+    """
+    medians = {
+        place: quartiles([column.value(sample) for sample in samples])[1]
+        for place, samples in results.items()
+        if not isinstance(samples, str)
+    }
+    panels: dict[str, dict[str, float]] = {}
+    for (case, peer), value in medians.items():
+        if len({case for case, _ in medians}) * 2 <= len(medians):
+            panels.setdefault(f"{case}: {column.title}", {})[peer] = value
+        elif value:
+            panels.setdefault(column.title, {})[f"{case}: {peer}"] = value
+    return panels

@@ -120,6 +120,17 @@ def test_a_suite_may_draw_its_results_itself(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "drawn.svg").read_text() == "{('get_spec', 'ours'): 'no module'}"
 
 
+def test_peers_are_compared_within_a_case_and_else_all_cases() -> None:
+    one, two = [Sample(1.0, 1.0)], [Sample(2.0, 1.0)]
+
+    assert page.compared(CPU, {("read", "ours"): one, ("read", "theirs"): two}) == {
+        "read: CPU time": {"ours": 1.0, "theirs": 2.0}
+    }
+    assert page.compared(CPU, {("read", "ours"): one, ("write", "ours"): two, ("list", "ours"): "no module"}) == {
+        "CPU time": {"read: ours": 1.0, "write: ours": 2.0}
+    }
+
+
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("suite", [cache_suite.CALLS, cache_suite.HITS], ids=lambda suite: suite.name)
