@@ -15,11 +15,7 @@ from tests.instances.servers import SERVICES, load, request
 
 CONCURRENT = 200
 
-# WebOb, under Pyramid, imports the module cgi.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:'cgi' is deprecated:DeprecationWarning", "ignore:pkg_resources"),
-    pytest.mark.usefixtures("_instances"),
-]
+pytestmark = pytest.mark.usefixtures("_instances")
 
 
 @pytest.fixture(scope="module", autouse=True)
