@@ -151,7 +151,7 @@ def test_the_child_of_a_fork_does_not_wait_for_a_thread_of_its_parent() -> None:
     entries["a"] = 7
 
     def hold() -> None:
-        with entries._lock:
+        with entries._lock.lock:
             is_locked.set()
             may_release.wait()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cachetools import TTLCache
 
-from .fork_safe_lock import ForkSafeLock
+from ..engines.fork import ForkSafeLock
 from .limits import check_max_entries, check_seconds
 
 Key = TypeVar("Key")
@@ -41,23 +41,23 @@ class ExpiringDict(MutableMapping[Key, Value]):
         return f"<ExpiringDict: {len(self)} entries>"
 
     def __getitem__(self, key: Key) -> Value:
-        with self._lock:
+        with self._lock.lock:
             return self._entries[key]
 
     def __setitem__(self, key: Key, value: Value) -> None:
-        with self._lock:
+        with self._lock.lock:
             self._entries[key] = value
 
     def __delitem__(self, key: Key) -> None:
-        with self._lock:
+        with self._lock.lock:
             del self._entries[key]
 
     def __iter__(self) -> Iterator[Key]:
-        with self._lock:
+        with self._lock.lock:
             return iter(list(self._entries))
 
     def __len__(self) -> int:
-        with self._lock:
+        with self._lock.lock:
             return len(self._entries)
 
     # The methods of ``MutableMapping`` release the lock between their steps.
@@ -74,25 +74,25 @@ class ExpiringDict(MutableMapping[Key, Value]):
 
         def setdefault(self, key: Key, default: Any = None) -> Any:
             """Returns the value of a key; sets it first if the key is missing."""
-            with self._lock:
+            with self._lock.lock:
                 return super().setdefault(key, default)
 
         def pop(self, key: Key, *default: Any) -> Any:
             """Removes a key and returns its value; the default or ``KeyError`` if the key is missing."""
-            with self._lock:
+            with self._lock.lock:
                 return super().pop(key, *default)
 
     def popitem(self) -> tuple[Key, Value]:
         """Removes and returns an item; ``KeyError`` if there is none."""
-        with self._lock:
+        with self._lock.lock:
             return super().popitem()
 
     def clear(self) -> None:
         """Removes all entries."""
-        with self._lock:
+        with self._lock.lock:
             self._entries.clear()
 
     def _copy(self) -> dict[Key, Value]:
         # The clock of the entries stops within its context.
-        with self._lock, self._entries.timer:
+        with self._lock.lock, self._entries.timer:
             return dict(self._entries)

@@ -1,4 +1,4 @@
-"""The one registry of the objects that must act when the process forks.
+"""The one registry of the objects that must act when the process forks, and a lock that is one of them.
 
 *Order.* Before a fork, the objects prepare in the order of their registration, and share one second to wait for calls
 in progress. In the child, they recover in the same order. The parent has no hook per object: it continues when the fork
@@ -30,6 +30,25 @@ class Forkable(Protocol):
 
     def after_fork_in_child(self) -> None:
         """Replaces locks and drops threads and connections in the child, which has one thread."""
+
+
+class ForkSafeLock:
+    """Has a lock, which a child process replaces: no thread of the child would release that of the parent.
+
+    Attributes:
+        lock: Reentrant: a signal handler may interrupt a holder and acquire it too.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+        register(self)
+
+    def before_fork(self, end: float) -> None:
+        """Nothing to prepare."""
+
+    def after_fork_in_child(self) -> None:
+        """Replaces the lock. A holder that forked releases the one that it acquired."""
+        self.lock = threading.RLock()
 
 
 _registered: Final[dict[weakref.ref[Forkable], None]] = {}
