@@ -81,9 +81,10 @@ def compared(column: Column, results: Results) -> dict[str, dict[str, float]]:
         for place, samples in results.items()
         if not isinstance(samples, str)
     }
+    has_peers = len({case for case, _ in medians}) * 2 <= len(medians)
     panels: dict[str, dict[str, float]] = {}
     for (case, peer), value in medians.items():
-        if len({case for case, _ in medians}) * 2 <= len(medians):
+        if has_peers:
             panels.setdefault(f"{case}: {column.title}", {})[peer] = value
         elif value:
             panels.setdefault(column.title, {})[f"{case}: {peer}"] = value

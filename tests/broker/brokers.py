@@ -204,7 +204,7 @@ def opened_sync(stack: ExitStack, config: BrokerConfig) -> TDatabase:
 
 
 def opened_async(stack: ExitStack, config: BrokerConfig) -> TDatabase:
-    """Opens a database for asyncio behind the sync API, and closes it at the end."""
+    """Opens a database for asyncio with the sync API, and closes it at the end."""
     return stack.enter_context(blocking(open_async_database(config.open_async_engine(TABLES))))
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions in several workers of a broker: who gets the changes of whom. No processes."""
+"""Subscriptions in several workers of a broker: which worker receives which changes. No processes."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def puts(sub: str) -> Iterator[Put]:
 
 
 def measure_copy(source: str, target: str) -> str:
-    """Copies in a process of its own, prints its figures, and returns the checksum that it prints."""
+    """Copies in a separate process, prints its figures, and returns the checksum that it prints."""
     begin = time.monotonic()
     command = [sys.executable, "-m", "open_alchemy.package_database.cli", "copy", source, target]
     # A local DynamoDB on a busy machine may need more than the seconds of the default deadline.

@@ -1,4 +1,4 @@
-"""Engines in the place of the model, behind the same scheduler."""
+"""Engines in place of the model, with the same scheduler."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Sessions:
         server.immediate |= dict.fromkeys(get_args(cache_messages.BetweenBrokers), self._receive_broker)
 
     def start(self, instance: str, caching: Caching) -> None:
-        """Starts the caching of an instance, which other brokers know by this name."""
+        """Starts the caching of an instance. Messages to other brokers contain this name of it."""
         self._started.append(caching)
         caching.start(self._address, self._send_to_client, partial(self._send_to_broker, instance))
 

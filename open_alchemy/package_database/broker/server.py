@@ -165,7 +165,7 @@ class Server:
     def receive(self, peer: Peer, data: Buffer) -> None:
         """Receives a request."""
         self.requests += 1
-        if self._is_shed(peer, data):
+        if self._shed_unread(peer, data):
             return
         try:
             codec, request = decode_request(data)
@@ -212,7 +212,7 @@ class Server:
             message = encode(Answer(VERSION, id_, failed), codec)
         peer.transport.send(peer.address, message)
 
-    def _is_shed(self, peer: Peer, data: Buffer) -> bool:
+    def _shed_unread(self, peer: Peer, data: Buffer) -> bool:
         """Refuses a request that can neither start nor wait, without decoding its body; returns whether it did."""
         reason = self._admission.refusal(peer, len(data))
         if reason is None or self._is_stopping or (decoded := decode_envelope(data)) is None:

@@ -19,7 +19,7 @@ from .subscriptions import Subscriptions
 Find: TypeAlias = Callable[[str], Instance]
 """Returns an instance by its name; raises ``NotFoundError`` or ``ConfigurationError`` if there is none."""
 StartCaching: TypeAlias = Callable[[str, Caching], None]
-"""Starts the caching of an instance, which other brokers know by this name."""
+"""Starts the caching of an instance. Messages to other brokers contain this name of it."""
 
 
 class ServedInstances(Mapping[str, ServedInstance]):
@@ -75,7 +75,7 @@ class ServedInstances(Mapping[str, ServedInstance]):
             instance.close()
 
     def _caching_of(self, instance: Instance, name: str) -> Caching:
-        """Returns the caching of an instance, which may have two names, and whose engines may be closed meanwhile."""
+        """Returns the caching of an instance, which may have two names. Its engines may be closed and opened again."""
         if instance not in self._caching:
             caching = Caching(instance.async_engine, self._schema, granters=self._granters)
             self._caching[instance] = name, caching
