@@ -103,3 +103,12 @@ def test_a_child_whose_hooks_were_interrupted_waits_for_no_fork(monkeypatch: pyt
     monkeypatch.setattr(os, "getpid", lambda: -1)
 
     assert (before, fork.is_in_progress()) == (True, False)
+
+
+def test_a_holder_that_forks_releases_the_lock_that_it_acquired() -> None:
+    lock = fork.ForkSafeLock()
+
+    with lock.lock:
+        lock.after_fork_in_child()
+
+    assert lock.lock.acquire(blocking=False)
