@@ -69,12 +69,12 @@ def open_network(request: pytest.FixtureRequest) -> Iterator[Network]:
         yield Network(stack, None if fixture is None else request.getfixturevalue(fixture))
 
 
-def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten(monkeypatch: pytest.MonkeyPatch, silence: float = 0.2) -> None:
     """Shortens the time after which a client sends a request again, and after which a connection counts as half-open.
 
     AMQP cannot notice the latter sooner than after its heartbeat of a second.
     """
-    monkeypatch.setattr(exchange, "SILENCE", 0.2)
+    monkeypatch.setattr(exchange, "SILENCE", silence)
     heartbeat = {zmq.HEARTBEAT_IVL: 100, zmq.HEARTBEAT_TIMEOUT: 300, zmq.HEARTBEAT_TTL: 400}
     monkeypatch.setattr(zeromq, "_HEARTBEAT", heartbeat)
     monkeypatch.setitem(nats._OPTIONS, "ping_interval", 0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -152,17 +153,19 @@ def test_a_fault_of_a_message_changes_neither_result_nor_effect(
     indirect=True,
 )
 def test_a_transaction_that_failed_on_its_conditions_is_not_executed_late(
-    network: Network, stored: tuple[Any, TDatabase]
+    network: Network, stored: tuple[Any, TDatabase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, direct = stored
-    # Each version is a second newer than the one before: the first transaction of the next version fails.
-    for number in range(20):
-        direct.create_update_spec(sub="u1", name="a", version=str(number), model_count=1)
+    # The time of the next version is before this one: its first transaction fails.
+    later = time.time() + 3600
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: later)
+        direct.create_update_spec(sub="u1", name="a", version="later", model_count=1)
     deliveries = OneFault(FAULTS["a request arrives after its repetition and a later write"], writes_only=True)
     broker = network.start_broker(store, create=partial(FaultyServer, deliveries=deliveries))
     database = opened_sync(network.stack, network.config(broker))
     database.create_update_spec(sub="u1", name="a", version="new", model_count=1)
-    assert state(direct)[0][-2:] == ["19", "new"]
+    assert state(direct)[0][-2:] == ["later", "new"]
     direct.delete_spec(sub="u1", name="a")
     finish(broker, deliveries)
     assert state(direct)[0] == []
