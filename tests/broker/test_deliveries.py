@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import cycle, product
+from itertools import product
 from typing import Any
 
 import pytest
@@ -35,20 +35,27 @@ REQUESTS = [(call, False) for call in CALLS] + [(call, True) for call in READ_BE
 """Each call, and whether its first write meets the fault instead of its first request."""
 
 
-def rows() -> list[Any]:
-    """Returns every combination but that of the APIs, of which each row has one; and which rows are not marked long."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs each pair of parameters; with ``--long``, every combination."""
+    if "fault" in metafunc.fixturenames:
+        is_long = metafunc.config.getoption("--long")
+        names = ["opened", "network", "stored", "fault", "request_"]
+        metafunc.parametrize(names, all_rows() if is_long else some_rows(), indirect=["network", "stored"])
+
+
+def all_rows() -> list[Any]:
+    stores = ("sqlite", "dynamodb", "postgresql")
+    return list(product((opened_sync, opened_async), ("zeromq", "nats", "amqp"), stores, FAULTS, REQUESTS))
+
+
+def some_rows() -> list[Any]:
     calls = [("create_update_spec", False), ("delete_spec", True), ("get_user", False)]
-    ordinary = set(pairwise(product(("zeromq", "nats"), ("sqlite", "dynamodb"), FAULTS, calls)))
-    combinations = product(("zeromq", "nats", "amqp"), ("sqlite", "dynamodb", "postgresql"), FAULTS, REQUESTS)
-    found = []
-    for row, opened in zip(combinations, cycle((opened_sync, opened_async)), strict=False):
-        found.append(pytest.param(opened, *row, marks=[] if row in ordinary else [pytest.mark.long]))
-    return found
+    return pairwise(product((opened_sync, opened_async), ("zeromq", "nats"), ("sqlite", "dynamodb"), FAULTS, calls))
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten(monkeypatch)
+    shorten(monkeypatch, silence=0.1)
 
 
 @pytest.fixture(scope="session")
@@ -126,7 +133,6 @@ def finish(broker: RunningBroker, deliveries: OneFault) -> None:
     wait_until(lambda: broker.server.figures()["in_progress"] == 0)
 
 
-@pytest.mark.parametrize(("opened", "network", "stored", "fault", "request_"), rows(), indirect=["network", "stored"])
 def test_a_fault_of_a_message_changes_neither_result_nor_effect(
     opened: Opened, network: Network, stored: tuple[Any, TDatabase], fault: str, request_: tuple[str, bool]
 ) -> None:
