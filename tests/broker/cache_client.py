@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from open_alchemy.package_database.engines.broker.read_cache import ReadCache
 
 SUB = "u"
-PAUSE = 0.01
+PAUSE = 0.02
 WRITES = 0.05
 
 

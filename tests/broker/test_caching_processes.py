@@ -9,9 +9,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 
 from open_alchemy.package_database import TDatabase, connect
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
+from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.coherence.registry import Registry
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.registry import from_url
@@ -131,5 +133,6 @@ def test_clients_of_an_instance_under_both_of_its_names_cache(stack: ExitStack, 
 
 def test_workers_refuse_a_common_address(tmp_path: Path) -> None:
     options = ("--workers", "2", "--advertise", "tcp://127.0.0.1:1", "--url", f"sqlite:///{tmp_path / 'a.db'}")
-    with pytest.raises(AssertionError, match="each of several --workers has an address of its own"):
-        start_broker(*options)
+    finished = CliRunner().invoke(commands, ["broker", *options])
+    assert finished.exit_code == 2
+    assert "each of several --workers has an address of its own" in finished.output

@@ -151,7 +151,7 @@ def test_a_write_of_another_client_is_visible_when_it_is_acknowledged(opened: Op
         reader, writer = opened_sync(stack, broker.config), opened(stack, broker.config)
         publish(writer, "0")
         wait_until_cached(reader)
-        for number in range(1, 30):
+        for number in range(1, 15):
             assert reader.get_latest_spec_version(sub="u", name="a") == str(number - 1)
             publish(writer, str(number))
             assert reader.get_latest_spec_version(sub="u", name="a") == str(number)
