@@ -172,7 +172,7 @@ def _run(
     thread = threading.Thread(target=asyncio.run, args=[main()], name="broker")
     thread.start()
     try:
-        assert is_ready.wait(10)
+        assert is_ready.wait(60)
         loop, _, server = running[0]
         # No call fails because a busy machine delays it.
         yield RunningBroker(BrokerConfig(tuple(addresses), deadline=60.0, bus=bus), server, loop)

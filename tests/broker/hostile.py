@@ -23,7 +23,7 @@ def connect_raw(url: str) -> socket.socket:
     """Returns a TCP connection to the broker of a URL."""
     place = urlsplit(url)
     assert place.hostname is not None
-    return socket.create_connection((place.hostname, place.port), 10)
+    return socket.create_connection((place.hostname, place.port), 60)
 
 
 def handshake(connection: socket.socket) -> None:

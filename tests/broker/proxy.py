@@ -33,7 +33,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=asyncio.run, args=[self._run()], name="proxy")
         self._thread.start()
-        assert self._is_ready.wait(10)
+        assert self._is_ready.wait(60)
 
     def stop_forwarding(self) -> None:
         """Makes the connections that exist half-open. New ones work."""
@@ -58,7 +58,7 @@ class Proxy:
 
     def start(self) -> None:
         """Accepts connections again."""
-        asyncio.run_coroutine_threadsafe(self._listen(self.port), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listen(self.port), self._loop).result(60)
 
     def close(self) -> None:
         self._call(self._end.set)

@@ -129,7 +129,7 @@ def finish(broker: RunningBroker, deliveries: OneFault) -> None:
     async def deliver() -> None:
         deliveries.deliver_late()
 
-    asyncio.run_coroutine_threadsafe(deliver(), broker.loop).result(20)
+    asyncio.run_coroutine_threadsafe(deliver(), broker.loop).result(60)
     wait_until(lambda: broker.server.figures()["in_progress"] == 0)
 
 

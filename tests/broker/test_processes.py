@@ -150,7 +150,7 @@ def _calls_of(log: Path) -> list[Call]:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.send_signal(signal.SIGCONT)
-    process.wait(20)
+    process.wait()
 
 
 @contextmanager

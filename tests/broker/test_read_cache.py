@@ -350,7 +350,7 @@ def test_the_child_of_a_fork_computes_cached_functions_again(
         with cast("ReadCache", cache_of(database))._lock:
             child = os.fork()
             if child == 0:
-                signal.alarm(10)
+                signal.alarm(60)
                 latest()
                 os._exit(latest.cache_info().misses - misses)
         _, status = os.waitpid(child, 0)

@@ -7,6 +7,7 @@ generator as the async one; they differ in a loop of a few lines (``core.runner`
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import combinations_with_replacement
 from typing import Any, cast
 
 import pytest
@@ -23,6 +24,10 @@ from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
 from tests.simulation.scheduler import DELIVERIES, FAULTS, Begin, Plan, Running, by_the_pattern, explore
 from tests.simulation.test_interleavings import CALLS, bystanders, names, old, stored
+
+PAIRS = list(combinations_with_replacement(CALLS, 2))
+SOME = set(zip(CALLS[:3], CALLS[3:], strict=True))
+"""Each call in one pair with a write."""
 
 
 class Request:
@@ -70,7 +75,7 @@ def _no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "plans",
-    neighbours(CALLS),
+    [pytest.param(plans, marks=() if plans in SOME else pytest.mark.long) for plans in PAIRS],
     ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
 )
 def test_the_async_api_reaches_the_same_states(plans: tuple[Plan, Plan]) -> None:
