@@ -62,14 +62,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Iterator[object]:
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
     """Suspend the measurement of coverage in the process that only distributes the tests."""
     with unmeasured() if session.config.getoption("numprocesses", None) else nullcontext():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[object]:
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Suspend the measurement of coverage in tests that cover nothing more."""
     with unmeasured() if repeats(item.nodeid) else nullcontext():
         return (yield)
