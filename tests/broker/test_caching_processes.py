@@ -24,7 +24,6 @@ from tests.broker.brokers import wait_until_cached
 from tests.broker.hostile import wait_until
 from tests.broker.processes import BrokerProcess
 
-pytestmark = pytest.mark.usefixtures("measured_programs")
 start_broker = partial(BrokerProcess, module=quick.__name__)
 
 INSTANCES = """
@@ -86,6 +85,7 @@ def test_clients_of_all_workers_cache_through_one(stack: ExitStack, keys: Path, 
     assert len(registry_of(store)) == 1
 
 
+@pytest.mark.usefixtures("measured_programs")
 def test_each_worker_lets_clients_cache(stack: ExitStack, keys: Path, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'a.db'}"
     options = ("--workers", "2", "--granters", "2", "--keys", str(keys), "--url", store)
