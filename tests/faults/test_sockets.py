@@ -19,18 +19,14 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import UnavailableError
-from open_alchemy.package_database.core.runner import Sources
-from open_alchemy.package_database.database import SYSTEM
-from open_alchemy.package_database.engines.dynamodb import engine
 from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
-from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import APIS, config_of, open_api
 from tests.canned_server import serve, succeed
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, ONE_OF_EACH_KIND, UNTOUCHED, WRITES, stored
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
 from tests.faults.sockets import black_hole, serve_network
-from tests.faults.virtual_time import Clock
+from tests.instant_delays import instant_delays
 from tests.pairwise import others_long, pairwise
 
 
@@ -38,33 +34,16 @@ def rows(faults: Any, calls: Any = ONE_OF_EACH_KIND) -> list[Any]:
     return others_long(product(APIS, faults, calls))
 
 
-@pytest.fixture
-def sources(monkeypatch: pytest.MonkeyPatch) -> Sources:
-    """Delays between attempts end at once, and move the clock of deadlines, so that each call has a few attempts."""
-    clock = Clock()
-
-    def draw() -> float:
-        clock.sleep(20)
-        return 0.0
-
-    monkeypatch.setattr(engine, "random", draw)
-    return SYSTEM._replace(monotonic=lambda: clock.now, random=draw)
-
-
-def shorten(monkeypatch: pytest.MonkeyPatch, **timeouts: float) -> None:
-    """Replaces timeouts of attempts that nobody answers."""
-    usual = Timeouts.of
-    monkeypatch.setattr(Timeouts, "of", lambda deadline: usual(deadline)._replace(**timeouts))
-
-
 @pytest.mark.parametrize(("api", "fault", "call"), rows(TRANSIENT))
-def test_a_transient_fault_changes_neither_result_nor_effect(
-    backend: Backend, sources: Sources, monkeypatch: pytest.MonkeyPatch, api: str, fault: str, call: str
-) -> None:
-    # The answer to the next attempt must not take longer than this.
-    shorten(monkeypatch, **{"read": 0.3} if fault.startswith("no answer") else {})
+def test_a_transient_fault_changes_neither_result_nor_effect(backend: Backend, api: str, fault: str, call: str) -> None:
     network = Network(backend, TRANSIENT[fault])
-    with serve_network(network) as server, open_api(api, config_of(server.url), sources) as database:
+    # The answer to the next attempt must not take longer than this.
+    timeouts = {"read": 0.3} if fault.startswith("no answer") else {}
+    with (
+        serve_network(network) as server,
+        instant_delays(**timeouts) as sources,
+        open_api(api, config_of(server.url), sources) as database,
+    ):
         result = CALLS[call].perform(database)
 
     assert result == CALLS[call].result
@@ -72,14 +51,13 @@ def test_a_transient_fault_changes_neither_result_nor_effect(
 
 
 @pytest.mark.parametrize(("api", "fault", "call"), rows([fault for fault in PERMANENT if fault != "no connection"]))
-def test_a_permanent_fault_is_a_typed_error(
-    backend: Backend, sources: Sources, monkeypatch: pytest.MonkeyPatch, api: str, fault: str, call: str
-) -> None:
+def test_a_permanent_fault_is_a_typed_error(backend: Backend, api: str, fault: str, call: str) -> None:
     behaviour, error = PERMANENT[fault]
-    shorten(monkeypatch, **{"read": 0.05} if fault == "no answer" else {})
+    timeouts = {"read": 0.05} if fault == "no answer" else {}
     network = Network(backend, behaviour, times=None)
     with (
         serve_network(network) as server,
+        instant_delays(**timeouts) as sources,
         open_api(api, config_of(server.url), sources) as database,
         pytest.raises(getattr(package_database, error)),
     ):
@@ -89,12 +67,10 @@ def test_a_permanent_fault_is_a_typed_error(
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_a_host_that_does_not_accept_connections_is_unavailable(
-    sources: Sources, monkeypatch: pytest.MonkeyPatch, api: str
-) -> None:
-    shorten(monkeypatch, connect=0.05)
+def test_a_host_that_does_not_accept_connections_is_unavailable(api: str) -> None:
     with (
         black_hole() as url,
+        instant_delays(connect=0.05) as sources,
         open_api(api, config_of(url), sources) as database,
         pytest.raises(UnavailableError, match="ConnectTimeoutError"),
     ):
@@ -102,9 +78,13 @@ def test_a_host_that_does_not_accept_connections_is_unavailable(
 
 
 @pytest.mark.parametrize(("api", "fault", "call"), rows(LATE, WRITES))
-def test_a_late_delivery_changes_nothing(backend: Backend, sources: Sources, api: str, fault: str, call: str) -> None:
+def test_a_late_delivery_changes_nothing(backend: Backend, api: str, fault: str, call: str) -> None:
     network = Network(backend, LATE[fault], writes_only=True)
-    with serve_network(network) as server, open_api(api, config_of(server.url), sources) as database:
+    with (
+        serve_network(network) as server,
+        instant_delays() as sources,
+        open_api(api, config_of(server.url), sources) as database,
+    ):
         CALLS[call].perform_with_later(database)
     expected = backend.items()
 
