@@ -12,8 +12,8 @@ from open_alchemy.package_database.database import SYSTEM
 from open_alchemy.package_database.engines.dynamodb import engine
 from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 
-_DELAY = 20.0
-"""A third of the deadline of ``tests.apis.config_of``: few attempts fit into it."""
+_DELAY = 15.0
+"""A quarter of the deadline of ``tests.apis.config_of``: four attempts fit into it."""
 
 
 @contextmanager
