@@ -175,7 +175,7 @@ def database(_store: tuple[str, TDatabase]) -> TDatabase:
 
 
 def _clear(database: TDatabase) -> None:
-    """Deletes all items over the API, so that caches and indexes learn of it."""
+    """Deletes all items over the API, which invalidates caches and updates indexes."""
     for table in TABLES:
         while items := execute(database, Scan(table, MAX_TRANSACT_ACTIONS)).items:
             for _, partition in groupby(items, key=itemgetter(table.partition_key)):
