@@ -126,7 +126,7 @@ def _sqlite(settings: Settings) -> Results:
 
 
 def _postgresql(settings: Settings) -> Results:
-    rounds, seconds = (3, 0.05) if settings.is_quick else (25, 0.1)
+    rounds, seconds = (3, 0.05) if settings.is_quick else (19, 0.1)
     with (
         postgresql_server.run("fsync=on") as server,
         postgresql_server.run("fsync=on") as second,
