@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations, combinations_with_replacement
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Any
 
-import pytest
 from hypothesis import settings
 
 
@@ -36,12 +35,3 @@ def is_long() -> bool:
 def others_long(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Returns the pairwise selection of rows; every row with ``--long``."""
     return list(rows) if is_long() else pairwise(rows)
-
-
-def neighbours(values: Sequence[Any]) -> list[Any]:
-    """Returns every pair of values; those that are neither equal nor adjacent in the sequence are marked long."""
-    pairs = combinations_with_replacement(range(len(values)), 2)
-    return [
-        pytest.param((values[one], values[other]), marks=pytest.mark.long if other - one > 1 else ())
-        for one, other in pairs
-    ]
