@@ -150,6 +150,23 @@ def test_a_session_is_refused_in_the_child_of_a_fork(instance: Instance) -> None
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_connection_in_use_during_a_fork_is_closed_with_its_transaction(
+    sqlite_instance: Instance, tmp_path: Path
+) -> None:
+    add("parent")
+    # The garbage collector would close the connection with its pool.
+    pool = get_session().connection().engine.pool
+
+    assert in_child(lambda: None) == 0
+    before = open_files(tmp_path / "instance.db")
+    transaction.commit()
+
+    assert before > 0
+    assert open_files(tmp_path / "instance.db") == 0
+    assert pool is not get_session().connection().engine.pool
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_loops_close_their_engines(sqlite_instance: Instance, tmp_path: Path) -> None:
     from open_alchemy.package_database.sqlalchemy import get_async_session
 
