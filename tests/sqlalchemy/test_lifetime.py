@@ -29,6 +29,11 @@ from open_alchemy.package_database.testing.local_instances import LocalInstances
 from tests.postgresql.databases import create_tables, empty_map
 from tests.sqlalchemy.conftest import create_notes, notes
 
+FORKED_STORES = pytest.mark.parametrize(
+    "instance", ["sqlite", "one_phase", pytest.param("two_phase", marks=pytest.mark.long)], indirect=True
+)
+"""A fork of this large process is slow, and the connections of both servers are alike."""
+
 
 def add(value: str) -> None:
     get_session().execute(text("INSERT INTO notes (text) VALUES (:text)"), {"text": value})
@@ -117,6 +122,7 @@ def create_notes_in_new_transaction() -> None:
     thread.join()
 
 
+@FORKED_STORES
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_of_a_fork_opens_connections_of_its_own(instance: Instance) -> None:
     assert notes() == []
@@ -131,6 +137,7 @@ def test_a_child_of_a_fork_opens_connections_of_its_own(instance: Instance) -> N
     assert notes() == ["child", "parent"]
 
 
+@FORKED_STORES
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_session_is_refused_in_the_child_of_a_fork(instance: Instance) -> None:
     add("parent")

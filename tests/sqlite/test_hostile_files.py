@@ -20,6 +20,7 @@ from open_alchemy.package_database.model.schema import TABLES
 from tests.apis import blocking
 from tests.canary import HASH, SALT, find
 
+EXAMPLES = 20
 LONG_EXAMPLES = 10_000
 PAGE_SIZE = 4096
 
@@ -185,14 +186,17 @@ def new_file(folder: Path, content: bytes) -> Path:
 
 rows = given(statements=st.lists(changes(), min_size=1, max_size=3), is_async=st.booleans())
 parts = given(found=st.lists(damages(), min_size=1, max_size=3), is_async=st.booleans())
+ordinary = settings(max_examples=EXAMPLES)
 exhaustive = settings(max_examples=LONG_EXAMPLES)
 
 
+@ordinary
 @rows
 def test_any_rows(tmp_path: Path, template: bytes, statements: list[list[str]], *, is_async: bool) -> None:
     check_rows(tmp_path, template, statements, is_async=is_async)
 
 
+@ordinary
 @parts
 def test_any_bytes(tmp_path: Path, template: bytes, found: list[Any], *, is_async: bool) -> None:
     check_bytes(tmp_path, template, found, is_async=is_async)
