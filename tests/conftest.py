@@ -17,7 +17,7 @@ from xdist.remote import Producer
 from open_alchemy.package_database import pytest_plugin
 from open_alchemy.package_database.instances import directory, process
 from tests.scheduling import Scheduling, priority
-from tests.unmeasured import unmeasured
+from tests.unmeasured import repeats, unmeasured
 
 if TYPE_CHECKING:
     from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
@@ -28,9 +28,6 @@ _PROFILE = settings(deadline=None, suppress_health_check=list(HealthCheck), stat
 settings.register_profile("ordinary", _PROFILE, derandomize=True, max_examples=40)
 settings.register_profile("long", _PROFILE, derandomize=False, max_examples=4_000, stateful_step_count=50)
 
-
-_UNMEASURED = {"contract", "faults", "simulation"}
-"""Folders whose tests repeat, on each store or in each state, what other tests cover."""
 
 _COVERAGE = pytest.StashKey[str | None]()
 
@@ -65,9 +62,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Suspend the measurement of coverage in the process that only distributes the tests."""
+    with unmeasured() if session.config.getoption("numprocesses", None) else nullcontext():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Suspend the measurement of coverage in certain folders: it doubles the CPU time of a test."""
-    with unmeasured() if item.path.parent.name in _UNMEASURED else nullcontext():
+    """Suspend the measurement of coverage in tests that cover nothing more."""
+    with unmeasured() if repeats(item.nodeid) else nullcontext():
         return (yield)
 
 

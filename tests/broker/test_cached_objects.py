@@ -15,7 +15,7 @@ from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.broker.async_client import AsyncClient
 from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
-from open_alchemy.package_database.engines.broker.caching_engine import CachingEngine
+from open_alchemy.package_database.engines.broker.background_loop_engine import CachingEngine
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
 from tests.broker.brokers import QUICK, memory_store, run_broker
 

@@ -15,9 +15,9 @@ import pytest
 from open_alchemy.package_database import ConfigurationError, TConnectedDatabase, get
 from open_alchemy.package_database.broker.exposed import Function
 from open_alchemy.package_database.broker.functions import Functions, load
-from open_alchemy.package_database.broker.served_instance import ServedInstance
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import MAX_AGE
+from open_alchemy.package_database.broker.stores import ServedInstance
 from open_alchemy.package_database.broker.subscriptions import Subscriptions
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.engines.broker.exchange import wall_clock

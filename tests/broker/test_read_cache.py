@@ -19,7 +19,7 @@ from open_alchemy.package_database.coherence.cache import CachedRead
 from open_alchemy.package_database.database import Database, open_async_database, open_database
 from open_alchemy.package_database.engines.broker import exchange
 from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
-from open_alchemy.package_database.engines.broker.caching_engine import CachingEngine
+from open_alchemy.package_database.engines.broker.background_loop_engine import CachingEngine
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
 from open_alchemy.package_database.engines.broker.read_cache import ReadCache
 from open_alchemy.package_database.engines.port import Config

@@ -126,11 +126,11 @@ class BrokerConfig(NamedTuple):
         del tables  # Operations refer to theirs.
         with imports(f"{self.scheme}://", self.scheme):
             if self.cache is not None:
-                from .caching_engine import CachingEngine
+                from .background_loop_engine import CachingEngine
 
                 return CachingEngine(self)
             if self.bus is not None:
-                from .loop_engine import LoopEngine
+                from .background_loop_engine import LoopEngine
 
                 return LoopEngine(self)
             from .engine import BrokerEngine

@@ -1,4 +1,4 @@
-"""The engine for threads with a cache: the client runs in the background loop, and cached results need none of it."""
+"""Engines for threads whose client exists for asyncio only, and runs in the background loop."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from typing import TYPE_CHECKING, Any
 from ...core.deadline import Deadline
 from ...core.operations import Operation, StoreOperation
 from ..port import NOT_CACHED
-from .loop_engine import LoopEngine
+from ..sync_adapter import BlockingEngine
+from .administration import BrokerAdministration
+from .async_engine import AsyncBrokerEngine
+from .config import BrokerConfig
 
 if TYPE_CHECKING:
     from .read_cache import ReadCache
 
 
+class LoopEngine(BlockingEngine):
+    """A database behind brokers. Nothing is opened before it is used."""
+
+    def __init__(self, config: BrokerConfig) -> None:
+        self._client = AsyncBrokerEngine(config)
+        super().__init__(self._client, lambda: BrokerAdministration(self.ask))
+
+    def ask(self, body: Any, what: str, **options: bool) -> Any:
+        """Sends a request that is no operation; see ``BrokerEngine.ask``."""
+        return self.run(self._client.ask(body, what, **options))
+
+
 class CachingEngine(LoopEngine):
-    """An engine for any number of threads, which share a cache."""
+    """An engine for any number of threads, which share a cache. Cached results need no client."""
 
     @property
     def cache(self) -> ReadCache | None:
