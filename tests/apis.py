@@ -82,10 +82,10 @@ def blocking(
 def execute(database: TDatabase, operation: StoreOperation) -> Any:
     """Executes an operation on the engine of a database."""
     if isinstance(database, BlockingAdapter):
-        return database.execute(operation, Deadline(5))
+        return database.execute(operation, Deadline(60))
     engine = cast("Database", database).engine
     engine.prepare()
-    return engine.execute(operation, Deadline(5))
+    return engine.execute(operation, Deadline(60))
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations, combinations_with_replacement
+from collections.abc import Iterable
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -32,12 +32,3 @@ def others_long(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
     rows = list(rows)
     selected = set(pairwise(rows))
     return [pytest.param(*row, marks=() if row in selected else pytest.mark.long) for row in rows]
-
-
-def neighbours(values: Sequence[Any]) -> list[Any]:
-    """Returns every pair of values; those that are neither equal nor adjacent in the sequence are marked long."""
-    pairs = combinations_with_replacement(range(len(values)), 2)
-    return [
-        pytest.param((values[one], values[other]), marks=pytest.mark.long if other - one > 1 else ())
-        for one, other in pairs
-    ]

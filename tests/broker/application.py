@@ -19,6 +19,8 @@ runs: list[str] = []
 """The calls that ran."""
 started = threading.Event()
 """Set when ``never`` runs."""
+releases: list[asyncio.Event] = []
+"""End the calls of ``never``, in the event loop of each."""
 
 
 class NoBudgetError(BaseError):
@@ -129,8 +131,9 @@ def fail_in_thread(kind: str) -> None:
 @exposed
 async def never() -> None:
     runs.append("never")
+    releases.append(asyncio.Event())
     started.set()
-    await asyncio.Event().wait()
+    await releases[-1].wait()
 
 
 @exposed

@@ -1,4 +1,4 @@
-"""A broker that lets clients keep what a write changes: the command, with this one fault.
+"""A broker that lets clients keep what a write changes: the command of ``quick`` with this one fault.
 
 python -m tests.broker.broker_without_revocations broker OPTIONS
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from open_alchemy.package_database.cli import main
 from open_alchemy.package_database.coherence.messages import SessionMessage, Tags
 from open_alchemy.package_database.coherence.sessions import Sessions
+from tests.broker.quick import shorten
 
 
 def _revoke_nothing(_: Sessions, __: Tags, ___: float) -> tuple[list[SessionMessage], dict[str, float]]:
@@ -16,4 +17,5 @@ def _revoke_nothing(_: Sessions, __: Tags, ___: float) -> tuple[list[SessionMess
 
 if __name__ == "__main__":
     Sessions.invalidate = _revoke_nothing  # type: ignore[assignment, method-assign]
+    shorten()
     main()

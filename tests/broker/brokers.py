@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,9 +20,11 @@ from open_alchemy.package_database.broker.process import Options, open_server, r
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.broker.stores import only
+from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.coherence.leases import Timing
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
+from open_alchemy.package_database.engines.broker import read_cache
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.broker.curve import Security
 from open_alchemy.package_database.engines.broker.read_cache import ReadCache
@@ -35,6 +36,7 @@ from open_alchemy.package_database.instances import directory, process
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.model.schema import TABLES
 from tests.apis import blocking
+from tests.broker.hostile import wait_until
 
 ADDRESS = "tcp://127.0.0.1:*"
 
@@ -170,9 +172,10 @@ def _run(
     thread = threading.Thread(target=asyncio.run, args=[main()], name="broker")
     thread.start()
     try:
-        assert is_ready.wait(10)
+        assert is_ready.wait(60)
         loop, _, server = running[0]
-        yield RunningBroker(BrokerConfig(tuple(addresses), bus=bus), server, loop)
+        # No call fails because a busy machine delays it.
+        yield RunningBroker(BrokerConfig(tuple(addresses), deadline=60.0, bus=bus), server, loop)
     finally:
         running[0][0].call_soon_threadsafe(running[0][1].cancel)
         thread.join()
@@ -180,6 +183,12 @@ def _run(
 
 QUICK = Timing(lease=0.4, view=0.04, beat=0.02, renew=0.05, silence=0.1, patience=0.1, hold=1.0, rejoin=0.7)
 """Durations with which a client caches soon after it connects."""
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives leases that do not end, and brokers that are not evicted, on a busy machine."""
+    monkeypatch.setattr(leases, "DEFAULT", QUICK._replace(lease=60.0, silence=60.0, hold=200.0, rejoin=200.0))
+    monkeypatch.setattr(read_cache, "_LEASE_SECONDS", 60.0)
 
 
 def cache_of(database: object) -> ReadCache | None:
@@ -191,11 +200,13 @@ def cache_of(database: object) -> ReadCache | None:
 
 def wait_until_cached(database: TDatabase) -> None:
     """Reads until the results are cached."""
-    end = time.monotonic() + 10
-    while (cache := cache_of(database)) is None or not cache.info().entries:
-        assert time.monotonic() < end
+
+    def is_cached() -> bool:
         database.get_spec(sub="nobody", name="nothing")
-        time.sleep(0.01)
+        cache = cache_of(database)
+        return cache is not None and cache.info().entries > 0
+
+    wait_until(is_cached)
 
 
 def opened_sync(stack: ExitStack, config: BrokerConfig) -> TDatabase:

@@ -2,7 +2,7 @@
 
     python -m tests.broker.cache_client URL LOG OWN FIRST KEYS SEED
 
-A line is ``[kind, key, number, start, end]`` by a clock that all processes of a machine share.
+A line is ``[kind, key, number, start, end]`` (see ``staleness.Call``) by a clock that all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -12,15 +12,25 @@ import json
 import sys
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING, Any
 
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError
 from open_alchemy.package_database.engines.broker.cache_clock import boot_time
-from tests.broker.brokers import cache_of
+from tests.broker.quick import shorten
+
+if TYPE_CHECKING:
+    from open_alchemy.package_database.engines.broker.read_cache import ReadCache
 
 SUB = "u"
-PAUSE = 0.01
+PAUSE = 0.02
 WRITES = 0.05
+
+
+def count_hits(database: Any) -> int:
+    """Returns how many reads were from memory."""
+    cache: ReadCache | None = database.engine.cache
+    return 0 if cache is None else cache.info().hits
 
 
 async def _main(url: str, path: str, own: int, number: int, keys: int, random: Random) -> None:
@@ -28,7 +38,7 @@ async def _main(url: str, path: str, own: int, number: int, keys: int, random: R
         async with package_database.aconnect(url) as database:
             while True:
                 await asyncio.sleep(PAUSE * random.random() * 2)
-                start = boot_time()
+                hits, start = count_hits(database), boot_time()
                 try:
                     if random.random() < WRITES:
                         number += 1
@@ -37,18 +47,19 @@ async def _main(url: str, path: str, own: int, number: int, keys: int, random: R
                             sub=SUB, name=f"s{own}", version=str(number), model_count=number
                         )
                     else:
-                        kind, key = "read", random.randrange(keys)
+                        key = random.randrange(keys)
                         info = await database.get_spec(sub=SUB, name=f"s{key}")
-                        found = info["model_count"] if info else 0
+                        kind, found = (
+                            "hit" if count_hits(database) > hits else "read",
+                            info["model_count"] if info else 0,
+                        )
                 except BaseError:
                     continue
                 log.write(json.dumps([kind, key, found, start, boot_time()]) + "\n")
-                cache = cache_of(database)
-                if cache is not None and random.random() < 0.1:
-                    log.write(json.dumps(["hits", own, cache.info().hits, start, start]) + "\n")
 
 
 if __name__ == "__main__":
+    shorten()
     _url, _log, *_numbers = sys.argv[1:]
     _own, _first, _keys, _seed = map(int, _numbers)
     asyncio.run(_main(_url, _log, _own, _first, _keys, Random(_seed)))  # noqa: S311

@@ -10,6 +10,12 @@ from tests.broker.bus_processes import NATSProcess
 from tests.broker.networks import Network, open_network
 
 
+@pytest.fixture(autouse=True)
+def _long_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call of ``connect`` fails because a busy machine delays it."""
+    monkeypatch.setenv("PACKAGE_DATABASE_DEADLINE", "60")
+
+
 @pytest.fixture
 def bus(nats_server: NATSProcess) -> Bus:
     """A bus of brokers of their own on NATS."""

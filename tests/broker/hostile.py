@@ -23,7 +23,7 @@ def connect_raw(url: str) -> socket.socket:
     """Returns a TCP connection to the broker of a URL."""
     place = urlsplit(url)
     assert place.hostname is not None
-    return socket.create_connection((place.hostname, place.port), 10)
+    return socket.create_connection((place.hostname, place.port), 60)
 
 
 def handshake(connection: socket.socket) -> None:
@@ -134,9 +134,9 @@ def resident_bytes() -> int:
     return int(pages) * resource.getpagesize()
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Waits until a function returns true."""
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0, pause: float = 0.01) -> None:
+    """Waits until a function returns true; the limit only ends a test that would wait forever."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition did not become true"
-        time.sleep(0.01)
+        time.sleep(pause)

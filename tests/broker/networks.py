@@ -39,14 +39,14 @@ class Network:
         """Runs a broker until the stack is closed."""
         return self.stack.enter_context(self.run_broker(store, **options))
 
-    def config(self, *brokers: RunningBroker, deadline: float = 20.0) -> BrokerConfig:
+    def config(self, *brokers: RunningBroker, deadline: float = 60.0) -> BrokerConfig:
         """Returns the configuration of a client that reaches these brokers."""
         if self.bus is not None:
             return BrokerConfig(("bus",), deadline=deadline, bus=self.bus)
         addresses = tuple(address for broker in brokers for address in broker.config.addresses)
         return BrokerConfig(addresses or ("tcp://127.0.0.1:9",), deadline=deadline)
 
-    def proxied(self, broker: RunningBroker, *, deadline: float = 20.0) -> tuple[Proxy, BrokerConfig]:
+    def proxied(self, broker: RunningBroker, *, deadline: float = 60.0) -> tuple[Proxy, BrokerConfig]:
         """Returns a proxy in front of a broker or of its bus, and the configuration of a client that uses it."""
         address = broker.config.addresses[0] if self._server is None else self._server.host
         proxy = self.stack.enter_context(run_proxy(int(address.rpartition(":")[2])))
@@ -69,12 +69,12 @@ def open_network(request: pytest.FixtureRequest) -> Iterator[Network]:
         yield Network(stack, None if fixture is None else request.getfixturevalue(fixture))
 
 
-def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten(monkeypatch: pytest.MonkeyPatch, silence: float = 0.2) -> None:
     """Shortens the time after which a client sends a request again, and after which a connection counts as half-open.
 
     AMQP cannot notice the latter sooner than after its heartbeat of a second.
     """
-    monkeypatch.setattr(exchange, "SILENCE", 0.2)
+    monkeypatch.setattr(exchange, "SILENCE", silence)
     heartbeat = {zmq.HEARTBEAT_IVL: 100, zmq.HEARTBEAT_TIMEOUT: 300, zmq.HEARTBEAT_TTL: 400}
     monkeypatch.setattr(zeromq, "_HEARTBEAT", heartbeat)
     monkeypatch.setitem(nats._OPTIONS, "ping_interval", 0.1)

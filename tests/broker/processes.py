@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[2]
-COMMAND = (sys.executable, "-m", "open_alchemy.package_database.cli", "broker")
+MODULE = "open_alchemy.package_database.cli"
 _LISTENS = re.compile(r"listens at (\w+)(://127\.0\.0\.1:(\d+)\S*)")
 
 
@@ -23,15 +23,20 @@ class BrokerProcess:
         arguments: The arguments of the command.
         listen: The address.
         environment: More environment variables.
+        module: The module of the command.
     """
 
     def __init__(
-        self, *arguments: str, listen: str = "tcp://127.0.0.1:*", environment: dict[str, str] | None = None
+        self,
+        *arguments: str,
+        listen: str = "tcp://127.0.0.1:*",
+        environment: dict[str, str] | None = None,
+        module: str = MODULE,
     ) -> None:
         names = ("STAGE", "PACKAGE_DATABASE_")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(names)}
         self.process = subprocess.Popen(
-            [*COMMAND, "--listen", listen, *arguments],
+            [sys.executable, "-m", module, "broker", "--listen", listen, *arguments],
             env={**inherited, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from random import Random
 
 
@@ -25,13 +26,14 @@ class Proxy:
         self.delay = 0.0
         self._target = target
         self._random = random or Random(0)  # noqa: S311 (no secret)
+        self._bytes_until_cut = inf
         self._is_ready = threading.Event()
         self._requests: set[asyncio.Task[None]] = set()
         self._answers: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=asyncio.run, args=[self._run()], name="proxy")
         self._thread.start()
-        assert self._is_ready.wait(10)
+        assert self._is_ready.wait(60)
 
     def stop_forwarding(self) -> None:
         """Makes the connections that exist half-open. New ones work."""
@@ -45,6 +47,10 @@ class Proxy:
         """Closes all connections."""
         self._call(self._abort)
 
+    def cut_after(self, size: int) -> None:
+        """Closes all connections once, when it has forwarded this number of bytes to clients."""
+        self._call(lambda: setattr(self, "_bytes_until_cut", size))
+
     def stop(self) -> None:
         """Closes all connections, and refuses new ones."""
         self._call(self._server.close)
@@ -52,7 +58,7 @@ class Proxy:
 
     def start(self) -> None:
         """Accepts connections again."""
-        asyncio.run_coroutine_threadsafe(self._listen(self.port), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listen(self.port), self._loop).result(60)
 
     def close(self) -> None:
         self._call(self._end.set)
@@ -88,17 +94,22 @@ class Proxy:
     def _forward(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tasks: set[asyncio.Task[None]]
     ) -> None:
-        task = asyncio.ensure_future(self._copy(reader, writer))
+        task = asyncio.ensure_future(self._copy(reader, writer, is_answer=tasks is self._answers))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
         with suppress(OSError):
             while data := await reader.read(65_536):
                 if self.delay:
                     await asyncio.sleep(self._random.random() * self.delay)
                 writer.write(data)
                 await writer.drain()
+                if is_answer:
+                    self._bytes_until_cut -= len(data)
+                    if self._bytes_until_cut <= 0:
+                        self._bytes_until_cut = inf
+                        self._abort()
         writer.close()
 
     @staticmethod

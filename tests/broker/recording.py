@@ -51,7 +51,7 @@ class RecordingTransport:
 
     async def first(self) -> Answer:
         """Returns the first answer to any request."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 if self.answers:
                     return self.answers[0]
@@ -59,7 +59,7 @@ class RecordingTransport:
 
     async def answer(self, id_: int) -> Any:
         """Returns the body of the answer to a request."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 for answer in self.answers:
                     if answer.id == id_:

@@ -13,7 +13,7 @@ class Call(NamedTuple):
     """A call of a client: of each key, the numbers that are written increase.
 
     Attributes:
-        kind: ``read`` or ``write``; or ``hits``, a figure of the client's cache.
+        kind: ``write``, ``read``, or ``hit``: a read from memory.
         key: What was read or written.
         number: The number that was read or written.
         start: When the call began.
@@ -50,7 +50,7 @@ def stale_reads(calls: Iterable[Call]) -> list[str]:
     newest = {key: list(accumulate(written, max)) for key, written in numbers.items()}
     stale = []
     for call in calls:
-        if call.kind != "read" or not (before := bisect_right(ends.get(call.key, []), call.start)):
+        if call.kind == "write" or not (before := bisect_right(ends.get(call.key, []), call.start)):
             continue
         if call.number < (expected := newest[call.key][before - 1]):
             late = call.start - ends[call.key][before - 1]

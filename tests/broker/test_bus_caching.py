@@ -22,6 +22,7 @@ from tests.broker.brokers import (
     QUICK,
     Opened,
     RunningBroker,
+    be_patient,
     both,
     cache_of,
     memory_store,
@@ -49,7 +50,7 @@ def store(tmp_path: Path) -> Config:
 
 
 def caching(broker: RunningBroker) -> BrokerConfig:
-    return broker.config._replace(cache=CacheOptions(), deadline=20)
+    return broker.config._replace(cache=CacheOptions())
 
 
 def publish(database: TDatabase, count: int) -> None:
@@ -84,7 +85,8 @@ def test_a_write_through_any_broker_is_visible_to_cached_reads(opened: Opened, s
             assert reader.count_customer_models(sub="u") == count
             wait_until_hit(reader)
         assert min(broker.server.requests for broker in brokers) > 0
-        assert sorted(sessions(brokers)) == [0, 1]
+        # On a busy machine the broker that grants may have been evicted.
+        wait_until(lambda: sorted(sessions(brokers)) == [0, 1])
 
 
 def test_all_clients_have_a_session_with_the_broker_that_grants(store: Config, bus: Bus) -> None:
@@ -153,7 +155,8 @@ def test_a_revocation_that_the_bus_loses_ends_the_session(bus: Bus, monkeypatch:
         assert len(lost) == 1
 
 
-def test_brokers_on_a_bus_and_on_tcp_reach_each_other(store: Config, bus: Bus) -> None:
+def test_brokers_on_a_bus_and_on_tcp_reach_each_other(store: Config, bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
     with ExitStack() as stack:
         on_both = stack.enter_context(run_broker(store_at(store), bus, address=ADDRESS))
         by_address = BrokerConfig(on_both.config.addresses[1:])

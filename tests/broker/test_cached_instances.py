@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,19 +11,17 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import cached
-from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.engines.broker.async_client import AsyncClient
 from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.instances.instance_file import InstanceFile
-from tests.broker.brokers import QUICK, RunningBroker, memory_store, run_broker
-
-PATIENT = QUICK._replace(lease=60.0, hold=200.0, rejoin=200.0)
-"""With a lease that is longer than the deadline of a write."""
+from tests.broker.brokers import RunningBroker, be_patient, memory_store, run_broker
+from tests.broker.hostile import wait_until
 
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningBroker]:
-    monkeypatch.setattr(leases, "DEFAULT", PATIENT)
+    # The lease is longer than the deadline of a write.
+    be_patient(monkeypatch)
     with run_broker(memory_store()) as running:
         yield running
 
@@ -51,15 +48,6 @@ def latest() -> str:
     return package_database.get().get_latest_spec_version(sub="u", name="a")
 
 
-def eventually(condition: Callable[[], object]) -> bool:
-    end = time.monotonic() + 10
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
 def test_a_cached_function_is_computed_once_for_each_instance() -> None:
     publish("1")
     function = cached(max_entries=10)(latest)
@@ -70,7 +58,7 @@ def test_a_cached_function_is_computed_once_for_each_instance() -> None:
         return function.cache_info().hits > hits
 
     with package_database.instance("first"):
-        assert eventually(is_hit)
+        wait_until(is_hit)
         misses = function.cache_info().misses
     with package_database.instance("second"):
         function()
@@ -86,10 +74,8 @@ def test_a_cached_coroutine_function_is_stored_in_an_instance() -> None:
         return await package_database.get_async().get_latest_spec_version(sub="u", name="a")
 
     async def main() -> None:
-        end = time.monotonic() + 10
         with package_database.instance("first"):
             while not function.cache_info().hits:
-                assert time.monotonic() < end
                 assert await function() == "1"
                 await asyncio.sleep(0.01)
             await package_database.get_async().aclose()
@@ -115,11 +101,11 @@ def requests_of(step: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_engine_that_is_closed_while_unused_delays_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
     publish("1")
     with package_database.instance("first"):
-        assert eventually(lambda: (latest(), requests_of(latest, monkeypatch))[1] == 0)
+        wait_until(lambda: (latest(), requests_of(latest, monkeypatch))[1] == 0)
 
     publish("2")  # Closes the engine of the first instance, which would be waited for longer than a write may take.
 
     gc.collect()
     with package_database.instance("first"):
         assert latest() == "2"
-        assert eventually(lambda: (latest(), requests_of(latest, monkeypatch))[1] == 0)
+        wait_until(lambda: (latest(), requests_of(latest, monkeypatch))[1] == 0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import cycle, product
+from itertools import product
 from typing import Any
 
 import pytest
@@ -34,20 +35,27 @@ REQUESTS = [(call, False) for call in CALLS] + [(call, True) for call in READ_BE
 """Each call, and whether its first write meets the fault instead of its first request."""
 
 
-def rows() -> list[Any]:
-    """Returns every combination but that of the APIs, of which each row has one; and which rows are not marked long."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs each pair of parameters; with ``--long``, every combination."""
+    if "fault" in metafunc.fixturenames:
+        is_long = metafunc.config.getoption("--long")
+        names = ["opened", "network", "stored", "fault", "request_"]
+        metafunc.parametrize(names, all_rows() if is_long else some_rows(), indirect=["network", "stored"])
+
+
+def all_rows() -> list[Any]:
+    stores = ("sqlite", "dynamodb", "postgresql")
+    return list(product((opened_sync, opened_async), ("zeromq", "nats", "amqp"), stores, FAULTS, REQUESTS))
+
+
+def some_rows() -> list[Any]:
     calls = [("create_update_spec", False), ("delete_spec", True), ("get_user", False)]
-    ordinary = set(pairwise(product(("zeromq", "nats"), ("sqlite", "dynamodb"), FAULTS, calls)))
-    combinations = product(("zeromq", "nats", "amqp"), ("sqlite", "dynamodb", "postgresql"), FAULTS, REQUESTS)
-    found = []
-    for row, opened in zip(combinations, cycle((opened_sync, opened_async)), strict=False):
-        found.append(pytest.param(opened, *row, marks=[] if row in ordinary else [pytest.mark.long]))
-    return found
+    return pairwise(product((opened_sync, opened_async), ("zeromq", "nats"), ("sqlite", "dynamodb"), FAULTS, calls))
 
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    shorten(monkeypatch)
+    shorten(monkeypatch, silence=0.1)
 
 
 @pytest.fixture(scope="session")
@@ -121,11 +129,10 @@ def finish(broker: RunningBroker, deliveries: OneFault) -> None:
     async def deliver() -> None:
         deliveries.deliver_late()
 
-    asyncio.run_coroutine_threadsafe(deliver(), broker.loop).result(20)
+    asyncio.run_coroutine_threadsafe(deliver(), broker.loop).result(60)
     wait_until(lambda: broker.server.figures()["in_progress"] == 0)
 
 
-@pytest.mark.parametrize(("opened", "network", "stored", "fault", "request_"), rows(), indirect=["network", "stored"])
 def test_a_fault_of_a_message_changes_neither_result_nor_effect(
     opened: Opened, network: Network, stored: tuple[Any, TDatabase], fault: str, request_: tuple[str, bool]
 ) -> None:
@@ -152,17 +159,19 @@ def test_a_fault_of_a_message_changes_neither_result_nor_effect(
     indirect=True,
 )
 def test_a_transaction_that_failed_on_its_conditions_is_not_executed_late(
-    network: Network, stored: tuple[Any, TDatabase]
+    network: Network, stored: tuple[Any, TDatabase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, direct = stored
-    # Each version is a second newer than the one before: the first transaction of the next version fails.
-    for number in range(20):
-        direct.create_update_spec(sub="u1", name="a", version=str(number), model_count=1)
+    # The time of the next version is before this one: its first transaction fails.
+    later = time.time() + 3600
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: later)
+        direct.create_update_spec(sub="u1", name="a", version="later", model_count=1)
     deliveries = OneFault(FAULTS["a request arrives after its repetition and a later write"], writes_only=True)
     broker = network.start_broker(store, create=partial(FaultyServer, deliveries=deliveries))
     database = opened_sync(network.stack, network.config(broker))
     database.create_update_spec(sub="u1", name="a", version="new", model_count=1)
-    assert state(direct)[0][-2:] == ["19", "new"]
+    assert state(direct)[0][-2:] == ["later", "new"]
     direct.delete_spec(sub="u1", name="a")
     finish(broker, deliveries)
     assert state(direct)[0] == []

@@ -61,7 +61,7 @@ def url() -> Iterator[str]:
             assert process.stdout is not None
             yield f"broker://{process.stdout.readline().split()[-1].removeprefix('tcp://')}"
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
 
@@ -105,4 +105,4 @@ def test_a_process_follows_what_another_one_writes(url: str) -> None:
         assert proceed() == "1\n"
         database.delete_all(sub="user 1")
         assert proceed() == "0\n"
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

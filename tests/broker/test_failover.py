@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from contextlib import ExitStack
 
@@ -67,22 +65,6 @@ def test_the_child_of_a_fork_opens_connections_of_its_own() -> None:
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 3
         assert database.count_customer_models(sub="u") == 3
-
-
-@pytest.mark.usefixtures("measured_programs")
-def test_the_command_serves_until_sigterm() -> None:
-    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "broker", "--url", "sqlite://"]
-    with subprocess.Popen([*command, "--listen", "tcp://127.0.0.1:*"], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().split()[-1]
-            with connect(f"broker://{address.removeprefix('tcp://')}") as database:
-                database.create_update_spec(sub="u", name="a", version="1", model_count=3)
-                assert database.count_customer_models(sub="u") == 3
-            process.terminate()
-            assert process.wait(60) == 0
-        finally:
-            process.kill()
 
 
 def test_the_command_refuses_an_address_that_others_can_reach(capsys: pytest.CaptureFixture[str]) -> None:

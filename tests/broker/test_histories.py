@@ -115,11 +115,11 @@ def stored(database: TDatabase, sub: str) -> tuple[str, ...]:
 def test_an_order_of_the_calls_explains_every_result(
     network: Network, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorten(monkeypatch)
+    shorten(monkeypatch, silence=0.05)
     seed = int(os.environ.get("SEED") or time.time_ns())
     random = Random(seed)  # noqa: S311 (no secret)
     store = memory_store()
-    create: Any = partial(FaultyServer, deliveries=RandomFaults(random, 0.5))
+    create: Any = partial(FaultyServer, deliveries=RandomFaults(random, 0.125))
     brokers = [network.start_broker(store, create=create) for _ in range(2)]
     config = network.config(*brokers)
     databases = [opened(network.stack, config) for opened in (opened_sync, opened_sync, opened_async)]

@@ -80,7 +80,7 @@ def check_malformed(data: bytes) -> None:
 
 
 @given(malformed())
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_is_received_is_answered(data: bytes) -> None:
     check_malformed(data)
 

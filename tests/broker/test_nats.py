@@ -81,7 +81,7 @@ def test_a_half_open_connection_of_a_broker_is_closed(opened: Opened, nats_serve
         proxy = stack.enter_context(run_proxy(nats_server.port))
         proxied = bus._replace(hosts=(f"127.0.0.1:{proxy.port}",))
         stack.enter_context(run_broker(memory_store(), proxied))
-        database = opened(stack, BrokerConfig(("bus",), deadline=20, bus=bus))
+        database = opened(stack, BrokerConfig(("bus",), deadline=60, bus=bus))
         publish(database, "1")
         proxy.stop_forwarding()
         publish(database, "2")

@@ -143,11 +143,13 @@ async def test_requests_beyond_the_concurrency_wait_and_beyond_the_queue_fail() 
 @pytest.mark.parametrize("body", [b'["transact", 1]', b'["get"]'])
 @in_loop
 async def test_a_full_broker_does_not_decode_the_operation_that_it_refuses(body: bytes) -> None:
-    async with broker(BlockedEngine(), concurrency=1, queue=0) as (server, transport):
-        transport.request(1, GET, seconds=0.0)
+    engine = BlockedEngine()
+    async with broker(engine, concurrency=1, queue=0) as (server, transport):
+        transport.request(1, GET)
         transport.deliver(b"J[1, 2, 0, 5, %s]" % body)
         assert (await transport.answer(2)).code == "Overloaded"
         assert (server.shed, server.malformed) == (1, 0)
+        engine.gate.set()
 
 
 @in_loop

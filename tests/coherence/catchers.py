@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from tests.coherence import test_delays as delays
@@ -72,19 +73,31 @@ DELAYS: Final[Mapping[str, Callable[[], None]]] = {
 """The test of a worst-case delay that fails."""
 
 
-def run_catcher(name: str) -> None:
-    """Runs what fails without a rule."""
-    if name in SCRIPTS:
-        SCRIPTS[name]()
-    elif name in DELAYS:
-        DELAYS[name]()
-    else:
-        plan, first = {**HISTORIES, **RECOVERIES}[name]
-        for seed in range(first, first + SEEDS):
-            world = World(Choices(seed), PLANS[plan])
-            world.run()
-            if name in RECOVERIES:
-                recover(world)
+def find_catcher(name: str) -> Callable[[], object]:
+    """Returns what fails without a rule; raises ``LookupError`` if it does not."""
+    for catcher in _catchers(name):
+        try:
+            catcher()
+        except AssertionError:
+            return catcher
+    raise LookupError(f"nothing fails with {name}")
+
+
+def _catchers(name: str) -> Iterator[Callable[[], object]]:
+    """Yields a script, the test of a delay, or histories."""
+    if name in SCRIPTS or name in DELAYS:
+        yield {**SCRIPTS, **DELAYS}[name]
+        return
+    plan, first = {**HISTORIES, **RECOVERIES}[name]
+    for seed in range(first, first + SEEDS):
+        yield partial(_run_history, plan, seed, with_recovery=name in RECOVERIES)
+
+
+def _run_history(plan: str, seed: int, *, with_recovery: bool) -> None:
+    world = World(Choices(seed), PLANS[plan])
+    world.run()
+    if with_recovery:
+        recover(world)
 
 
 def table() -> str:

@@ -7,6 +7,7 @@ generator as the async one; they differ in a loop of a few lines (``core.runner`
 from __future__ import annotations
 
 from collections.abc import Generator
+from itertools import combinations_with_replacement
 from typing import Any, cast
 
 import pytest
@@ -17,12 +18,22 @@ from open_alchemy.package_database.core.runner import Sources
 from open_alchemy.package_database.database import open_async_database
 from open_alchemy.package_database.model.access_pattern import AccessPattern
 from open_alchemy.package_database.testing.memory import MemoryConfig
-from tests.pairwise import neighbours
 from tests.simulation.engine_stores import SQLiteStore
 from tests.simulation.history import explains
 from tests.simulation.invariants import check_specs
 from tests.simulation.scheduler import DELIVERIES, FAULTS, Begin, Plan, Running, by_the_pattern, explore
 from tests.simulation.test_interleavings import CALLS, bystanders, names, old, stored
+
+SOME = {(CALLS[0], CALLS[1]), *zip(CALLS[:3], CALLS[3:], strict=True)}
+"""Two creates, and each call with a write."""
+on_pairs = pytest.mark.parametrize(
+    "plans",
+    [
+        pytest.param(plans, marks=() if plans in SOME else pytest.mark.long)
+        for plans in combinations_with_replacement(CALLS, 2)
+    ],
+    ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
+)
 
 
 class Request:
@@ -68,11 +79,7 @@ def _no_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("asyncio.sleep", no_sleep)
 
 
-@pytest.mark.parametrize(
-    "plans",
-    neighbours(CALLS),
-    ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
-)
+@on_pairs
 def test_the_async_api_reaches_the_same_states(plans: tuple[Plan, Plan]) -> None:
     kinds = (*FAULTS, *DELIVERIES)
     expected = {run.state() for run in explore(stored(1), plans, faults=1, kinds=kinds)}
@@ -81,11 +88,7 @@ def test_the_async_api_reaches_the_same_states(plans: tuple[Plan, Plan]) -> None
 
 
 @pytest.mark.parametrize("begin", [by_the_async_api, pytest.param(by_the_pattern, marks=pytest.mark.long)])
-@pytest.mark.parametrize(
-    "plans",
-    neighbours(CALLS),
-    ids=lambda plans: " and ".join(f"{plan.kind} {plan.version}".strip() for plan in plans),
-)
+@on_pairs
 def test_the_invariants_hold_on_sqlite(plans: tuple[Plan, Plan], begin: Begin) -> None:
     start = SQLiteStore(stored(1).items)
     unchanged = bystanders(start)
