@@ -273,9 +273,10 @@ def test_a_suite_that_fails_loses_no_results(
     def fail(_: Settings) -> Results:
         raise PeerError("no pip\ndetails")
 
-    pytest.importorskip("matplotlib")
+    drawn: list[tuple[str, Path]] = []
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(page, "PICTURES", tmp_path)
+    monkeypatch.setattr(page, "draw", lambda suite, _, folder: drawn.append((suite.name, folder)))
     names = ("calls", "broken", "other", "goals", "machine")
     page.PAGE.write_text("".join(f"<!-- table: {name} -->\n<!-- end -->\n" for name in names))
     goal = Goal("ratio", WALL, OURS, THEIRS, 2.0)
@@ -286,6 +287,7 @@ def test_a_suite_that_fails_loses_no_results(
         main(["--write"], [suite_of(results, goal), broken, Suite("other", lambda _: results, (CPU,))])
 
     written = " ".join(page.PAGE.read_text().split())
+    assert drawn == [("calls", tmp_path), ("other", tmp_path)]
     assert stopped.value.code == 1
     assert "not measured: broken" in capsys.readouterr().err
     assert written.count("| get_spec: ours | 1 s (1 s - 1 s) |") == 2

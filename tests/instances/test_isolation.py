@@ -38,7 +38,7 @@ class Size(NamedTuple):
     max_open: int
 
 
-MODERATE = Size(instances=60, threads=32, tasks=64, steps=2, max_open=20)
+MODERATE = Size(instances=24, threads=16, tasks=24, steps=2, max_open=8)
 SMALL = Size(instances=8, threads=8, tasks=12, steps=2, max_open=4)
 FULL = Size(instances=1_000, threads=64, tasks=1_000, steps=4, max_open=100)
 

@@ -27,21 +27,21 @@ from open_alchemy.package_database.engines.postgresql.sharding import shard_of
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from tests.apis import aconnect_to, blocking, connect_to
 from tests.canary import HASH, SALT
-from tests.postgresql.databases import create_database, create_tables, write_shard_map
-from tests.postgresql.moving import execute, leftovers, locations, move, move_killed_before
+from tests.postgresql.databases import create_tables, empty_map, execute
+from tests.postgresql.moving import leftovers, locations, move, move_killed_before
 
 SUB = next(f"u{number}" for number in range(100) if shard_of(f"u{number}", 2) == 1)
-KILL_STEP = 1 if settings().max_examples > 100 else 7
-"""Every statement in a long run, every seventh one in an ordinary run."""
+KILL_STEP = 1 if settings().max_examples > 100 else 13
+"""Every statement in a long run, every thirteenth one in an ordinary run."""
 
 
 @pytest.fixture
-def config(postgresql_servers: tuple[str, str], tmp_path: Path) -> PostgreSQLConfig:
+def config(postgresql_servers: tuple[str, str], tmp_path: Path) -> Iterator[PostgreSQLConfig]:
     """A database of 2 shards, one on each of two servers."""
-    urls = [create_database(server) for server in postgresql_servers]
-    created = create_tables(write_shard_map(tmp_path, urls, 2), shards=2)
-    assert isinstance(created, PostgreSQLConfig)
-    return created
+    with empty_map(postgresql_servers, tmp_path, 2) as url:
+        created = create_tables(url, shards=2)
+        assert isinstance(created, PostgreSQLConfig)
+        yield created
 
 
 @pytest.fixture
@@ -118,11 +118,12 @@ def test_a_transaction_is_recognised_after_a_move(config: PostgreSQLConfig, data
     assert again == {}
 
 
-def test_other_tables_sequences_functions_and_grants_move(config: PostgreSQLConfig) -> None:
+def test_other_tables_sequences_functions_and_grants_move(
+    config: PostgreSQLConfig, postgresql_servers: tuple[str, str], role: str
+) -> None:
     source, target = (server.conninfo for server in config.servers)
-    role = f"role_{source.rpartition('/')[2]}"
-    for server in {conninfo.rpartition("/")[0]: conninfo for conninfo in (source, target)}.values():
-        execute(server, f"CREATE ROLE {role}")
+    for other in set(postgresql_servers) - {postgresql_servers[0]}:
+        execute(other, f"CREATE ROLE {role}")
     execute(
         source,
         f"""
