@@ -180,12 +180,14 @@ def test_responses_equal_those_of_moto(send: Send, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("backend", "limited")
-def test_strings_and_numbers_are_serialized_without_a_lookup(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_attributes_are_serialized_without_a_lookup(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    attributes = {str(number): {"B": "c2FsdA=="} for number in range(STORED)}
+    send("PutItem", {"TableName": TABLE, "Item": {**item("binary"), **attributes}})
     lookups = count_calls(monkeypatch, moto.core.serialize.ResponseSerializer, "get_value")
 
     answer = send("Query", QUERY)
 
-    assert answer["Count"] == STORED
+    assert answer["Count"] == STORED + 1
     assert lookups.total() < STORED
 
 
