@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
@@ -41,8 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
         # Only workers are measured: coverage would double the CPU time of the servers and programs that tests start.
         config.stash[_COVERAGE] = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     settings.load_profile("long" if config.getoption("--long") else "ordinary")
-    # All boto3 clients share botocore's parsed service models. Parsing them takes 90 % of the time to make a client.
-    botocore.session.create_loader = cache(botocore.session.create_loader)
+    with suppress(ModuleNotFoundError):  # scripts/smoke installs few packages.
+        import botocore.session
+
+        # All boto3 clients share botocore's parsed service models: parsing takes 90 % of the time to make a client.
+        botocore.session.create_loader = cache(botocore.session.create_loader)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

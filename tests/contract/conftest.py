@@ -6,7 +6,7 @@ Secrets of contract tests are canaries, and every logger is at DEBUG: a trace of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from itertools import groupby, product
 from operator import itemgetter
@@ -16,10 +16,7 @@ from uuid import uuid4
 import pytest
 
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.broker.store import Store
-from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.core.operations import MAX_TRANSACT_ACTIONS, Delete, Scan, Transact
-from open_alchemy.package_database.engines.broker.config import Bus, CacheOptions
 from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.registry import from_url
@@ -27,10 +24,7 @@ from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.model.schema import TABLES
 from open_alchemy.package_database.testing.memory import MemoryConfig
 from tests.apis import APIS, aconnect_to, blocking, config_of, connect_to, execute, open_api
-from tests.broker.brokers import QUICK, memory_store, run_broker, store_at, wait_until_cached
-from tests.broker.bus_processes import NATSProcess, RabbitMQProcess
 from tests.canary import find, record_logs
-from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
 Open = Callable[[pytest.FixtureRequest], AbstractContextManager[TDatabase]]
 
@@ -45,6 +39,7 @@ def _postgresql(
     postgresql_servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[int], Config]:
     """Returns the configuration of a database on one server, or of one on two servers."""
+    from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
     @cache
     def create(servers: int) -> Config:
@@ -80,43 +75,24 @@ _CONFIGS: dict[str, Callable[[pytest.FixtureRequest], Config]] = {
     "postgresql, two servers": _postgresql_store(2),
     "memory": lambda _: MemoryConfig(),
 }
-_SERVED: dict[str, Callable[[pytest.FixtureRequest], Store]] = {
-    "sqlite, memory": lambda _: memory_store(),
-    "sqlite, file": lambda request: store_at(_sqlite_file(request)),
-    "dynamodb": lambda request: store_at(_dynamodb_store(request)),
-    "postgresql": lambda request: store_at(_postgresql_store(2)(request)),
+_SERVED: dict[str, Callable[[pytest.FixtureRequest], Config | None]] = {
+    "sqlite, memory": lambda _: None,
+    "sqlite, file": _sqlite_file,
+    "dynamodb": _dynamodb_store,
+    "postgresql": _postgresql_store(2),
 }
-"""The stores behind a broker."""
-
-
-def _nats_bus(request: pytest.FixtureRequest) -> Bus:
-    server: NATSProcess = request.getfixturevalue("nats_server")
-    return server.bus(uuid4().hex)
-
-
-def _amqp_bus(request: pytest.FixtureRequest) -> Bus:
-    server: RabbitMQProcess = request.getfixturevalue("rabbitmq")
-    return server.bus(uuid4().hex)
-
-
-_BUSES: dict[str, Callable[[pytest.FixtureRequest], Bus | None]] = {
-    **dict.fromkeys(("broker", "cache"), lambda _: None),
-    **dict.fromkeys(("nats", "nats cache"), _nats_bus),
-    **dict.fromkeys(("amqp", "amqp cache"), _amqp_bus),
-}
+"""The stores behind a broker; None is SQLite in memory."""
+_WAYS = ("broker", "cache", "nats", "nats cache", "amqp", "amqp cache")
 """How a broker is reached; ``cache`` is a client with a cache."""
 
 
-def _behind_broker(bus: str, store: str, *, is_async: bool) -> Open:
+def _behind_broker(way: str, store: str, *, is_async: bool) -> Open:
     @contextmanager
     def open_store(request: pytest.FixtureRequest) -> Iterator[TDatabase]:
-        with ExitStack() as stack:
-            # While the registry takes longer to read than a view may be old, no write is acknowledged.
-            timing = QUICK if "sqlite" in store else QUICK._replace(view=0.5, beat=0.1)
-            stack.enter_context(pytest.MonkeyPatch.context()).setattr(leases, "DEFAULT", timing)
-            config = stack.enter_context(run_broker(_SERVED[store](request), _BUSES[bus](request))).config
-            config = config._replace(cache=CacheOptions() if "cache" in bus else None)
-            yield stack.enter_context(_open(config, is_async=is_async))
+        from tests.contract.brokers import run  # scripts/smoke does not install what a broker needs.
+
+        with run(way, _SERVED[store](request), request) as config, _open(config, is_async=is_async) as database:
+            yield database
 
     return open_store
 
@@ -136,8 +112,8 @@ _STORES: dict[str, Open] = {
         for (name, config), is_async in product(_CONFIGS.items(), (False, True))
     },
     **{
-        f"{bus}, {store}{', async' * is_async}": _behind_broker(bus, store, is_async=is_async)
-        for bus, store, is_async in product(_BUSES, _SERVED, (False, True))
+        f"{way}, {store}{', async' * is_async}": _behind_broker(way, store, is_async=is_async)
+        for way, store, is_async in product(_WAYS, _SERVED, (False, True))
     },
 }
 
@@ -170,6 +146,8 @@ def database(_store: tuple[str, TDatabase]) -> TDatabase:
     name, opened = _store
     _clear(opened)
     if "cache" in name:
+        from tests.broker.brokers import wait_until_cached
+
         wait_until_cached(opened)
     return opened
 
