@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
 from open_alchemy.package_database import pytest_plugin
-from open_alchemy.package_database.instances import directory, process
+from open_alchemy.package_database.instances import api, lookup
 from tests.scheduling import Scheduling, priority
 from tests.unmeasured import repeats, unmeasured
 
@@ -127,14 +127,14 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQProce
 @pytest.fixture
 def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in which neither ``get()`` nor ``get_async()`` was called."""
-    found = process._Process(lambda: directory.SingleStore(pytest_plugin._configuration()))
-    monkeypatch.setattr(process, "_process", found)
+    found = api._Process(lambda: lookup.SingleStore(pytest_plugin._configuration()))
+    monkeypatch.setattr(api, "_process", found)
 
 
 @pytest.fixture
 def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same outside of a test run: the environment is read on first use. ``STAGE`` is ``TEST``."""
-    process.set_directory(lambda: directory.from_environment(os.environ))
+    api.set_directory(lambda: lookup.from_environment(os.environ))
     monkeypatch.setenv("STAGE", "TEST")
 
 

@@ -28,8 +28,8 @@ from open_alchemy.package_database.cli import output, tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.instances import directory, process
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.instances import api, lookup
+from open_alchemy.package_database.testing import dynamodb_server
 from tests import other_region
 from tests.canned_server import fail, serve
 
@@ -365,8 +365,8 @@ def test_the_tables_are_created_described_and_deleted(without_tables: str, monke
 @pytest.fixture
 def started(without_tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A DynamoDB without tables, which commands use in place of starting one."""
-    monkeypatch.setattr(local_server, "run", lambda port=0: nullcontext(without_tables))
-    monkeypatch.setattr(local_server, "DUMMY_REGION", other_region.REGION)
+    monkeypatch.setattr(dynamodb_server, "run", lambda port=0: nullcontext(without_tables))
+    monkeypatch.setattr(dynamodb_server, "DUMMY_REGION", other_region.REGION)
 
 
 @pytest.mark.usefixtures("started")
@@ -405,7 +405,7 @@ def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(fresh_
             assert server.stdout is not None
             lines = [server.stdout.readline() for _ in range(3)]
             name, _, value = lines[1].split()[-1].partition("=")
-            process.set_directory(lambda: directory.from_environment({name: value}))
+            api.set_directory(lambda: lookup.from_environment({name: value}))
             specs = run("specs", "u1", "--json")
             server.send_signal(signal.SIGTERM)
             exit_code = server.wait()
@@ -477,9 +477,9 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_start_prints_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(port: int) -> NoReturn:
-        raise local_server.LocalServerError(f"the local DynamoDB did not start on port {port}")
+        raise dynamodb_server.LocalServerError(f"the local DynamoDB did not start on port {port}")
 
-    monkeypatch.setattr(local_server, "run", refuse)
+    monkeypatch.setattr(dynamodb_server, "run", refuse)
 
     result = run("serve", "--port", "8001")
 

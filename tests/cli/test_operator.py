@@ -32,7 +32,7 @@ from open_alchemy.package_database.core.operations import Item, Page, Put, Scan,
 from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration, create_table
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests.canary import HASH, SALT, find
 from tests.canned_server import serve
 from tests.other_region import client_of
@@ -583,7 +583,7 @@ def test_an_unknown_version_exits_with_2() -> None:
 @pytest.fixture
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], tuple[str, str]]]:
     """A local AWS with the tables in each account. The function selects an account and returns its option ``--url``."""
-    with local_server.run(module="tests.infrastructure.aws") as url:
+    with dynamodb_server.run(module="tests.infrastructure.aws") as url:
 
         def enter(account: str) -> tuple[str, str]:
             session = boto3.session.Session(DUMMY_CREDENTIALS.access_key_id, DUMMY_CREDENTIALS.secret_access_key)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 from tests.plugin.conftest import Run
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def empty_database(tmp_path: Path, fresh_process: None, monkeypatch: pytest.Monk
     monkeypatch.setenv("PACKAGE_DATABASE_URL", "sqlite:///examples.db")
     monkeypatch.chdir(tmp_path)
     yield
-    process.current().close()
+    api.current().close()
 
 
 @pytest.mark.usefixtures("empty_database")

@@ -18,7 +18,7 @@ from werkzeug.test import Client
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
-from open_alchemy.package_database.testing import moto_limits
+from open_alchemy.package_database.testing import moto_patches
 
 WRITES = frozenset({"BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems"})
 CREDENTIALS_COUNT = 25
@@ -50,7 +50,7 @@ class Backend:
     """
 
     def __init__(self) -> None:
-        self._replacements = list(moto_limits.replacements())
+        self._replacements = list(moto_patches.replacements())
         self._client = Client(create_backend_app("dynamodb"))
         self._lock = threading.Lock()
         self._executed: dict[str, Any] = {}

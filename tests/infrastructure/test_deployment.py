@@ -27,7 +27,7 @@ from open_alchemy.package_database.engines.dynamodb.administration import create
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.model import ACCESS_PATTERNS
 from open_alchemy.package_database.model.schema import TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests.infrastructure.policy_enforcement import ACCOUNT
 from tests.infrastructure.synthesis import ROOT, Synthesis
 
@@ -74,7 +74,7 @@ class Cloud:
 
 @contextmanager
 def deployed(synthesis: Synthesis) -> Iterator[Cloud]:
-    with local_server.run(module="tests.infrastructure.aws") as url:
+    with dynamodb_server.run(module="tests.infrastructure.aws") as url:
         cloud = Cloud(url)
         cloud.client("cloudformation").create_stack(
             StackName=STACK,

@@ -20,7 +20,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError
-from open_alchemy.package_database.instances import process, selection
+from open_alchemy.package_database.instances import api, selection
 from open_alchemy.package_database.instances.closer import closer
 from open_alchemy.package_database.instances.instance_file import InstanceFile
 from open_alchemy.package_database.instances.open_engines import OpenEngines
@@ -51,7 +51,7 @@ def instances_in(folder: Path, size: Size) -> Iterator[list[str]]:
     file = folder / "instances.toml"
     file.write_text(f"max_open = {size.max_open}\n{tables}")
     directory = InstanceFile(str(file), {})
-    with process.replaced(lambda: directory):
+    with api.replaced(lambda: directory):
         yield ids
     directory.close()
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import pytest
 
 from open_alchemy.package_database import pytest_plugin
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 
 Run: TypeAlias = Callable[..., pytest.RunResult]
 
@@ -40,8 +40,8 @@ def service(drivers: None, pytester: pytest.Pytester, monkeypatch: pytest.Monkey
 @pytest.fixture
 def run_alone(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the suite in this process as in a new one: without the state of the plugin. Workers of xdist are new."""
-    monkeypatch.setattr(process._process, "source", process._process.source)
-    monkeypatch.setattr(process._process, "found", None)
+    monkeypatch.setattr(api._process, "source", api._process.source)
+    monkeypatch.setattr(api._process, "found", None)
     monkeypatch.setattr(pytest_plugin, "_stage", "")
     return partial(service.runpytest_inprocess, "-p", "no:cacheprovider")
 

@@ -21,7 +21,7 @@ from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.model.schema import SPECS, TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests import other_region
 from tests.apis import config_of
 from tests.canned_server import fail, serve
@@ -217,7 +217,7 @@ def test_a_port_in_use_is_not_used(service: pytest.Pytester, run_alone: Run, mon
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Another process may use the port already, with the same effect.
         with suppress(OSError):
-            other.bind(("127.0.0.1", local_server.DEFAULT_PORT))
+            other.bind(("127.0.0.1", dynamodb_server.DEFAULT_PORT))
             other.listen()
 
         run_alone().assert_outcomes(passed=1)
@@ -372,7 +372,7 @@ def test_the_server_has_the_default_port_where_that_is_free(
 
 def test_a_server_that_does_not_start_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int = 0) -> None:
-        raise local_server.LocalServerError("no server")
+        raise dynamodb_server.LocalServerError("no server")
 
     monkeypatch.setattr(pytest_plugin, "run", refuse)
     stack: Any = SimpleNamespace(enter_context=lambda url: url)

@@ -19,7 +19,7 @@ from open_alchemy.package_database import ConfigurationError, ConflictError, Ref
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql import retry
 from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection, _commits
-from open_alchemy.package_database.engines.postgresql.requests import Batch
+from open_alchemy.package_database.engines.postgresql.io_requests import Batch
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sql.statements import Statement
 from open_alchemy.package_database.exceptions import StoreError

@@ -21,7 +21,7 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql.engine import PostgreSQLEngine
-from open_alchemy.package_database.engines.postgresql.requests import OnServer, Requests
+from open_alchemy.package_database.engines.postgresql.io_requests import OnServer, Requests
 from open_alchemy.package_database.model.schema import CREDENTIALS, PUBLIC_KEY, TABLES
 from tests.canary import HASH, SALT
 

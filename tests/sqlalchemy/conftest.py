@@ -12,8 +12,8 @@ import transaction
 from sqlalchemy import text
 
 from open_alchemy.package_database.engines.registry import from_url
+from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
-from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_session
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 

@@ -15,11 +15,11 @@ import transaction
 from sqlalchemy import Text, TypeDecorator, bindparam, exc, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from open_alchemy.package_database.engines.postgresql.sharding import shard_of
+from open_alchemy.package_database.engines.postgresql.shard_hash import shard_of
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.exceptions import RefusedError, UnavailableError
+from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
-from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_async_session, get_session, sqlite
 from open_alchemy.package_database.sqlalchemy.errors import RetryError, ShardMovedError
 from tests.postgresql.databases import create_tables, empty_map

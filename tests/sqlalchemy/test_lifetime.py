@@ -19,11 +19,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from open_alchemy import package_database
-from open_alchemy.package_database.engines.postgresql.sharding import schema_of, shard_of
+from open_alchemy.package_database.engines.postgresql.shard_hash import schema_of, shard_of
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.exceptions import RefusedError
+from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
-from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_session, get_table
 from open_alchemy.package_database.testing.local_instances import LocalInstances
 from tests.postgresql.databases import create_tables, empty_map

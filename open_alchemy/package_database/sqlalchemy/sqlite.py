@@ -20,7 +20,7 @@ from ..engines.sqlite.errors import is_transient, translate
 from ..exceptions import RefusedError
 from ..model.schema import TABLES
 from .errors import RetryError
-from .stores import Place
+from .store_interface import Place
 
 _FILE: Final = "file"
 _POOL: Final[dict[str, Any]] = {"pool_size": 16, "max_overflow": -1}
