@@ -150,11 +150,11 @@ def test_a_run_in_production_uses_get_alone(
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     service.makepyfile("""
         from open_alchemy import package_database
-        from open_alchemy.package_database.instances import process
+        from open_alchemy.package_database.instances import api
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert process.current().config.stage == "PROD"
+            assert api.current().config.stage == "PROD"
     """)
 
     run_process().assert_outcomes(passed=1)
@@ -537,11 +537,11 @@ def test_a_test_without_a_fixture_uses_a_configured_endpoint(
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
     service.makepyfile("""
         from open_alchemy import package_database
-        from open_alchemy.package_database.instances import process
+        from open_alchemy.package_database.instances import api
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert process.current().config.endpoint_url == "http://127.0.0.1:1"
+            assert api.current().config.endpoint_url == "http://127.0.0.1:1"
     """)
 
     run().assert_outcomes(passed=1)
@@ -552,10 +552,10 @@ def test_a_test_without_a_fixture_uses_the_stage_that_was_set(
 ) -> None:
     monkeypatch.setattr(pytest_plugin, "_stage", "TEST")
     service.makepyfile("""
-        from open_alchemy.package_database.instances import process
+        from open_alchemy.package_database.instances import api
 
         def test_service():
-            assert process.current().config.endpoint_url == "http://localhost:8000"
+            assert api.current().config.endpoint_url == "http://localhost:8000"
     """)
 
     run().assert_outcomes(passed=1)

@@ -16,8 +16,8 @@ from open_alchemy.package_database.testing.dynamodb_server import LocalServerErr
 
 PARENT = """
 import os, sys
-from open_alchemy.package_database.testing import local_server
-with local_server.run() as url:
+from open_alchemy.package_database.testing import dynamodb_server
+with dynamodb_server.run() as url:
     if sys.argv[1:] == ["fork"] and os.fork() == 0:
         sys.stdin.read()
         os._exit(0)
