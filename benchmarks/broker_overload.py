@@ -15,9 +15,9 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, NamedTuple
 
-from open_alchemy.package_database.broker.process import serve
+from open_alchemy.package_database.broker.main import serve
+from open_alchemy.package_database.broker.served_store import ServedStore
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.broker.store import Store
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
 from open_alchemy.package_database.engines.broker.codec import Buffer, decode_answer, encode
@@ -43,7 +43,7 @@ class _SlowEngine(AsyncMemoryEngine):
 
 def _run_broker(ready: Pipe) -> None:
     engine = _SlowEngine()
-    store = Store(lambda: engine, MemoryEngine().administration, TABLES)
+    store = ServedStore(lambda: engine, MemoryEngine().administration, TABLES)
     server = Server({"": store}, concurrency=CONCURRENCY, queue=100)
     asyncio.run(serve(server, [ZeroMQServer("tcp://127.0.0.1:*")], ready.send))
 

@@ -54,7 +54,7 @@ _NATS: Final = {
 
 
 def _measure(settings: Settings) -> Results:
-    rounds, seconds = (3, 0.05) if settings.is_quick else (15, 0.15)
+    rounds, seconds = (3, 0.05) if settings.is_quick else (11, 0.15)
     with ExitStack() as stack:
         store = f"sqlite:///{stack.enter_context(TemporaryDirectory())}/a.db"
         slow = stack.enter_context(running("benchmarks.canned", str(_SLOW_SECONDS))).replace("http://", "dynamodb://")

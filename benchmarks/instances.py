@@ -20,9 +20,9 @@ from unittest import mock
 from open_alchemy import package_database
 from open_alchemy.package_database.core.operations import Table
 from open_alchemy.package_database.engines import registry
-from open_alchemy.package_database.instances import process
-from open_alchemy.package_database.instances.directory import SingleStore
+from open_alchemy.package_database.instances import api
 from open_alchemy.package_database.instances.instance_file import InstanceFile
+from open_alchemy.package_database.instances.lookup import SingleStore
 
 LIMIT_MICROSECONDS: Final = 2.0
 _INSTANCES: Final = 1_000
@@ -81,9 +81,9 @@ def measure(rounds: int, calls: int) -> dict[str, float]:
         tables = [f'[instances.i{number}]\nurl = "idle://{number}"\n' for number in range(_INSTANCES)]
         file.write_text('default = "i0"\n' + "".join(tables), encoding="utf-8")
         single, directory = SingleStore(_IdleConfig()), InstanceFile(str(file), {})
-        with process.replaced(lambda: single):
+        with api.replaced(lambda: single):
             found = _measure("one store, without a file", rounds, calls)
-        with process.replaced(lambda: directory):
+        with api.replaced(lambda: directory):
             found |= _measure("the default instance", rounds, calls)
             with package_database.instance("i1"):
                 found |= _measure("a selected instance", rounds, calls)
@@ -98,7 +98,7 @@ def _measure(name: str, rounds: int, calls: int) -> dict[str, float]:
 
 
 def _select() -> None:
-    engine = process.current().engine()
+    engine = api.current().engine()
     engine.prepare()
     engine.execute(*_ARGUMENTS)
 
@@ -113,7 +113,7 @@ def _time(function: Callable[[], object], calls: int) -> float:
 async def _time_async(calls: int) -> float:
     begin = time.process_time()
     for _ in range(calls):
-        engine = process.current().async_engine()
+        engine = api.current().async_engine()
         engine.queue()
         await engine.prepare()
         await engine.execute(*_ARGUMENTS)

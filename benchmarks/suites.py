@@ -14,7 +14,7 @@ from open_alchemy.package_database.testing import postgresql_server
 from . import broker_suite, cache_suite
 from .environments import PACKAGE_POSTGRESQL, PACKAGE_TEST, PeerError, last_line
 from .loopback import running
-from .results import CPU, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
+from .results import CPU, CPU_RATE, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
 from .rounds import Measure, calls_jobs, interleave
 from .settings import Settings, started
 from .workers import (
@@ -83,9 +83,9 @@ def _calls(settings: Settings) -> Results:
 
 
 def _concurrent(settings: Settings) -> Results:
-    rounds, seconds = (3, 0.1) if settings.is_quick else (7, 0.12)
+    rounds, seconds, least = (3, 0.1, 1) if settings.is_quick else (7, 0.06, 4)
     with running("benchmarks.canned") as url, started(_PEERS, settings, url) as workers:
-        return interleave(calls_jobs(workers, _CONCURRENT, seconds), rounds)
+        return interleave(calls_jobs(workers, _CONCURRENT, seconds, least), rounds)
 
 
 def _cold(settings: Settings) -> Results:
@@ -126,7 +126,7 @@ def _sqlite(settings: Settings) -> Results:
 
 
 def _postgresql(settings: Settings) -> Results:
-    rounds, seconds = (3, 0.05) if settings.is_quick else (25, 0.1)
+    rounds, seconds = (3, 0.05) if settings.is_quick else (19, 0.1)
     with (
         postgresql_server.run("fsync=on") as server,
         postgresql_server.run("fsync=on") as second,
@@ -185,7 +185,7 @@ SUITES: Final = (
         (
             Goal(
                 "rate of 256 concurrent calls on asyncio / aiodynamo",
-                RATE,
+                CPU_RATE,
                 ("get_spec, 256 concurrent", PACKAGE_ASYNC.name),
                 ("get_spec, 256 concurrent", AIODYNAMO.name),
                 3.5,

@@ -10,7 +10,14 @@ from typing import Any, cast
 from open_alchemy.package_database import AsyncTDatabase, TDatabase
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
-from open_alchemy.package_database.database import AsyncDatabase, Database, open_async_database, open_database
+from open_alchemy.package_database.core.runner import Sources
+from open_alchemy.package_database.database import (
+    SYSTEM,
+    AsyncDatabase,
+    Database,
+    open_async_database,
+    open_database,
+)
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DynamoDBConfig, Wire
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.model.schema import TABLES
@@ -24,14 +31,14 @@ def config_of(url: str, *, deadline: float = 60.0) -> DynamoDBConfig:
     return DynamoDBConfig("TEST", "us-east-1", endpoint_url=url, credentials=DUMMY_CREDENTIALS, deadline=deadline)
 
 
-def connect_to(config: Config) -> Database:
+def connect_to(config: Config, sources: Sources = SYSTEM) -> Database:
     """Opens the sync API on a store."""
-    return open_database(config.open_engine(TABLES))
+    return open_database(config.open_engine(TABLES), sources)
 
 
-def aconnect_to(config: Config) -> AsyncDatabase:
+def aconnect_to(config: Config, sources: Sources = SYSTEM) -> AsyncDatabase:
     """Opens the async API on a store."""
-    return open_async_database(config.open_async_engine(TABLES))
+    return open_async_database(config.open_async_engine(TABLES), sources)
 
 
 class BlockingAdapter:
@@ -89,16 +96,16 @@ def execute(database: TDatabase, operation: StoreOperation) -> Any:
 
 
 @contextmanager
-def open_api(api: str, config: DynamoDBConfig) -> Iterator[TDatabase]:
+def open_api(api: str, config: DynamoDBConfig, sources: Sources = SYSTEM) -> Iterator[TDatabase]:
     """Opens a database; its HTTP client is created here, so that a test does not measure the creation."""
     client, _, is_async = api.partition(", ")
     config = config._replace(wire=cast("Wire", client))
     if is_async:
-        with blocking(aconnect_to(config)) as database:
+        with blocking(aconnect_to(config, sources)) as database:
             cast("Any", database).prepare()
             yield database
     else:
-        opened = connect_to(config)
+        opened = connect_to(config, sources)
         opened.engine.prepare()
         try:
             yield opened

@@ -79,6 +79,11 @@ class CannedServer(ThreadingHTTPServer):
         with self._arrived:
             self._arrived.wait_for(lambda: len(self.requests) >= number)
 
+    def behave(self, behaviour: Behaviour) -> None:
+        """Answers every further request with a behaviour."""
+        with self._lock:
+            self._behaviours = [behaviour]
+
     def next_behaviour(self) -> Behaviour:
         with self._lock:
             return self._behaviours.pop(0) if len(self._behaviours) > 1 else self._behaviours[0]

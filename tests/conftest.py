@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import botocore.session
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
 from open_alchemy.package_database import pytest_plugin
-from open_alchemy.package_database.instances import directory, process
+from open_alchemy.package_database.instances import api, lookup
 from tests.scheduling import Scheduling, priority
 from tests.unmeasured import repeats, unmeasured
 
@@ -41,8 +41,22 @@ def pytest_configure(config: pytest.Config) -> None:
         # Only workers are measured: coverage would double the CPU time of the servers and programs that tests start.
         config.stash[_COVERAGE] = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
     settings.load_profile("long" if config.getoption("--long") else "ordinary")
-    # All boto3 clients share botocore's parsed service models. Parsing them takes 90 % of the time to make a client.
-    botocore.session.create_loader = cache(botocore.session.create_loader)
+    with suppress(ModuleNotFoundError):  # scripts/smoke installs few packages.
+        import botocore.session
+
+        # All boto3 clients share botocore's parsed service models: parsing takes 90 % of the time to make a client.
+        botocore.session.create_loader = cache(botocore.session.create_loader)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without the collection of garbage, and in one worker with coverage: all import the same modules."""
+    gc.disable()
+    with unmeasured() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0" else nullcontext():
+        result = yield
+    gc.freeze()
+    gc.enable()
+    return result
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -125,14 +139,14 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQProce
 @pytest.fixture
 def not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process in which neither ``get()`` nor ``get_async()`` was called."""
-    found = process._Process(lambda: directory.SingleStore(pytest_plugin._configuration()))
-    monkeypatch.setattr(process, "_process", found)
+    found = api._Process(lambda: lookup.SingleStore(pytest_plugin._configuration()))
+    monkeypatch.setattr(api, "_process", found)
 
 
 @pytest.fixture
 def fresh_process(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same outside of a test run: the environment is read on first use. ``STAGE`` is ``TEST``."""
-    process.set_directory(lambda: directory.from_environment(os.environ))
+    api.set_directory(lambda: lookup.from_environment(os.environ))
     monkeypatch.setenv("STAGE", "TEST")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import Any
 
-import pytest
+from hypothesis import settings
 
 
 def pairwise(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -27,8 +27,11 @@ def pairwise(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return chosen
 
 
-def others_long(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Returns every row as a set of parameters; those that are not in the pairwise selection are marked long."""
-    rows = list(rows)
-    selected = set(pairwise(rows))
-    return [pytest.param(*row, marks=() if row in selected else pytest.mark.long) for row in rows]
+def is_long() -> bool:
+    """Returns whether the tests run with ``--long``. Parameters that are not collected cost no time."""
+    return settings.get_current_profile_name() == "long"
+
+
+def others_long(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Returns the pairwise selection of rows; every row with ``--long``."""
+    return list(rows) if is_long() else pairwise(rows)

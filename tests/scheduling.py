@@ -23,13 +23,15 @@ def priority(nodeid: str) -> int:
 
 
 def scope(nodeid: str) -> str:
-    """Returns the name of the tests that run in the worker of a test: its folder, its server or its function."""
+    """Returns the name of the tests that run in the worker of a test: its folder, server, store or function."""
     folder = _folder(nodeid)
     function, _, parameters = nodeid.partition("[")
     if folder in _ONE_WORKER:
         return folder
     if folder in ("broker", "contract"):
-        return next((server for server in ("postgresql", "amqp") if server in parameters), function)
+        server = next((server for server in ("postgresql", "amqp") if server in parameters), None)
+        store = f"contract[{parameters.rstrip(']').partition('-')[0]}]" if folder == "contract" else function
+        return server or store
     return function
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 _REPEATING: Final = frozenset(
     {
+        "tests/benchmarks",
         "tests/broker/test_deliveries.py",
         "tests/broker/test_faults.py",
         "tests/broker/test_histories.py",
@@ -22,6 +23,7 @@ _REPEATING: Final = frozenset(
         "tests/coherence/test_simulation.py",
         "tests/concurrency",
         "tests/contract",
+        "tests/documentation",
         "tests/dynamodb_http/test_decoding.py",
         "tests/dynamodb_http/test_interruption.py",
         "tests/examples",

@@ -38,10 +38,10 @@ __version__: str
 
 if TYPE_CHECKING:
     from .auth_info import CredentialsAuthInfo
-    from .broker.change_stream import Change, Missed
-    from .broker.changes import changes, iter_changes
     from .broker.exposed import exposed
     from .cache import ExpiringDict, cached
+    from .change_feed.iterators import changes, iter_changes
+    from .change_feed.stream import Change, Missed
     from .objects import (
         AsyncCredentials,
         AsyncSpec,
@@ -57,10 +57,10 @@ if TYPE_CHECKING:
 else:
     _LAZY = {
         "CredentialsAuthInfo": ".auth_info",
-        "Change": ".broker.change_stream",
-        "Missed": ".broker.change_stream",
-        "changes": ".broker.changes",
-        "iter_changes": ".broker.changes",
+        "Change": ".change_feed.stream",
+        "Missed": ".change_feed.stream",
+        "changes": ".change_feed.iterators",
+        "iter_changes": ".change_feed.iterators",
         "exposed": ".broker.exposed",
         "ExpiringDict": ".cache",
         "cached": ".cache",

@@ -22,10 +22,10 @@ from .engines.dynamodb.config import DynamoDBConfig, check_url
 from .engines.port import Administration, Config, Sharded, read_deadline
 from .engines.sqlite.config import SQLiteConfig
 from .exceptions import BaseError, ConfigurationError, RefusedError
-from .instances import process
-from .instances.directory import FILE_VARIABLE, INSTANCE_VARIABLE
+from .instances import api
+from .instances.lookup import FILE_VARIABLE, INSTANCE_VARIABLE
 from .testing import postgresql_server
-from .testing.local_server import DEFAULT_PORT, LocalServerError, is_free, run
+from .testing.dynamodb_server import DEFAULT_PORT, LocalServerError, is_free, run
 from .testing.postgresql_server import PostgreSQLServer, PostgreSQLServerError
 
 # The engine and the tables are imported by the fixtures: most test runs only load this module.
@@ -128,7 +128,7 @@ def _server_of_all_workers(config: pytest.Config) -> PostgreSQLServer:
 def _settle_stage(stage: str) -> None:
     global _stage
     _stage = stage
-    process.set_default(_configuration_without_fixtures)
+    api.set_default(_configuration_without_fixtures)
 
 
 def _configuration() -> Config:
@@ -200,7 +200,7 @@ def _package_database_store(request: pytest.FixtureRequest) -> Iterator[_Store]:
             case _:
                 url = _given_endpoint(request.config) or _start(stack, request.config)
                 config = _endpoint_configuration(url)
-        process.set_default(lambda: config)
+        api.set_default(lambda: config)
         opened = config.open_engine(TABLES)
         stack.callback(opened.close)
         administration = opened.administration()
@@ -257,7 +257,7 @@ def _instances(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv(FILE_VARIABLE, str(local.path))
     for name in (INSTANCE_VARIABLE, registry.URL_VARIABLE):
         monkeypatch.delenv(name, raising=False)
-    with process.replaced(lambda: local.directory):
+    with api.replaced(lambda: local.directory):
         yield local
     local.directory.close()
 

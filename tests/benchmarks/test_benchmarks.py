@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from benchmarks.results import CPU, P99, WALL, Goal, Results, Sample, Suite, rat
 from benchmarks.rounds import calls_jobs, interleave
 from benchmarks.settings import Settings
 from benchmarks.suites import SUITES
-from benchmarks.workers import PACKAGE, PACKAGE_ASYNC, Peer, running_worker
+from benchmarks.workers import PACKAGE, PACKAGE_ASYNC, Peer, Worker, running_worker
 from tests.apis import config_of, open_api
 
 PYTHON = Path(sys.executable)
@@ -80,6 +81,39 @@ def test_a_peer_that_fails_later_has_a_reason() -> None:
     results = interleave({OURS: lambda: SAMPLES[0], THEIRS: fail}, rounds=2)
 
     assert results == {OURS: [SAMPLES[0]] * 2, THEIRS: "its process has ended"}
+
+
+def test_the_peers_of_a_case_are_measured_one_after_the_other() -> None:
+    measured: list[str] = []
+
+    def job(case: str) -> Callable[[], Sample]:
+        def measure() -> Sample:
+            measured.append(case)
+            return SAMPLES[0]
+
+        return measure
+
+    interleave({(case, peer): job(case) for peer in "xyz" for case in "abcd"}, rounds=5)
+
+    assert all(len(set(measured[place : place + 3])) == 1 for place in range(0, len(measured), 3))
+    assert len({tuple(measured[place : place + 12]) for place in range(0, len(measured), 12)}) > 1
+
+
+@pytest.mark.parametrize(("wall", "calls"), [(0.5, 8), (0.001, 100)])
+def test_each_task_makes_the_least_number_of_calls(wall: float, calls: int) -> None:
+    made: list[int] = []
+
+    class Slow(Worker):
+        def __init__(self) -> None:
+            """Starts no process."""
+
+        def run(self, case: str, calls: int, width: int = 1) -> Sample:
+            made.append(calls)
+            return Sample(1.0, wall)
+
+    interleave(calls_jobs({"ours": Slow()}, {"get_spec": ("get_spec", 2)}, seconds=0.1, least=4), rounds=1)
+
+    assert made[-1] == calls
 
 
 def suite_of(results: Results, *goals: Goal) -> Suite:
@@ -239,9 +273,10 @@ def test_a_suite_that_fails_loses_no_results(
     def fail(_: Settings) -> Results:
         raise PeerError("no pip\ndetails")
 
-    pytest.importorskip("matplotlib")
+    drawn: list[tuple[str, Path]] = []
     monkeypatch.setattr(page, "PAGE", tmp_path / "page.md")
     monkeypatch.setattr(page, "PICTURES", tmp_path)
+    monkeypatch.setattr(page, "draw", lambda suite, _, folder: drawn.append((suite.name, folder)))
     names = ("calls", "broken", "other", "goals", "machine")
     page.PAGE.write_text("".join(f"<!-- table: {name} -->\n<!-- end -->\n" for name in names))
     goal = Goal("ratio", WALL, OURS, THEIRS, 2.0)
@@ -252,6 +287,7 @@ def test_a_suite_that_fails_loses_no_results(
         main(["--write"], [suite_of(results, goal), broken, Suite("other", lambda _: results, (CPU,))])
 
     written = " ".join(page.PAGE.read_text().split())
+    assert drawn == [("calls", tmp_path), ("other", tmp_path)]
     assert stopped.value.code == 1
     assert "not measured: broken" in capsys.readouterr().err
     assert written.count("| get_spec: ours | 1 s (1 s - 1 s) |") == 2

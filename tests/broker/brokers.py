@@ -14,12 +14,12 @@ import pytest
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.broker.coherent_engine import coherent
-from open_alchemy.package_database.broker.functions import load
+from open_alchemy.package_database.broker.function_executor import load
 from open_alchemy.package_database.broker.listeners import open_transport
-from open_alchemy.package_database.broker.process import Options, open_server, read_access, serve
+from open_alchemy.package_database.broker.main import Options, open_server, read_access, serve
+from open_alchemy.package_database.broker.served_instances import only
+from open_alchemy.package_database.broker.served_store import ServedStore
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.broker.store import Store
-from open_alchemy.package_database.broker.stores import only
 from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.coherence.leases import Timing
 from open_alchemy.package_database.database import open_async_database, open_database
@@ -32,7 +32,7 @@ from open_alchemy.package_database.engines.broker.transport_registry import open
 from open_alchemy.package_database.engines.port import AsyncEngine, Config, Engine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
-from open_alchemy.package_database.instances import directory, process
+from open_alchemy.package_database.instances import api, lookup
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.model.schema import TABLES
 from tests.apis import blocking
@@ -69,21 +69,21 @@ class OpenInstance(Instance):
         self._async_engine = async_engine
 
 
-def memory_store(*, allows_administration: bool = True) -> Store:
+def memory_store(*, allows_administration: bool = True) -> ServedStore:
     """Returns a new store in memory."""
     engine = open_memory(SQLiteConfig(), TABLES)
     return store_of(engine, ThreadedEngine(engine), allows_administration=allows_administration)
 
 
-def store_at(config: Config) -> Store:
+def store_at(config: Config) -> ServedStore:
     """Returns the store of a configuration."""
     return store_of(config.open_engine(TABLES), config.open_async_engine(TABLES))
 
 
-def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration: bool = True) -> Store:
+def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration: bool = True) -> ServedStore:
     """Returns the store of two engines."""
     caching, coherent_async, coherent_blocking = coherent(async_engine, engine, TABLES)
-    return Store(
+    return ServedStore(
         lambda: coherent_async,
         coherent_blocking.administration,
         TABLES,
@@ -93,7 +93,7 @@ def store_of(engine: Engine, async_engine: AsyncEngine, *, allows_administration
 
 
 @contextmanager
-def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[RunningBroker]:
+def run_secure_broker(store: ServedStore, keys: Path, **options: Any) -> Iterator[RunningBroker]:
     """Runs a broker with the keys in a folder."""
     access = read_access(keys)
     assert access is not None
@@ -103,7 +103,7 @@ def run_secure_broker(store: Store, keys: Path, **options: Any) -> Iterator[Runn
 
 @contextmanager
 def run_broker(
-    store: Store,
+    store: ServedStore,
     bus: Bus | None = None,
     *,
     address: str = "",
@@ -134,13 +134,13 @@ def run_application(
 @contextmanager
 def database_of_process(config: Config) -> Iterator[None]:
     """Makes a store the database of this process."""
-    with process.replaced(lambda: directory.SingleStore(config)):
+    with api.replaced(lambda: lookup.SingleStore(config)):
         yield
 
 
 def close_process_database() -> None:
     """Closes the connections of ``get()``."""
-    process.current().close()
+    api.current().close()
 
 
 @contextmanager

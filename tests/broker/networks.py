@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 import zmq
 
-from open_alchemy.package_database.broker.store import Store
-from open_alchemy.package_database.engines.broker import exchange, nats, zeromq
+from open_alchemy.package_database.broker.served_store import ServedStore
+from open_alchemy.package_database.engines.broker import client_protocol, nats, zeromq
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from tests.broker.brokers import RunningBroker, run_broker
 from tests.broker.bus_processes import BusProcess
@@ -31,11 +31,11 @@ class Network:
         self.bus = None if server is None else server.bus(uuid4().hex)
         self._server = server
 
-    def run_broker(self, store: Store, **options: Any) -> AbstractContextManager[RunningBroker]:
+    def run_broker(self, store: ServedStore, **options: Any) -> AbstractContextManager[RunningBroker]:
         """Runs a broker."""
         return run_broker(store, self.bus, **options)
 
-    def start_broker(self, store: Store, **options: Any) -> RunningBroker:
+    def start_broker(self, store: ServedStore, **options: Any) -> RunningBroker:
         """Runs a broker until the stack is closed."""
         return self.stack.enter_context(self.run_broker(store, **options))
 
@@ -74,7 +74,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch, silence: float = 0.2) -> None:
 
     AMQP cannot notice the latter sooner than after its heartbeat of a second.
     """
-    monkeypatch.setattr(exchange, "SILENCE", silence)
+    monkeypatch.setattr(client_protocol, "SILENCE", silence)
     heartbeat = {zmq.HEARTBEAT_IVL: 100, zmq.HEARTBEAT_TIMEOUT: 300, zmq.HEARTBEAT_TTL: 400}
     monkeypatch.setattr(zeromq, "_HEARTBEAT", heartbeat)
     monkeypatch.setitem(nats._OPTIONS, "ping_interval", 0.1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from open_alchemy.package_database.cli import main
 from open_alchemy.package_database.coherence import leases
-from open_alchemy.package_database.engines.broker import exchange, read_cache
+from open_alchemy.package_database.engines.broker import client_protocol, read_cache
 
 _DIVISOR = 4
 _UNCHANGED = {"drift", "max_age", "tick", "silence"}
@@ -19,7 +19,7 @@ TIMING = leases.Timing(
 def shorten(replace: Callable[[object, str, object], None] = setattr) -> None:
     """Divides the durations by 4 in this process, by ``setattr`` or ``MonkeyPatch.setattr``."""
     replace(leases, "DEFAULT", TIMING)
-    for module, name in ((exchange, "SILENCE"), (read_cache, "_LEASE_SECONDS"), (read_cache, "_SEARCH_SECONDS")):
+    for module, name in ((client_protocol, "SILENCE"), (read_cache, "_LEASE_SECONDS"), (read_cache, "_SEARCH_SECONDS")):
         replace(module, name, getattr(module, name) / _DIVISOR)
 
 

@@ -10,8 +10,8 @@ from open_alchemy.package_database.coherence.messages import ReadHeader
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation
 from open_alchemy.package_database.core.secret import Secret
+from open_alchemy.package_database.engines.broker.client_protocol import wall_clock
 from open_alchemy.package_database.engines.broker.codec import Buffer, decode_answer, encode
-from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import VERSION, Answer, Request, RequestBody
 from open_alchemy.package_database.engines.broker.transports import Peer
 from open_alchemy.package_database.testing.memory import AsyncMemoryEngine

@@ -11,8 +11,8 @@ from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.broker import async_client
 from open_alchemy.package_database.engines.broker.async_client import AsyncClient
+from open_alchemy.package_database.engines.broker.client_protocol import LOST, NOT_SENT, Exchange
 from open_alchemy.package_database.engines.broker.codec import Buffer, encode
-from open_alchemy.package_database.engines.broker.exchange import LOST, NOT_SENT, Exchange
 from open_alchemy.package_database.engines.broker.messages import VERSION, Answer, Executed, Working
 
 

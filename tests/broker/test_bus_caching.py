@@ -9,7 +9,7 @@ import pytest
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.coherence import leases
-from open_alchemy.package_database.engines.broker import exchange, read_cache
+from open_alchemy.package_database.engines.broker import client_protocol, read_cache
 from open_alchemy.package_database.engines.broker.cache_messages import Revoke
 from open_alchemy.package_database.engines.broker.codec import Codec
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus, CacheOptions
@@ -38,7 +38,7 @@ from tests.broker.hostile import wait_until
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "DEFAULT", QUICK)
-    monkeypatch.setattr(exchange, "SILENCE", 0.2)
+    monkeypatch.setattr(client_protocol, "SILENCE", 0.2)
     monkeypatch.setattr(read_cache, "_LEASE_SECONDS", 0.3)
     monkeypatch.setattr(read_cache, "_SEARCH_SECONDS", 0.05)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import Change, Missed, UnavailableError, get
-from open_alchemy.package_database.engines.broker import exchange
+from open_alchemy.package_database.engines.broker import client_protocol
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, Bus
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from tests.broker import application
@@ -64,7 +64,7 @@ def test_a_reader_gets_the_changes_of_all_brokers(opened: Callable[..., Any], br
 def test_a_call_is_not_repeated_after_a_time_without_the_bus(
     call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "SILENCE", 0.1)
+    monkeypatch.setattr(client_protocol, "SILENCE", 0.1)
     application.runs.clear()
     with run_nats() as server:
         config = BrokerConfig(("bus",), deadline=0.5, bus=server.bus("a"))

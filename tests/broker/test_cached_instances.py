@@ -12,7 +12,7 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import cached
 from open_alchemy.package_database.engines.broker.async_client import AsyncClient
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 from open_alchemy.package_database.instances.instance_file import InstanceFile
 from tests.broker.brokers import RunningBroker, be_patient, memory_store, run_broker
 from tests.broker.hostile import wait_until
@@ -33,7 +33,7 @@ def _instances(broker: RunningBroker, tmp_path: Path) -> Iterator[None]:
     path = tmp_path / "instances.toml"
     path.write_text("\n".join(["max_open = 1", *(f'[instances.{id_}]\nurl = "{url}"' for id_, url in urls.items())]))
     directory = InstanceFile(str(path), {})
-    with process.replaced(lambda: directory):
+    with api.replaced(lambda: directory):
         yield
         for id_ in urls:
             directory.get(id_).close()

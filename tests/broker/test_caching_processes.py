@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from open_alchemy.package_database import TDatabase, connect
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.coherence.registry import Registry
+from open_alchemy.package_database.coherence.membership import Registry
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model import broker_registry

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from open_alchemy.package_database import Change, Missed
-from open_alchemy.package_database.broker import change_stream
-from open_alchemy.package_database.broker.change_stream import SILENCE_SECONDS, ChangeStream, Event
+from open_alchemy.package_database.change_feed import stream as change_stream
+from open_alchemy.package_database.change_feed.stream import SILENCE_SECONDS, ChangeStream, Event
 from open_alchemy.package_database.engines.broker import messages
 from open_alchemy.package_database.engines.broker.messages import Changed, Subscribed
 from open_alchemy.package_database.model.schema import CREDENTIALS, TABLES

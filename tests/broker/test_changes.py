@@ -21,9 +21,9 @@ from open_alchemy.package_database import (
     connect,
     iter_changes,
 )
-from open_alchemy.package_database.broker import change_stream
-from open_alchemy.package_database.broker import changes as changes_module
-from open_alchemy.package_database.broker.change_stream import Event
+from open_alchemy.package_database.change_feed import iterators as changes_module
+from open_alchemy.package_database.change_feed import stream as change_stream
+from open_alchemy.package_database.change_feed.stream import Event
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from tests.broker import application

@@ -19,7 +19,7 @@ from open_alchemy.package_database.engines.broker.codec import (
     decode_request,
     encode,
 )
-from open_alchemy.package_database.engines.broker.operations import Schema, to_message
+from open_alchemy.package_database.engines.broker.operation_messages import Schema, to_message
 from open_alchemy.package_database.exceptions import RefusedError
 from open_alchemy.package_database.model.schema import CREDENTIALS, ID_UPDATED_AT, SPECS, TABLES
 from tests.canary import HASH, SALT, find

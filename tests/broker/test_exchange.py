@@ -11,11 +11,11 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Get, Put, Query, StoreOperation, Transact
 from open_alchemy.package_database.core.runner import Sleep
 from open_alchemy.package_database.engines.broker import messages
+from open_alchemy.package_database.engines.broker.client_protocol import SILENCE, Exchange, Requests
 from open_alchemy.package_database.engines.broker.codec import decode_request
 from open_alchemy.package_database.engines.broker.errors import to_error
-from open_alchemy.package_database.engines.broker.exchange import SILENCE, Exchange, Requests
 from open_alchemy.package_database.engines.broker.messages import Executed, Failed, Found, Item, Items
-from open_alchemy.package_database.engines.broker.operations import to_message
+from open_alchemy.package_database.engines.broker.operation_messages import to_message
 from open_alchemy.package_database.model.schema import SPECS
 
 KEY = {"sub": "u", "updated_at_id": "latest#a"}

@@ -22,12 +22,12 @@ from open_alchemy.package_database import (
     instance,
 )
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines.broker import exchange
+from open_alchemy.package_database.engines.broker import client_protocol
 from open_alchemy.package_database.engines.broker.async_client import MAX_IN_PROGRESS
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
 from open_alchemy.package_database.engines.broker.zeromq import BlockingZeroMQ
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 from open_alchemy.package_database.instances.instance_file import InstanceFile
 from tests.broker import application
 from tests.broker.brokers import (
@@ -62,7 +62,7 @@ def local(tmp_path: Path) -> Iterator[None]:
     application.runs.clear()
     with database_of_process(SQLiteConfig(tmp_path / "a.db")):
         yield
-        asyncio.run(process.current().aclose())
+        asyncio.run(api.current().aclose())
         close_process_database()
 
 
@@ -206,7 +206,7 @@ def test_the_log_says_where_an_unexpected_error_was_raised(
 
 @pytest.fixture
 def short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "SILENCE", 0.1)
+    monkeypatch.setattr(client_protocol, "SILENCE", 0.1)
 
 
 @pytest.fixture
@@ -277,13 +277,13 @@ def test_the_current_instance_decides_where_a_function_runs(broker: RunningBroke
     path = tmp_path / "instances.toml"
     urls = {"far": broker.url, "near": f"sqlite:///{tmp_path / 'near.db'}"}
     path.write_text("".join(f'[instances.{name}]\nurl = "{url}"\n' for name, url in urls.items()), encoding="utf-8")
-    with process.replaced(lambda: InstanceFile(str(path), {}, None)):
+    with api.replaced(lambda: InstanceFile(str(path), {}, None)):
         for name in urls:
             with instance(name):
                 asyncio.run(application.publish("u", name))
                 assert application.count("u") == 1
                 assert asyncio.run(application.current_instance()) == ("near" if name == "near" else None)
-                asyncio.run(process.current().aclose())
+                asyncio.run(api.current().aclose())
                 close_process_database()
     assert application.runs[:2] == ["broker", "package-database call"]
     assert application.runs[2:] == ["MainThread", "MainThread"]

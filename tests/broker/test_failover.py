@@ -10,7 +10,7 @@ import pytest
 
 from open_alchemy.package_database import RefusedError, connect
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.engines.broker import exchange
+from open_alchemy.package_database.engines.broker import client_protocol
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from tests.broker.brokers import Opened, both, memory_store, run_broker
 
@@ -19,7 +19,7 @@ UNUSED = "tcp://127.0.0.1:9"
 
 @pytest.fixture(autouse=True)
 def _short_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "SILENCE", 0.1)
+    monkeypatch.setattr(client_protocol, "SILENCE", 0.1)
 
 
 @both

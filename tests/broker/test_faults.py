@@ -15,9 +15,9 @@ from open_alchemy.package_database import TDatabase, UnavailableError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Put, Query, StoreOperation, Transact
 from open_alchemy.package_database.engines.broker import messages
+from open_alchemy.package_database.engines.broker.client_protocol import wall_clock
 from open_alchemy.package_database.engines.broker.codec import encode
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
-from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.messages import VERSION, Request
 from open_alchemy.package_database.engines.broker.transport_registry import find_connect
 from open_alchemy.package_database.engines.registry import from_url

@@ -14,13 +14,13 @@ import pytest
 
 from open_alchemy.package_database import ConfigurationError, TConnectedDatabase, get
 from open_alchemy.package_database.broker.exposed import Function
-from open_alchemy.package_database.broker.functions import Functions, load
+from open_alchemy.package_database.broker.function_executor import Functions, load
+from open_alchemy.package_database.broker.served_instances import ServedInstance
+from open_alchemy.package_database.broker.served_store import MAX_AGE
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.broker.store import MAX_AGE
-from open_alchemy.package_database.broker.stores import ServedInstance
 from open_alchemy.package_database.broker.subscriptions import Subscriptions
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.engines.broker.exchange import wall_clock
+from open_alchemy.package_database.engines.broker.client_protocol import wall_clock
 from open_alchemy.package_database.engines.broker.messages import Call, Failed, Get, Returned
 from open_alchemy.package_database.instances import instance_id
 from open_alchemy.package_database.model.schema import SPECS

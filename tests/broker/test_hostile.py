@@ -20,8 +20,8 @@ from open_alchemy.package_database.broker.key_files import NewClient, create_key
 from open_alchemy.package_database.broker.rate_limited_log import LimitedLog
 from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.engines.broker import messages
+from open_alchemy.package_database.engines.broker.client_protocol import wall_clock
 from open_alchemy.package_database.engines.broker.codec import Buffer, encode
-from open_alchemy.package_database.engines.broker.exchange import wall_clock
 from open_alchemy.package_database.engines.broker.fragmentation import MAX_BYTES
 from open_alchemy.package_database.engines.broker.messages import VERSION, Failed, Request
 from open_alchemy.package_database.engines.broker.send_budget import SendBudget

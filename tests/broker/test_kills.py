@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from open_alchemy.package_database import TDatabase, UnavailableError, connect
-from open_alchemy.package_database.engines.broker import exchange
+from open_alchemy.package_database.engines.broker import client_protocol
 from tests.broker.brokers import memory_store, opened_sync
 from tests.broker.bus_processes import BusProcess
 from tests.broker.hostile import wait_until
@@ -172,7 +172,7 @@ on_both_transports = pytest.mark.parametrize("brokers", ["zeromq", "nats"], indi
 def test_no_write_is_lost_or_doubled_when_a_broker_is_killed_and_another_stopped_for_a_time(
     brokers: Brokers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "SILENCE", 0.2)
+    monkeypatch.setattr(client_protocol, "SILENCE", 0.2)
     brokers.kill(0)
     # The one that was started again executes the requests of the other.
     brokers.stop(1, 0.3)

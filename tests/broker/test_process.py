@@ -25,9 +25,9 @@ from open_alchemy.package_database import (
     connect,
     iter_changes,
 )
-from open_alchemy.package_database.broker import process
+from open_alchemy.package_database.broker import main
+from open_alchemy.package_database.broker.main import Options, cancel_once, run
 from open_alchemy.package_database.broker.metrics import BUCKETS, Histogram, merge, to_prometheus
-from open_alchemy.package_database.broker.process import Options, cancel_once, run
 from open_alchemy.package_database.broker.shared_metrics import SharedFigures
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.engines.broker.config import BrokerConfig
@@ -165,7 +165,7 @@ def test_a_worker_that_cannot_start_ends_the_broker(tmp_path: Path) -> None:
 
 
 def test_a_metrics_address_that_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_check_stores", lambda _: None)
+    monkeypatch.setattr(main, "_check_stores", lambda _: None)
     for address in ("localhost", "127.0.0.1:x"):
         with pytest.raises(ConfigurationError, match="HOST:PORT"):
             run(TABLES, Options(["tcp://127.0.0.1:*"], metrics=address), lambda _: None)

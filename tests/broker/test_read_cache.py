@@ -17,7 +17,7 @@ from open_alchemy.package_database.broker import coherence_driver
 from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.coherence.cache import CachedRead
 from open_alchemy.package_database.database import Database, open_async_database, open_database
-from open_alchemy.package_database.engines.broker import exchange
+from open_alchemy.package_database.engines.broker import client_protocol
 from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
 from open_alchemy.package_database.engines.broker.background_loop_engine import CachingEngine
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
@@ -45,7 +45,7 @@ UNUSED = "tcp://127.0.0.1:9"
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "DEFAULT", QUICK)
-    monkeypatch.setattr(exchange, "SILENCE", 0.1)
+    monkeypatch.setattr(client_protocol, "SILENCE", 0.1)
 
 
 @pytest.fixture

@@ -12,20 +12,20 @@ from typing import Any, ParamSpec
 import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError
-from open_alchemy.package_database.broker import store as broker_store
+from open_alchemy.package_database.broker import served_store as broker_store
 from open_alchemy.package_database.broker.change_publishing import PublishingAsyncEngine
 from open_alchemy.package_database.broker.coherence_handlers import connect_caches
 from open_alchemy.package_database.broker.coherent_engine import coherent
 from open_alchemy.package_database.broker.rights import ANYBODY, Client
+from open_alchemy.package_database.broker.served_store import MAX_AGE, ServedStore
 from open_alchemy.package_database.broker.server import Server
-from open_alchemy.package_database.broker.store import MAX_AGE, Store
 from open_alchemy.package_database.coherence.messages import ReadHeader
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Delete, StoreOperation, Transact
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker import messages
 from open_alchemy.package_database.engines.broker.cache_messages import Open
-from open_alchemy.package_database.engines.broker.exchange import wall_clock
+from open_alchemy.package_database.engines.broker.client_protocol import wall_clock
 from open_alchemy.package_database.engines.broker.messages import Executed, Failed, Figures, Get, Items, Query
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.engine import open_memory
@@ -58,7 +58,7 @@ async def broker(
     engine: AsyncMemoryEngine | None = None, **options: Any
 ) -> AsyncIterator[tuple[Server, RecordingTransport]]:
     async_engine = engine or AsyncMemoryEngine()
-    store = Store(lambda: async_engine, MemoryEngine().administration, TABLES)
+    store = ServedStore(lambda: async_engine, MemoryEngine().administration, TABLES)
     server, transport = Server({"": store}, **options), RecordingTransport()
     await server.start(transport)
     try:
@@ -315,7 +315,7 @@ async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
     engine = ThreadedEngine(file)
     publishing = PublishingAsyncEngine(engine, lambda changes, is_certain=True: None, lambda: False)
     await publishing.prepare()
-    store = Store(lambda: publishing, file.administration, TABLES, open_reader=lambda: engine)
+    store = ServedStore(lambda: publishing, file.administration, TABLES, open_reader=lambda: engine)
     # Although it can start no request.
     server, transport = Server({"": store}, concurrency=0, queue=0), RecordingTransport()
     await server.start(transport)

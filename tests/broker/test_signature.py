@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import TSpecInfo, ValidationError, exposed
-from open_alchemy.package_database.broker.signature import Signature
+from open_alchemy.package_database.broker.function_signature import Signature
 
 
 @dataclass

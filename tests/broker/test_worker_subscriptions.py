@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from open_alchemy.package_database.broker import worker_subscriptions
-from open_alchemy.package_database.broker.worker_subscriptions import WorkerLinks, WorkerSubscriptions
+from open_alchemy.package_database.broker import worker_change_relay
+from open_alchemy.package_database.broker.worker_change_relay import WorkerLinks, WorkerSubscriptions
 from open_alchemy.package_database.engines.broker.codec import MESSAGEPACK
 from open_alchemy.package_database.engines.broker.messages import VERSION, Change, Changed, Request, Subscribe
 from open_alchemy.package_database.engines.broker.transports import Peer
@@ -107,7 +107,7 @@ def test_a_worker_publishes_while_any_worker_has_a_subscription(workers: Workers
 
 
 def test_a_started_worker_receives_and_sends_heartbeats(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_subscriptions, "HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr(worker_change_relay, "HEARTBEAT_SECONDS", 0.0)
 
     async def run() -> None:
         repeated = asyncio.Event()

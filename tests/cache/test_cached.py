@@ -14,7 +14,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database.cache import CacheInfo, cached
-from open_alchemy.package_database.coherence.dependencies import NOT_CACHEABLE, is_recording, record, report
+from open_alchemy.package_database.coherence.read_tracking import NOT_CACHEABLE, is_recording, record, report
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.instances.selection import Selection
@@ -217,9 +217,11 @@ def test_the_cancellation_of_one_caller_does_not_cancel_the_others(source: Sourc
 
 def test_the_cancellation_of_all_callers_cancels_the_computation() -> None:
     ended: list[str] = []
+    began = asyncio.Event()
 
     @cached()
     async def endless() -> None:
+        began.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -227,7 +229,7 @@ def test_the_cancellation_of_all_callers_cancels_the_computation() -> None:
 
     async def main() -> None:
         tasks = [asyncio.ensure_future(endless()) for _ in range(3)]
-        await asyncio.sleep(0.01)
+        await began.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,7 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NoReturn
 
 import click
 import pytest
@@ -18,10 +23,14 @@ from rich.console import Console
 
 from open_alchemy import package_database
 from open_alchemy.package_database import cli
+from open_alchemy.package_database.cli import commands as commands_module
 from open_alchemy.package_database.cli import output, tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.database import Database
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
+from open_alchemy.package_database.instances import api, lookup
+from open_alchemy.package_database.testing import dynamodb_server
+from tests import other_region
 from tests.canned_server import fail, serve
 
 EXAMPLES = tour.EXAMPLES
@@ -318,28 +327,25 @@ def test_a_store_that_does_not_respond_exits_with_1() -> None:
     assert "AccessDeniedException" in result.output
 
 
-def test_an_invalid_stage_exits_with_2(tmp_path: Path) -> None:
-    environment = {**os.environ, "STAGE": "STAGING"}
-    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "specs", "u1"]
+def test_an_invalid_stage_exits_with_2(fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE", "STAGING")
 
-    finished = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+    result = run("specs", "u1")
 
-    assert finished.returncode == 2
-    assert finished.stderr == "Error: the environment variable STAGE is 'STAGING': it must be TEST or PROD\n"
+    assert result.exit_code == 2
+    assert result.stderr == "Error: the environment variable STAGE is 'STAGING': it must be TEST or PROD\n"
 
 
-def test_the_tables_are_created_described_and_deleted(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tables_are_created_described_and_deleted(without_tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    with local_server.run() as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
 
-        missing = run("tables", "describe")
-        created = succeed("tables", "create")
-        again = succeed("tables", "create")
-        described = json.loads(succeed("tables", "describe", "--json"))
-        kept = run("tables", "delete", answer="n\n")
-        deleted = run("tables", "delete", answer="y\n")
-        gone = succeed("tables", "delete", "--yes")
+    missing = run("tables", "describe")
+    created = succeed("tables", "create")
+    again = succeed("tables", "create")
+    described = json.loads(succeed("tables", "describe", "--json"))
+    kept = run("tables", "delete", answer="n\n")
+    deleted = run("tables", "delete", answer="y\n")
+    gone = succeed("tables", "delete", "--yes")
 
     assert missing.exit_code == 1
     assert "package.specs: the table is missing" in missing.output
@@ -351,11 +357,19 @@ def test_the_tables_are_created_described_and_deleted(not_opened: None, monkeypa
     ]
     assert kept.exit_code == 1
     assert "nothing was deleted" in kept.output
-    assert f"at {url} with all their data?" in deleted.output
+    assert f"at {without_tables} with all their data?" in deleted.output
     assert deleted.output.count("deleted package.") == 2
     assert gone.count("does not exist") == 2
 
 
+@pytest.fixture
+def started(without_tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DynamoDB without tables, which commands use in place of starting one."""
+    monkeypatch.setattr(dynamodb_server, "run", lambda port=0: nullcontext(without_tables))
+    monkeypatch.setattr(dynamodb_server, "DUMMY_REGION", other_region.REGION)
+
+
+@pytest.mark.usefixtures("started")
 def test_the_tour_calls_every_function_and_all_results_are_correct() -> None:
     result = run("tour", "--verbose")
 
@@ -375,37 +389,56 @@ def test_a_wrong_result_fails_the_tour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Database, "count_customer_models", lambda self, *, sub: -1)
     console = Console(file=io.StringIO(), record=True)
 
-    assert tour.run_tour(console) == 1
+    assert tour.run_tour(console, SQLiteConfig(memory="tour")) == 1
     printed = console.export_text()
     assert "WRONG How many models does a user have?" in printed
     assert "2 results not as expected." in printed
 
 
-@pytest.mark.usefixtures("measured_programs")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(number: signal.Signals) -> None:
-    with local_server.run() as url:
-        free = int(url.rpartition(":")[2])
-    command = [sys.executable, "-u", "-m", "open_alchemy.package_database.cli"]
-    with subprocess.Popen([*command, "serve", "--port", str(free)], stdout=subprocess.PIPE, text=True) as server:
+def test_serve_runs_a_local_dynamodb_with_both_tables_until_it_is_stopped(fresh_process: None) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        free = probe.getsockname()[1]
+    command = [sys.executable, "-u", "-m", "open_alchemy.package_database.cli", "serve", "--port", str(free)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             lines = [server.stdout.readline() for _ in range(3)]
             name, _, value = lines[1].split()[-1].partition("=")
-            environment = {**os.environ, name: value}
-            specs = subprocess.run(
-                [*command, "specs", "u1", "--json"], env=environment, capture_output=True, text=True, check=False
-            )
-            server.send_signal(number)
-            exit_code = server.wait(60)
+            api.set_directory(lambda: lookup.from_environment({name: value}))
+            specs = run("specs", "u1", "--json")
+            server.send_signal(signal.SIGTERM)
+            exit_code = server.wait()
         finally:
             server.kill()
 
     assert lines[0] == f"DynamoDB with package.specs and package.credentials at http://localhost:{free}\n"
     assert lines[1] == f"Connect services with PACKAGE_DATABASE_URL=dynamodb://localhost:{free}\n"
-    assert (specs.returncode, specs.stdout) == (0, "[]\n")
+    assert (specs.exit_code, specs.stdout) == (0, "[]\n")
     assert exit_code == 0
+
+
+@pytest.mark.usefixtures("started")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_ends_at_a_signal(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    waits: list[float | None] = []
+
+    class InterruptedEvent(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout)
+            if len(waits) == 2:
+                signal.raise_signal(number)
+            return self.is_set()
+
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(commands_module, "threading", SimpleNamespace(Event=InterruptedEvent))
+    try:
+        succeed("serve", "--port", "8000")
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+
+    assert len(waits) == 2
 
 
 @pytest.mark.parametrize(
@@ -442,12 +475,15 @@ def test_ctrl_c_during_the_imports_is_one_line(tmp_path: Path) -> None:
     assert (finished.returncode, finished.stderr) == (130, "Error: interrupted\n")
 
 
-def test_the_error_names_a_port_that_is_in_use() -> None:
-    with local_server.run() as url:
-        result = run("serve", "--port", url.rpartition(":")[2])
+def test_a_server_that_does_not_start_prints_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(port: int) -> NoReturn:
+        raise dynamodb_server.LocalServerError(f"the local DynamoDB did not start on port {port}")
 
-    assert result.exit_code == 1
-    assert "did not start" in result.output
+    monkeypatch.setattr(dynamodb_server, "run", refuse)
+
+    result = run("serve", "--port", "8001")
+
+    assert (result.exit_code, result.output) == (1, "Error: the local DynamoDB did not start on port 8001\n")
 
 
 def test_the_error_names_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +497,7 @@ def test_the_command_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.setattr(sys, "argv", ["package-database", "--help"])
 
     with pytest.raises(SystemExit) as caught:
-        cli.main()
+        import_module("open_alchemy.package_database.cli.__main__")
 
     assert caught.value.code == 0
     assert "tour" in capsys.readouterr().out
@@ -502,13 +538,17 @@ def test_a_server_that_is_not_a_dynamodb_is_reported() -> None:
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no arguments of bytes")
-def test_no_argument_causes_a_traceback_with_any_encoding(arguments: list[bytes], code: int, shown: bytes) -> None:
-    command = [sys.executable.encode(), b"-m", b"open_alchemy.package_database.cli", *arguments, b"--url", b"sqlite://"]
-    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+def test_no_argument_causes_a_traceback_with_any_encoding(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[bytes], code: int, shown: bytes
+) -> None:
     document = b"openapi: 3.1.0\ninfo: {title: a, version: '1'}"
+    streams = {"stdin": io.BytesIO(document), "stdout": io.BytesIO(), "stderr": io.BytesIO()}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding="cp1252", write_through=True))
+    monkeypatch.setattr(sys, "argv", ["package-database", *map(os.fsdecode, arguments), "--url", "sqlite://"])
 
-    finished = subprocess.run(command, env=environment, input=document, capture_output=True, check=False)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
 
-    assert finished.returncode == code
-    assert shown in finished.stderr
-    assert b"Traceback" not in finished.stderr
+    assert caught.value.code == code
+    assert shown in streams["stderr"].getvalue()

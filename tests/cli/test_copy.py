@@ -23,7 +23,7 @@ from open_alchemy.package_database.core.operations import Item, Page, Put, Scan,
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests.apis import execute
 from tests.canary import HASH, SALT, find
 from tests.postgresql.databases import create_database, create_tables
@@ -109,7 +109,7 @@ ITEMS_PER_USER = 100
 @pytest.fixture
 def large_servers() -> Iterator[tuple[str, str]]:
     """The URLs of two DynamoDBs with empty tables: one with the items of a large store takes long to clear."""
-    with local_server.run() as first, local_server.run() as second:
+    with dynamodb_server.run() as first, dynamodb_server.run() as second:
         urls = [f"dynamodb://{url.removeprefix('http://')}" for url in (first, second)]
         for url in urls:
             administration = from_url(url, {}).open_engine(TABLES).administration()

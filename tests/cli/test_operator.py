@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 import re
 import stat
@@ -25,14 +26,16 @@ from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.admin import export_writer as export_module
 from open_alchemy.package_database.admin.client import AdminClient
 from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES
+from open_alchemy.package_database.cli import output
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact
 from open_alchemy.package_database.engines.dynamodb.administration import DynamoDBAdministration, create_table
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, DUMMY_REGION
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests.canary import HASH, SALT, find
 from tests.canned_server import serve
+from tests.other_region import client_of
 
 ACCOUNTS = ("111111111111", "222222222222")
 
@@ -287,6 +290,7 @@ def test_a_full_disk_prints_one_line_and_exits_with_1(tmp_path: Path, monkeypatc
 
 LIMITED = """
 import resource, sys
+from open_alchemy.package_database.cli import output
 from open_alchemy.package_database.cli.commands import commands
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 commands(sys.argv[2:])
@@ -375,6 +379,8 @@ def test_nothing_is_imported_from_a_long_truncated_file(tmp_path: Path) -> None:
 def test_a_progress_bar_is_shown_on_a_terminal_after_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(1)
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm"}
+    assert output.PROGRESS_AFTER_SECONDS == 1
+    monkeypatch.setattr("open_alchemy.package_database.cli.output.PROGRESS_AFTER_SECONDS", math.inf)
     short = CliRunner().invoke(commands, ["export", "--all", str(tmp_path / "short.jsonl")], env=terminal)
     monkeypatch.setattr("open_alchemy.package_database.cli.output.PROGRESS_AFTER_SECONDS", 0)
 
@@ -575,33 +581,9 @@ def test_an_unknown_version_exits_with_2() -> None:
 
 
 @pytest.fixture
-def server(not_opened: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of a DynamoDB without tables, which the commands use."""
-    with local_server.run() as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-        yield url
-
-
-def client_of(server: str) -> Any:
-    given = DUMMY_CREDENTIALS
-    return boto3.client(
-        "dynamodb",
-        region_name=DUMMY_REGION,
-        endpoint_url=server,
-        aws_access_key_id=given.access_key_id,
-        aws_secret_access_key=given.secret_access_key,
-    )
-
-
-def create(server: str) -> None:
-    for table in TABLES:
-        client_of(server).create_table(**create_table(table))
-
-
-@pytest.fixture
 def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], tuple[str, str]]]:
     """A local AWS with the tables in each account. The function selects an account and returns its option ``--url``."""
-    with local_server.run(module="tests.infrastructure.aws") as url:
+    with dynamodb_server.run(module="tests.infrastructure.aws") as url:
 
         def enter(account: str) -> tuple[str, str]:
             session = boto3.session.Session(DUMMY_CREDENTIALS.access_key_id, DUMMY_CREDENTIALS.secret_access_key)
@@ -669,8 +651,9 @@ def test_an_export_is_not_resumed_with_a_table_that_was_created_again(
     assert "is not the beginning of this export" in refused.stderr
 
 
-def test_correct_tables_have_no_differences(server: str) -> None:
-    create(server)
+def test_correct_tables_have_no_differences(without_tables: str) -> None:
+    for table in TABLES:
+        client_of(without_tables).create_table(**create_table(table))
 
     described = succeed("tables", "describe", "--json")
 
@@ -678,8 +661,8 @@ def test_correct_tables_have_no_differences(server: str) -> None:
     assert described.stderr == ""
 
 
-def test_tables_that_differ_from_the_schema_are_listed_and_exit_with_1(server: str) -> None:
-    client = client_of(server)
+def test_tables_that_differ_from_the_schema_are_listed_and_exit_with_1(without_tables: str) -> None:
+    client = client_of(without_tables)
     wrong = create_table(SPECS)
     wrong["LocalSecondaryIndexes"][0]["Projection"] = {"ProjectionType": "KEYS_ONLY"}
     client.create_table(**wrong)
@@ -696,24 +679,17 @@ def test_tables_that_differ_from_the_schema_are_listed_and_exit_with_1(server: s
     assert "differ from the schema; differences: 2" in described.stderr
 
 
-def describe_in_production(server: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "STAGE": "PROD",
-        "AWS_ENDPOINT_URL_DYNAMODB": server,
-        "AWS_REGION": DUMMY_REGION,
-        "AWS_ACCESS_KEY_ID": DUMMY_CREDENTIALS.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": DUMMY_CREDENTIALS.secret_access_key,
-    }
-    command = [sys.executable, "-m", "open_alchemy.package_database.cli", "tables", "describe"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def test_a_production_table_must_be_protected(server: str) -> None:
-    create(server)
-    bare = describe_in_production(server)
-    client = client_of(server)
-    for table in (SPECS, CREDENTIALS):
+def test_a_production_table_must_be_protected(
+    without_tables: str, fresh_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGE", "PROD")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", DUMMY_CREDENTIALS.access_key_id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", DUMMY_CREDENTIALS.secret_access_key)
+    client = client_of(without_tables)
+    for table in TABLES:
+        client.create_table(**create_table(table))
+    bare = run("tables", "describe")
+    for table in TABLES:
         # moto sets the encryption only when a table is created.
         client.delete_table(TableName=table.name)
         encryption = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": "alias/aws/dynamodb"}
@@ -721,15 +697,15 @@ def test_a_production_table_must_be_protected(server: str) -> None:
         client.update_continuous_backups(
             TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
-    protected = describe_in_production(server)
+    protected = run("tables", "describe")
     expiry = {"Enabled": True, "AttributeName": "updated_at"}
     client.update_time_to_live(TableName="package.specs", TimeToLiveSpecification=expiry)
-    expiring = describe_in_production(server)
+    expiring = run("tables", "describe")
 
-    assert bare.returncode == 1
+    assert bare.exit_code == 1
     assert bare.stderr.count("it has no point-in-time recovery") == 2
     assert bare.stderr.count("it has no deletion protection") == 2
     assert bare.stderr.count("it is not encrypted with a key of AWS KMS") == 2
-    assert (protected.returncode, protected.stderr) == (0, "")
-    assert expiring.returncode == 1
+    assert (protected.exit_code, protected.stderr) == (0, "")
+    assert expiring.exit_code == 1
     assert "package.specs: it deletes items whose updated_at has passed (time to live)\n" in expiring.stderr

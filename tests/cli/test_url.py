@@ -18,7 +18,7 @@ from open_alchemy.package_database.cli import tour
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ def test_the_url_of_the_environment_is_the_default(
 
 def test_a_url_applies_to_one_command_only(url: str) -> None:
     succeed("tables", "create", "--url", url)
-    before = process.current()
+    before = api.current()
 
     succeed("specs", "u1", "--url", url)
 
-    assert process.current() is before
+    assert api.current() is before
 
 
 def test_an_invalid_url_exits_with_2_and_its_password_is_not_printed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from open_alchemy.package_database.coherence.registry import marked_out
+from open_alchemy.package_database.coherence.membership import marked_out
 from tests.coherence.choices import COIN, Weights, equal, weights
 from tests.coherence.network import DELAYS
 from tests.coherence.processes import BrokerProcess, ClientProcess

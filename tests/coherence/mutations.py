@@ -11,8 +11,8 @@ from unittest import mock
 from open_alchemy.package_database.coherence.broker import Broker
 from open_alchemy.package_database.coherence.cache import ClientCache, _Entries
 from open_alchemy.package_database.coherence.leases import ClientLease, Holds, Timing
+from open_alchemy.package_database.coherence.membership import Entry, Membership, removed
 from open_alchemy.package_database.coherence.messages import Invalidate, Invalidated
-from open_alchemy.package_database.coherence.registry import Entry, Membership, removed
 from open_alchemy.package_database.coherence.sessions import Session, Sessions
 from open_alchemy.package_database.coherence.writes import Phase, Writes
 from tests.coherence.processes import ClientProcess

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from open_alchemy.package_database.coherence.broker import Broker, ToClient
 from open_alchemy.package_database.coherence.cache import CachedRead, ClientCache
 from open_alchemy.package_database.coherence.leases import Instant
+from open_alchemy.package_database.coherence.membership import ChangeRegistry, Outcome, ReadRegistry, Registry
 from open_alchemy.package_database.coherence.messages import AnswerHeader, ClientMessage, Open, ReadHeader, WriteId
-from open_alchemy.package_database.coherence.registry import ChangeRegistry, Outcome, ReadRegistry, Registry
 from open_alchemy.package_database.coherence.writes import Acknowledge, Execute, ToBroker
 from tests.coherence.choices import COIN
 from tests.coherence.history import READS, WRITE_TAGS, WRITES, StaleReadError, Value

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from open_alchemy.package_database.coherence.leases import Timing
+from open_alchemy.package_database.coherence.membership import marked_out
 from open_alchemy.package_database.coherence.messages import Invalidated
-from open_alchemy.package_database.coherence.registry import marked_out
 from tests.coherence.choices import Script, Weights, weights
 from tests.coherence.history import KEYS, WRITES
 from tests.coherence.network import CALM, DELAYS, LOST

@@ -10,6 +10,15 @@ import pytest
 
 from open_alchemy.package_database.coherence.broker import Broker, ToClient
 from open_alchemy.package_database.coherence.leases import Holds, Timing
+from open_alchemy.package_database.coherence.membership import (
+    ChangeRegistry,
+    Entry,
+    Outcome,
+    ReadRegistry,
+    joined,
+    marked_out,
+    removed,
+)
 from open_alchemy.package_database.coherence.messages import (
     AnswerHeader,
     Close,
@@ -26,15 +35,6 @@ from open_alchemy.package_database.coherence.messages import (
     Tag,
     Waiting,
     WriteId,
-)
-from open_alchemy.package_database.coherence.registry import (
-    ChangeRegistry,
-    Entry,
-    Outcome,
-    ReadRegistry,
-    joined,
-    marked_out,
-    removed,
 )
 from open_alchemy.package_database.coherence.sessions import Session
 from open_alchemy.package_database.coherence.writes import Acknowledge, Execute, ToBroker

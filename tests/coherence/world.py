@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, Final, NamedTuple
 
 from open_alchemy.package_database.coherence.leases import Timing
-from open_alchemy.package_database.coherence.registry import ChangeRegistry, Outcome, Registry
+from open_alchemy.package_database.coherence.membership import ChangeRegistry, Outcome, Registry
 from tests.coherence.choices import COIN, Choices, Script, equal, shrink, weights
 from tests.coherence.faults import FAULTS, KINDS
 from tests.coherence.history import KEYS, WRITES, History, StaleReadError

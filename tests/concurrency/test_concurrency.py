@@ -180,7 +180,7 @@ def test_deletes_between_many_writers_leave_a_whole_spec_or_none(url: str, datab
     assert database.get_spec(sub=sub, name=NAME) == next(reversed(infos), None)
 
 
-@pytest.mark.parametrize("users", [50, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("users", [20, pytest.param(1000, marks=pytest.mark.long)])
 def test_concurrent_users_are_isolated(database: TDatabase, users: int) -> None:
     run = uuid4()
 

@@ -7,7 +7,10 @@ from typing import cast
 import pytest
 
 from open_alchemy.package_database import ConflictError, CredentialsAuthInfo, TDatabase
+from open_alchemy.package_database.core.operations import Item
+from open_alchemy.package_database.model.schema import CREDENTIALS
 from tests.canary import HASH, SALT, find
+from tests.contract.records import put
 
 
 def store(
@@ -106,8 +109,10 @@ def test_deleting_missing_credentials_does_nothing(database: TDatabase) -> None:
 
 
 def test_all_credentials_of_a_user_are_deleted(database: TDatabase) -> None:
-    for number in range(30):
-        store(database, id_=f"id {number}", public_key=f"pk {number}")
+    common: Item = {"sub": "u1", "secret_key_hash": HASH, "salt": SALT, "encoding": "raw"}
+    items: list[Item] = [{**common, "id": f"id {number}", "public_key": f"pk {number}"} for number in range(30)]
+    put(database, items, CREDENTIALS)
+    assert len(database.list_credentials(sub="u1")) == 30
     store(database, sub="u2", public_key="of u2")
 
     database.delete_all_credentials(sub="u1")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
 
 from open_alchemy.package_database import ConflictError, NotFoundError, TDatabase, TSpecSnapshot, ValidationError
-from open_alchemy.package_database.core.operations import Item, Put, Transact
-from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
-from open_alchemy.package_database.model.schema import SPECS
-from tests.apis import execute
+from tests.contract.records import latest_record, put, version_record
 
 SPEC = {"sub": "u1", "name": "My.Spec"}
 SECOND = 1_700_000_000
@@ -47,16 +43,8 @@ def versions_of(database: TDatabase) -> list[tuple[str, int]]:
 
 def store_as_version_4(database: TDatabase) -> None:
     """Stores version 1.0 of the spec without a revision."""
-    common: Item = {
-        "sub": "u1",
-        "id": "my-spec",
-        "name": "My.Spec",
-        "updated_at": str(SECOND),
-        "version": "1.0",
-        "model_count": 3,
-    }
-    records = [{**common, **record_keys(moment, "my-spec")} for moment in (padded(SECOND), LATEST)]
-    execute(database, Transact(tuple(Put(SPECS, record) for record in records), token=uuid.uuid4().hex))
+    record = version_record("My.Spec", "1.0", SECOND)
+    put(database, [record, latest_record(record)])
 
 
 def test_a_snapshot_is_the_newest_version_with_a_revision(database: TDatabase) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from open_alchemy.package_database import TDatabase
 from open_alchemy.package_database.model.keys import LATEST, SECONDS_DIGITS, padded, record_keys, spec_id
 from open_alchemy.package_database.model.validation import MAX_SPEC_ID_BYTES
 from tests.canary import HASH, SALT
+from tests.pairwise import is_long
 
 PIECES = [
     "#",
@@ -32,11 +33,13 @@ texts = st.one_of(
     st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20),
 )
-FEW = settings(max_examples=min(100, settings().max_examples // 4))
-"""Each store draws other examples with ``--long``."""
+HARD = ["a", "a#", "#a", "latest", "latest#a", f"a#{'0' * SECONDS_DIGITS}", "İ", "e\u0301"]
+FEW = settings(max_examples=100 if is_long() else 2)
+"""Without ``--long`` each store gets the hard texts and two examples; with it, each draws others."""
 
 
 @FEW
+@example(names=HARD, text="\u202e😀")
 @given(names=st.lists(texts, min_size=1, max_size=4, unique_by=spec_id), text=texts)
 def test_specs_of_any_name_are_read_back_and_are_independent(database: TDatabase, names: list[str], text: str) -> None:
     sub = f"{text}{uuid4()}"
@@ -56,6 +59,7 @@ def test_specs_of_any_name_are_read_back_and_are_independent(database: TDatabase
 
 
 @FEW
+@example(ids=HARD, secret=bytes(range(40)))
 @given(ids=st.lists(texts, min_size=1, max_size=4, unique=True), secret=st.binary(max_size=40))
 def test_credentials_of_any_id_are_read_back_and_are_independent(
     database: TDatabase, ids: list[str], secret: bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -10,7 +10,12 @@ import pytest
 from delivery.dependencies import dependencies, lowest
 from delivery.project import ROOT, configured
 
-pytestmark = pytest.mark.usefixtures("measured_programs")
+
+def run(module: str, option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a module as ``python -m`` does."""
+    monkeypatch.setattr(sys, "argv", [module, option])
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    runpy.run_module(module, run_name="__main__")
 
 
 @pytest.mark.parametrize(
@@ -21,27 +26,26 @@ pytestmark = pytest.mark.usefixtures("measured_programs")
         ("daily_report", "scripts/report-daily-test"),
     ],
 )
-def test_a_command_prints_its_usage(module: str, command: str) -> None:
-    printed = subprocess.run(
-        [sys.executable, "-m", f"delivery.{module}", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+def test_a_command_prints_its_usage(
+    module: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(f"delivery.{module}", "--help", monkeypatch)
 
-    assert printed.stdout.startswith(f"usage: {command} ")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: {command} ")
 
 
 def test_the_configured_project_is_the_package() -> None:
     assert configured().requirement == f"open-alchemy.package-database=={configured().version}"
 
 
-def test_every_dependency_has_a_lowest_version() -> None:
-    lines = subprocess.run(
-        [sys.executable, "-m", "delivery.dependencies", "--lowest"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
+def test_every_dependency_has_a_lowest_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("delivery.dependencies", "--lowest", monkeypatch)
 
+    lines = capsys.readouterr().out.splitlines()
     assert lines == [requirement.replace(">=", "==") for requirement in dependencies()]
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
+import inspect
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from open_alchemy.package_database.instances import api
+from tests.plugin.conftest import Run
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted((ROOT / "docs").glob("*.md"))
@@ -18,13 +25,6 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 ON_OTHER_STORES = {"operating.md", "datastore.md"}
 
 # A block with a test is run as a test module. The other blocks of a page run as one program with top-level `await`.
-RUN = """
-import ast, asyncio, inspect, sys
-code = compile(sys.stdin.read(), "example", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-result = eval(code, {"__name__": "example"})
-if inspect.iscoroutine(result):
-    asyncio.run(result)
-"""
 
 
 def blocks(page: Path) -> list[str]:
@@ -44,37 +44,32 @@ TESTS = {
 }
 
 
-def run(folder: Path, *arguments: str, text: str = "") -> None:
-    names = ("STAGE", "AWS_", "PYTEST_", "PACKAGE_DATABASE_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(names)}
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", *arguments],
-        cwd=folder,
-        env={
-            **environment,
-            "PACKAGE_DATABASE_URL": "sqlite:///examples.db",
-            "PYTHONPATH": str(ROOT),
-            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # other plugins take most of the time to start
-        },
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+@pytest.fixture
+def empty_database(tmp_path: Path, fresh_process: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A new process in an empty folder, whose database is a SQLite file there."""
+    for name in [name for name in os.environ if name.startswith(("STAGE", "AWS_", "PACKAGE_DATABASE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PACKAGE_DATABASE_URL", "sqlite:///examples.db")
+    monkeypatch.chdir(tmp_path)
+    yield
+    api.current().close()
 
 
+@pytest.mark.usefixtures("empty_database")
 @pytest.mark.parametrize("page", [name for name, program in PROGRAMS.items() if program])
-def test_the_examples_of_a_page_run(page: str, tmp_path: Path) -> None:
-    run(tmp_path, "-c", RUN, text=PROGRAMS[page])
+def test_the_examples_of_a_page_run(page: str) -> None:
+    code = compile(PROGRAMS[page], page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+    result = eval(code, {"__name__": "example"})  # noqa: S307 (returns the coroutine of an `await`)
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
 
 
 @pytest.mark.parametrize("block", TESTS.values(), ids=TESTS)
-def test_an_example_of_a_test_passes(block: str, tmp_path: Path) -> None:
-    (tmp_path / "test_example.py").write_text(block, encoding="utf-8")
+def test_an_example_of_a_test_passes(block: str, service: pytest.Pytester, run_alone: Run) -> None:
+    service.makepyfile(block)
 
-    plugin = "open_alchemy.package_database.pytest_plugin"
-    run(tmp_path, "-m", "pytest", "-p", plugin, "--package-database-engine=sqlite", "test_example.py")
+    assert run_alone("--package-database-engine=sqlite").ret == 0
 
 
 @pytest.mark.long

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database.core.deadline import Deadline
+from open_alchemy.package_database.engines.dynamodb.http.attempt import FetchCredentials, Parse
 from open_alchemy.package_database.engines.dynamodb.http.client import AsyncHttpClient, HttpClient
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.exchange import FetchCredentials, Parse
 from open_alchemy.package_database.engines.dynamodb.http.response import HttpResponse
 from open_alchemy.package_database.engines.dynamodb.retry import Failure
 from tests.apis import config_of

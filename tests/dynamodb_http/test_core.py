@@ -14,11 +14,11 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.attribute_codec import decode_items
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS, Credentials
+from open_alchemy.package_database.engines.dynamodb.http.attempt import Exchange, FetchCredentials, HttpAttempts, Parse
 from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
-from open_alchemy.package_database.engines.dynamodb.http.exchange import Exchange, FetchCredentials, HttpAttempts, Parse
 from open_alchemy.package_database.engines.dynamodb.http.response import HttpResponse
+from open_alchemy.package_database.engines.dynamodb.http.transport_errors import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.retry import Failure, Kind
 
 ENDPOINT = Endpoint("h", 8000, "eu-west-1", is_encrypted=False, authority="h:8000")

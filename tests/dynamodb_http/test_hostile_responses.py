@@ -21,15 +21,15 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.boto3_client import Boto3Client
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.engines.dynamodb.execution import Executor
+from open_alchemy.package_database.engines.dynamodb.http.attempt import Exchange, HttpAttempts, Parse
 from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
-from open_alchemy.package_database.engines.dynamodb.http.exchange import Exchange, HttpAttempts, Parse
 from open_alchemy.package_database.engines.dynamodb.http.response import (
     MAX_HEAD_BYTES,
     MAX_RESPONSE_BYTES,
     HttpResponse,
 )
+from open_alchemy.package_database.engines.dynamodb.http.transport_errors import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.retry import Quota
 from open_alchemy.package_database.model import ACCESS_PATTERNS
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS

@@ -31,7 +31,7 @@ from open_alchemy.package_database.engines.dynamodb.http import (
     sync_transport,
 )
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
+from open_alchemy.package_database.engines.dynamodb.http.transport_errors import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.thread_executor import BlockingCalls
 from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import config_of

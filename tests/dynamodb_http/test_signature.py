@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from open_alchemy.package_database.engines.dynamodb.config import Credentials
+from open_alchemy.package_database.engines.dynamodb.http.attempt import HttpAttempts
 from open_alchemy.package_database.engines.dynamodb.http.credentials import StaticCredentials
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.exchange import HttpAttempts
 from open_alchemy.package_database.engines.dynamodb.http.signature_v4 import Key, Moment, Signer
 
 EXAMPLE = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")

@@ -18,7 +18,7 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.dynamodb.http import async_transport, idle_check, sync_transport
 from open_alchemy.package_database.engines.dynamodb.http.endpoint import Endpoint
-from open_alchemy.package_database.engines.dynamodb.http.error_codes import ExchangeError
+from open_alchemy.package_database.engines.dynamodb.http.transport_errors import ExchangeError
 from open_alchemy.package_database.engines.dynamodb.thread_executor import BlockingCalls
 from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import config_of, connect_to, open_api

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import create_backend_app
@@ -17,6 +18,7 @@ from werkzeug.test import Client
 from open_alchemy.package_database.engines.dynamodb.administration import create_table
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
+from open_alchemy.package_database.testing import moto_patches
 
 WRITES = frozenset({"BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems"})
 CREDENTIALS_COUNT = 25
@@ -48,6 +50,7 @@ class Backend:
     """
 
     def __init__(self) -> None:
+        self._replacements = list(moto_patches.replacements())
         self._client = Client(create_backend_app("dynamodb"))
         self._lock = threading.Lock()
         self._executed: dict[str, Any] = {}
@@ -102,7 +105,11 @@ class Backend:
 
     def _ask(self, request: Request) -> Answer:
         headers = {"X-Amz-Target": f"DynamoDB_20120810.{request.action}", "Authorization": _SIGNATURE}
-        response = self._client.post("/", headers=headers, data=json.dumps(request.content))
+        with pytest.MonkeyPatch.context() as patch:
+            # Without them moto takes several times as long. Other tests of this process use moto as it is.
+            for replacement in self._replacements:
+                patch.setattr(*replacement)
+            response = self._client.post("/", headers=headers, data=json.dumps(request.content))
         return Answer(response.status_code, json.loads(response.get_data()))
 
 

@@ -47,7 +47,7 @@ FAULTS: Final = tuple(
         ),
         (
             "SIGKILL of one of two brokers under writers, 50 times",
-            "no error, one effect; the longest call is below 2 s",
+            "no error, one effect",
             _PROCESSES,
             "test_kills.py::test_no_write_is_lost_or_doubled_when_brokers_are_killed_50_times",
         ),
@@ -55,7 +55,7 @@ FAULTS: Final = tuple(
             "a broker is stopped for a minute, and executes its requests then",
             "no error, one effect",
             _PROCESSES,
-            "test_kills.py::test_no_write_is_lost_or_doubled_when_a_broker_is_stopped_for_a_time",
+            "test_kills.py::test_no_write_is_lost_or_doubled_when_a_broker_is_stopped_for_a_minute",
         ),
         (
             "no broker",

@@ -20,13 +20,13 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import UnavailableError
 from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
-from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import APIS, config_of, open_api
 from tests.canned_server import serve, succeed
 from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, ONE_OF_EACH_KIND, UNTOUCHED, WRITES, stored
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
 from tests.faults.sockets import black_hole, serve_network
+from tests.instant_delays import instant_delays
 from tests.pairwise import others_long, pairwise
 
 
@@ -34,33 +34,31 @@ def rows(faults: Any, calls: Any = ONE_OF_EACH_KIND) -> list[Any]:
     return others_long(product(APIS, faults, calls))
 
 
-@pytest.fixture
-def _short_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An attempt without an answer ends before a share of the deadline has passed."""
-    usual = Timeouts.of
-    monkeypatch.setattr(Timeouts, "of", lambda deadline: usual(deadline)._replace(read=0.3))
-
-
-@pytest.mark.usefixtures("_short_read_timeout")
 @pytest.mark.parametrize(("api", "fault", "call"), rows(TRANSIENT))
 def test_a_transient_fault_changes_neither_result_nor_effect(backend: Backend, api: str, fault: str, call: str) -> None:
     network = Network(backend, TRANSIENT[fault])
-    with serve_network(network) as server, open_api(api, config_of(server.url)) as database:
+    # The answer to the next attempt must not take longer than this.
+    timeouts = {"read": 0.3} if fault.startswith("no answer") else {}
+    with (
+        serve_network(network) as server,
+        instant_delays(**timeouts) as sources,
+        open_api(api, config_of(server.url), sources) as database,
+    ):
         result = CALLS[call].perform(database)
 
     assert result == CALLS[call].result
     assert stored(backend) == CALLS[call].effect
 
 
-@pytest.mark.usefixtures("_short_read_timeout")
 @pytest.mark.parametrize(("api", "fault", "call"), rows([fault for fault in PERMANENT if fault != "no connection"]))
 def test_a_permanent_fault_is_a_typed_error(backend: Backend, api: str, fault: str, call: str) -> None:
     behaviour, error = PERMANENT[fault]
+    timeouts = {"read": 0.05} if fault == "no answer" else {}
     network = Network(backend, behaviour, times=None)
-    deadline = 60 if error == "RefusedError" else 1
     with (
         serve_network(network) as server,
-        open_api(api, config_of(server.url, deadline=deadline)) as database,
+        instant_delays(**timeouts) as sources,
+        open_api(api, config_of(server.url), sources) as database,
         pytest.raises(getattr(package_database, error)),
     ):
         CALLS[call].perform(database)
@@ -72,7 +70,8 @@ def test_a_permanent_fault_is_a_typed_error(backend: Backend, api: str, fault: s
 def test_a_host_that_does_not_accept_connections_is_unavailable(api: str) -> None:
     with (
         black_hole() as url,
-        open_api(api, config_of(url, deadline=1)) as database,
+        instant_delays(connect=0.05) as sources,
+        open_api(api, config_of(url), sources) as database,
         pytest.raises(UnavailableError, match="ConnectTimeoutError"),
     ):
         database.get_latest_spec_version(sub="u1", name="a")
@@ -81,7 +80,11 @@ def test_a_host_that_does_not_accept_connections_is_unavailable(api: str) -> Non
 @pytest.mark.parametrize(("api", "fault", "call"), rows(LATE, WRITES))
 def test_a_late_delivery_changes_nothing(backend: Backend, api: str, fault: str, call: str) -> None:
     network = Network(backend, LATE[fault], writes_only=True)
-    with serve_network(network) as server, open_api(api, config_of(server.url)) as database:
+    with (
+        serve_network(network) as server,
+        instant_delays() as sources,
+        open_api(api, config_of(server.url), sources) as database,
+    ):
         CALLS[call].perform_with_later(database)
     expected = backend.items()
 

@@ -6,7 +6,7 @@ import sys
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from open_alchemy.package_database.testing.local_server import serve
+from open_alchemy.package_database.testing.dynamodb_server import serve
 from tests.infrastructure.policy_enforcement import enforce
 
 if __name__ == "__main__":

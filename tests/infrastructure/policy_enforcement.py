@@ -19,7 +19,7 @@ from typing import Any
 from moto.iam.models import iam_backends
 
 from open_alchemy.package_database.model.schema import TABLES
-from open_alchemy.package_database.testing.local_server import Application
+from open_alchemy.package_database.testing.dynamodb_server import Application
 
 ACCOUNT = "123456789012"
 

@@ -27,7 +27,7 @@ from open_alchemy.package_database.engines.dynamodb.administration import create
 from open_alchemy.package_database.engines.dynamodb.config import DUMMY_CREDENTIALS
 from open_alchemy.package_database.model import ACCESS_PATTERNS
 from open_alchemy.package_database.model.schema import TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests.infrastructure.policy_enforcement import ACCOUNT
 from tests.infrastructure.synthesis import ROOT, Synthesis
 
@@ -74,7 +74,7 @@ class Cloud:
 
 @contextmanager
 def deployed(synthesis: Synthesis) -> Iterator[Cloud]:
-    with local_server.run(module="tests.infrastructure.aws") as url:
+    with dynamodb_server.run(module="tests.infrastructure.aws") as url:
         cloud = Cloud(url)
         cloud.client("cloudformation").create_stack(
             StackName=STACK,
@@ -158,8 +158,10 @@ def test_the_tables_are_kept_when_the_stack_is_deleted(synthesis: Synthesis) -> 
         assert cloud.client("dynamodb").list_tables()["TableNames"] == [table.name for table in TABLES]
 
 
-def test_the_production_tests_pass_against_the_deployed_tables(cloud: Cloud, tmp_path: Path) -> None:
-    finished = run_production_tests(tmp_path, **of(cloud))
+def test_the_production_tests_pass_against_the_deployed_tables_with_their_policy(cloud: Cloud, tmp_path: Path) -> None:
+    credentials = cloud.user("PackageDatabaseProductionTest")
+
+    finished = run_production_tests(tmp_path, **(of(cloud) | credentials))
 
     version = metadata.version("open-alchemy.package-database")
     assert finished.returncode == 0, finished.stdout + finished.stderr
@@ -168,14 +170,6 @@ def test_the_production_tests_pass_against_the_deployed_tables(cloud: Cloud, tmp
         finished.stdout
     )
     assert count_items(cloud) == {"package.specs": 0, "package.credentials": 0}
-
-
-def test_the_production_tests_need_only_their_policy(cloud: Cloud, tmp_path: Path) -> None:
-    credentials = cloud.user("PackageDatabaseProductionTest")
-
-    finished = run_production_tests(tmp_path, **(of(cloud) | credentials))
-
-    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 def test_the_policy_of_the_production_tests_refuses_other_users(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

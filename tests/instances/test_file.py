@@ -10,10 +10,10 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, NotFoundError
-from open_alchemy.package_database.instances import process
-from open_alchemy.package_database.instances.directory import from_environment
+from open_alchemy.package_database.instances import api
 from open_alchemy.package_database.instances.file_format import Content, is_id, parse
 from open_alchemy.package_database.instances.instance_file import InstanceFile
+from open_alchemy.package_database.instances.lookup import from_environment
 from open_alchemy.package_database.testing.local_instances import LocalInstances
 
 URL = {"url": "sqlite:///a.db"}
@@ -128,7 +128,7 @@ def test_the_instance_of_a_process_replaces_the_default(_instances: LocalInstanc
     _instances.write("one", "two", default="one")
     environment = {"PACKAGE_DATABASE_INSTANCES": str(_instances.path), "PACKAGE_DATABASE_INSTANCE": "two"}
 
-    with process.replaced(lambda: from_environment(environment)):
+    with api.replaced(lambda: from_environment(environment)):
         assert package_database.instance_id() == "two"
         with package_database.instance("one"):
             assert package_database.instance_id() == "one"
@@ -137,7 +137,7 @@ def test_the_instance_of_a_process_replaces_the_default(_instances: LocalInstanc
 def test_the_environment_selects_the_file(
     fresh_process: None, _instances: LocalInstances, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process.set_directory(lambda: from_environment(os.environ))
+    api.set_directory(lambda: from_environment(os.environ))
 
     assert package_database.instances() == ("one", "two")
 

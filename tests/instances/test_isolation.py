@@ -20,7 +20,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError
-from open_alchemy.package_database.instances import process, selection
+from open_alchemy.package_database.instances import api, selection
 from open_alchemy.package_database.instances.closer import closer
 from open_alchemy.package_database.instances.instance_file import InstanceFile
 from open_alchemy.package_database.instances.open_engines import OpenEngines
@@ -38,7 +38,7 @@ class Size(NamedTuple):
     max_open: int
 
 
-MODERATE = Size(instances=60, threads=32, tasks=64, steps=2, max_open=20)
+MODERATE = Size(instances=24, threads=16, tasks=24, steps=2, max_open=8)
 SMALL = Size(instances=8, threads=8, tasks=12, steps=2, max_open=4)
 FULL = Size(instances=1_000, threads=64, tasks=1_000, steps=4, max_open=100)
 
@@ -51,7 +51,7 @@ def instances_in(folder: Path, size: Size) -> Iterator[list[str]]:
     file = folder / "instances.toml"
     file.write_text(f"max_open = {size.max_open}\n{tables}")
     directory = InstanceFile(str(file), {})
-    with process.replaced(lambda: directory):
+    with api.replaced(lambda: directory):
         yield ids
     directory.close()
 

@@ -19,9 +19,15 @@ from open_alchemy.package_database import RefusedError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import StoreOperation, Table
 from open_alchemy.package_database.engines import registry
-from open_alchemy.package_database.instances import closer, open_engines, process, self_closing, self_closing_async
+from open_alchemy.package_database.instances import (
+    api,
+    closer,
+    open_engines,
+    self_closing_async_engine,
+    self_closing_engine,
+)
 from open_alchemy.package_database.instances.instance_file import InstanceFile
-from open_alchemy.package_database.instances.self_closing_async import closer_of_running_loop
+from open_alchemy.package_database.instances.self_closing_async_engine import closer_of_running_loop
 from open_alchemy.package_database.testing.memory import MemoryEngine, MemoryStore
 
 
@@ -142,7 +148,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     stores = Stores(path, [f"i{number}" for number in range(8)], 2)
     monkeypatch.setattr(registry, "from_url", stores.from_url)
     directory = InstanceFile(str(path), {})
-    with process.replaced(lambda: directory):
+    with api.replaced(lambda: directory):
         yield stores
 
 
@@ -274,7 +280,7 @@ def test_a_call_that_opens_an_engine_closes_another_if_many_wait(
 ) -> None:
     without_thread = closer.Closer()
     monkeypatch.setattr(without_thread, "start", _none)
-    for module in (open_engines, self_closing, self_closing_async):
+    for module in (open_engines, self_closing_engine, self_closing_async_engine):
         monkeypatch.setattr(module, "closer", without_thread)
 
     for name in stores.ids * 20:
@@ -302,7 +308,7 @@ def test_a_changed_url_applies_to_new_calls_and_the_old_engine_is_closed(stores:
 
 
 def test_an_instance_that_is_removed_during_a_lookup_keeps_no_engine(stores: Stores) -> None:
-    instance = process.directory().get("i0")
+    instance = api.directory().get("i0")
     stores.write({"i1": 1}, 2)
     package_database.instances()
 

@@ -15,7 +15,7 @@ import pytest
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, NotFoundError
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.instances.selection import select_only
 from open_alchemy.package_database.testing.local_instances import LocalInstances
@@ -115,7 +115,7 @@ def test_a_call_stays_on_the_instance_on_which_it_started() -> None:
 
 
 def test_an_instance_of_the_callers_own_is_selected_by_the_same_mechanism(tmp_path: Path) -> None:
-    with package_database.instance("one"), process.use(Instance(SQLiteConfig(tmp_path / "own.db"))):
+    with package_database.instance("one"), api.use(Instance(SQLiteConfig(tmp_path / "own.db"))):
         publish("own")
         inner = (names(), current())
         with package_database.instance("two"):

@@ -13,14 +13,12 @@ from open_alchemy import package_database
 from open_alchemy.package_database.testing.local_instances import LocalInstances
 from tests.instances.servers import SERVICES, load, request
 
-CONCURRENT = 200
-
 pytestmark = pytest.mark.usefixtures("_instances")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _long_deadline() -> Iterator[None]:
-    """Gives the calls of 200 requests at once enough time on a busy machine."""
+    """Gives the calls of concurrent requests enough time on a busy machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PACKAGE_DATABASE_DEADLINE", "60")
         yield
@@ -34,16 +32,17 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         yield port
 
 
-def test_concurrent_requests_do_not_mix(port: int) -> None:
-    chosen = ["one", "two"] * (CONCURRENT // 2)
+@pytest.mark.parametrize("requests", [40, pytest.param(200, marks=pytest.mark.long)])
+def test_concurrent_requests_do_not_mix(port: int, requests: int) -> None:
+    chosen = ["one", "two"] * (requests // 2)
 
     def publish(number: int, instance: str) -> tuple[str, str]:
         answer = request(port, f"/specs/u1/{instance}-{number}", {"InstanceId": instance}, "PUT")
         listed = request(port, "/specs/u1", {"InstanceId": instance})
         return json.loads(answer.body)["instance"], listed.body
 
-    with ThreadPoolExecutor(CONCURRENT) as threads:
-        answers = list(threads.map(publish, range(CONCURRENT), chosen))
+    with ThreadPoolExecutor(requests) as threads:
+        answers = list(threads.map(publish, range(requests), chosen))
 
     assert [instance for instance, _ in answers] == chosen
     for instance, (_, listed) in zip(chosen, answers, strict=True):
@@ -51,7 +50,7 @@ def test_concurrent_requests_do_not_mix(port: int) -> None:
     for instance in ("one", "two"):
         with package_database.instance(instance):
             names = [spec["name"] for spec in package_database.get().list_specs(sub="u1")]
-        assert len(names) == CONCURRENT // 2
+        assert len(names) == requests // 2
         assert all(name.startswith(instance) for name in names)
 
 

@@ -1,17 +1,17 @@
 """The pytest plugin in the test suite of a service.
 
 Most of these suites run in this process, on a server that they share and whose tables each of them creates and deletes.
-Suites about imports, the environment, the start of the server or pytest-xdist run in processes of their own.
+Suites about imports and the environment at the start run in new processes.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, nullcontext, suppress
-from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -20,11 +20,12 @@ from open_alchemy.package_database.engines.dynamodb.administration import Dynamo
 from open_alchemy.package_database.engines.dynamodb.config import DynamoDBConfig
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.instances import process
 from open_alchemy.package_database.model.schema import SPECS, TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
+from tests import other_region
 from tests.apis import config_of
 from tests.canned_server import fail, serve
+from tests.plugin.conftest import Run
 
 USES_BOTH_TABLES = """
     import pytest
@@ -45,52 +46,20 @@ USES_BOTH_TABLES = """
 """
 
 
-Run = Callable[..., pytest.RunResult]
+@pytest.fixture
+def server(_database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a DynamoDB without tables."""
+    monkeypatch.setenv("AWS_REGION", other_region.REGION)
+    with other_region.emptied(_database):
+        yield _database
 
 
 @pytest.fixture
-def service(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """The folder of a service, in an environment without stage and test runner."""
-    for name in ("STAGE", "PACKAGE_DATABASE_URL", "AWS_ENDPOINT_URL_DYNAMODB", "PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
-        # Restores the variable if the service sets it.
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    pytester.makeini("[pytest]\naddopts = -p no:randomly\nfilterwarnings = error\n")
-    return pytester
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """A local DynamoDB that suites share."""
-    with local_server.run() as url:
-        yield url
-
-
-@pytest.fixture
-def run(service: pytest.Pytester, server: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the suite of the service in this process, on the shared server."""
-    monkeypatch.setattr(process._process, "source", process._process.source)
-    monkeypatch.setattr(process._process, "found", None)
-    monkeypatch.setattr(pytest_plugin, "_stage", "")
+def run(run_alone: Run, server: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the suite of the service in this process, and starts no server for it."""
     monkeypatch.setattr(pytest_plugin, "is_free", lambda _: False)
     monkeypatch.setattr(pytest_plugin, "run", lambda: nullcontext(server))
-    return partial(service.runpytest_inprocess, "-p", "no:cacheprovider")
-
-
-@pytest.fixture
-def run_process(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the suite of the service in a process, without other plugins: they take most of the time to start."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_PLUGINS", f"{pytest_plugin.__name__},xdist.plugin")
-    return service.runpytest_subprocess
-
-
-@pytest.fixture(params=["in process", "xdist"])
-def run_or_xdist(request: pytest.FixtureRequest) -> Run:
-    """Runs the suite of the service, in this process or in a worker of pytest-xdist."""
-    if request.param == "xdist":
-        return partial(request.getfixturevalue("run_process"), "-n", "1")
-    return cast("Run", request.getfixturevalue("run"))
+    return run_alone
 
 
 def test_every_test_starts_with_clean_tables(service: pytest.Pytester, run: Run) -> None:
@@ -99,10 +68,10 @@ def test_every_test_starts_with_clean_tables(service: pytest.Pytester, run: Run)
     run().assert_outcomes(passed=2)
 
 
-def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester, run_process: Run) -> None:
+def test_workers_of_xdist_have_a_server_each(service: pytest.Pytester, run_alone: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
 
-    run_process("-n", "2").assert_outcomes(passed=2)
+    run_alone("-n", "2").assert_outcomes(passed=2)
 
 
 def test_the_server_has_no_tables_before_a_fixture_creates_them(service: pytest.Pytester, run: Run) -> None:
@@ -138,6 +107,7 @@ def test_a_database_that_was_opened_at_import_uses_the_server(service: pytest.Py
     run().assert_outcomes(passed=1)
 
 
+REFUSED_IN_PRODUCTION = "*STAGE is 'PROD'*only run with STAGE=TEST*"
 CHANGES_THE_STAGE = """
     import os
     from open_alchemy import package_database
@@ -154,27 +124,23 @@ SEES_THE_TEST_STAGE = """
 """
 
 
-@pytest.mark.parametrize(("file", "options"), [("conftest", ("-n", "1")), ("application", ())])
-def test_an_application_cannot_change_the_stage(
-    service: pytest.Pytester, run_process: Run, file: str, options: tuple[str, ...]
-) -> None:
-    load = "import application" if file == "application" else ""
-    service.makepyfile(**{file: CHANGES_THE_STAGE, "test_service": f"    {load}\n{SEES_THE_TEST_STAGE}"})
+def test_an_application_cannot_change_the_stage(service: pytest.Pytester, run_process: Run) -> None:
+    service.makepyfile(application=CHANGES_THE_STAGE, test_service=f"    import application\n{SEES_THE_TEST_STAGE}")
 
-    run_process("--package-database-engine=sqlite", *options).assert_outcomes(passed=1)
+    run_process("--package-database-engine=sqlite").assert_outcomes(passed=1)
 
 
 def test_the_table_fixtures_refuse_to_run_in_production(
-    service: pytest.Pytester, run_or_xdist: Run, monkeypatch: pytest.MonkeyPatch
+    service: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAGE", "PROD")
     monkeypatch.setattr(pytest_plugin, "_stage", "PROD")
     service.makepyfile(USES_BOTH_TABLES)
 
-    result = run_or_xdist()
+    result = run()
 
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
+    result.stdout.fnmatch_lines([REFUSED_IN_PRODUCTION])
 
 
 def test_a_run_in_production_uses_get_alone(
@@ -184,20 +150,21 @@ def test_a_run_in_production_uses_get_alone(
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     service.makepyfile("""
         from open_alchemy import package_database
-        from open_alchemy.package_database.instances import process
+        from open_alchemy.package_database.instances import api
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert process.current().config.stage == "PROD"
+            assert api.current().config.stage == "PROD"
     """)
 
     run_process().assert_outcomes(passed=1)
 
 
-def test_a_worker_in_production_replaces_the_test_stage_of_an_opened_database(
-    service: pytest.Pytester, run_process: Run, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_of_xdist_has_the_stage_of_a_run_in_production(
+    service: pytest.Pytester, run_alone: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAGE", "PROD")
+    monkeypatch.setattr(pytest_plugin, "_stage", "PROD")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     service.makepyfile(
         conftest="""
@@ -210,12 +177,22 @@ def test_a_worker_in_production_replaces_the_test_stage_of_an_opened_database(
             def test_service():
                 assert package_database.get().engine.config.stage == "PROD"
         """,
+        test_tables=USES_BOTH_TABLES,
     )
 
-    run_process("-n", "1").assert_outcomes(passed=1)
+    result = run_alone("-n", "1")
+
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines([REFUSED_IN_PRODUCTION])
 
 
-def test_a_run_that_uses_no_fixture_imports_no_driver(service: pytest.Pytester) -> None:
+def test_a_run_that_uses_no_fixture_imports_no_driver(
+    service: pytest.Pytester, run_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # pytest finds the plugin by its entry point.
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
+    others = ("xdist", "xdist.looponfail", "randomly", "hypothesispytest", "anyio")
     service.makepyfile("""
         import sys
 
@@ -226,23 +203,24 @@ def test_a_run_that_uses_no_fixture_imports_no_driver(service: pytest.Pytester) 
             assert {"boto3", "botocore", "moto", "factory", "packaging.utils"}.isdisjoint(sys.modules)
     """)
 
-    service.runpytest_subprocess("-p", "no:xdist").assert_outcomes(passed=1)
+    run_process(*(f"-pno:{name}" for name in others)).assert_outcomes(passed=1)
 
 
-def test_a_port_in_use_is_not_used(service: pytest.Pytester, run_process: Run) -> None:
+def test_a_port_in_use_is_not_used(service: pytest.Pytester, run_alone: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pytest_plugin, "run", lambda port=0: nullcontext(f"http://localhost:{port}"))
     service.makepyfile("""
         def test_service(_database):
-            assert not _database.endswith(":8000")
+            assert _database == "http://localhost:0"
     """)
     with closing(socket.socket()) as other:
         # Connections of an earlier server may be in TIME_WAIT.
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Another process may use the port already, with the same effect.
         with suppress(OSError):
-            other.bind(("127.0.0.1", local_server.DEFAULT_PORT))
+            other.bind(("127.0.0.1", dynamodb_server.DEFAULT_PORT))
             other.listen()
 
-        run_process().assert_outcomes(passed=1)
+        run_alone().assert_outcomes(passed=1)
 
 
 def test_a_mock_of_aws_does_not_clear_the_server(service: pytest.Pytester, run: Run) -> None:
@@ -286,7 +264,7 @@ def test_the_factories_store_their_objects(service: pytest.Pytester, run: Run) -
 
 
 def administration(url: str) -> DynamoDBAdministration:
-    return DynamoDBAdministration(DynamoDBEngine(config_of(url)))
+    return DynamoDBAdministration(DynamoDBEngine(config_of(url)._replace(region=other_region.REGION)))
 
 
 @pytest.mark.parametrize("way", ["option", "ini"])
@@ -301,16 +279,15 @@ def test_a_server_that_is_running_is_used_and_left_as_it_was(
     assert administration(server).describe(SPECS) is None
 
 
-def test_a_table_that_exists_already_is_not_changed(service: pytest.Pytester, run: Run) -> None:
+def test_a_table_that_exists_already_is_not_changed(service: pytest.Pytester, run: Run, server: str) -> None:
     service.makepyfile(USES_BOTH_TABLES)
-    with local_server.run() as url:
-        administration(url).create(SPECS)
+    administration(server).create(SPECS)
 
-        result = run(f"--package-database-endpoint={url}")
+    result = run(f"--package-database-endpoint={server}")
 
-        result.assert_outcomes(errors=2)
-        result.stdout.fnmatch_lines(["*the table package.specs already exists at*"])
-        assert administration(url).describe(SPECS) is not None
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(["*the table package.specs already exists at*"])
+    assert administration(server).describe(SPECS) is not None
 
 
 def test_a_server_without_transactions_is_refused_with_the_reason(service: pytest.Pytester, run: Run) -> None:
@@ -350,10 +327,10 @@ def test_an_endpoint_that_cannot_be_used_is_refused(
     result.stdout.fnmatch_lines([message])
 
 
-def test_an_endpoint_that_workers_would_share_is_refused(service: pytest.Pytester, run_process: Run) -> None:
+def test_an_endpoint_that_workers_would_share_is_refused(service: pytest.Pytester, run_alone: Run) -> None:
     service.makepyfile(USES_BOTH_TABLES)
 
-    result = run_process("--package-database-endpoint=http://localhost:1", "-n", "1")
+    result = run_alone("--package-database-endpoint=http://localhost:1", "-n", "1")
 
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*workers of pytest-xdist cannot share*"])
@@ -395,7 +372,7 @@ def test_the_server_has_the_default_port_where_that_is_free(
 
 def test_a_server_that_does_not_start_fails_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int = 0) -> None:
-        raise local_server.LocalServerError("no server")
+        raise dynamodb_server.LocalServerError("no server")
 
     monkeypatch.setattr(pytest_plugin, "run", refuse)
     stack: Any = SimpleNamespace(enter_context=lambda url: url)
@@ -422,22 +399,56 @@ WITHOUT_A_SERVER = (
 )
 
 
-@pytest.mark.parametrize(("way", "options"), [("option", ()), ("ini", ("-n", "2"))])
-def test_sqlite_needs_no_server(
-    service: pytest.Pytester, run_process: Run, monkeypatch: pytest.MonkeyPatch, way: str, options: tuple[str, ...]
-) -> None:
-    service.makepyfile(WITHOUT_A_SERVER)
-    # No process starts a server or checks a port.
-    service.makeconftest("""
-        import socket
-        from open_alchemy.package_database import pytest_plugin
-        pytest_plugin.run = pytest_plugin.is_free = None
-    """)
-    if way == "ini":
-        service.makeini("[pytest]\npackage_database_engine = sqlite\n")
-    chosen = ["--package-database-engine=sqlite"] if way == "option" else []
+IGNORES_THE_URL = """
+    import os
+    import pytest
+    from open_alchemy import package_database
 
-    run_process(*options, *chosen).assert_outcomes(passed=4)
+    def test_without_a_fixture():
+        with pytest.raises(package_database.ConfigurationError):
+            package_database.get().list_specs(sub="u1")
+
+    def test_with_a_fixture(_clean_specs_table):
+        os.environ["PACKAGE_DATABASE_URL"] = "sqlite:///production.db"
+        package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
+        assert package_database.get().count_customer_models(sub="u1") == 1
+"""
+
+
+def set_production_url(service: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sets the URL of the environment, and returns the file that it names."""
+    path = service.path / "production.db"
+    monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{path}")
+    return path
+
+
+STARTS_NO_SERVER = """
+    from open_alchemy.package_database import pytest_plugin
+    pytest_plugin.run = pytest_plugin.is_free = None
+"""
+
+
+def test_sqlite_needs_no_server(service: pytest.Pytester, run_process: Run) -> None:
+    service.makepyfile(conftest=STARTS_NO_SERVER, test_service=WITHOUT_A_SERVER)
+
+    run_process("--package-database-engine=sqlite").assert_outcomes(passed=4)
+
+
+def test_a_worker_of_xdist_needs_no_server_for_sqlite_and_ignores_the_environment(
+    service: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    production = set_production_url(service, monkeypatch)
+    service.makepyfile(
+        conftest=f"{STARTS_NO_SERVER}\n{CHANGES_THE_STAGE}",
+        test_1=IGNORES_THE_URL,  # before a fixture opens the store
+        test_2=SEES_THE_TEST_STAGE,
+        test_3=WITHOUT_A_SERVER,
+    )
+    service.makeini("[pytest]\npackage_database_engine = sqlite\n")
+
+    run("-n", "1").assert_outcomes(passed=7)
+
+    assert not production.exists()
 
 
 def test_the_option_overrides_the_ini_value(service: pytest.Pytester, run: Run) -> None:
@@ -490,34 +501,14 @@ def test_sqlite_fixtures_refuse_to_run_in_production(
     result.stdout.fnmatch_lines(["*STAGE is 'PROD'*only run with STAGE=TEST*"])
 
 
-@pytest.mark.parametrize(
-    ("run_or_xdist", "engine"),
-    [("in process", "dynamodb"), ("in process", "sqlite"), ("xdist", "sqlite")],
-    indirect=["run_or_xdist"],
-)
+@pytest.mark.parametrize("engine", ["dynamodb", "sqlite"])
 def test_a_run_never_uses_the_url_of_the_environment(
-    service: pytest.Pytester, run_or_xdist: Run, monkeypatch: pytest.MonkeyPatch, engine: str
+    service: pytest.Pytester, run: Run, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    production = service.path / "production.db"
-    monkeypatch.setenv("PACKAGE_DATABASE_URL", f"sqlite:///{production}")
-    service.makepyfile(
-        test_service=f"""
-            import os
-            import pytest
-            from open_alchemy import package_database
+    production = set_production_url(service, monkeypatch)
+    service.makepyfile(IGNORES_THE_URL)
 
-            def test_without_a_fixture():
-                with pytest.raises(package_database.ConfigurationError):
-                    package_database.get().list_specs(sub="u1")
-
-            def test_with_a_fixture(_clean_specs_table):
-                os.environ["PACKAGE_DATABASE_URL"] = "sqlite:///{production}"
-                package_database.get().create_update_spec(sub="u1", name="a", version="1", model_count=1)
-                assert package_database.get().count_customer_models(sub="u1") == 1
-        """
-    )
-
-    run_or_xdist(f"--package-database-engine={engine}").assert_outcomes(passed=2)
+    run(f"--package-database-engine={engine}").assert_outcomes(passed=2)
 
     assert not production.exists()
 
@@ -546,11 +537,11 @@ def test_a_test_without_a_fixture_uses_a_configured_endpoint(
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
     service.makepyfile("""
         from open_alchemy import package_database
-        from open_alchemy.package_database.instances import process
+        from open_alchemy.package_database.instances import api
 
         def test_service():
             assert package_database.get() is package_database.get()
-            assert process.current().config.endpoint_url == "http://127.0.0.1:1"
+            assert api.current().config.endpoint_url == "http://127.0.0.1:1"
     """)
 
     run().assert_outcomes(passed=1)
@@ -561,10 +552,10 @@ def test_a_test_without_a_fixture_uses_the_stage_that_was_set(
 ) -> None:
     monkeypatch.setattr(pytest_plugin, "_stage", "TEST")
     service.makepyfile("""
-        from open_alchemy.package_database.instances import process
+        from open_alchemy.package_database.instances import api
 
         def test_service():
-            assert process.current().config.endpoint_url == "http://localhost:8000"
+            assert api.current().config.endpoint_url == "http://localhost:8000"
     """)
 
     run().assert_outcomes(passed=1)

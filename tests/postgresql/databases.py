@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -39,9 +41,56 @@ def run_servers() -> Iterator[tuple[str, str]]:
 def create_database(server: str) -> str:
     """Creates an empty database on a server and returns its URL."""
     name = f"test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0'.encode())
+    execute(server, f'CREATE DATABASE "{name}" TEMPLATE template0')
     return f"{server.rpartition('/')[0]}/{name}"
+
+
+_unused: defaultdict[str, list[str]] = defaultdict(list)
+"""The URLs of empty databases by server. To empty a database takes a tenth of the time to create one."""
+
+_CLOSE = """
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_DROP_SLOTS = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = current_database()"
+_DROP_SCHEMAS = """
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT pubname FROM pg_publication LOOP EXECUTE format('DROP PUBLICATION %I', name); END LOOP;
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^(pg_.*|information_schema|public)$' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+END $$
+"""
+
+
+@contextmanager
+def empty_database(server: str) -> Iterator[str]:
+    """Yields the URL of an empty database, which may be changed except for its schema ``public``."""
+    unused = _unused[server]
+    url = unused.pop() if unused else create_database(server)
+    yield url
+    execute(url, _CLOSE, _DROP_SLOTS, _DROP_SCHEMAS, f'ALTER DATABASE "{name_of(url)}" RESET ALL')
+    unused.append(url)
+
+
+@contextmanager
+def empty_map(servers: Sequence[str], folder: Path, shards: int) -> Iterator[str]:
+    """Yields the URL of a shard map of empty databases, one on each server."""
+    with ExitStack() as stack:
+        urls = [stack.enter_context(empty_database(server)) for server in servers]
+        yield write_shard_map(folder, urls, shards)
+
+
+def name_of(url: str) -> str:
+    """Returns the name of the database in a URL."""
+    return url.rpartition("/")[2]
+
+
+def execute(conninfo: str, *statements: str) -> list[Any]:
+    """Executes statements on their own and returns the rows of the last one."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        cursors = [connection.execute(statement.encode()) for statement in statements]
+        return cursors[-1].fetchall() if cursors[-1].description else []
 
 
 def write_shard_map(folder: Path, urls: Sequence[str], shards: int, *settings: str) -> str:

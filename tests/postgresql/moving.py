@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 
 from open_alchemy.package_database.engines.port import MoveReporter, Sharded
 from open_alchemy.package_database.engines.postgresql.admin_connection import AdminConnection
 from open_alchemy.package_database.engines.postgresql.config import PostgreSQLConfig
 from open_alchemy.package_database.model.schema import TABLES
+from tests.postgresql.databases import execute
 
 
 class KilledError(BaseException):
@@ -61,12 +61,6 @@ def move_killed_before(
         except KilledError:
             return True
     return False
-
-
-def execute(conninfo: str, text: str) -> list[Any]:
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        cursor = connection.execute(text.encode())
-        return cursor.fetchall() if cursor.description else []
 
 
 def locations(config: PostgreSQLConfig, shard: int) -> list[str]:

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -18,18 +17,12 @@ from open_alchemy.package_database.datastore import Datastore
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
 from tests.canary import HASH, SALT
-from tests.postgresql.databases import create_database, create_tables, write_shard_map
+from tests.postgresql.databases import create_tables, execute, name_of, write_shard_map
 from tests.unit.test_readme import EXAMPLE
 
 
 def administration(url: str) -> Any:
     return from_url(url, os.environ).open_engine(TABLES).administration()
-
-
-def execute(url: str, *statements: str) -> list[Any]:
-    with psycopg.connect(url, autocommit=True) as connection:
-        cursors = [connection.execute(statement.encode()) for statement in statements]
-        return cursors[-1].fetchall() if cursors[-1].description else []
 
 
 def invoke(*arguments: str) -> str:
@@ -155,15 +148,13 @@ def test_creating_again_completes_what_is_missing(empty_url: str) -> None:
     assert administration(empty_url).differences(SPECS) == administration(empty_url).differences(CREDENTIALS) == []
 
 
-def test_a_database_must_be_utf_8(postgresql_servers: tuple[str, str]) -> None:
-    name = create_database(postgresql_servers[0]).rpartition("/")[2]
-    execute(
-        postgresql_servers[0],
-        f"CREATE DATABASE {name}_latin1 TEMPLATE template0 ENCODING LATIN1 LC_CTYPE 'C' LC_COLLATE 'C'",
-    )
+def test_a_database_must_be_utf_8(empty_url: str) -> None:
+    name = f"{name_of(empty_url)}_latin1"
+    execute(empty_url, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING LATIN1 LC_CTYPE 'C' LC_COLLATE 'C'")
 
     with pytest.raises(RefusedError, match="must have the encoding UTF8, not LATIN1"):
-        create_tables(f"{postgresql_servers[0].rpartition('/')[0]}/{name}_latin1", shards=1)
+        create_tables(f"{empty_url}_latin1", shards=1)
+    execute(empty_url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 GRANTS = re.search(
@@ -171,11 +162,10 @@ GRANTS = re.search(
 )
 
 
-def test_the_grants_of_the_documentation_are_enough_for_a_service(empty_url: str) -> None:
+def test_the_grants_of_the_documentation_are_enough_for_a_service(empty_url: str, role: str) -> None:
     create_tables(empty_url, shards=2)
-    role = empty_url.rpartition("/")[2].replace("test", "role")
     assert GRANTS is not None
-    execute(empty_url, f"CREATE ROLE {role} LOGIN", GRANTS[1].replace("package_service", role))
+    execute(empty_url, GRANTS[1].replace("package_service", role))
     url = empty_url.replace("postgres@", f"{role}@")
 
     with package_database.connect(url) as database:
@@ -192,10 +182,8 @@ def test_the_grants_of_the_documentation_are_enough_for_a_service(empty_url: str
         create_tables(url, shards=2)
 
 
-def test_the_right_to_create_in_the_database_is_enough_for_the_command(empty_url: str) -> None:
-    name = empty_url.rpartition("/")[2]
-    role = name.replace("test", "role")
-    execute(empty_url, f"CREATE ROLE {role} LOGIN", f"GRANT CREATE ON DATABASE {name} TO {role}")
+def test_the_right_to_create_in_the_database_is_enough_for_the_command(empty_url: str, role: str) -> None:
+    execute(empty_url, f"GRANT CREATE ON DATABASE {name_of(empty_url)} TO {role}")
     url = empty_url.replace("postgres@", f"{role}@")
 
     create_tables(url, shards=2)

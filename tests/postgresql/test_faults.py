@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -16,13 +17,15 @@ import pytest
 
 from open_alchemy.package_database import ConfigurationError, ConflictError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.engines.port import Config
+from open_alchemy.package_database.engines.postgresql import retry
 from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection, _commits
-from open_alchemy.package_database.engines.postgresql.requests import Batch
+from open_alchemy.package_database.engines.postgresql.io_requests import Batch
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sql.statements import Statement
+from open_alchemy.package_database.exceptions import StoreError
 from open_alchemy.package_database.testing import postgresql_server
 from tests.apis import aconnect_to, blocking, connect_to
-from tests.postgresql.databases import create_database, create_tables
+from tests.postgresql.databases import create_database, create_tables, execute, name_of
 
 Open = Callable[[Config], AbstractContextManager[TDatabase]]
 
@@ -35,10 +38,9 @@ def open_api(request: pytest.FixtureRequest) -> Open:
 
 
 @pytest.fixture
-def url(empty_url: str) -> str:
-    """A database with one shard."""
-    create_tables(empty_url, shards=1)
-    return empty_url
+def three_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The third attempt is the last one before the deadline, and there is no wait between them."""
+    monkeypatch.setattr(retry, "full_jitter", lambda _, attempt, *__: 0.0 if attempt < 2 else math.inf)
 
 
 @contextmanager
@@ -98,13 +100,14 @@ def test_a_call_waits_for_a_connection_until_the_timeout_of_the_pool(url: str) -
     assert caught.value.code == "PoolExhausted"
 
 
+@pytest.mark.usefixtures("three_attempts")
 def test_a_server_that_cannot_be_reached_is_unavailable_at_the_deadline(open_api: Open) -> None:
-    config = configure("postgresql://u:canary@127.0.0.1:1/a", deadline=0.5)
+    config = configure("postgresql://u:canary@127.0.0.1:1/a")
     with open_api(config) as database, pytest.raises(UnavailableError) as caught:
         publish(database)
 
     assert "refused" in str(caught.value)
-    assert caught.value.attempts > 1
+    assert caught.value.attempts == 3
     assert "canary" not in repr(caught.value)
     assert caught.value.__cause__ is None
 
@@ -187,16 +190,17 @@ CREATE TRIGGER fail BEFORE INSERT ON shard0001.specs FOR EACH ROW EXECUTE FUNCTI
 TRANSIENT = ["40001", "40P01", "55P03", "57014", "25006", "57P03"]
 
 
-def fail(url: str, code: str, *, times: int) -> None:
-    with superuser(url) as connection:
-        connection.execute(TRIGGER.format(code=code, times=times).encode())
+@contextmanager
+def failing(url: str, code: str, *, times: int) -> Iterator[None]:
+    """Makes the first inserts fail."""
+    execute(url, TRIGGER.format(code=code, times=times))
+    yield
+    execute(url, "DROP FUNCTION shard0001.fail CASCADE; DROP SEQUENCE shard0001.failures")
 
 
 @pytest.mark.parametrize("code", TRANSIENT)
 def test_a_transient_error_is_repeated(url: str, code: str) -> None:
-    fail(url, code, times=2)
-
-    with connect_to(configure(url)) as database:
+    with failing(url, code, times=2), connect_to(configure(url)) as database:
         publish(database)
         found = versions(database)
 
@@ -204,35 +208,40 @@ def test_a_transient_error_is_repeated(url: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
+    ("code", "error", "attempts"),
     [
-        ("40001", ConflictError),
-        ("40P01", ConflictError),
-        ("25006", UnavailableError),
-        ("57P03", UnavailableError),
-        ("53100", RefusedError),
-        ("23514", RefusedError),
+        ("40001", ConflictError, 3),
+        ("40P01", ConflictError, 3),
+        ("25006", UnavailableError, 3),
+        ("57P03", UnavailableError, 3),
+        ("53100", RefusedError, 1),
+        ("23514", RefusedError, 1),
     ],
 )
-def test_a_lasting_error_has_its_code(url: str, code: str, error: type[Exception], open_api: Open) -> None:
-    fail(url, code, times=1_000_000)
-
-    with open_api(configure(url, deadline=1.0)) as database, pytest.raises(error) as caught:
+@pytest.mark.usefixtures("three_attempts")
+def test_a_lasting_error_has_its_code(
+    url: str, code: str, error: type[StoreError], attempts: int, open_api: Open
+) -> None:
+    with (
+        failing(url, code, times=1_000_000),
+        open_api(configure(url)) as database,
+        pytest.raises(error) as caught,
+    ):
         publish(database)
 
-    assert caught.value.code == code  # type: ignore[attr-defined]
+    assert (caught.value.code, caught.value.attempts) == (code, attempts)
 
 
-def test_a_server_that_is_read_only_for_a_time_is_no_error(url: str, open_api: Open) -> None:
-    name = url.rpartition("/")[2]
+def test_a_server_that_is_read_only_for_a_time_is_no_error(own_url: str, open_api: Open) -> None:
+    name = name_of(own_url)
     attempts: list[str] = []
-    with superuser(url) as connection:
+    with superuser(own_url) as connection:
         connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'.encode())
 
     def promote(record: logging.LogRecord) -> bool:
         if "25006" in record.getMessage() and not attempts:
             attempts.append(record.getMessage())
-            with psycopg.connect(url, autocommit=True) as other:
+            with psycopg.connect(own_url, autocommit=True) as other:
                 other.execute("SET default_transaction_read_only = off")
                 other.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
                 other.execute(END_SESSIONS)
@@ -241,7 +250,7 @@ def test_a_server_that_is_read_only_for_a_time_is_no_error(url: str, open_api: O
     logger = logging.getLogger("open_alchemy.package_database")
     logger.addFilter(promote)
     try:
-        with open_api(configure(url)) as database:
+        with open_api(configure(own_url)) as database:
             publish(database)
             found = versions(database)
     finally:
@@ -251,15 +260,14 @@ def test_a_server_that_is_read_only_for_a_time_is_no_error(url: str, open_api: O
     assert found == ["1"]
 
 
-def test_a_role_without_rights_is_refused(url: str, open_api: Open) -> None:
-    role = url.rpartition("/")[2].replace("test", "role")
-    with superuser(url) as connection:
-        connection.execute(
-            f"CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA package_database, shard0001 TO {role}; "
-            f"GRANT SELECT ON ALL TABLES IN SCHEMA package_database, shard0001 TO {role}".encode()
-        )
+def test_a_role_without_rights_is_refused(own_url: str, role: str, open_api: Open) -> None:
+    execute(
+        own_url,
+        f"GRANT USAGE ON SCHEMA package_database, shard0001 TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA package_database, shard0001 TO {role}",
+    )
 
-    with open_api(configure(url.replace("postgres@", f"{role}@"))) as database:
+    with open_api(configure(own_url.replace("postgres@", f"{role}@"))) as database:
         with pytest.raises(RefusedError, match="permission denied for table") as caught:
             publish(database)
         found = database.list_specs(sub="u")
@@ -268,8 +276,8 @@ def test_a_role_without_rights_is_refused(url: str, open_api: Open) -> None:
     assert found == []
 
 
-def test_a_missing_schema_names_the_command(url: str, open_api: Open) -> None:
-    with open_api(configure(url)) as database, superuser(url) as connection:
+def test_a_missing_schema_names_the_command(own_url: str, open_api: Open) -> None:
+    with open_api(configure(own_url)) as database, superuser(own_url) as connection:
         publish(database)
         connection.execute("DROP SCHEMA shard0001 CASCADE")
 
@@ -279,12 +287,11 @@ def test_a_missing_schema_names_the_command(url: str, open_api: Open) -> None:
     assert caught.value.code == "42P01"
 
 
-def test_a_role_without_free_connections_is_unavailable(url: str, open_api: Open) -> None:
-    role = url.rpartition("/")[2].replace("test", "role")
-    with superuser(url) as connection:
-        connection.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0".encode())
+@pytest.mark.usefixtures("three_attempts")
+def test_a_role_without_free_connections_is_unavailable(url: str, role: str, open_api: Open) -> None:
+    execute(url, f"ALTER ROLE {role} CONNECTION LIMIT 0")
 
-    config = configure(url.replace("postgres@", f"{role}@"), deadline=1.0)
+    config = configure(url.replace("postgres@", f"{role}@"))
     with open_api(config) as database, pytest.raises(UnavailableError, match="too many connections"):
         publish(database)
 

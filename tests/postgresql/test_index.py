@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from open_alchemy.package_database import ConflictError
 from open_alchemy.package_database.core.deadline import Deadline
@@ -20,11 +21,12 @@ from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.database import Database
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql.engine import PostgreSQLEngine
-from open_alchemy.package_database.engines.postgresql.requests import OnServer, Requests
+from open_alchemy.package_database.engines.postgresql.io_requests import OnServer, Requests
 from open_alchemy.package_database.model.schema import CREDENTIALS, PUBLIC_KEY, TABLES
 from tests.canary import HASH, SALT
 
-SCHEDULES = 25
+SCHEDULES = max(8, settings().max_examples // 40)
+"""8 in an ordinary run, 100 in a long one."""
 
 
 def put(sub: str, public_key: str, token: str, *, id_: str = "1") -> Transact:

@@ -55,12 +55,14 @@ def test_no_acknowledged_version_is_lost_to_a_kill_of_the_server(server: Postgre
     with connect_to(from_url(server.url(), {"PACKAGE_DATABASE_DEADLINE": "60"})) as database:
         with ThreadPoolExecutor() as threads:
             writers = [threads.submit(write, database, writer, is_over) for writer in range(WRITERS)]
-            for _ in range(KILLS):
-                # A version since the last start.
-                database.create_update_spec(sub="killer", name="a", version="1", model_count=1)
-                server.kill()
-                server.start()
-            is_over.set()
+            try:
+                for _ in range(KILLS):
+                    # A version since the last start.
+                    database.create_update_spec(sub="killer", name="a", version="1", model_count=1)
+                    server.kill()
+                    server.start()
+            finally:
+                is_over.set()
             results = [writer.result() for writer in writers]
         stored = [info["version"] for sub in ("u0", "u1") for info in database.list_spec_versions(sub=sub, name="a")]
         engine: Any = database.engine

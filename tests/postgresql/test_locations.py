@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError
-from open_alchemy.package_database.engines.postgresql.catalog import ServerCatalog
-from open_alchemy.package_database.engines.postgresql.locations import Locations
-from open_alchemy.package_database.engines.postgresql.requests import Moving, OnServer, Requests
+from open_alchemy.package_database.engines.postgresql.io_requests import Moving, OnServer, Requests
 from open_alchemy.package_database.engines.postgresql.retry import Failure, Kind
+from open_alchemy.package_database.engines.postgresql.shard_catalog import ServerCatalog
+from open_alchemy.package_database.engines.postgresql.shard_locations import Locations
 from open_alchemy.package_database.engines.postgresql.shard_map import Server
 
 SERVERS = (Server("db1", "", range(1, 2)), Server("db2", "", range(2, 3)))

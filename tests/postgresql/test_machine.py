@@ -23,7 +23,7 @@ from tests.simulation.engine_stores import EngineStore
 from tests.simulation.test_machine import SpecMachine
 from tests.sqlite.test_machine import EngineMachine, place, scans
 
-EXAMPLES = settings(max_examples=max(4, settings().max_examples // 40), stateful_step_count=20)
+EXAMPLES = settings(max_examples=max(2, settings().max_examples // 40), stateful_step_count=20)
 
 
 @pytest.fixture

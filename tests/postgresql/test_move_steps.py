@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, RefusedError
-from open_alchemy.package_database.engines.postgresql.catalog import ServerCatalog
-from open_alchemy.package_database.engines.postgresql.moves import MoveState, Step, check, next_step, state_of
+from open_alchemy.package_database.engines.postgresql.shard_catalog import ServerCatalog
+from open_alchemy.package_database.engines.postgresql.shard_move_steps import (
+    MoveState,
+    Step,
+    check,
+    next_step,
+    state_of,
+)
 
 BEFORE = {"db1": ServerCatalog(2, frozenset({1})), "db2": ServerCatalog(2, frozenset({2}))}
 MOVING = BEFORE | {"db1": ServerCatalog(2, frozenset({1}), {1: "db2"})}

@@ -20,28 +20,28 @@ from open_alchemy.package_database import ConfigurationError, RefusedError, TDat
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Missing, Put, Transact
-from open_alchemy.package_database.engines.postgresql import mover, moves, retry
+from open_alchemy.package_database.engines.postgresql import retry, shard_move, shard_move_steps
 from open_alchemy.package_database.engines.postgresql.config import PostgreSQLConfig
-from open_alchemy.package_database.engines.postgresql.moves import Step
-from open_alchemy.package_database.engines.postgresql.sharding import shard_of
+from open_alchemy.package_database.engines.postgresql.shard_hash import shard_of
+from open_alchemy.package_database.engines.postgresql.shard_move_steps import Step
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from tests.apis import aconnect_to, blocking, connect_to
 from tests.canary import HASH, SALT
-from tests.postgresql.databases import create_database, create_tables, write_shard_map
-from tests.postgresql.moving import execute, leftovers, locations, move, move_killed_before
+from tests.postgresql.databases import create_tables, empty_map, execute
+from tests.postgresql.moving import leftovers, locations, move, move_killed_before
 
 SUB = next(f"u{number}" for number in range(100) if shard_of(f"u{number}", 2) == 1)
-KILL_STEP = 1 if settings().max_examples > 100 else 7
-"""Every statement in a long run, every seventh one in an ordinary run."""
+KILL_STEP = 1 if settings().max_examples > 100 else 13
+"""Every statement in a long run, every thirteenth one in an ordinary run."""
 
 
 @pytest.fixture
-def config(postgresql_servers: tuple[str, str], tmp_path: Path) -> PostgreSQLConfig:
+def config(postgresql_servers: tuple[str, str], tmp_path: Path) -> Iterator[PostgreSQLConfig]:
     """A database of 2 shards, one on each of two servers."""
-    urls = [create_database(server) for server in postgresql_servers]
-    created = create_tables(write_shard_map(tmp_path, urls, 2), shards=2)
-    assert isinstance(created, PostgreSQLConfig)
-    return created
+    with empty_map(postgresql_servers, tmp_path, 2) as url:
+        created = create_tables(url, shards=2)
+        assert isinstance(created, PostgreSQLConfig)
+        yield created
 
 
 @pytest.fixture
@@ -82,9 +82,9 @@ def test_changes_during_the_copy_are_applied(
 ) -> None:
     publish(database)
     database.create_update_spec(sub=SUB, name="deleted", version="1", model_count=1)
-    follow = mover.Mover._follow
+    follow = shard_move.Mover._follow
 
-    def write_before(self: mover.Mover, *arguments: Any) -> tuple[int, bool]:
+    def write_before(self: shard_move.Mover, *arguments: Any) -> tuple[int, bool]:
         if not written:
             written.append(True)
             # An update with an unchanged value that is stored out of line.
@@ -95,8 +95,8 @@ def test_changes_during_the_copy_are_applied(
         return follow(self, *arguments)
 
     written: list[bool] = []
-    monkeypatch.setattr(mover, "_BATCH", 3)
-    monkeypatch.setattr(mover.Mover, "_follow", write_before)
+    monkeypatch.setattr(shard_move, "_BATCH", 3)
+    monkeypatch.setattr(shard_move.Mover, "_follow", write_before)
 
     move(config, 1, "db2")
     found = database.get_spec(sub=SUB, name="a")
@@ -118,11 +118,12 @@ def test_a_transaction_is_recognised_after_a_move(config: PostgreSQLConfig, data
     assert again == {}
 
 
-def test_other_tables_sequences_functions_and_grants_move(config: PostgreSQLConfig) -> None:
+def test_other_tables_sequences_functions_and_grants_move(
+    config: PostgreSQLConfig, postgresql_servers: tuple[str, str], role: str
+) -> None:
     source, target = (server.conninfo for server in config.servers)
-    role = f"role_{source.rpartition('/')[2]}"
-    for server in {conninfo.rpartition("/")[0]: conninfo for conninfo in (source, target)}.values():
-        execute(server, f"CREATE ROLE {role}")
+    for other in set(postgresql_servers) - {postgresql_servers[0]}:
+        execute(other, f"CREATE ROLE {role}")
     execute(
         source,
         f"""
@@ -160,7 +161,7 @@ def test_without_logical_replication_the_shard_is_copied_under_a_lock(
     config: PostgreSQLConfig, database: TDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(database)
-    monkeypatch.setattr(mover, "_not_replicated_because", lambda _: "wal_level of db1 is replica, not logical")
+    monkeypatch.setattr(shard_move, "_not_replicated_because", lambda _: "wal_level of db1 is replica, not logical")
 
     warnings = move(config, 1, "db2")
     publish(database, "2")
@@ -175,7 +176,7 @@ def test_a_move_that_is_killed_at_any_statement_continues(
     config: PostgreSQLConfig, database: TDatabase, monkeypatch: pytest.MonkeyPatch, *, replicates: bool
 ) -> None:
     if not replicates:
-        monkeypatch.setattr(mover, "_not_replicated_because", lambda _: "no")
+        monkeypatch.setattr(shard_move, "_not_replicated_because", lambda _: "no")
     publish(database, "0")
     published, statement, is_killed = 1, 1, True
     while is_killed:
@@ -206,7 +207,7 @@ def test_a_move_that_is_killed_at_any_statement_continues(
     ],
 )
 def test_the_tables_are_locked_when_batches_are_small_or_stop_shrinking(batches: list[int], expected: int) -> None:
-    decisions = [moves.is_lockable(*pair) for pair in zip(batches, [None, *batches], strict=False)]
+    decisions = [shard_move_steps.is_lockable(*pair) for pair in zip(batches, [None, *batches], strict=False)]
 
     assert decisions.index(True) + 1 == expected
 
@@ -214,7 +215,7 @@ def test_the_tables_are_locked_when_batches_are_small_or_stop_shrinking(batches:
 def test_between_the_two_parts_of_the_switch_calls_wait(
     config: PostgreSQLConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mover.Mover, "execute", stop_before(Step.ACTIVATE))
+    monkeypatch.setattr(shard_move.Mover, "execute", stop_before(Step.ACTIVATE))
     with pytest.raises(InterruptedError):
         move(config, 1, "db2")
     monkeypatch.undo()
@@ -233,9 +234,9 @@ def test_between_the_two_parts_of_the_switch_calls_wait(
 
 
 def stop_before(stop: Step) -> Any:
-    execute_step = mover.Mover.execute
+    execute_step = shard_move.Mover.execute
 
-    def run(self: mover.Mover, step: Step) -> None:
+    def run(self: shard_move.Mover, step: Step) -> None:
         if step is stop:
             raise InterruptedError
         execute_step(self, step)
@@ -247,7 +248,7 @@ def test_an_unfinished_move_can_be_cancelled(
     config: PostgreSQLConfig, database: TDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(database)
-    monkeypatch.setattr(mover.Mover, "execute", stop_before(Step.SWITCH))
+    monkeypatch.setattr(shard_move.Mover, "execute", stop_before(Step.SWITCH))
     with pytest.raises(InterruptedError):
         move(config, 1, "db2")
     monkeypatch.undo()
@@ -267,13 +268,13 @@ def test_a_copy_that_differs_is_refused(
     config: PostgreSQLConfig, database: TDatabase, monkeypatch: pytest.MonkeyPatch, method: str, damage: str
 ) -> None:
     publish(database)
-    verify = getattr(mover.Mover, method)
+    verify = getattr(shard_move.Mover, method)
 
-    def damage_first(self: mover.Mover, *arguments: Any) -> None:
+    def damage_first(self: shard_move.Mover, *arguments: Any) -> None:
         self.target.execute(f"{damage} WHERE updated_at_id LIKE 'latest%'")
         verify(self, *arguments)
 
-    monkeypatch.setattr(mover.Mover, method, damage_first)
+    monkeypatch.setattr(shard_move.Mover, method, damage_first)
 
     with pytest.raises(RefusedError, match="specs of shard 1 differs on db1 and db2; the shard stays on db1") as caught:
         move(config, 1, "db2")

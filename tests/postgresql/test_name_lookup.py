@@ -13,7 +13,6 @@ from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.postgresql.name_lookup import with_addresses
 from open_alchemy.package_database.engines.registry import from_url
 from tests.apis import connect_to
-from tests.postgresql.databases import create_tables
 
 ADDRESSES = {"one": ["10.0.0.1"], "two": ["10.0.0.2", "fd00::2"]}
 
@@ -91,8 +90,6 @@ def test_a_name_that_does_not_exist_is_reported(monkeypatch: pytest.MonkeyPatch,
         database.list_specs(sub="u")
 
 
-def test_a_server_is_found_by_its_name(empty_url: str) -> None:
-    create_tables(empty_url, shards=1)
-
-    with connect_to(from_url(empty_url.replace("127.0.0.1", "localhost"), {})) as database:
+def test_a_server_is_found_by_its_name(url: str) -> None:
+    with connect_to(from_url(url.replace("127.0.0.1", "localhost"), {})) as database:
         assert database.list_specs(sub="u") == []

@@ -14,8 +14,8 @@ from psycopg.pq import TransactionStatus
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.engines.postgresql import pool_core
 from open_alchemy.package_database.engines.postgresql.connection import RESET_SESSION, DeadlineExceededError
+from open_alchemy.package_database.engines.postgresql.io_requests import OnServer
 from open_alchemy.package_database.engines.postgresql.pool_core import Calls, PoolCore
-from open_alchemy.package_database.engines.postgresql.requests import OnServer
 from open_alchemy.package_database.engines.postgresql.retry import (
     CLOSED,
     COMMIT_UNANSWERED,

@@ -15,7 +15,6 @@ from open_alchemy.package_database.core.operations import Delete, Get, Item, Mis
 from open_alchemy.package_database.engines.port import Engine
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS, TABLES
-from tests.postgresql.databases import create_tables
 
 KEY = {"sub": "u", "updated_at_id": "latest#a"}
 CREDENTIALS_KEY = {"sub": "u", "id": "1"}
@@ -26,13 +25,6 @@ LOCKED = """
 SELECT locktype, relname FROM pg_locks LEFT JOIN pg_class ON pg_class.oid = relation
 WHERE pid = %s AND granted AND (locktype = 'advisory' OR relkind = 'r' AND relnamespace = to_regnamespace('shard0001'))
 """
-
-
-@pytest.fixture
-def url(empty_url: str) -> str:
-    """A database with one shard."""
-    create_tables(empty_url, shards=1)
-    return empty_url
 
 
 @pytest.fixture

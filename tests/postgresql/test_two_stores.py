@@ -12,28 +12,25 @@ import pytest
 from click.testing import CliRunner, Result
 
 from open_alchemy.package_database.cli.commands import commands
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 from open_alchemy.package_database.instances.instance_file import InstanceFile
 from open_alchemy.package_database.model.schema import TABLES
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests.instances.servers import SERVICES, load, request
-from tests.postgresql.databases import create_database, create_tables
 
 
 @pytest.fixture
-def directory(tmp_path: Path, postgresql_servers: tuple[str, str]) -> Iterator[InstanceFile]:
+def directory(tmp_path: Path, url: str) -> Iterator[InstanceFile]:
     """The instances "sql" on PostgreSQL and "document" on DynamoDB, both empty."""
-    with local_server.run() as server:
-        administration = local_server.config_of(server).open_engine(TABLES).administration()
+    with dynamodb_server.run() as server:
+        administration = dynamodb_server.config_of(server).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
-        url = create_database(postgresql_servers[0])
-        create_tables(url, shards=2)
         urls = {"sql": url, "document": server.replace("http:", "dynamodb:")}
         path = tmp_path / "instances.toml"
         path.write_text("".join(f'[instances.{name}]\nurl = "{urls[name]}"\n' for name in urls))
         directory = InstanceFile(str(path), os.environ)
-        with process.replaced(lambda: directory):
+        with api.replaced(lambda: directory):
             yield directory
         directory.close()
 

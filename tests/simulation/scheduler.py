@@ -17,7 +17,7 @@ from open_alchemy.package_database.database import SYSTEM
 from open_alchemy.package_database.exceptions import BaseError, ConflictError, NotFoundError, UnavailableError
 from open_alchemy.package_database.model import credentials, specs, users
 from open_alchemy.package_database.model.access_pattern import AccessPattern
-from open_alchemy.package_database.model.export_items import Entry
+from open_alchemy.package_database.model.export_checks import Entry
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
 from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import MemoryStore

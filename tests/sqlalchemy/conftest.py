@@ -12,8 +12,8 @@ import transaction
 from sqlalchemy import text
 
 from open_alchemy.package_database.engines.registry import from_url
+from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
-from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_session
 from tests.postgresql.databases import create_database, create_tables, write_shard_map
 
@@ -53,7 +53,7 @@ def sqlite_instance(tmp_path: Path) -> Iterator[Instance]:
         yield instance
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _postgresql_urls(postgresql_servers: tuple[str, str]) -> tuple[str, str]:
     urls = tuple(create_database(server) for server in postgresql_servers)
     for url in urls:
@@ -93,7 +93,7 @@ def instance(request: pytest.FixtureRequest) -> Instance:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _shards_url(postgresql_servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
     urls = [create_database(server) for server in postgresql_servers]
     url = write_shard_map(tmp_path_factory.mktemp("map"), urls, 4)

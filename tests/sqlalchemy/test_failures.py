@@ -15,14 +15,14 @@ import transaction
 from sqlalchemy import Text, TypeDecorator, bindparam, exc, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from open_alchemy.package_database.engines.postgresql.sharding import shard_of
+from open_alchemy.package_database.engines.postgresql.shard_hash import shard_of
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.exceptions import RefusedError, UnavailableError
+from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
-from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_async_session, get_session, sqlite
 from open_alchemy.package_database.sqlalchemy.errors import RetryError, ShardMovedError
-from tests.postgresql.databases import create_database, create_tables, write_shard_map
+from tests.postgresql.databases import create_tables, empty_map
 from tests.sqlalchemy.conftest import notes
 
 USER = next(name for name in map(str, range(99)) if shard_of(name, 2) == 1)
@@ -115,14 +115,12 @@ def test_an_instance_that_a_thread_closes_has_loops_close_their_connections(one_
 @pytest.fixture
 def servers(postgresql_servers: tuple[str, str], tmp_path: Path) -> Iterator[list[psycopg.Connection[Any]]]:
     """Connections to the servers of the current instance, whose shard 1 was located on the first server."""
-    urls = [create_database(server) for server in postgresql_servers]
-    url = write_shard_map(tmp_path, urls, 2)
-    create_tables(url, shards=2)
-    with use(Instance(from_url(url, {}))):
-        get_session(sub=USER)
-        transaction.abort()
-        first, second = (psycopg.connect(found, autocommit=True) for found in urls)
-        with first, second:
+    with empty_map(postgresql_servers, tmp_path, 2) as url:
+        config: Any = create_tables(url, shards=2)
+        first, second = (psycopg.connect(server.conninfo, autocommit=True) for server in config.servers)
+        with first, second, use(Instance(config)):
+            get_session(sub=USER)
+            transaction.abort()
             yield [first, second]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,15 +19,20 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from open_alchemy import package_database
-from open_alchemy.package_database.engines.postgresql.sharding import schema_of, shard_of
+from open_alchemy.package_database.engines.postgresql.shard_hash import schema_of, shard_of
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.exceptions import RefusedError
+from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
-from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_session, get_table
 from open_alchemy.package_database.testing.local_instances import LocalInstances
-from tests.postgresql.databases import create_database, create_tables, write_shard_map
+from tests.postgresql.databases import create_tables, empty_map
 from tests.sqlalchemy.conftest import create_notes, notes
+
+FORKED_STORES = pytest.mark.parametrize(
+    "instance", ["sqlite", "one_phase", pytest.param("two_phase", marks=pytest.mark.long)], indirect=True
+)
+"""A fork of this large process is slow, and the connections of both servers are alike."""
 
 
 def add(value: str) -> None:
@@ -116,6 +122,7 @@ def create_notes_in_new_transaction() -> None:
     thread.join()
 
 
+@FORKED_STORES
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_of_a_fork_opens_connections_of_its_own(instance: Instance) -> None:
     assert notes() == []
@@ -130,6 +137,7 @@ def test_a_child_of_a_fork_opens_connections_of_its_own(instance: Instance) -> N
     assert notes() == ["child", "parent"]
 
 
+@FORKED_STORES
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_session_is_refused_in_the_child_of_a_fork(instance: Instance) -> None:
     add("parent")
@@ -150,6 +158,23 @@ def test_a_session_is_refused_in_the_child_of_a_fork(instance: Instance) -> None
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_connection_in_use_during_a_fork_is_closed_with_its_transaction(
+    sqlite_instance: Instance, tmp_path: Path
+) -> None:
+    add("parent")
+    # The garbage collector would close the connection with its pool.
+    pool = get_session().connection().engine.pool
+
+    assert in_child(lambda: None) == 0
+    before = open_files(tmp_path / "instance.db")
+    transaction.commit()
+
+    assert before > 0
+    assert open_files(tmp_path / "instance.db") == 0
+    assert pool is not get_session().connection().engine.pool
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_loops_close_their_engines(sqlite_instance: Instance, tmp_path: Path) -> None:
     from open_alchemy.package_database.sqlalchemy import get_async_session
 
@@ -164,15 +189,13 @@ def test_loops_close_their_engines(sqlite_instance: Instance, tmp_path: Path) ->
 
 
 def test_a_session_follows_a_shard_that_moved(postgresql_servers: tuple[str, str], tmp_path: Path) -> None:
-    urls = [create_database(server) for server in postgresql_servers]
-    url = write_shard_map(tmp_path, urls, 2)
-    create_tables(url, shards=2)
     user = next(name for name in map(str, range(99)) if shard_of(name, 2) == 1)
-    with use(Instance(from_url(url, {}))):
-        get_session(sub=user, allow_writes=True).execute(text("CREATE TABLE notes (text VARCHAR)"))
-        transaction.commit()
-        first, second = (psycopg.connect(found, autocommit=True) for found in urls)
-        with first, second:
+    with empty_map(postgresql_servers, tmp_path, 2) as url:
+        config: Any = create_tables(url, shards=2)
+        first, second = (psycopg.connect(server.conninfo, autocommit=True) for server in config.servers)
+        with first, second, use(Instance(config)):
+            get_session(sub=user, allow_writes=True).execute(text("CREATE TABLE notes (text VARCHAR)"))
+            transaction.commit()
             second.execute("CREATE SCHEMA shard0001")
             second.execute("CREATE TABLE shard0001.notes (text VARCHAR)")
             second.execute("INSERT INTO package_database.shards VALUES (1)")

@@ -14,8 +14,8 @@ from sqlalchemy import Column, Integer, Table, text
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.exceptions import NotFoundError, RefusedError, UnavailableError
+from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
-from open_alchemy.package_database.instances.process import use
 from open_alchemy.package_database.sqlalchemy import get_session, get_table, metadata
 
 

@@ -20,7 +20,7 @@ from open_alchemy.package_database.model.schema import TABLES
 from tests.apis import blocking
 from tests.canary import HASH, SALT, find
 
-EXAMPLES = 100
+EXAMPLES = 20
 LONG_EXAMPLES = 10_000
 PAGE_SIZE = 4096
 

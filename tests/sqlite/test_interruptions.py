@@ -75,7 +75,7 @@ def call_interrupted(call: Callable[[], None], number: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("call", [publish, read])
 def test_the_next_call_works_after_an_interruption_at_any_line(
     database: TDatabase, call: Callable[[TDatabase], None], step: int

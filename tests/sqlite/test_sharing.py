@@ -209,7 +209,7 @@ database = package_database.connect(sys.argv[1])
 def publish(version):
     database.create_update_spec(sub="u1", name="a", version=version, model_count=1)
 publish("of the parent")
-for number in range(3):
+for number in range(2):
     pid = os.fork()
     if pid == 0:
         publish(f"of child {number}")
@@ -224,7 +224,7 @@ for number in range(3):
     publish(f"beside child {number}")
     assert os.waitpid(pid, 0)[1] == 0
 versions = [info["version"] for info in database.list_spec_versions(sub="u1", name="a")]
-print(len(versions), len(set(versions)), "of grandchild 2" in versions)
+print(len(versions), len(set(versions)), "of grandchild 1" in versions)
 """
 
 
@@ -235,7 +235,7 @@ def test_a_fork_uses_the_file_as_its_parent_does(path: Path, end: str) -> None:
     command = [sys.executable, "-W", "error", "-c", FORKS, f"sqlite:///{path}", end]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (finished.stdout, finished.stderr) == ("10 10 True\n", "")
+    assert (finished.stdout, finished.stderr) == ("7 7 True\n", "")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 

@@ -11,7 +11,7 @@ import pytest
 from open_alchemy.package_database import ConflictError
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Get, Missing, Put, Transact
-from open_alchemy.package_database.engines.sql import tokens
+from open_alchemy.package_database.engines.sql.idempotency_tokens import LIFETIME
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
 from open_alchemy.package_database.engines.sqlite.database_file import connect_to_file
 from open_alchemy.package_database.engines.sqlite.engine import SQLiteEngine, open_sqlite
@@ -68,7 +68,10 @@ def test_a_transaction_that_failed_does_not_take_effect_later(engine: SQLiteEngi
 def test_old_tokens_are_deleted_and_young_ones_kept(engine: SQLiteEngine) -> None:
     execute(engine, put("1", "old"))
     execute(engine, put("1", "young"))
-    query(engine, f"UPDATE \"package.tokens\" SET created = created - {tokens.LIFETIME + 1} WHERE token = 'old'")  # noqa: S608
+    query(
+        engine,
+        f"UPDATE \"package.tokens\" SET created = created - {LIFETIME + 1} WHERE token = 'old'",  # noqa: S608
+    )
     execute(engine, put("1", "00"))
     assert query(engine, 'SELECT token FROM "package.tokens" ORDER BY token') == [("00",), ("young",)]
 

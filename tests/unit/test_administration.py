@@ -13,7 +13,7 @@ from open_alchemy.package_database.engines.dynamodb.administration import Dynamo
 from open_alchemy.package_database.engines.dynamodb.engine import DynamoDBEngine
 from open_alchemy.package_database.engines.port import KeyInfo
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
-from open_alchemy.package_database.testing import local_server
+from open_alchemy.package_database.testing import dynamodb_server
 from tests.apis import config_of, connect_to
 from tests.canned_server import fail, reset, serve, succeed
 from tests.unit.test_differences import described
@@ -21,7 +21,7 @@ from tests.unit.test_differences import described
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with local_server.run() as found:
+    with dynamodb_server.run() as found:
         yield found
 
 

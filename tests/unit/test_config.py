@@ -21,7 +21,7 @@ from open_alchemy.package_database.engines.dynamodb.config import (
     read_stage,
 )
 from open_alchemy.package_database.engines.sqlite.config import SQLiteConfig
-from open_alchemy.package_database.instances import process
+from open_alchemy.package_database.instances import api
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.testing.memory import MemoryConfig, MemoryEngine
 
@@ -152,7 +152,7 @@ def test_a_database_that_was_returned_follows_the_default_instance() -> None:
     database: Any = package_database.get()
     asynchronous: Any = package_database.get_async()
 
-    process.set_default(lambda: DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
+    api.set_default(lambda: DynamoDBConfig("TEST", "eu-west-1", "http://127.0.0.1:1", deadline=7))
 
     assert package_database.get() is database
     assert cast("Any", database).engine.config.deadline == 7
@@ -172,13 +172,13 @@ def test_a_call_finishes_on_the_engine_on_which_it_started() -> None:
 
             def switch(operation: Any, deadline: Any) -> Any:
                 started.append(engine)
-                process.set_default(Switching)
+                api.set_default(Switching)
                 return execute(operation, deadline)
 
             engine.execute = switch  # type: ignore[method-assign]
             return engine
 
-    process.set_default(Switching)
+    api.set_default(Switching)
 
     database.delete_all(sub="u1")
 
@@ -189,7 +189,7 @@ def test_a_call_finishes_on_the_engine_on_which_it_started() -> None:
 @pytest.mark.usefixtures("fresh_process")
 def test_the_shared_database_can_be_used_again_after_it_was_closed(tmp_path: Path) -> None:
     config = SQLiteConfig(tmp_path / "a.db")
-    process.set_default(lambda: config)
+    api.set_default(lambda: config)
     database: Any = package_database.get()
     database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
     engine = database.engine
@@ -203,7 +203,7 @@ def test_the_shared_database_can_be_used_again_after_it_was_closed(tmp_path: Pat
 
 @pytest.mark.usefixtures("fresh_process")
 def test_the_shared_async_database_serves_a_program_that_starts_twice(tmp_path: Path) -> None:
-    process.set_default(lambda: SQLiteConfig(tmp_path / "a.db"))
+    api.set_default(lambda: SQLiteConfig(tmp_path / "a.db"))
 
     async def main() -> list[str]:
         async with package_database.get_async() as database:
@@ -214,18 +214,18 @@ def test_the_shared_async_database_serves_a_program_that_starts_twice(tmp_path: 
 
 
 def test_an_instance_that_is_selected_is_used_in_its_context_only(tmp_path: Path) -> None:
-    before = process.current()
+    before = api.current()
     database: Any = package_database.get()
 
-    with process.use(Instance(SQLiteConfig(tmp_path / "a.db"))):
+    with api.use(Instance(SQLiteConfig(tmp_path / "a.db"))):
         database.create_update_spec(sub="u1", name="a", version="1", model_count=1)
         thread_sees: list[object] = []
-        thread = threading.Thread(target=lambda: thread_sees.append(process.current()))
+        thread = threading.Thread(target=lambda: thread_sees.append(api.current()))
         thread.start()
         thread.join()
 
     assert thread_sees == [before]
-    assert process.current() is before
+    assert api.current() is before
     with package_database.connect(f"sqlite:///{tmp_path / 'a.db'}") as opened:
         assert opened.get_latest_spec_version(sub="u1", name="a") == "1"
 

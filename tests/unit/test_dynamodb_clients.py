@@ -24,6 +24,7 @@ from open_alchemy.package_database.engines.dynamodb.http.client import HttpClien
 from open_alchemy.package_database.engines.dynamodb.timeouts import Timeouts
 from tests.apis import APIS, config_of, connect_to, open_api
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
+from tests.instant_delays import instant_delays
 
 ITEM = {"Item": {"sub": {"S": "u1"}, "version": {"S": "1.0"}, "salt": {"B": base64.b64encode(b"canary").decode()}}}
 
@@ -33,11 +34,14 @@ Opener = Callable[..., TDatabase]
 
 @pytest.fixture(params=APIS)
 def database(request: pytest.FixtureRequest) -> Iterator[Opener]:
-    """Opens databases over each client."""
+    """Opens databases over each client, which do not wait between attempts."""
+
+    def opened(url: str, **timeouts: float) -> TDatabase:
+        with instant_delays(**timeouts) as sources:
+            return stack.enter_context(open_api(request.param, config_of(url), sources))
+
     with ExitStack() as stack:
-        yield lambda url, *, deadline=5.0: stack.enter_context(
-            open_api(request.param, config_of(url, deadline=deadline))
-        )
+        yield opened
 
 
 @pytest.mark.parametrize(
@@ -83,7 +87,7 @@ def test_a_permanent_fault_raises_unavailable_error_after_four_attempts(
 
 def test_a_server_that_never_responds_raises_unavailable_error(database: Opener) -> None:
     with serve(stay_silent) as server, pytest.raises(UnavailableError, match="ReadTimeoutError"):
-        database(server.url, deadline=0.5).get_spec(sub="u1", name="a")
+        database(server.url, read=0.05).get_spec(sub="u1", name="a")
 
 
 def test_a_closed_port_raises_unavailable_error(database: Opener) -> None:

@@ -16,20 +16,22 @@ Case: TypeAlias = tuple[str, str, str]
 """What a program executes, the package that it cannot import, and the extra with this package."""
 
 PROGRAM = """
-import json, os, sys
+import asyncio, json, os, sys
 from open_alchemy import package_database
 from open_alchemy.package_database import exceptions
 
-for case, (code, missing, _) in enumerate(json.load(sys.stdin)):
+cases = json.load(sys.stdin)
+for lacking in dict.fromkeys(missing for _, missing, _ in cases):
     if not os.fork():
-        sys.modules[missing] = None
-        try:
-            exec(code)
-        except exceptions.ConfigurationError as error:
-            print(case, error)
-        finally:
-            sys.stdout.flush()
-            os._exit(0)
+        sys.modules[lacking] = None
+        for number, (code, missing, _) in enumerate(cases):
+            if missing == lacking:
+                try:
+                    exec(code)
+                except exceptions.ConfigurationError as error:
+                    print(number, error)
+        sys.stdout.flush()
+        os._exit(0)
     os.wait()
 """
 SHARD_MAP = """
@@ -61,11 +63,11 @@ from open_alchemy.package_database.datastore import {0}
 CASES: list[Case] = [
     *((f"package_database.connect({url!r}).list_specs(sub='u1')", missing, extra) for url, missing, extra in URLS),
     *(
-        (f"import asyncio; asyncio.run(package_database.aconnect({url!r}).list_specs(sub='u1'))", missing, extra)
+        (f"asyncio.run(package_database.aconnect({url!r}).list_specs(sub='u1'))", missing, extra)
         for url, missing, extra in URLS
     ),
     (DATASTORE.format("Datastore", ""), "psycopg", "postgresql"),
-    (DATASTORE.format("AsyncDatastore", "__import__('asyncio').run"), "psycopg", "postgresql"),
+    (DATASTORE.format("AsyncDatastore", "asyncio.run"), "psycopg", "postgresql"),
     ("import open_alchemy.package_database.sqlalchemy", "sqlalchemy", "sqlalchemy"),
     ("import open_alchemy.package_database.sqlalchemy", "transaction", "sqlalchemy"),
     ("import open_alchemy.package_database.factory", "factory", "test"),
@@ -76,7 +78,7 @@ CASES: list[Case] = [
 
 @pytest.fixture(scope="module")
 def messages(tmp_path_factory: pytest.TempPathFactory) -> dict[int, str]:
-    """What each case, by its number, prints in a child process of one program."""
+    """What each case, by its number, prints in a child process, of which one program has one for each package."""
     folder = tmp_path_factory.mktemp("extras")
     (folder / "shards.toml").write_text(SHARD_MAP)
     command = [sys.executable, "-c", PROGRAM]

@@ -20,7 +20,7 @@ from open_alchemy.package_database.core.operations import (
     Transact,
 )
 from open_alchemy.package_database.database import run
-from open_alchemy.package_database.model.export_items import Entry
+from open_alchemy.package_database.model.export_checks import Entry
 from open_alchemy.package_database.model.keys import LATEST, padded, record_keys
 from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.model.validation import item_size

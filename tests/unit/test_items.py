@@ -9,7 +9,7 @@ import pytest
 from open_alchemy.package_database import ValidationError
 from open_alchemy.package_database.core.operations import Item, Table
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.model.export_items import Entry, check_item
+from open_alchemy.package_database.model.export_checks import Entry, check_item
 from open_alchemy.package_database.model.keys import latest_key, padded, record_keys
 from open_alchemy.package_database.model.schema import CREDENTIALS, SPECS
 from tests.canary import HASH, find

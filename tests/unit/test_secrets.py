@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import inspect
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from open_alchemy.package_database.engines.dynamodb.config import Credentials
 from tests.apis import APIS, config_of, open_api
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
+from tests.instant_delays import instant_delays
 from tests.pairwise import others_long
 
 ROOT = Path(__file__).parents[2]
@@ -109,19 +111,37 @@ CALLS = [create, get_user, get_credentials, list_credentials]
 ROWS = [*product(APIS, ["item"], REFUSED_CALLS), *others_long(product(APIS, ANSWERS, CALLS))]
 
 
+@pytest.fixture(scope="module")
+def open_on() -> Iterator[Callable[[str, str], TDatabase]]:
+    """Opens an API on a server that answers with one of ``ANSWERS``. Making a client takes longer than its calls."""
+
+    @cache
+    def opened(api: str, read_timeout: float) -> TDatabase:
+        with instant_delays(read=read_timeout) as sources:
+            return stack.enter_context(open_api(api, config_of(server.url), sources))
+
+    def answering(api: str, answer: str) -> TDatabase:
+        server.behave(ANSWERS[answer])
+        return opened(api, 0.05 if answer == "silent" else 30)
+
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(stay_silent))
+        yield answering
+
+
 @pytest.mark.parametrize(("api", "answer", "call"), ROWS)
 def test_no_path_discloses_a_secret(
+    open_on: Callable[[str, str], TDatabase],
     api: str,
     answer: str,
     call: Callable[[TDatabase], object],
     logged: Callable[[], str],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    with serve(ANSWERS[answer]) as server, open_api(api, config_of(server.url, deadline=0.3)) as database:
-        try:
-            shown = repr(call(database))
-        except BaseError as error:
-            shown = frames_below(error)
+    try:
+        shown = repr(call(open_on(api, answer)))
+    except BaseError as error:
+        shown = frames_below(error)
 
     printed = capfd.readouterr()
     assert find(shown) == []
@@ -159,7 +179,7 @@ TOKEN = "canary-of-the-session-token"
 
 def near_the_recursion_limit(left: int, function: Callable[[], object]) -> BaseException | None:
     """Returns the exception of a function that may nest only a given number of further calls."""
-    depth, limit = len(inspect.stack(0)), sys.getrecursionlimit()
+    depth, limit = len(list(traceback.walk_stack(sys._getframe()))), sys.getrecursionlimit()
     sys.setrecursionlimit(depth + left)
     try:
         function()

@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Final
 
 from ..core.operations import Page, Scan
-from ..model.export_items import Entry, check_stored
+from ..model.export_checks import Entry, check_stored
 from ..model.schema import CREDENTIALS
 from .export_format import encode_entry
 from .export_writer import pages

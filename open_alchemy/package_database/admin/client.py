@@ -9,7 +9,7 @@ from ..core.operations import Failures, Page, Scan, Steps, StoreOperation, Table
 from ..database import Database, open_database, run
 from ..engines.port import TableInfo
 from ..exceptions import RefusedError
-from ..instances import process
+from ..instances import api
 from ..model.schema import TABLES
 
 Result = TypeVar("Result")
@@ -31,7 +31,7 @@ class AdminClient:
     @classmethod
     def configured(cls) -> AdminClient:
         """Returns a client of the configured store."""
-        return cls(open_database(process.current().engine()))
+        return cls(open_database(api.current().engine()))
 
     def read(self, scan: Scan) -> Page:
         """Reads a page."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ..core.operations import Item, Value
 from ..core.secret import Secret
 from ..exceptions import ValidationError
-from ..model.export_items import Entry, check_item
+from ..model.export_checks import Entry, check_item
 from ..model.schema import SCHEMA_VERSION, TABLES
 
 FORMAT: Final = "open-alchemy.package-database export"

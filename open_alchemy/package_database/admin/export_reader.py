@@ -14,7 +14,7 @@ from typing import IO, Final
 
 from ..core.secret import Secret
 from ..exceptions import ValidationError
-from ..model.export_items import Entry
+from ..model.export_checks import Entry
 from .export_format import MAX_LINE_BYTES, Header, decode_entry, decode_header
 
 _GZIP: Final = b"\x1f\x8b"

@@ -20,7 +20,7 @@ from ..core.operations import Page, Scan
 from ..core.secret import Secret
 from ..exceptions import ValidationError
 from ..model.broker_registry import is_registry
-from ..model.export_items import Entry, check_stored
+from ..model.export_checks import Entry, check_stored
 from ..model.schema import CREDENTIALS, TABLES
 from . import private_files
 from .export_format import Header, decode_entry, encode_entry, encode_header, encode_title

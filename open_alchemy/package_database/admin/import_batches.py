@@ -12,7 +12,7 @@ from typing import Final
 
 from ..core.operations import DUPLICATE_KEY, Steps
 from ..exceptions import ConflictError
-from ..model.export_items import Entry
+from ..model.export_checks import Entry
 from ..model.keys import LATEST
 from .checksums import digest, user_of
 from .import_items import BATCH_ENTRIES, Outcome, import_items

@@ -27,7 +27,7 @@ from ..core.operations import (
     Table,
     Transact,
 )
-from ..model.export_items import Entry
+from ..model.export_checks import Entry
 from ..model.keys import LATEST, padded, record_keys
 from ..model.schema import SPECS
 from ..model.spec_records import unchanged_since

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 
 from ..core.operations import Failures, Item, Key, Page, Scan, Transact
-from ..model.export_items import Entry, check_stored
+from ..model.export_checks import Entry, check_stored
 from ..model.schema import CREDENTIALS
 from . import version_4_secrets
 

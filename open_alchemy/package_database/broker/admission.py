@@ -14,7 +14,7 @@ from ..core.deadline import Deadline
 from ..engines.broker.codec import Codec
 from ..engines.broker.messages import Request
 from ..engines.broker.transports import Peer
-from .store import Store
+from .served_store import ServedStore
 
 MAX_QUEUED_BYTES: Final = 256_000_000
 """The bytes of the requests that wait."""
@@ -35,7 +35,7 @@ class Job(NamedTuple):
     peer: Peer
     codec: Codec
     request: Request
-    store: Store
+    store: ServedStore
     deadline: Deadline
     size: int
 

@@ -19,8 +19,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 from ..coherence import broker as coherence
 from ..coherence import leases
 from ..coherence.leases import Timing
+from ..coherence.membership import ChangeRegistry, Outcome, ReadRegistry, Registry, joined
 from ..coherence.messages import ReadHeader, SessionMessage, Tag, Tags, WriteId
-from ..coherence.registry import ChangeRegistry, Outcome, ReadRegistry, Registry, joined
 from ..coherence.tags import NO_TAGS, tags_of_read
 from ..coherence.writes import Acknowledge, Execute, ToBroker
 from ..core.deadline import Deadline
@@ -29,7 +29,7 @@ from ..engines import telemetry
 from ..engines.broker import cache_messages, messages
 from ..engines.broker.cache_clock import boot_time
 from ..engines.broker.codec import Codec
-from ..engines.broker.operations import Schema
+from ..engines.broker.operation_messages import Schema
 from ..engines.broker.transports import Peer
 from ..engines.port import AsyncEngine
 from ..exceptions import BaseError, ConflictError, RefusedError, UnavailableError

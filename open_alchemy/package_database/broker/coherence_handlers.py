@@ -16,8 +16,8 @@ from ..engines.broker.transports import Peer
 from ..engines.broker.zeromq import ZeroMQConnection
 from .coherence_driver import Caching
 from .other_brokers import OtherBrokers
+from .served_instances import ServedStores
 from .server import Server
-from .stores import Stores
 
 
 def connect_caches(server: Server, address: str, key_file: Path | None = None, buses: Sequence[BusServer] = ()) -> None:
@@ -31,7 +31,7 @@ def connect_caches(server: Server, address: str, key_file: Path | None = None, b
     """
     places = ",".join(filter(None, [*(bus.address for bus in buses), address]))
     sessions = Sessions(server, places, OtherBrokers(partial(ZeroMQConnection, key_file=key_file), buses))
-    if isinstance(server.stores, Stores):
+    if isinstance(server.stores, ServedStores):
         server.stores.start_caching(sessions.start)
     else:
         for name, store in server.stores.items():

@@ -10,7 +10,7 @@ from typing import Any
 from ..coherence.tags import tags_of_write
 from ..core.deadline import Deadline
 from ..core.operations import Page, Scan, StoreOperation, Table, Transact
-from ..engines.broker.operations import Schema
+from ..engines.broker.operation_messages import Schema
 from ..engines.port import AsyncEngine, Engine
 from ..engines.wrapper import AsyncEngineWrapper, EngineWrapper
 from ..model.broker_registry import is_registry

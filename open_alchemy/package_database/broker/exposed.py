@@ -7,12 +7,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, TypeVar, overload
 
-from ..coherence.dependencies import report_untracked
+from ..coherence.read_tracking import report_untracked
 from ..engines.broker.messages import Call, Returned
 from ..engines.port import AsyncEngine, Engine
 from ..exceptions import RefusedError, ValidationError
-from ..instances import process
-from .signature import Signature
+from ..instances import api
+from .function_signature import Signature
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -99,7 +99,7 @@ def _wrap(function: Function) -> Callable[..., Any]:
     @wraps(function.call)
     def call(*arguments: Any, **keywords: Any) -> Any:
         encoded = function.signature.encode_arguments(arguments, keywords)
-        engine = process.current().engine()
+        engine = api.current().engine()
         ask = _asking(engine)
         if ask is None:
             return function.check_result(function.call(**function.signature.decode_arguments(encoded)))
@@ -114,7 +114,7 @@ def _wrap_coroutine(function: Function) -> Callable[..., Any]:
     @wraps(function.call)
     async def call(*arguments: Any, **keywords: Any) -> Any:
         encoded = function.signature.encode_arguments(arguments, keywords)
-        engine = process.current().async_engine()
+        engine = api.current().async_engine()
         ask = _asking(engine)
         if ask is None:
             return function.check_result(await function.call(**function.signature.decode_arguments(encoded)))

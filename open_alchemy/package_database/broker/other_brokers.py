@@ -11,8 +11,8 @@ from itertools import count
 from typing import Any
 
 from ..engines.broker.bus import BusServer
+from ..engines.broker.client_protocol import wall_clock
 from ..engines.broker.codec import Buffer, encode
-from ..engines.broker.exchange import wall_clock
 from ..engines.broker.messages import VERSION, Request
 from ..engines.broker.transports import Connection
 from ..engines.broker.zeromq import ZeroMQConnection

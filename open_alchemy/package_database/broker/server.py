@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.broker import messages
+from ..engines.broker.client_protocol import STOPPING
 from ..engines.broker.codec import (
     MESSAGEPACK,
     Buffer,
@@ -25,7 +26,6 @@ from ..engines.broker.codec import (
     decode_request,
     encode,
 )
-from ..engines.broker.exchange import STOPPING
 from ..engines.broker.fragmentation import PART_BYTES
 from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Request, Working
 from ..engines.broker.transports import Peer, ServerTransport
@@ -35,7 +35,7 @@ from .admission import Admission, Job
 from .metrics import Histogram
 from .rate_limited_log import LimitedLog
 from .rights import ANYBODY, Client
-from .store import Store
+from .served_store import ServedStore
 from .subscriptions import Subscriptions
 
 REPORT_SECONDS: Final = 0.5
@@ -84,7 +84,7 @@ class Server:
 
     def __init__(
         self,
-        stores: Mapping[str, Store],
+        stores: Mapping[str, ServedStore],
         *,
         concurrency: int = 64,
         queue: int = 2_000,
@@ -234,7 +234,7 @@ class Server:
         self._log.report(reason)
         return error_responses.overloaded(what, reason)
 
-    def _answer_now(self, peer: Peer, request: Request, store: Store, size: int) -> AnswerBody | None:
+    def _answer_now(self, peer: Peer, request: Request, store: ServedStore, size: int) -> AnswerBody | None:
         """Returns the answer to a request that is refused, or that the store answers at once; otherwise None."""
         if self._is_stopping:
             return _stopping(request)

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from cachetools import LRUCache
 from cachetools.keys import hashkey
 
-from ..coherence.dependencies import UNTRACKED, Dependency, report
+from ..coherence.read_tracking import UNTRACKED, Dependency, report
 from ..engines import fork
 from ..instances.selection import selected
 

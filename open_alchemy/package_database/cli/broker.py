@@ -12,7 +12,7 @@ import click
 
 from ..engines.broker.config import BrokerConfig
 from ..exceptions import ConfigurationError
-from ..instances import process
+from ..instances import api
 from ..model.schema import TABLES
 from .command_group import StoreCommand
 from .output import json_option, print_json, print_message
@@ -63,7 +63,7 @@ def broker_command(context: click.Context, /, *, allow_administration: bool, **o
     if context.invoked_subcommand is not None:
         return
     try:
-        from ..broker.process import Options, run
+        from ..broker.main import Options, run
     except ImportError as error:
         raise _missing() from error
     if options["expose"]:
@@ -102,7 +102,7 @@ def keys_command(folder: Path, clients: tuple[str, ...], may: tuple[str, ...], i
 @json_option
 def status_command(*, as_json: bool) -> None:
     """Print the figures of the broker at --url broker://HOST:PORT."""
-    config = process.current().config
+    config = api.current().config
     if not isinstance(config, BrokerConfig):
         raise ConfigurationError("broker status needs the URL of a broker: --url broker://HOST:PORT")
     figures = asyncio.run(_read_figures(config))

@@ -11,7 +11,7 @@ from ..engines import registry
 from ..engines.port import Config
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ConfigurationError, RefusedError, ValidationError
-from ..instances import process
+from ..instances import api
 from ..instances.instance import Instance
 from .output import printable
 from .yaml_json import DocumentError
@@ -81,9 +81,9 @@ def select_store(context: click.Context) -> None:
     if url is not None and instance is not None:
         raise click.UsageError("expected --url or --instance, not both")
     if url is not None:
-        context.with_resource(process.use(Instance(registry.from_url(url, os.environ))))
+        context.with_resource(api.use(Instance(registry.from_url(url, os.environ))))
     if instance is not None:
-        context.with_resource(process.instance(instance))
+        context.with_resource(api.instance(instance))
 
 
 def instance_option(name: str, store: str) -> click.Option:
@@ -96,7 +96,7 @@ class ReadingCommand(StoreCommand):
 
     def invoke_selected(self, ctx: click.Context) -> Any:
         """Runs the command if the store exists."""
-        require_existing(process.current().config)
+        require_existing(api.current().config)
         return super().invoke_selected(ctx)
 
 

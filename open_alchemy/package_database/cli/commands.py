@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 
 from ..exceptions import ConfigurationError
-from ..instances import process
-from ..instances.directory import FILE_VARIABLE
+from ..instances import api
+from ..instances.lookup import FILE_VARIABLE
 from ..model.schema import TABLES
 from ..model.validation import check
-from ..testing import local_server
+from ..testing import dynamodb_server
 from . import openapi
 from .broker import broker_command
 from .command_group import Commands, ReadingCommand, require_persistent
@@ -58,7 +58,7 @@ def tour(*, verbose: bool) -> None:
     Without --url and --instance the tour starts a local DynamoDB. With one of them it creates the data of a new user,
     and deletes it at the end.
     """
-    selected = process.selected_instance()
+    selected = api.selected_instance()
     raise SystemExit(run_tour(Console(), selected.config if selected else None, verbose=verbose))
 
 
@@ -85,8 +85,8 @@ def publish(file: Path, sub: str, name: str | None, *, dry_run: bool, as_json: b
     if dry_run:
         check(spec)
     else:
-        require_persistent(process.current().config)
-        process.get().create_update_spec(**spec)
+        require_persistent(api.current().config)
+        api.get().create_update_spec(**spec)
     if as_json:
         print_json(spec)
         return
@@ -103,7 +103,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 
     Columns: id, name, version, model count, time, title. If the output is not a terminal, tabs separate them.
     """
-    _show_specs(process.get().list_specs(sub=sub), as_json=as_json)
+    _show_specs(api.get().list_specs(sub=sub), as_json=as_json)
 
 
 @commands.command(cls=ReadingCommand)
@@ -112,7 +112,7 @@ def specs(sub: str, *, as_json: bool) -> None:
 @json_option
 def versions(sub: str, name: str, *, as_json: bool) -> None:
     """List every version of the spec NAME of the user SUB, oldest first. The columns are those of the command specs."""
-    _show_specs(process.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
+    _show_specs(api.get().list_spec_versions(sub=sub, name=name), as_json=as_json)
 
 
 @commands.command(cls=ReadingCommand)
@@ -120,7 +120,7 @@ def versions(sub: str, name: str, *, as_json: bool) -> None:
 @json_option
 def count(sub: str, *, as_json: bool) -> None:
     """Print the number of models in the newest versions of all specs of the user SUB."""
-    models = process.get().count_customer_models(sub=sub)
+    models = api.get().count_customer_models(sub=sub)
     if as_json:
         print_json({"sub": sub, "model_count": models})
     else:
@@ -132,7 +132,7 @@ def count(sub: str, *, as_json: bool) -> None:
 @json_option
 def credentials(sub: str, *, as_json: bool) -> None:
     """List the ids and public keys of the credentials of the user SUB. Secrets are never printed."""
-    rows = [{"id": found["id"], "public_key": found["public_key"]} for found in process.get().list_credentials(sub=sub)]
+    rows = [{"id": found["id"], "public_key": found["public_key"]} for found in api.get().list_credentials(sub=sub)]
     print_rows(rows, ("id", "public_key"), as_json=as_json)
 
 
@@ -145,7 +145,7 @@ def delete(sub: str, name: str | None, *, is_all: bool, yes: bool) -> None:
     """Delete the spec NAME of the user SUB with all its versions, or all data of the user, after a confirmation."""
     if is_all == (name is not None):
         raise click.UsageError("expected SUB NAME or SUB --all")
-    database = process.get()
+    database = api.get()
     if name is not None:
         database.get_latest_spec_version(sub=sub, name=name)  # Raises NotFoundError.
     what = printable(f"the spec {name} of {sub}" if name is not None else f"all specs and credentials of {sub}")
@@ -165,7 +165,7 @@ def list_instances(*, as_json: bool) -> None:
 
     Columns: id, store, default.
     """
-    directory = process.directory()
+    directory = api.directory()
     if not directory.has_ids():
         raise ConfigurationError(f"{FILE_VARIABLE} is not set")
     default = directory.default_id()
@@ -177,11 +177,11 @@ def list_instances(*, as_json: bool) -> None:
 
 
 @commands.command(cls=click.Command)  # It starts a store, so it has no option --url.
-@click.option("--port", type=click.IntRange(1, 65535), default=local_server.DEFAULT_PORT, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=dynamodb_server.DEFAULT_PORT, show_default=True)
 def serve(port: int) -> None:
     """Run a local DynamoDB with both tables, for the development of a service."""
-    with local_server.run(port) as url:
-        administration = local_server.config_of(url).open_engine(TABLES).administration()
+    with dynamodb_server.run(port) as url:
+        administration = dynamodb_server.config_of(url).open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)
         click.echo(f"DynamoDB with {' and '.join(table.name for table in TABLES)} at {url}")

@@ -16,7 +16,7 @@ from ..engines import registry
 from ..engines.port import Config
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import BaseError, ValidationError
-from ..instances import process
+from ..instances import api
 from ..model.schema import TABLES
 from .command_group import InterruptedCommandError, instance_option, require_persistent
 from .export_import import report
@@ -66,7 +66,7 @@ copy_command.params += [instance_option("--instance", "Copy from"), instance_opt
 def _find(argument: str, urls: Iterator[str], instance: str | None) -> _Store:
     """Returns the store of an instance, or else of the next URL, which the argument names."""
     if instance is not None:
-        return _Store(f"the instance {instance}", process.directory().get(instance).config)
+        return _Store(f"the instance {instance}", api.directory().get(instance).config)
     return _Store(argument, registry.from_url(next(urls), os.environ, source=argument))
 
 

@@ -12,7 +12,7 @@ from ..admin.export_reader import ExportFile, open_export, open_export_stream
 from ..admin.export_writer import ExportBody, Part, open_body, open_part, pages
 from ..admin.import_batches import Imported, import_entries
 from ..admin.import_items import Outcome
-from ..instances import process
+from ..instances import api
 from ..model.schema import TABLES
 from ..model.validation import check
 from .command_group import InterruptedCommandError, ReadingCommand, StoreCommand, require_persistent
@@ -89,7 +89,7 @@ def import_command(file: Path) -> None:
     The whole file is verified first. Stored items are not changed. The exit code is 1 if a different item is stored
     under the key of an item. The command can be repeated, also after an interruption.
     """
-    require_persistent(process.current().config)
+    require_persistent(api.current().config)
     client = AdminClient.configured()
     opened = open_export_stream(sys.stdin.buffer) if file == STDIN else open_export(file)
     with opened as export:

@@ -10,7 +10,7 @@ from ..admin.client import AdminClient
 from ..admin.upgrade import State, survey, upgrade
 from ..core.operations import Table
 from ..engines.port import KeyInfo, Sharded, TableInfo
-from ..instances import process
+from ..instances import api
 from ..model.schema import CREDENTIALS, TABLES
 from ..model.validation import check
 from .command_group import Commands, require_persistent
@@ -29,7 +29,7 @@ def tables() -> None:
 @click.option("--shards", type=int, help="The number of shards of a new PostgreSQL database; 64 without it.")
 def create_tables(shards: int | None) -> None:
     """Create the tables that do not exist."""
-    require_persistent(process.current().config)
+    require_persistent(api.current().config)
     client = AdminClient.configured()
     if shards is not None:
         sharded(client, "--shards: ").choose_shards(shards)

@@ -21,7 +21,7 @@ from ..engines.wrapper import EngineWrapper
 from ..exceptions import BaseError, ConflictError, NotFoundError
 from ..model import ACCESS_PATTERNS
 from ..model.schema import TABLES
-from ..testing import local_server
+from ..testing import dynamodb_server
 from . import openapi
 from .operation_text import count_items, explain
 from .output import count_of, printable
@@ -77,8 +77,8 @@ def run_tour(console: Console, config: Config | None = None, *, verbose: bool = 
     if config is not None:
         _print(console, f"Store: {config.location}", "")
         return _run_calls(console, config, f"{_SUB}-{uuid4().hex[:8]}", verbose=verbose)
-    with local_server.run() as url:
-        config = local_server.config_of(url)
+    with dynamodb_server.run() as url:
+        config = dynamodb_server.config_of(url)
         administration = config.open_engine(TABLES).administration()
         for table in TABLES:
             administration.create(table)

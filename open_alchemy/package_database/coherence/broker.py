@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 from .leases import Holds, Timing
+from .membership import Membership, Outcome, Registry, RegistryEffect
 from .messages import (
     AnswerHeader,
     BrokerMessage,
@@ -27,7 +28,6 @@ from .messages import (
     Waiting,
     WriteId,
 )
-from .registry import Membership, Outcome, Registry, RegistryEffect
 from .sessions import Session, Sessions
 from .writes import ToBroker, WriteEffect, Writes
 

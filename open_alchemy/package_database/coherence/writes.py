@@ -13,8 +13,8 @@ from enum import Enum
 from typing import NamedTuple, TypeAlias
 
 from .leases import Timing
+from .membership import Membership
 from .messages import BrokerMessage, Done, Invalidate, Tags, WriteId
-from .registry import Membership
 
 
 class Execute(NamedTuple):

@@ -9,19 +9,19 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from ..coherence.dependencies import report_untracked
+from ..coherence.read_tracking import report_untracked
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.postgresql.async_engine import AsyncPostgreSQLEngine
 from ..exceptions import ConfigurationError
+from .generators import Operation, Operations, pool_of, shared_error
 from .key import Key
-from .operations import Operation, Operations, pool_of, shared_error
 
 if TYPE_CHECKING:
     from logging import Logger
 
     from ..async_types import AsyncTDatabase
-    from ..engines.postgresql.cursors import AsyncConnection, AsyncCursor
+    from ..engines.postgresql.logged_cursors import AsyncConnection, AsyncCursor
 
 
 class AsyncDatastore:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from ..engines.postgresql.entities import EPOCH_MILLISECONDS, SEQUENCE_BITS, SHARD_BITS
+from ..engines.postgresql.datastore_entities import EPOCH_MILLISECONDS, SEQUENCE_BITS, SHARD_BITS
 from ..exceptions import ValidationError
 
 BITS: Final = 64

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from ..coherence.dependencies import report_untracked
+from ..coherence.read_tracking import report_untracked
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.postgresql.engine import PostgreSQLEngine
 from ..exceptions import ConfigurationError
+from .generators import Operation, Operations, pool_of, shared_error
 from .key import Key
-from .operations import Operation, Operations, pool_of, shared_error
 
 if TYPE_CHECKING:
     from logging import Logger
 
-    from ..engines.postgresql.cursors import Connection, Cursor
+    from ..engines.postgresql.logged_cursors import Connection, Cursor
     from ..types import TDatabase
 
 

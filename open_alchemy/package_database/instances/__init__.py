@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .process import aconnect, connect, get, get_async, instance, instance_id, instances
+from .api import aconnect, connect, get, get_async, instance, instance_id, instances
 
 if TYPE_CHECKING:
     from .middleware import AsyncInstanceMiddleware, InstanceMiddleware

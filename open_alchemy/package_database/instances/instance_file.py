@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from ..engines import registry, telemetry
 from ..engines.port import Environment
 from ..exceptions import ConfigurationError, NotFoundError
-from .directory import FILE_VARIABLE, INSTANCE_VARIABLE
 from .file_format import parse
 from .instance import Instance
 from .listed_instance import ListedInstance
+from .lookup import FILE_VARIABLE, INSTANCE_VARIABLE
 from .open_engines import OpenEngines
 from .state_lock import state
 

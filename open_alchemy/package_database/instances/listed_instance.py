@@ -10,11 +10,11 @@ from ..engines.port import AsyncEngine, Config, Engine
 from .closer import closer
 from .instance import Instance, Resource, ResourceType
 from .open_engines import OpenEngines, Slot
-from .self_closing import SelfClosingEngine
+from .self_closing_engine import SelfClosingEngine
 from .state_lock import state
 
 if TYPE_CHECKING:
-    from .self_closing_async import SelfClosingAsyncEngine
+    from .self_closing_async_engine import SelfClosingAsyncEngine
 
 
 class ListedInstance(Instance):
@@ -76,7 +76,7 @@ class ListedInstance(Instance):
             self._engines.unlist(slot)
 
     def _open_self_closing_async(self) -> SelfClosingAsyncEngine:
-        from .self_closing_async import SelfClosingAsyncEngine
+        from .self_closing_async_engine import SelfClosingAsyncEngine
 
         return SelfClosingAsyncEngine(self._open_async())
 

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from ..exceptions import NotFoundError
+from .api import directory
 from .file_format import ID_RULE, is_id
-from .process import directory
 from .selection import select_only
 
 Environ: TypeAlias = dict[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from ..coherence.registry import Entry, Registry
+from ..coherence.membership import Entry, Registry
 from ..core.operations import AnyOf, Condition, Equal, Get, Item, Key, Missing, Put, Table, Transact
 from ..exceptions import RefusedError
 from .schema import SPECS

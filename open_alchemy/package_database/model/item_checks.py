@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
-from ..core.item_columns import ItemColumns
+from ..core.columnar_items import ItemColumns
 from ..core.operations import Attribute, Item, Table
 from ..core.secret import Secret
 from ..exceptions import RefusedError

@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from ..extras import imports
-from ..instances import process
+from ..instances import api
 
 with imports("open_alchemy.package_database.sqlalchemy", "sqlalchemy"):
     import aiosqlite  # noqa: F401 (the driver for SQLite and asyncio)
@@ -91,7 +91,7 @@ def get_async_session(
 
 
 def _database() -> SQLDatabase:
-    return process.current().resource(SQLDatabase)
+    return api.current().resource(SQLDatabase)
 
 
 __all__ = [

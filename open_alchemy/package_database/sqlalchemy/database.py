@@ -14,9 +14,9 @@ from ..engines import fork
 from ..engines.port import Config
 from ..exceptions import NotFoundError
 from .errors import ShardMovedError
-from .pools import Pools
+from .pooled_engines import Pools
 from .sessions import StoreSession, TransactionSession, joined
-from .stores import Place, store_of
+from .store_interface import Place, store_of
 from .tables import metadata, package_tables
 
 

@@ -29,15 +29,15 @@ from ..engines.postgresql.connection import (
 from ..engines.postgresql.dialect import CATALOG
 from ..engines.postgresql.engine import PostgreSQLEngine
 from ..engines.postgresql.errors import connection_failure_of, failure_of
-from ..engines.postgresql.locations import Locations
-from ..engines.postgresql.requests import Requests
+from ..engines.postgresql.io_requests import Requests
 from ..engines.postgresql.retry import NO_ANSWER
+from ..engines.postgresql.shard_hash import schema_of
+from ..engines.postgresql.shard_locations import Locations
 from ..engines.postgresql.shard_map import Server
-from ..engines.postgresql.sharding import schema_of
 from ..exceptions import RefusedError, StoreError
 from ..model.schema import TABLES
 from .errors import ShardMovedError
-from .stores import Place
+from .store_interface import Place
 from .write_protection import SHARD, protect
 
 _OPTIONS: Final = {**OPTIONS, "autocommit": False}

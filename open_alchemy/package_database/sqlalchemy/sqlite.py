@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiosqlite
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..engines.sqlite.config import SQLiteConfig
 from ..engines.sqlite.database_file import connect_to_file
@@ -19,7 +20,7 @@ from ..engines.sqlite.errors import is_transient, translate
 from ..exceptions import RefusedError
 from ..model.schema import TABLES
 from .errors import RetryError
-from .stores import Place
+from .store_interface import Place
 
 _FILE: Final = "file"
 _POOL: Final[dict[str, Any]] = {"pool_size": 16, "max_overflow": -1}
@@ -64,6 +65,25 @@ class _Connection(sqlite3.Connection):
             raise sqlite3.ProgrammingError("the connection was opened before a fork")
 
 
+class _Pool(QueuePool):
+    """A pool that keeps no connection once it is disposed of.
+
+    SQLAlchemy's keeps those that are returned later until the garbage collector deletes the pool.
+    """
+
+    _is_disposed = False
+
+    def dispose(self) -> None:
+        self._is_disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        super()._do_return_conn(record)
+        # Afterwards, because another thread may dispose of the pool in between.
+        if self._is_disposed:
+            super().dispose()
+
+
 class SQLiteStore:
     """A SQLite file. It has no shards, so all users have the same tables.
 
@@ -95,7 +115,7 @@ class SQLiteStore:
             URL.create("sqlite", database=str(self._path)),
             creator=partial(self._connect, allow_writes=allow_writes),
             hide_parameters=True,
-            **_POOL if is_pooled else {"poolclass": NullPool},
+            **{"poolclass": _Pool, **_POOL} if is_pooled else {"poolclass": NullPool},
         )
         return _listen(engine)
 

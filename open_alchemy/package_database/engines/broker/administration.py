@@ -8,7 +8,7 @@ from typing import Any
 from ...core.operations import Table
 from ..port import KeyInfo, TableInfo
 from . import messages
-from .exchange import unexpected
+from .client_protocol import unexpected
 
 
 class BrokerAdministration:

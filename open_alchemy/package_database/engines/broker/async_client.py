@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 from ...core.secret import Secret
 from ...exceptions import RefusedError, UnavailableError
 from .cache_messages import SessionAnswer
+from .client_protocol import LOST, NOT_SENT, Exchange, Requests
 from .codec import Buffer, MessageError, decode_answer
-from .exchange import LOST, NOT_SENT, Exchange, Requests
 from .messages import AnswerBody, Noted, Working
 from .read_cache import ReadCache
 from .transports import Connection

@@ -120,7 +120,7 @@ class AsyncBrokerEngine:
 
     async def _open_client(self) -> AsyncClient:
         from .async_client import AsyncClient
-        from .granters import find_granter
+        from .granting_brokers import find_granter
         from .read_cache import ReadCache
         from .transport_registry import find_connect
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+from .client_protocol import LOST, NOT_SENT, Exchange
 from .codec import MessageError, decode_answer
-from .exchange import LOST, NOT_SENT, Exchange
 from .fragmentation import MAX_BYTES, Assembler
 from .messages import AnswerBody, Working
 from .transports import BlockingConnection

@@ -19,7 +19,7 @@ from .curve_keys import read_client_keys
 
 if TYPE_CHECKING:
     from .client import Client
-    from .exchange import Requests, Steps
+    from .client_protocol import Requests, Steps
 
 _MAX_IDLE = 16
 
@@ -123,7 +123,7 @@ def open_requests(config: BrokerConfig) -> Requests:
     if config.key_file is not None:
         read_client_keys(config.key_file)
     with imports(f"{config.scheme}://", config.scheme):
-        from .exchange import Requests, wall_clock
+        from .client_protocol import Requests, wall_clock
         from .transport_registry import codec_of, find_connect
     find_connect(config)
     if config.cache is not None:
@@ -135,7 +135,7 @@ def open_requests(config: BrokerConfig) -> Requests:
 
 def request_of(operation: StoreOperation) -> telemetry.Request:
     """Returns the log and span of an operation."""
-    from .exchange import describe
+    from .client_protocol import describe
 
     action, _, collection = describe(operation).partition(" on ")
     return telemetry.Request("broker", action, collection)

@@ -15,9 +15,9 @@ from msgspec.msgpack import Decoder, Encoder
 
 from ...coherence import leases
 from ...coherence.cache import CachedRead, CacheInfo, ClientCache
-from ...coherence.dependencies import NOT_CACHEABLE, Dependency, is_recording, report
 from ...coherence.leases import Instant, Timing
 from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
+from ...coherence.read_tracking import NOT_CACHEABLE, Dependency, is_recording, report
 from ...coherence.tags import read_key, tags_of_read
 from ...core.operations import Get, Item, Items, Operation, Query, StoreOperation
 from ...core.secret import Secret
@@ -26,12 +26,12 @@ from ..port import NOT_CACHED
 from . import messages
 from .cache_clock import instant
 from .cache_messages import SessionAnswer, from_struct, to_struct
+from .client_protocol import Requests, next_page
 from .config import CacheOptions
-from .exchange import Requests, next_page
-from .operations import from_item
+from .operation_messages import from_item
 
 if TYPE_CHECKING:
-    from .granters import FoundGranter
+    from .granting_brokers import FoundGranter
 
 _LEASE_SECONDS: Final = 1.5
 """After this time without a lease the client looks for another broker."""

@@ -13,15 +13,15 @@ from .. import telemetry
 from ..port import KeyInfo, MoveReporter, ShardInfo, TableInfo
 from ..sql.execution import COMMIT, StatementSteps
 from ..sql.statements import Statement, if_not_exists
-from . import catalog, entities, shard_sizes
-from .catalog import ServerCatalog
+from . import datastore_entities, shard_catalog, shard_sizes
 from .dialect import POSTGRESQL
 from .engine import PostgreSQLEngine
-from .requests import OnServer, Requests
+from .io_requests import OnServer, Requests
 from .retry import Failure
 from .shard import Shard
+from .shard_catalog import ServerCatalog
+from .shard_hash import DEFAULT_SHARDS, MAX_SHARDS, schema_of
 from .shard_map import Server
-from .sharding import DEFAULT_SHARDS, MAX_SHARDS, schema_of
 
 _BEGIN: Final = Statement(f"{POSTGRESQL.begin}; SELECT pg_advisory_xact_lock(7230116, 1)")
 """Starts a transaction, of one command at a time."""
@@ -124,7 +124,7 @@ class PostgreSQLAdministration:
 
     def move(self, shard: int, target: str, reporter: MoveReporter) -> None:
         """Moves a shard to another server while it is used, or continues an interrupted move; see ``mover.move``."""
-        from .mover import move  # Needs psycopg.
+        from .shard_move import move  # Needs psycopg.
 
         servers = {server.name: server for server in self._engine.config.servers}
         move(shard, target, servers, lambda: {server.name: read for server, read in self._catalogs()}, reporter)
@@ -139,11 +139,11 @@ class PostgreSQLAdministration:
         if encoding != "UTF8":
             raise RefusedError(f"the database must have the encoding UTF8, not {encoding}", code="Encoding")
         yield _BEGIN
-        for text in (*catalog.CREATE, *entities.CREATE_IN_CATALOG):
+        for text in (*shard_catalog.CREATE, *datastore_entities.CREATE_IN_CATALOG):
             yield Statement(text)
-        yield catalog.store_settings(self._shards or DEFAULT_SHARDS)
+        yield shard_catalog.store_settings(self._shards or DEFAULT_SHARDS)
         yield COMMIT
-        found = yield from catalog.read()
+        found = yield from shard_catalog.read()
         if found.shards != (self._shards or found.shards):
             raise RefusedError(f"the database has {found.shards} shards, not {self._shards}", code="NumberOfShards")
         for number in server.shards or range(1, found.shards + 1):
@@ -152,7 +152,7 @@ class PostgreSQLAdministration:
                 yield Statement(f"CREATE SCHEMA IF NOT EXISTS {schema_of(number)}")
                 for text in self._shard(number).definitions(table).values():
                     yield Statement(if_not_exists(text))
-                yield catalog.add_shard(number)
+                yield shard_catalog.add_shard(number)
                 yield COMMIT
 
     def _delete(self, located: Iterable[int], table: Table, *, is_last: bool) -> StatementSteps[None]:
@@ -164,7 +164,7 @@ class PostgreSQLAdministration:
                 for text in shard.drop(table):
                     yield Statement(text)
         if is_last:
-            yield Statement(catalog.DROP)
+            yield Statement(shard_catalog.DROP)
 
     def _measure(self, located: Iterable[int], table: Table) -> StatementSteps[list[tuple[int, int]]]:
         measured: list[tuple[int, int]] = []
@@ -205,7 +205,8 @@ class PostgreSQLAdministration:
     def _catalogs(self) -> list[tuple[Server, ServerCatalog]]:
         """Returns the servers that have a catalog."""
         found = [
-            (server, self._on(server, catalog.read, "reading the catalog")) for server in self._engine.config.servers
+            (server, self._on(server, shard_catalog.read, "reading the catalog"))
+            for server in self._engine.config.servers
         ]
         return [(server, read) for server, read in found if not isinstance(read, Failure)]
 

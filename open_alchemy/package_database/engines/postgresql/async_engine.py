@@ -15,9 +15,9 @@ from ...exceptions import RefusedError
 from .. import fork, telemetry
 from .config import PostgreSQLConfig
 from .engine import check_driver, request_of, with_attempts
-from .locations import Locations
-from .requests import CheckOut, Request, Requests
-from .routing import Routing
+from .io_requests import CheckOut, Request, Requests
+from .shard_locations import Locations
+from .sharded_execution import Routing
 
 if TYPE_CHECKING:
     from .async_pool import AsyncPool

@@ -11,8 +11,8 @@ import psycopg
 
 from ...core.deadline import Deadline
 from .connection import OPTIONS, AsyncConnection, DeadlineExceededError, configure, connecting_until
+from .io_requests import OnServer
 from .pool_core import Calls, PoolCore, Result
-from .requests import OnServer
 from .retry import Failure
 from .shard_map import Server
 

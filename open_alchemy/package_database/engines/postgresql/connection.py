@@ -28,9 +28,9 @@ from ...core.deadline import Deadline
 from ...core.secret import Secret
 from ..sql.execution import COMMIT
 from ..sql.statements import Row, Statement
-from .cursors import LoggedAsyncCursor, LoggedAsyncServerCursor, LoggedCursor, LoggedServerCursor, named_row
+from .io_requests import Batch
+from .logged_cursors import LoggedAsyncCursor, LoggedAsyncServerCursor, LoggedCursor, LoggedServerCursor, named_row
 from .put_statement import PREFIX
-from .requests import Batch
 
 _INTERVAL: Final = 0.1
 _Selector: Final[Any] = getattr(selectors, "PollSelector", selectors.SelectSelector)

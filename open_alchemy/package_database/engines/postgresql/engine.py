@@ -16,10 +16,10 @@ from ...extras import imports
 from .. import fork, telemetry
 from ..port import Administration
 from .config import PostgreSQLConfig
-from .locations import Locations
-from .requests import CheckOut, Moving, Request, Requests
+from .io_requests import CheckOut, Moving, Request, Requests
 from .retry import attempts, wait_for_move
-from .routing import Routing
+from .shard_locations import Locations
+from .sharded_execution import Routing
 
 if TYPE_CHECKING:
     from .pool import Pool

@@ -1,7 +1,7 @@
 """A unique index over all shards, as a table of entries in each: the SQL of one shard's part. No I/O.
 
 The entry of a key is in the shard of the key's hash; the item is in the shard of its partition key. An entry is written
-before its item and deleted after it, so it may be stale and is never missing. ``claims`` has the protocol.
+before its item and deleted after it, so it may be stale and is never missing; see ``sharded_execution``.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from typing import Any
 from ...core.deadline import Deadline
 from .connection import OPTIONS, SyncConnection, configure, connecting_until
 from .fair_semaphore import FairSemaphore
+from .io_requests import OnServer
 from .name_lookup import with_addresses
 from .pool_core import Calls, PoolCore, Result
-from .requests import OnServer
 from .retry import Failure
 from .shard_map import Server
 

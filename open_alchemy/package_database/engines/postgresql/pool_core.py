@@ -32,7 +32,7 @@ from .connection import (
     is_stale,
 )
 from .errors import connection_failure_of, failure_of
-from .requests import BatchSteps, OnServer
+from .io_requests import BatchSteps, OnServer
 from .retry import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure, Kind, exhausted
 from .shard_map import Server
 

@@ -12,7 +12,7 @@ from ...core.deadline import Deadline
 from ...core.runner import Sleep
 from ...exceptions import ConflictError, RefusedError, StoreError, UnavailableError
 from .. import telemetry
-from .requests import Moving, Request
+from .io_requests import Moving, Request
 
 _FIRST_WAIT: Final = 0.01
 _MAX_WAIT: Final = 0.25

@@ -14,12 +14,12 @@ from ...core.operations import REPEATED, Action, Check, Delete, Failures, Put, T
 from ...exceptions import ConflictError
 from ..sql.execution import COMMIT, SQLExecution, StatementSteps, key_of
 from ..sql.statements import Row, Statement, TableStatements
-from . import entities
+from . import datastore_entities
 from .dialect import CATALOG, POSTGRESQL
 from .global_index import ENTRY, Entry, GlobalIndex
+from .io_requests import Batch, BatchSteps
 from .put_statement import can_put, lock_partition, put_all
-from .requests import Batch, BatchSteps
-from .sharding import schema_of
+from .shard_hash import schema_of
 
 _ROLLBACK: Final = Statement("ROLLBACK")
 _NOTHING: Final = Statement("SELECT 1 WHERE false")
@@ -82,7 +82,7 @@ class Shard:
             "tokens.created": f'CREATE INDEX "tokens.created" ON {self.schema}.tokens (created)',
             "generations": f"CREATE TABLE {self.schema}.generations "
             "(partition BYTEA PRIMARY KEY, generation BIGINT NOT NULL)",
-            **entities.definitions(self.number),
+            **datastore_entities.definitions(self.number),
         }
 
     def relations(self, table: Table) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...exceptions import ConfigurationError
-from .sharding import DEFAULT_SHARDS, MAX_SHARDS
+from .shard_hash import DEFAULT_SHARDS, MAX_SHARDS
 
 DEFAULT_POOL_MAX: Final = 10
 DEFAULT_POOL_BLOCK_TIMEOUT: Final = 5.0

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..sql.execution import StatementSteps
 from ..sql.statements import Row, Statement
-from .sharding import schema_of
+from .shard_hash import schema_of
 
 _TABLES: Final = """
 SELECT nspname, quote_ident(nspname) || '.' || quote_ident(relname), pg_total_relation_size(pg_class.oid)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .requests import Batch, BatchSteps, Result
+from .io_requests import Batch, BatchSteps, Result
 
 if TYPE_CHECKING:
     from logging import Logger

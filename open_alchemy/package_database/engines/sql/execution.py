@@ -27,11 +27,11 @@ from ...core.operations import (
     Transact,
 )
 from ...exceptions import ConflictError
-from . import tokens
+from . import idempotency_tokens
 from .conditions import holds
 from .dialect import Dialect
+from .idempotency_tokens import Outcome
 from .statements import Row, Statement, TableStatements
-from .tokens import Outcome
 
 Result = TypeVar("Result")
 StatementSteps: TypeAlias = Generator[Statement, Sequence[Row], Result]
@@ -95,7 +95,7 @@ class SQLExecution:
     def _transact(self, actions: Sequence[Action], token: str) -> StatementSteps[Failures]:
         """Executes a transaction, and records its token, if it has one, with it."""
         yield self.begin
-        recorded = yield from tokens.recorded(token)
+        recorded = yield from idempotency_tokens.recorded(token)
         if recorded is Outcome.COMMITTED:
             yield COMMIT
             return {}
@@ -108,7 +108,7 @@ class SQLExecution:
         for statement in () if failures else self.writes(actions):
             yield statement
         if token and recorded is None:
-            yield tokens.record(token, is_committed=not failures)
+            yield idempotency_tokens.record(token, is_committed=not failures)
         yield COMMIT
         return failures
 

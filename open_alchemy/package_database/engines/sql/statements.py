@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from ...core.item_columns import ItemColumns
+from ...core.columnar_items import ItemColumns
 from ...core.operations import Index, Item, Key, Query, Scan, Table
 from ...core.secret import Secret
 from ...exceptions import RefusedError

@@ -1,7 +1,7 @@
 """Translates errors of ``sqlite3`` to the package's. Pure.
 
 No message contains a value: SQLite's messages name tables, columns and syntax, and values are parameters. The exception
-is text that is not UTF-8, which ``rows`` handles.
+is text that is not UTF-8, which ``statement_execution`` handles.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ....core.secret import Secret
-from .error_codes import ExchangeError
 from .idle_check import IdleCheck
 from .response import HttpResponse
+from .transport_errors import ExchangeError
 
 
 class Connection(asyncio.BufferedProtocol):

@@ -19,10 +19,10 @@ from ..timeouts import CONNECTIONS, Timeouts
 from .async_connect import connect
 from .async_connection import Connection
 from .endpoint import Endpoint
-from .error_codes import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import Address, resolve
 from .response import HttpResponse
 from .semaphore import AdmissionQueue, LoopSemaphore, Ticket
+from .transport_errors import ExchangeError, interrupted, not_connected, queue_timeout
 
 _CHUNK: Final = 1 << 16
 

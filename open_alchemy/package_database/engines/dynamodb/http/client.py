@@ -12,12 +12,12 @@ from ..execution import Response
 from ..retry import Failure
 from ..timeouts import Timeouts
 from ..traceback_redaction import without_frames
+from .attempt import Exchange, FetchCredentials, HttpAttempts, Parse
 from .credentials import Source, find_source
 from .endpoint import Endpoint
-from .error_codes import ExchangeError
-from .exchange import Exchange, FetchCredentials, HttpAttempts, Parse
 from .response import HttpResponse
 from .sync_transport import SyncTransport
+from .transport_errors import ExchangeError
 
 if TYPE_CHECKING:
     from ssl import SSLContext

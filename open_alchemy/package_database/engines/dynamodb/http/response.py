@@ -7,7 +7,7 @@ from typing import Final
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from ....core.secret import Secret
-from .error_codes import ExchangeError
+from .transport_errors import ExchangeError
 
 MAX_RESPONSE_BYTES: Final = 32 * 1024 * 1024
 """The largest response, its framing included.

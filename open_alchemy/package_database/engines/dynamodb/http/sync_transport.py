@@ -13,11 +13,11 @@ from ....core.deadline import Deadline
 from ....core.secret import Secret
 from ..timeouts import CONNECTIONS, Timeouts
 from .endpoint import Endpoint
-from .error_codes import ExchangeError, interrupted, not_connected, queue_timeout
 from .happy_eyeballs import connect, resolve
 from .idle_check import IdleCheck
 from .response import HttpResponse
 from .semaphore import ThreadSemaphore, Ticket
+from .transport_errors import ExchangeError, interrupted, not_connected, queue_timeout
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -22,21 +22,21 @@ from ..engines.broker.curve_keys import read_broker_keys
 from ..engines.broker.transports import ServerTransport
 from ..engines.sqlite.config import SQLiteConfig
 from ..exceptions import ConfigurationError
-from ..instances import process as instances
+from ..instances import api as instances
 from .coherence_handlers import connect_caches
 from .exposed import Function
-from .functions import Functions, load
+from .function_executor import Functions, load
 from .key_files import BROKER_FILE, CLIENTS_FILE
 from .listeners import address_of, check_address, is_tcp, listen, open_transport
 from .metrics import Figures
 from .metrics_server import start_http
 from .rights import ANYBODY, Client, ClientsFile
+from .served_instances import Find, ServedInstances, ServedStores, find_instance
 from .server import Server
 from .shared_metrics import SharedFigures
-from .stores import Find, ServedInstances, Stores, find_instance
 from .subscriptions import Subscriptions
 from .supervisor import Worker, supervise
-from .worker_subscriptions import WorkerLinks, WorkerSubscriptions
+from .worker_change_relay import WorkerLinks, WorkerSubscriptions
 
 _FIGURES_SECONDS = 0.5
 
@@ -164,7 +164,7 @@ async def open_server(
     """Opens instances, and returns a server for them; closes them at the end."""
     subscriptions = subscriptions or Subscriptions()
     instances = ServedInstances(find, subscriptions, tables, options.granters)
-    stores = Stores(instances, tables, allows_administration=options.allows_administration)
+    stores = ServedStores(instances, tables, allows_administration=options.allows_administration)
     server = Server(
         stores,
         concurrency=options.concurrency,

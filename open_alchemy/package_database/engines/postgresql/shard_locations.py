@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ...exceptions import ConfigurationError, RefusedError
-from . import catalog
-from .catalog import ServerCatalog
-from .requests import Moving, OnServer, Requests
+from . import shard_catalog
+from .io_requests import Moving, OnServer, Requests
 from .retry import Failure
+from .shard_catalog import ServerCatalog
+from .shard_hash import shard_of
 from .shard_map import Server
-from .sharding import shard_of
 
 COMMAND: Final = "package-database tables create --url ..."
 _READS: Final = 3
@@ -85,7 +85,7 @@ class Locations:
         self._catalogs = {}
 
     def _read(self, server: Server) -> Requests[ServerCatalog]:
-        found: ServerCatalog | Failure = yield OnServer(server.name, catalog.read, "reading the catalog")
+        found: ServerCatalog | Failure = yield OnServer(server.name, shard_catalog.read, "reading the catalog")
         if isinstance(found, Failure):
             raise _not_created(f"the server {server.name} has no catalog")
         if found.shards != (self._shards or found.shards):

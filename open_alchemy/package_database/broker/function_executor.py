@@ -9,15 +9,15 @@ from typing import Any, Final
 
 from ..core.deadline import Deadline
 from ..engines.broker import messages
-from ..engines.broker.exchange import wall_clock
+from ..engines.broker.client_protocol import wall_clock
 from ..exceptions import ConfigurationError
 from ..instances.instance import Instance
 from ..instances.selection import Selection
 from . import exposed
+from .daemon_threads import Threads
 from .error_responses import OwnRefusalError, OwnUnavailableError
 from .exposed import Function
-from .store import check_age
-from .threads import Threads
+from .served_store import check_age
 
 _THREADS: Final = 64
 

@@ -24,7 +24,7 @@ from .. import telemetry
 from .codec import MESSAGEPACK, Codec, MessageError, encode
 from .errors import to_error
 from .messages import VERSION, AnswerBody, Executed, Failed, Found, Items, Request, RequestBody
-from .operations import from_failures, from_item, from_optional, to_message
+from .operation_messages import from_failures, from_item, from_optional, to_message
 
 SILENCE: Final = 1.0
 STOPPING: Final = "Stopping"

@@ -25,9 +25,9 @@ from ..traceback_redaction import without_frames
 from .body_codec import BodyCodec
 from .credentials import Source
 from .endpoint import Endpoint
-from .error_codes import ExchangeError
 from .response import HttpResponse
 from .signature_v4 import Key, Moment, Signer
+from .transport_errors import ExchangeError
 
 _CONTENT_TYPE: Final = "application/x-amz-json-1.0"
 _VERSION: Final = "DynamoDB_20120810"

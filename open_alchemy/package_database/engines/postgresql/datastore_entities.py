@@ -16,7 +16,7 @@ from uuid import UUID
 from ..sql.execution import StatementSteps
 from ..sql.statements import Statement
 from .dialect import CATALOG
-from .sharding import schema_of
+from .shard_hash import schema_of
 
 EPOCH_MILLISECONDS: Final = 1379365531352
 SHARD_BITS: Final = 13

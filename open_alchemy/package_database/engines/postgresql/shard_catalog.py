@@ -14,7 +14,7 @@ from ...exceptions import ConfigurationError
 from ..sql.execution import StatementSteps
 from ..sql.statements import Statement
 from .dialect import CATALOG
-from .sharding import HASH
+from .shard_hash import HASH
 
 _READ: Final = Statement(
     f"SELECT settings.shards, settings.hash, ARRAY(SELECT shard FROM {CATALOG}.shards), "  # noqa: S608 (a constant)

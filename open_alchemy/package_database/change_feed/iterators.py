@@ -11,18 +11,18 @@ from typing import Any, Final, Self
 from weakref import ref
 
 from ..engines.background_loop import LoopRunner
+from ..engines.broker.client_protocol import wall_clock
 from ..engines.broker.codec import Buffer, MessageError, decode_answer, encode
 from ..engines.broker.config import BrokerConfig
 from ..engines.broker.errors import to_error
-from ..engines.broker.exchange import wall_clock
 from ..engines.broker.messages import VERSION, Changed, Failed, Request, Subscribe, Subscribed
 from ..engines.broker.transport_registry import codec_of, find_connect
 from ..engines.broker.transports import Connection
 from ..exceptions import BaseError, ConfigurationError, RefusedError, UnavailableError
-from ..instances import process
+from ..instances import api
 from ..model.schema import TABLES
 from ..model.validation import check
-from .change_stream import RENEW_SECONDS, ChangeStream, Event
+from .stream import RENEW_SECONDS, ChangeStream, Event
 
 _TABLES: Final = {table.name: table for table in TABLES}
 
@@ -181,7 +181,7 @@ async def _read(config: BrokerConfig, partition: str | None) -> AsyncGenerator[E
 
 
 def _config() -> BrokerConfig:
-    config = process.current().config
+    config = api.current().config
     if not isinstance(config, BrokerConfig):
         raise ConfigurationError("changes are published by a broker: the URL of the database is none of a broker")
     return config

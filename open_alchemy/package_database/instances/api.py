@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..engines import registry
 from ..engines.port import Config
-from .directory import Directory, SingleStore, from_environment
 from .instance import Instance
+from .lookup import Directory, SingleStore, from_environment
 from .selection import Selection, selected
 from .state_lock import state
 

@@ -9,15 +9,15 @@ from functools import partial
 from typing import TypeAlias
 
 from ..core.operations import Table
-from ..engines.broker.operations import Schema
+from ..engines.broker.operation_messages import Schema
 from ..engines.port import AsyncEngine, Config, Engine
 from ..exceptions import BaseError, ConfigurationError, NotFoundError
-from ..instances import process
+from ..instances import api
 from ..instances.instance import Instance, ResourceType
 from .change_publishing import PublishingAsyncEngine, PublishingEngine, scheduled
 from .coherence_driver import Caching
 from .coherent_engine import CoherentBlockingEngine, CoherentEngine
-from .store import Store
+from .served_store import ServedStore
 from .subscriptions import Subscriptions
 
 Find: TypeAlias = Callable[[str], Instance]
@@ -135,7 +135,7 @@ class ServedInstances(Mapping[str, ServedInstance]):
         return self._caching[instance][1]
 
 
-class Stores(Mapping[str, Store]):
+class ServedStores(Mapping[str, ServedStore]):
     """The stores of the instances.
 
     Args:
@@ -148,9 +148,9 @@ class Stores(Mapping[str, Store]):
         self._instances = instances
         self._tables = tables
         self._allows_administration = allows_administration
-        self._stores: dict[str, tuple[ServedInstance, Store]] = {}
+        self._stores: dict[str, tuple[ServedInstance, ServedStore]] = {}
 
-    def __getitem__(self, name: str) -> Store:
+    def __getitem__(self, name: str) -> ServedStore:
         instance = self._instances[name]
         known = self._stores.get(name)
         if known is None or known[0] is not instance:
@@ -171,8 +171,8 @@ class Stores(Mapping[str, Store]):
             "pool_executing": sum(store.executing for store in stores),
         }
 
-    def _open(self, instance: ServedInstance) -> Store:
-        return Store(
+    def _open(self, instance: ServedInstance) -> ServedStore:
+        return ServedStore(
             instance.async_engine,
             lambda: instance.engine().administration(),
             self._tables,
@@ -188,10 +188,10 @@ class Stores(Mapping[str, Store]):
 
 def find_instance(name: str) -> Instance:
     """Returns the instance with a name, or the default one; only the selected one, if one is selected."""
-    selected = process.selected_instance()
+    selected = api.selected_instance()
     if selected is not None:
         return only(selected)(name)
-    return process.directory().get(name) if name else process.directory().default()
+    return api.directory().get(name) if name else api.directory().default()
 
 
 def only(instance: Instance) -> Find:

@@ -8,6 +8,7 @@ process that serves nothing but DynamoDB, one request at a time.
 
 from __future__ import annotations
 
+import base64
 import copy
 import gc
 from collections.abc import Callable, Iterator
@@ -132,12 +133,19 @@ def _range_value(item: Any) -> Any:
 
 
 def _with_plain_attributes(serialize: Serialize) -> Serialize:
-    """Returns a serializer that passes strings and numbers on: moto stores them in the format of a response."""
+    """Returns a serializer that looks up no members of strings, numbers and binary values.
+
+    moto stores strings and numbers in the format of a response, and binary values decoded.
+    """
 
     @wraps(serialize)
     def serialize_type_structure(serializer: Any, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
-        if shape.name == "AttributeValue" and isinstance(value, dict) and value.keys() <= {"S", "N"}:
+        if shape.name != "AttributeValue" or not isinstance(value, dict):
+            serialize(serializer, serialized, value, shape, key)
+        elif value.keys() <= {"S", "N"}:
             serialized[key] = value
+        elif value.keys() == {"B"} and isinstance(value["B"], bytes):
+            serialized[key] = {"B": base64.b64encode(value["B"]).decode()}
         else:
             serialize(serializer, serialized, value, shape, key)
 

@@ -29,7 +29,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from ...exceptions import ConfigurationError, RefusedError
-from .catalog import ServerCatalog
+from .shard_catalog import ServerCatalog
 
 _FEW: Final = 100
 _LOCKABLE: Final = 5_000

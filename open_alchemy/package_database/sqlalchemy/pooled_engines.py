@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..engines import fork
-from .stores import Store
+from .store_interface import Store
 
 _inherited: Final[list[object]] = []
 """The pools of the parent process, whose connections must not be closed in the child."""

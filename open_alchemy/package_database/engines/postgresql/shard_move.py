@@ -18,15 +18,15 @@ from ...core.deadline import Deadline
 from ...exceptions import RefusedError, UnavailableError
 from ..port import MoveReporter, Progress
 from ..sql.statements import Row, Statement
-from . import moves, pgoutput, schema_copy
+from . import pgoutput, schema_copy, shard_move_steps
 from .admin_connection import AdminConnection, opened
-from .catalog import ServerCatalog
 from .dialect import CATALOG
 from .errors import connection_failure_of, failure_of
-from .moves import Step
 from .schema_copy import CopiedTable
+from .shard_catalog import ServerCatalog
+from .shard_hash import schema_of
 from .shard_map import Server
-from .sharding import schema_of
+from .shard_move_steps import Step
 
 _BATCH: Final = 10_000
 """About how many changes are read and applied together."""
@@ -169,7 +169,7 @@ class Mover:
                 for _ in range(_MAX_BATCHES):
                     changes, _ = self._follow(tables)
                     advance(changes)
-                    if moves.is_lockable(changes, before):
+                    if shard_move_steps.is_lockable(changes, before):
                         break
                     before = changes
         with self._locked("ACCESS EXCLUSIVE", tables):
@@ -363,8 +363,8 @@ def move(
         UnavailableError: A server does not answer, or the tables are locked.
     """
     found = catalogs()
-    moves.check(shard, target, found, tuple(servers))
-    state = moves.state_of(shard, found)
+    shard_move_steps.check(shard, target, found, tuple(servers))
+    state = shard_move_steps.state_of(shard, found)
     other = target if target != state.source else state.target
     if other is None:
         return
@@ -378,8 +378,10 @@ def move(
             mover = Mover(shard, source, reader, session, reason is None, reporter.progress)
             step = None
             while step is not Step.DONE:
-                state = moves.state_of(shard, catalogs())
-                step = moves.next_step(state, target, is_copied=mover.is_copied(), replicates=mover.replicates)
+                state = shard_move_steps.state_of(shard, catalogs())
+                step = shard_move_steps.next_step(
+                    state, target, is_copied=mover.is_copied(), replicates=mover.replicates
+                )
                 if step is Step.SWITCH and reason is not None:
                     reporter.warn(f"{reason}: shard {shard} is locked while it is copied")
                 mover.execute(step)

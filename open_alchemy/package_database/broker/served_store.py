@@ -9,8 +9,8 @@ from typing import Any, Final
 from ..core import operations as core
 from ..core.deadline import Deadline
 from ..engines.broker import messages
-from ..engines.broker.exchange import wall_clock
-from ..engines.broker.operations import Schema, to_answer, to_found
+from ..engines.broker.client_protocol import wall_clock
+from ..engines.broker.operation_messages import Schema, to_answer, to_found
 from ..engines.port import Administration, AsyncEngine, KeyInfo, TableInfo, immediate_read
 from ..exceptions import BaseError, UnavailableError
 from .coherence_driver import Caching
@@ -32,7 +32,7 @@ _SAMPLES: Final = 20
 _READING: Final = frozenset({"describe", "differences"})
 
 
-class Store:
+class ServedStore:
     """The store behind a broker.
 
     Args:

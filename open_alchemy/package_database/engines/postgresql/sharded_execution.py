@@ -23,10 +23,10 @@ from ...core.operations import DUPLICATE_KEY, Action, Failures, Get, Page, Query
 from ...exceptions import ConflictError, RefusedError, ValidationError
 from ..sql.execution import key_of
 from .global_index import Entry
-from .locations import COMMAND, Locations
-from .requests import BatchSteps, CheckOut, OnServer, Requests
+from .io_requests import BatchSteps, CheckOut, OnServer, Requests
 from .retry import Failure
 from .shard import Outcome, Shard, entry_token
+from .shard_locations import COMMAND, Locations
 
 if TYPE_CHECKING:
     from logging import Logger

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from open_alchemy.package_database.testing import local_server
-from open_alchemy.package_database.testing.local_server import LocalServerError
+from open_alchemy.package_database.testing import dynamodb_server
+from open_alchemy.package_database.testing.dynamodb_server import LocalServerError
 
 PARENT = """
 import os, sys
-from open_alchemy.package_database.testing import local_server
-with local_server.run() as url:
+from open_alchemy.package_database.testing import dynamodb_server
+with dynamodb_server.run() as url:
     if sys.argv[1:] == ["fork"] and os.fork() == 0:
         sys.stdin.read()
         os._exit(0)
@@ -33,7 +33,7 @@ def is_up(url: str) -> bool:
 
 
 def test_the_server_answers_and_stops() -> None:
-    with local_server.run() as url:
+    with dynamodb_server.run() as url:
         assert is_up(url)
 
     assert not is_up(url)
@@ -70,7 +70,7 @@ def test_the_error_names_a_port_in_use() -> None:
 
         with (
             pytest.raises(LocalServerError, match=f"did not start on port {port}: .* in use"),
-            local_server.run(port),
+            dynamodb_server.run(port),
         ):
             pass
 
@@ -79,14 +79,14 @@ def test_a_port_is_free_if_nothing_listens() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
-        assert local_server.is_free(port)
+        assert dynamodb_server.is_free(port)
         other.listen()
-        assert not local_server.is_free(port)
+        assert not dynamodb_server.is_free(port)
 
 
 def test_the_error_names_the_extra_that_installs_moto(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_server, "find_spec", lambda _: None)
+    monkeypatch.setattr(dynamodb_server, "find_spec", lambda _: None)
     assert importlib.util.find_spec("moto") is not None
 
-    with pytest.raises(LocalServerError, match=r"open-alchemy.package-database\[test\]"), local_server.run():
+    with pytest.raises(LocalServerError, match=r"open-alchemy.package-database\[test\]"), dynamodb_server.run():
         pass

@@ -130,9 +130,9 @@ def dynamodb() -> Application:
     from moto.dynamodb.responses import DynamoHandler
     from werkzeug.wrappers import Response
 
-    from . import moto_limits
+    from . import moto_patches
 
-    moto_limits.apply()
+    moto_patches.apply()
 
     # moto's own application needs Flask, and no version that works with moto can be installed with OpenAlchemy 2.2.0.
     def respond(request: Any) -> Response:

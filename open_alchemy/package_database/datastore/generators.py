@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from ..engines.port import read_deadline
-from ..engines.postgresql import entities
+from ..engines.postgresql import datastore_entities
 from ..engines.postgresql.config import PostgreSQLConfig
-from ..engines.postgresql.requests import BatchSteps, Requests
-from ..engines.postgresql.routing import Routing
+from ..engines.postgresql.io_requests import BatchSteps, Requests
+from ..engines.postgresql.sharded_execution import Routing
 from ..engines.postgresql.statement_log import logged
 from ..exceptions import RefusedError, ValidationError
 from ..model.validation import check
@@ -59,7 +59,7 @@ class Operations:
     def put(self, shard_id: object, kind: object, data: Mapping[str, object]) -> Operation:
         """Stores an entity and returns its key."""
         shard = check_shard(shard_id, self._shards)
-        steps = partial(entities.put, shard, check_kind(kind), check_data(data), _token())
+        steps = partial(datastore_entities.put, shard, check_kind(kind), check_data(data), _token())
 
         def operation(routing: Routing) -> Requests[Key]:
             stored: int = yield from routing.in_shard(shard, self._with_log(steps), "put")
@@ -72,7 +72,7 @@ class Operations:
         checked = check_key(key)
         shard = check_shard(checked.shard_id, self._shards)
         # PostgreSQL's BIGINT has a sign.
-        steps = partial(entities.get, shard, (checked.id ^ _SIGN) - _SIGN)
+        steps = partial(datastore_entities.get, shard, (checked.id ^ _SIGN) - _SIGN)
         return lambda routing: routing.in_shard(shard, self._with_log(steps), "get")
 
     def shard_of(self, sub: object) -> Operation:

@@ -20,7 +20,7 @@ from moto.dynamodb.models.dynamo_type import Item
 from moto.dynamodb.models.table import Table
 from moto.moto_server.werkzeug_app import create_backend_app
 
-from open_alchemy.package_database.testing import local_server, moto_limits
+from open_alchemy.package_database.testing import dynamodb_server, moto_patches
 
 TABLE = "numbers"
 STORED = 50
@@ -35,7 +35,7 @@ Send = Callable[[str, dict[str, Any]], Any]
 
 @pytest.fixture(name="limited")
 def limited_(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner, name, function in moto_limits.replacements():
+    for owner, name, function in moto_patches.replacements():
         monkeypatch.setattr(owner, name, function)
 
 
@@ -172,7 +172,7 @@ def test_responses_equal_those_of_moto(send: Send, monkeypatch: pytest.MonkeyPat
     send("PutItem", {"TableName": TABLE, "Item": {**item("all types"), **attributes}})
     expected = send("Query", QUERY)
 
-    for owner, name, function in moto_limits.replacements():
+    for owner, name, function in moto_patches.replacements():
         monkeypatch.setattr(owner, name, function)
 
     assert send("Query", QUERY) == expected
@@ -180,12 +180,14 @@ def test_responses_equal_those_of_moto(send: Send, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("backend", "limited")
-def test_strings_and_numbers_are_serialized_without_a_lookup(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_attributes_are_serialized_without_a_lookup(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    attributes = {str(number): {"B": "c2FsdA=="} for number in range(STORED)}
+    send("PutItem", {"TableName": TABLE, "Item": {**item("binary"), **attributes}})
     lookups = count_calls(monkeypatch, moto.core.serialize.ResponseSerializer, "get_value")
 
     answer = send("Query", QUERY)
 
-    assert answer["Count"] == STORED
+    assert answer["Count"] == STORED + 1
     assert lookups.total() < STORED
 
 
@@ -209,7 +211,7 @@ def test_pages_of_a_scan_equal_those_of_moto(
     expected = scan_in_pages(send, {**TABLE_SETTINGS, **table})
     dynamodb_backends.reset()
 
-    for owner, name, function in moto_limits.replacements():
+    for owner, name, function in moto_patches.replacements():
         monkeypatch.setattr(owner, name, function)
 
     assert scan_in_pages(send, {**TABLE_SETTINGS, **table}) == expected
@@ -231,15 +233,15 @@ def test_a_moto_without_these_methods_is_not_changed(monkeypatch: pytest.MonkeyP
     monkeypatch.delattr(Table, "scan")
     monkeypatch.setitem(sys.modules, "moto.core.serialize", None)
 
-    assert list(moto_limits.replacements()) == []
+    assert list(moto_patches.replacements()) == []
 
 
 def test_the_server_applies_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     owner = type("Owner", (), {})
-    monkeypatch.setattr(moto_limits, "replacements", lambda: iter([(owner, "method", len)]))
+    monkeypatch.setattr(moto_patches, "replacements", lambda: iter([(owner, "method", len)]))
     monkeypatch.setattr(gc, "set_threshold", lambda *limits: setattr(owner, "limits", limits))
 
-    local_server.dynamodb()
+    dynamodb_server.dynamodb()
 
     assert vars(owner)["method"] is len
-    assert vars(owner)["limits"][2] == moto_limits._NEVER
+    assert vars(owner)["limits"][2] == moto_patches._NEVER

@@ -1,0 +1,1 @@
+"""The changes that a broker publishes, read by its clients."""
