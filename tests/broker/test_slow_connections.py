@@ -17,8 +17,8 @@ from open_alchemy.package_database.core.runner import drive
 from open_alchemy.package_database.core.secret import Secret
 from open_alchemy.package_database.engines.broker import client, messages
 from open_alchemy.package_database.engines.broker.client import Client
-from open_alchemy.package_database.engines.broker.codec import Buffer, decode_request
 from open_alchemy.package_database.engines.broker.client_protocol import Requests
+from open_alchemy.package_database.engines.broker.codec import Buffer, decode_request
 from open_alchemy.package_database.engines.broker.fragmentation import PART_BYTES, split
 from open_alchemy.package_database.engines.broker.messages import Item, Items
 from open_alchemy.package_database.engines.broker.transports import Peer, ServerTransport
