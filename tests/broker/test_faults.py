@@ -166,12 +166,12 @@ def test_messages_of_millions_of_bytes_arrive_after_cut_connections(opened: Open
 @both
 @on_each_transport
 def test_a_long_answer_arrives_over_a_slow_connection(opened: Opened, network: Network) -> None:
-    items = [{"sub": "u", "updated_at_id": key, "id": key, "title": "x" * 190_000} for key in ("a", "b")]
+    items = [{"sub": "u", "updated_at_id": key, "id": key, "title": "x" * 190_000} for key in "abcd"]
     proxy, config = network.proxied(network.start_broker(memory_store()))
     database = opened(network.stack, config)
     assert execute(database, Transact(tuple(Put(SPECS, item) for item in items), "token")) == {}
     # Longer than the time after which a request is sent again, or a connection counts as half-open.
-    proxy.rate = 500_000
+    proxy.rate = 1_000_000
     assert execute(database, Query(SPECS, "u")) == items
 
 

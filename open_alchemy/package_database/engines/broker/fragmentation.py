@@ -15,7 +15,7 @@ from typing import Final
 from ...core.secret import Secret
 from .codec import Buffer
 
-PART_BYTES: Final = 50_000
+PART_BYTES: Final = 100_000
 """The most bytes of a part of an answer: a connection that transfers fewer in ``SILENCE`` is too slow."""
 MORE: Final = b"+"
 LAST: Final = b"."
