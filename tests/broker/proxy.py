@@ -20,10 +20,12 @@ class Proxy:
     Attributes:
         port: Where it listens.
         delay: The maximum delay in seconds of what it forwards.
+        rate: The most bytes in a second that it forwards to clients.
     """
 
     def __init__(self, target: int, random: Random | None = None) -> None:
         self.delay = 0.0
+        self.rate = inf
         self._target = target
         self._random = random or Random(0)  # noqa: S311 (no secret)
         self._bytes_until_cut = inf
@@ -103,6 +105,8 @@ class Proxy:
             while data := await reader.read(65_536):
                 if self.delay:
                     await asyncio.sleep(self._random.random() * self.delay)
+                if is_answer:
+                    await asyncio.sleep(len(data) / self.rate)
                 writer.write(data)
                 await writer.drain()
                 if is_answer:

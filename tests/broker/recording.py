@@ -28,7 +28,7 @@ class RecordingTransport:
         self._receive = receive
         return "recording"
 
-    def send(self, address: Hashable, message: Secret) -> None:
+    def send(self, address: Hashable, message: Secret, report: Secret | None = None) -> None:
         self.answers.append(decode_answer(message))
 
     async def aclose(self) -> None:

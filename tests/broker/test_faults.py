@@ -163,6 +163,18 @@ def test_messages_of_millions_of_bytes_arrive_after_cut_connections(opened: Open
     assert execute(database, Query(SPECS, "u")) == items
 
 
+@both
+@on_each_transport
+def test_a_long_answer_arrives_over_a_slow_connection(opened: Opened, network: Network) -> None:
+    items = [{"sub": "u", "updated_at_id": key, "id": key, "title": "x" * 190_000} for key in "abcd"]
+    proxy, config = network.proxied(network.start_broker(memory_store()))
+    database = opened(network.stack, config)
+    assert execute(database, Transact(tuple(Put(SPECS, item) for item in items), "token")) == {}
+    # Longer than the time after which a request is sent again, or a connection counts as half-open.
+    proxy.rate = 1_000_000
+    assert execute(database, Query(SPECS, "u")) == items
+
+
 class InterruptedEngine(AsyncMemoryEngine):
     """A store that is down while the test decides so."""
 

@@ -29,6 +29,7 @@ class ForeignClient:
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.connect(address)
         self._ids = count(1)
+        self._parts: dict[bytes, list[bytes]] = {}
 
     def request(self, body: list[Any], *, seconds: float = 5.0) -> list[Any]:
         """Sends a request, and returns the body of its answer."""
@@ -51,7 +52,9 @@ class ForeignClient:
     def _receive(self, id_: int, end: float) -> list[Any] | None:
         """Returns the answer to a request; None if the broker is silent for a second."""
         while self._socket.poll(max(0, round((end - time.monotonic()) * 1000))):
-            data = self._socket.recv()
+            data = self._assemble(self._socket.recv())
+            if not data:
+                continue
             assert data[:1] == b"M"
             version, answered, body = msgspec.msgpack.decode(data[1:])
             assert version == 1
@@ -60,6 +63,15 @@ class ForeignClient:
             if body[0] == "working" and id_ in body[1]:
                 end += 1.0
         return None
+
+    def _assemble(self, data: bytes) -> bytes:
+        """Returns a message; nothing while parts of it are missing."""
+        if data[:1] not in {b"+", b"."}:
+            return data
+        parts = self._parts.setdefault(data[1:9], [])
+        assert int.from_bytes(data[9:11]) == len(parts)
+        parts.append(data[11:])
+        return b"".join(self._parts.pop(data[1:9])) if data[:1] == b"." else b""
 
     def close(self) -> None:
         self._socket.close(0)
@@ -84,6 +96,12 @@ def test_it_reads_what_the_package_wrote(broker: RunningBroker, client: ForeignC
         database.create_update_spec(sub="u", name="My.Spec", version="1.0", model_count=3)
     kind, [values, secrets] = client.request(["get", "package.specs", "u", "latest#my-spec"])
     assert (kind, values["name"], values["model_count"], secrets) == ("found", "My.Spec", 3, {})
+
+
+def test_it_reads_a_long_answer(client: ForeignClient) -> None:
+    item = {"sub": "long", "updated_at_id": "latest#a", "id": "a", "title": "x" * 200_000}
+    assert client.request(["transact", "token", [["put", "package.specs", [item]]]]) == ["executed", []]
+    assert client.request(["get", "package.specs", "long", "latest#a"]) == ["found", [item, {}]]
 
 
 def test_its_transaction_takes_effect_once_per_token(client: ForeignClient) -> None:

@@ -19,6 +19,12 @@ def test_a_message_is_assembled_as_it_was(message: bytes, size: int) -> None:
     assert max(map(len, found)) <= size
 
 
+def test_a_report_precedes_each_part() -> None:
+    found = list(split(Secret(b"Mab"), 12, 7, Secret(b"Mreport")))
+    assert found[::2] == [b"Mreport"] * 3
+    assert found[1::2] == list(split(Secret(b"Mab"), 12, 7))
+
+
 def test_parts_of_several_senders_do_not_mix() -> None:
     first, second = (list(split(Secret(b"M" + text * 10), 12, 7)) for text in (b"a", b"b"))
     assembler = Assembler(1_000)

@@ -88,6 +88,12 @@ FAULTS: Final = tuple(
             "test_faults.py::test_messages_of_millions_of_bytes_arrive_after_cut_connections",
         ),
         (
+            "a connection transfers an answer for longer than a second",
+            "the answer is sent once, in parts: no error",
+            _TRANSPORTS,
+            "test_faults.py::test_a_long_answer_arrives_over_a_slow_connection",
+        ),
+        (
             "a connection is half-open",
             "closed within 4 s, with AMQP 6 s, and repeated: no error, one effect",
             _TRANSPORTS,

@@ -26,6 +26,7 @@ from ..engines.broker.codec import (
     decode_request,
     encode,
 )
+from ..engines.broker.fragmentation import PART_BYTES
 from ..engines.broker.messages import VERSION, Answer, AnswerBody, Failed, Request, Working
 from ..engines.broker.transports import Peer, ServerTransport
 from ..exceptions import BaseError
@@ -210,7 +211,8 @@ class Server:
         except MessageError:
             failed = Failed("RefusedError", "the result cannot be encoded", "NotEncodable")
             message = encode(Answer(VERSION, id_, failed), codec)
-        peer.transport.send(peer.address, message)
+        report = encode(Answer(VERSION, 0, Working((id_,))), codec) if id_ and len(message) > PART_BYTES else None
+        peer.transport.send(peer.address, message, report)
 
     def _shed_unread(self, peer: Peer, data: Buffer) -> bool:
         """Refuses a request that can neither start nor wait, without decoding its body; returns whether it did."""

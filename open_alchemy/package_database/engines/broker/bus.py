@@ -20,7 +20,7 @@ from ...core.secret import Secret
 from ...exceptions import ConfigurationError
 from .codec import Buffer
 from .config import Bus
-from .fragmentation import MAX_BYTES, Assembler, split
+from .fragmentation import MAX_BYTES, PART_BYTES, Assembler, split
 from .transports import Peer
 
 CONNECT_SECONDS: Final = 5.0
@@ -156,9 +156,9 @@ class BusServer:
             raise ConfigurationError(f"the broker cannot connect to {self._bus.location}") from None
         return self._bus.location
 
-    def send(self, address: Hashable, message: Secret) -> None:
-        """Sends a message to a client, in parts if it is too long."""
-        self._send(cast("str", address), message, "")
+    def send(self, address: Hashable, message: Secret, report: Secret | None = None) -> None:
+        """Sends a message to a client, in parts if it is long."""
+        self._send(cast("str", address), message, "", report)
 
     def send_to_broker(self, address: str, message: Secret) -> bool:
         """Sends a request to another broker; returns False if it is not on this bus."""
@@ -170,11 +170,12 @@ class BusServer:
         """Closes the connection."""
         await self._link.aclose()
 
-    def _send(self, subject: str, message: Secret, reply: str) -> None:
-        if len(message) <= self._link.max_payload:
+    def _send(self, subject: str, message: Secret, reply: str, report: Secret | None = None) -> None:
+        size = min(PART_BYTES, self._link.max_payload)
+        if len(message) <= size:
             self._link.send(subject, message, reply)
             return
-        for part in split(message, self._link.max_payload, next(self._numbers)):
+        for part in split(message, size, next(self._numbers), report):
             self._link.send(subject, part, reply)
 
 

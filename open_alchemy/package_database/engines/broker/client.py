@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from .client_protocol import LOST, NOT_SENT, Exchange
 from .codec import MessageError, decode_answer
+from .fragmentation import MAX_BYTES, Assembler
 from .messages import AnswerBody, Working
 from .transports import BlockingConnection
 from .zeromq import BlockingZeroMQ
@@ -24,6 +25,7 @@ class Client:
         self._addresses = addresses
         self._connect = connect
         self._connections: dict[int, BlockingConnection] = {}
+        self._assembler = Assembler(MAX_BYTES)
 
     def perform(self, exchange: Exchange) -> AnswerBody | None:
         """Sends a request, and returns the body of its answer, NOT_SENT, LOST, or None after silence."""
@@ -39,8 +41,10 @@ class Client:
             data = connection.receive(wait)
             if data is None:
                 return LOST if connection.is_lost and not exchange.is_repeatable else None
+            if (message := self._assembler.add(exchange.broker, data)) is None:
+                continue
             try:
-                answer = decode_answer(data)
+                answer = decode_answer(message)
             except MessageError:
                 continue
             # Others are late answers of requests that were sent again or given up.

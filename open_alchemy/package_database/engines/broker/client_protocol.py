@@ -1,7 +1,8 @@
 """The client's side of the protocol: which broker gets a request, when it is sent again, and when it fails. No I/O.
 
-A broker answers every request within ``SILENCE`` seconds, or reports that it works on it. Silence means that the broker
-stopped or that a message was lost: the request is sent again, with the same id and token, through the next broker.
+A broker answers every request within ``SILENCE`` seconds, or reports that it works on it or sends its answer. Silence
+means that the broker stopped or that a message was lost: the request is sent again, with the same id and token, through
+the next broker.
 """
 
 from __future__ import annotations

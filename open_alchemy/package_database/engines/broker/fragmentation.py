@@ -1,4 +1,7 @@
-"""Splits messages that are longer than a message bus transmits, and assembles them. Pure.
+"""Splits long messages, and assembles them. Pure.
+
+A long answer is sent in parts, each after a report of work on its request. So a client whose connection transfers an
+answer slowly does not request it again, and a connection is not considered half-open meanwhile.
 
 A part is ``+``, or ``.`` if it is the last one; the message's number in 8 bytes; the part's number from 0 in 2 bytes,
 big-endian; and bytes of the message. No codec has one of these first bytes.
@@ -12,6 +15,8 @@ from typing import Final
 from ...core.secret import Secret
 from .codec import Buffer
 
+PART_BYTES: Final = 100_000
+"""The most bytes of a part of an answer: a connection that transfers fewer in ``SILENCE`` is too slow."""
 MORE: Final = b"+"
 LAST: Final = b"."
 _HEAD: Final = 11
@@ -23,17 +28,20 @@ MAX_BYTES: Final = 16_000_000
 """The length of the longest message: four times ``MAX_TRANSACT_BYTES``."""
 
 
-def split(message: Secret, size: int, number: int) -> Iterator[Secret]:
+def split(message: Secret, size: int, number: int, report: Secret | None = None) -> Iterator[Secret]:
     """Returns the parts of a message.
 
     Args:
         message: The message.
         size: The most bytes of a part.
         number: A number that the sender has not used before.
+        report: A message that precedes each part, if any.
     """
     length = size - _HEAD
     starts = range(0, len(message), length)
     for part, start in enumerate(starts):
+        if report is not None:
+            yield report
         kind = LAST if start == starts[-1] else MORE
         yield Secret(kind + number.to_bytes(8) + part.to_bytes(2) + message[start : start + length])
 
@@ -58,13 +66,14 @@ class Assembler:
 
         A message of which a part was lost is dropped, and so is the oldest of too many.
         """
-        if data[:1] not in {MORE, LAST}:
+        kind = bytes(data[:1])
+        if kind not in {MORE, LAST}:
             return data
         key = (sender, bytes(data[1:9]))
         found = self._remove(key) or _Incomplete()
         if not found.add(data, self._max_bytes):
             return None
-        if data[:1] == LAST:
+        if kind == LAST:
             return memoryview(b"".join(found.parts))
         self._incomplete[key] = found
         self.size += found.size

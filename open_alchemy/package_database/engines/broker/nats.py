@@ -105,6 +105,8 @@ class NATSLink:
             await self._failed(error)
 
     async def _deliver(self, message: Msg) -> None:
+        # nats-py counts PINGs without a PONG, which follows all that the server has queued for a slow connection.
+        self._client._pings_outstanding = 0  # noqa: SLF001
         self._receive(memoryview(message.data), message.reply)
 
 

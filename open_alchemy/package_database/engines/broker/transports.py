@@ -79,8 +79,14 @@ class ServerTransport(Protocol):
             ConfigurationError: The address cannot be used.
         """
 
-    def send(self, address: Hashable, message: Secret) -> None:
-        """Sends a message without waiting; loses it if the client is gone or does not read."""
+    def send(self, address: Hashable, message: Secret, report: Secret | None = None) -> None:
+        """Sends a message without waiting; loses it if the client is gone or does not read.
+
+        Args:
+            address: That of the client.
+            message: The message, which is sent in parts if it is longer than ``PART_BYTES``.
+            report: A message that precedes each part, if any.
+        """
 
     async def aclose(self) -> None:
         """Sends what is queued, for a second at most, and closes the connections. May be called again."""

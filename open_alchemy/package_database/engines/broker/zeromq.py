@@ -9,8 +9,10 @@ idle wakes it, which costs more than everything else about a small message, but 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Callable, Hashable
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from ...exceptions import ConfigurationError
 from . import routing_ids
 from .codec import Buffer
 from .curve import ZAP_ADDRESS, Security, answer_zap, secure_client, secure_server, user_of
-from .fragmentation import MAX_BYTES
+from .fragmentation import MAX_BYTES, PART_BYTES, Assembler, split
 from .send_budget import TRACKED_BYTES, SendBudget
 from .transports import Peer
 
@@ -273,7 +275,13 @@ class ZeroMQConnection:
         reconnects: bool = True,
     ) -> None:
         socket = _dealer(address, key_file, reconnects=reconnects)
-        self._socket = LoopSocket(socket, lambda frames: receive(frames[-1].buffer))
+        assembler = Assembler(MAX_BYTES)
+
+        def deliver(frames: list[zmq.Frame]) -> None:
+            if (message := assembler.add("", frames[-1].buffer)) is not None:
+                receive(message)
+
+        self._socket = LoopSocket(socket, deliver)
         self._monitor: LoopSocket | None = None
 
     def send(self, message: Secret) -> None:
@@ -324,6 +332,7 @@ class ZeroMQServer:
         self._socket: LoopSocket | None = None
         self._authenticator: LoopSocket | None = None
         self._budget = SendBudget()
+        self._numbers = count(secrets.randbits(48))
 
     async def start(self, receive: Callable[[Peer, Buffer], None]) -> str:
         """Listens."""
@@ -342,15 +351,16 @@ class ZeroMQServer:
         address: str = socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return address
 
-    def send(self, address: Hashable, message: Secret) -> None:
+    def send(self, address: Hashable, message: Secret, report: Secret | None = None) -> None:
         """Sends a message; drops it if the client is gone, or if too much waits for it."""
-        if self._socket is None:
-            return
         size = len(message)
-        if size < TRACKED_BYTES:
-            self._socket.send([address, message])
-        elif self._budget.allows(address, size):
-            self._send_long(self._socket, address, message)
+        if self._socket is None or (size >= TRACKED_BYTES and not self._budget.allows(address, size)):
+            return
+        if size <= PART_BYTES:
+            self._send(self._socket, address, message)
+            return
+        for part in split(message, PART_BYTES, next(self._numbers), report):
+            self._send(self._socket, address, part)
 
     async def aclose(self) -> None:
         """Closes the sockets; their thread sends what is queued."""
@@ -359,7 +369,10 @@ class ZeroMQServer:
         self._socket = self._authenticator = None
         await asyncio.to_thread(self._context.term)
 
-    def _send_long(self, socket: LoopSocket, address: Hashable, message: Secret) -> None:
+    def _send(self, socket: LoopSocket, address: Hashable, message: Secret) -> None:
+        if len(message) < TRACKED_BYTES:
+            socket.send([address, message])
+            return
         frame = zmq.Frame(message, track=True, copy=False)
         socket.send([address, frame])
         self._budget.add(address, frame.tracker, len(message))
