@@ -13,7 +13,7 @@ from functools import update_wrapper
 from typing import Any, Final, Self, TypeAlias
 
 from .async_types import AsyncTDatabase
-from .coherence.read_tracking import report_untracked
+from .coherence.dependency_recording import report_untracked
 from .core.deadline import Deadline
 from .core.operations import Operation, Steps
 from .core.runner import Result, Sources, drive, drive_async, execute_steps

@@ -14,7 +14,7 @@ import pytest
 
 from open_alchemy import package_database
 from open_alchemy.package_database.cache import CacheInfo, cached
-from open_alchemy.package_database.coherence.read_tracking import NOT_CACHEABLE, is_recording, record, report
+from open_alchemy.package_database.coherence.dependency_recording import NOT_CACHEABLE, is_recording, record, report
 from open_alchemy.package_database.database import open_async_database, open_database
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.instances.selection import Selection

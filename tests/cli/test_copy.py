@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from open_alchemy import package_database
 from open_alchemy.package_database import TDatabase
-from open_alchemy.package_database.admin.client import AdminClient
+from open_alchemy.package_database.admin.table_client import AdminClient
 from open_alchemy.package_database.cli import copy
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.deadline import Deadline

@@ -24,8 +24,8 @@ from click.testing import CliRunner, Result
 from open_alchemy import package_database
 from open_alchemy.package_database import RefusedError, UnavailableError
 from open_alchemy.package_database.admin import export_writer as export_module
-from open_alchemy.package_database.admin.client import AdminClient
 from open_alchemy.package_database.admin.import_items import BATCH_ENTRIES
+from open_alchemy.package_database.admin.table_client import AdminClient
 from open_alchemy.package_database.cli import output
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.core.operations import Item, Page, Put, Scan, Transact

@@ -19,7 +19,7 @@ import pytest
 
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.secret import Secret
-from open_alchemy.package_database.engines import recovering_lock
+from open_alchemy.package_database.engines import signal_safe_lock
 from open_alchemy.package_database.engines.dynamodb import engine, retry
 from open_alchemy.package_database.engines.dynamodb.http import (
     async_connect,
@@ -44,7 +44,7 @@ MODULES = (
     engine,
     happy_eyeballs,
     idle_check,
-    recovering_lock,
+    signal_safe_lock,
     retry,
     semaphore,
     sync_transport,

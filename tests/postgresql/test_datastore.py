@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from open_alchemy import package_database
 from open_alchemy.package_database import ConfigurationError, RefusedError, UnavailableError, ValidationError
-from open_alchemy.package_database.coherence.read_tracking import UNTRACKED, record
+from open_alchemy.package_database.coherence.dependency_recording import UNTRACKED, record
 from open_alchemy.package_database.datastore import AsyncDatastore, Datastore, Key
 from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection
 from open_alchemy.package_database.engines.postgresql.shard_hash import schema_of, shard_of

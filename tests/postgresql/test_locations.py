@@ -12,7 +12,7 @@ from open_alchemy.package_database.engines.postgresql.io_requests import Moving,
 from open_alchemy.package_database.engines.postgresql.retry import Failure, Kind
 from open_alchemy.package_database.engines.postgresql.shard_catalog import ServerCatalog
 from open_alchemy.package_database.engines.postgresql.shard_locations import Locations
-from open_alchemy.package_database.engines.postgresql.shard_map import Server
+from open_alchemy.package_database.engines.postgresql.shard_map_file import Server
 
 SERVERS = (Server("db1", "", range(1, 2)), Server("db2", "", range(2, 3)))
 

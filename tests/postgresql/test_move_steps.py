@@ -1,4 +1,4 @@
-"""The steps of a move follow from what the servers store: every row of the table in ``moves``."""
+"""The steps of a move follow from what the servers store: every row of the table in ``shard_move_steps``."""
 
 from __future__ import annotations
 

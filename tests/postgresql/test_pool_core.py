@@ -23,7 +23,7 @@ from open_alchemy.package_database.engines.postgresql.retry import (
     Failure,
     Kind,
 )
-from open_alchemy.package_database.engines.postgresql.shard_map import Server
+from open_alchemy.package_database.engines.postgresql.shard_map_file import Server
 from open_alchemy.package_database.engines.sql.statements import Statement
 
 READ = Statement("SELECT 1")

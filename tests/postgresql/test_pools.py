@@ -17,7 +17,7 @@ from open_alchemy.package_database.engines.postgresql.connection import (
 from open_alchemy.package_database.engines.postgresql.fair_semaphore import FairSemaphore
 from open_alchemy.package_database.engines.postgresql.io_requests import BatchSteps, OnServer
 from open_alchemy.package_database.engines.postgresql.retry import NO_ANSWER
-from open_alchemy.package_database.engines.postgresql.shard_map import Server
+from open_alchemy.package_database.engines.postgresql.shard_map_file import Server
 from open_alchemy.package_database.engines.sql.statements import Statement
 
 

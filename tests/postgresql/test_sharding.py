@@ -9,7 +9,7 @@ import pytest
 
 from open_alchemy.package_database import ConfigurationError
 from open_alchemy.package_database.engines.postgresql.shard_hash import MAX_SHARDS, schema_of, shard_of
-from open_alchemy.package_database.engines.postgresql.shard_map import parse_shard_map
+from open_alchemy.package_database.engines.postgresql.shard_map_file import parse_shard_map
 from open_alchemy.package_database.engines.registry import from_url
 
 VECTORS = [

@@ -21,7 +21,7 @@ from open_alchemy.package_database.exceptions import RefusedError, UnavailableEr
 from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.sqlalchemy import get_async_session, get_session, sqlite
-from open_alchemy.package_database.sqlalchemy.errors import RetryError, ShardMovedError
+from open_alchemy.package_database.sqlalchemy.retryable_errors import RetryError, ShardMovedError
 from tests.postgresql.databases import create_tables, empty_map
 from tests.sqlalchemy.conftest import notes
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final, TypeVar, overload
 
-from ..coherence.read_tracking import report_untracked
+from ..coherence.dependency_recording import report_untracked
 from ..engines.broker.messages import Call, Returned
 from ..engines.port import AsyncEngine, Engine
 from ..exceptions import RefusedError, ValidationError

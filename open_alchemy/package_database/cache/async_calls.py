@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final
 
-from ..coherence.read_tracking import record
+from ..coherence.dependency_recording import record
 from .results import Result, Results, key_of
 
 _within: Final[ContextVar[frozenset[int]]] = ContextVar("package_database_computations", default=frozenset())

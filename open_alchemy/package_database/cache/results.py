@@ -1,6 +1,6 @@
 """The results of a cached function, and how long they are valid.
 
-A result is valid as long as each read of the function would return the same (``coherence.dependencies``).
+A result is valid as long as each read of the function would return the same (``coherence.dependency_recording``).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from cachetools import LRUCache
 from cachetools.keys import hashkey
 
-from ..coherence.read_tracking import UNTRACKED, Dependency, report
+from ..coherence.dependency_recording import UNTRACKED, Dependency, report
 from ..engines import fork
 from ..instances.selection import selected
 

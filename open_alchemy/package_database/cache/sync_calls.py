@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from typing import Any, Final
 
-from ..coherence.read_tracking import record
+from ..coherence.dependency_recording import record
 from .results import Result, Results, key_of
 
 _within: Final[ContextVar[frozenset[int]]] = ContextVar("package_database_sync_computations", default=frozenset())

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import click
 
 from ..admin.checksums import StoreChecksum, compute, differences, entries
-from ..admin.client import AdminClient
 from ..admin.import_batches import import_entries
+from ..admin.table_client import AdminClient
 from ..database import open_database
 from ..engines import registry
 from ..engines.port import Config

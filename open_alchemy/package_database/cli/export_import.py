@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from ..admin.client import AdminClient
 from ..admin.export_reader import ExportFile, open_export, open_export_stream
 from ..admin.export_writer import ExportBody, Part, open_body, open_part, pages
 from ..admin.import_batches import Imported, import_entries
 from ..admin.import_items import Outcome
+from ..admin.table_client import AdminClient
 from ..instances import api
 from ..model.schema import TABLES
 from ..model.validation import check

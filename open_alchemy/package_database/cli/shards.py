@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..admin.client import AdminClient
+from ..admin.table_client import AdminClient
 from ..engines.port import MoveReporter, Sharded
 from .command_group import Commands, StoreCommand, select_store, store_options
 from .output import json_option, print_message, print_rows, progress

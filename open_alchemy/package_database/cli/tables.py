@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..admin.client import AdminClient
+from ..admin.table_client import AdminClient
 from ..admin.upgrade import State, survey, upgrade
 from ..core.operations import Table
 from ..engines.port import KeyInfo, Sharded, TableInfo

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..engines.postgresql.config import PostgreSQLConfig
 from ..engines.postgresql.shard_hash import MAX_SHARDS
-from ..engines.postgresql.shard_map import Server, parse_range
+from ..engines.postgresql.shard_map_file import Server, parse_range
 from ..exceptions import ConfigurationError, ValidationError
 from .key import Key
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from ..coherence.read_tracking import report_untracked
+from ..coherence.dependency_recording import report_untracked
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.postgresql.async_engine import AsyncPostgreSQLEngine

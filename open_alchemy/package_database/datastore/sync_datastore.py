@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from ..coherence.read_tracking import report_untracked
+from ..coherence.dependency_recording import report_untracked
 from ..core.deadline import Deadline
 from ..engines import telemetry
 from ..engines.postgresql.engine import PostgreSQLEngine

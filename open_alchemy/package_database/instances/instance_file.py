@@ -16,8 +16,8 @@ from ..engines import registry, telemetry
 from ..engines.port import Environment
 from ..exceptions import ConfigurationError, NotFoundError
 from .file_format import parse
+from .idle_closing_instance import ListedInstance
 from .instance import Instance
-from .listed_instance import ListedInstance
 from .lookup import FILE_VARIABLE, INSTANCE_VARIABLE
 from .open_engines import OpenEngines
 from .state_lock import state

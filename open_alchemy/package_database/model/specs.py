@@ -26,7 +26,7 @@ from ..types import TSpecInfo, TSpecInfoList, TSpecSnapshot
 from .access_pattern import StreamPage, access_pattern
 from .item_checks import Projection
 from .keys import LATEST, latest_key, padded, record_keys, spec_id, spec_key
-from .publication import attributes_of, publish
+from .publish_spec import attributes_of, publish
 from .schema import ID_UPDATED_AT, SPECS
 from .spec_records import (
     INFO,

@@ -13,8 +13,8 @@ from transaction import TransactionManager
 from ..engines import fork
 from ..engines.port import Config
 from ..exceptions import NotFoundError
-from .errors import ShardMovedError
-from .pooled_engines import Pools
+from .engine_cache import Pools
+from .retryable_errors import ShardMovedError
 from .sessions import StoreSession, TransactionSession, joined
 from .store_interface import Place, store_of
 from .tables import metadata, package_tables

@@ -33,10 +33,10 @@ from ..engines.postgresql.io_requests import Requests
 from ..engines.postgresql.retry import NO_ANSWER
 from ..engines.postgresql.shard_hash import schema_of
 from ..engines.postgresql.shard_locations import Locations
-from ..engines.postgresql.shard_map import Server
+from ..engines.postgresql.shard_map_file import Server
 from ..exceptions import RefusedError, StoreError
 from ..model.schema import TABLES
-from .errors import ShardMovedError
+from .retryable_errors import ShardMovedError
 from .store_interface import Place
 from .write_protection import SHARD, protect
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from transaction import Transaction, TransactionManager
 from zope.sqlalchemy.datamanager import STATUS_CHANGED, SessionDataManager, TwoPhaseSessionDataManager
 
-from ..coherence.read_tracking import report_untracked
+from ..coherence.dependency_recording import report_untracked
 from ..exceptions import RefusedError
 from .transaction_managers import SESSIONS
 

@@ -19,7 +19,7 @@ from ..engines.sqlite.database_file import connect_to_file
 from ..engines.sqlite.errors import is_transient, translate
 from ..exceptions import RefusedError
 from ..model.schema import TABLES
-from .errors import RetryError
+from .retryable_errors import RetryError
 from .store_interface import Place
 
 _FILE: Final = "file"

@@ -23,7 +23,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from ..core.deadline import Deadline
 from ..engines.postgresql.dialect import CATALOG
 from ..engines.postgresql.errors import failure_of
-from ..engines.postgresql.shard import Shard
+from ..engines.postgresql.shard_statements import Shard
 from ..exceptions import RefusedError
 from ..model.schema import TABLES
 

@@ -2,7 +2,7 @@
 
 ``mock_aws`` in a test resets only moto in the process of the test, not in the child. The server handles one request at
 a time, because moto's transactions are not thread-safe. The time of a write or of a page of a scan does not grow with
-the number of stored users (``moto_limits``). A query sorts all items of its table: a list of more than 5,000 specs may
+the number of stored users (``moto_patches``). A query sorts all items of its table: a list of more than 5,000 specs may
 time out.
 """
 

@@ -15,9 +15,9 @@ from msgspec.msgpack import Decoder, Encoder
 
 from ...coherence import leases
 from ...coherence.cache import CachedRead, CacheInfo, ClientCache
+from ...coherence.dependency_recording import NOT_CACHEABLE, Dependency, is_recording, report
 from ...coherence.leases import Instant, Timing
 from ...coherence.messages import AnswerHeader, ClientMessage, Lease, ReadHeader
-from ...coherence.read_tracking import NOT_CACHEABLE, Dependency, is_recording, report
 from ...coherence.tags import read_key, tags_of_read
 from ...core.operations import Get, Item, Items, Operation, Query, StoreOperation
 from ...core.secret import Secret

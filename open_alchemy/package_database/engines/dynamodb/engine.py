@@ -16,7 +16,7 @@ from ...exceptions import RefusedError, UnavailableError
 from .. import fork, telemetry
 from ..port import Administration
 from ..randomness import random
-from ..recovering_lock import RecoveringLock
+from ..signal_safe_lock import RecoveringLock
 from .config import DynamoDBConfig
 
 # What a client needs is imported when it is created: by asyncio, in a thread.

@@ -11,7 +11,7 @@ import psycopg
 from ...exceptions import RefusedError
 from ..sql.statements import Row, Statement
 from .connection import OPTIONS
-from .shard_map import Server
+from .shard_map_file import Server
 
 _LOCK_WAIT: Final = "2s"
 """Shorter than the deadline of a call that waits for the same lock after the command."""

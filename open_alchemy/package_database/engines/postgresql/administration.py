@@ -18,10 +18,10 @@ from .dialect import POSTGRESQL
 from .engine import PostgreSQLEngine
 from .io_requests import OnServer, Requests
 from .retry import Failure
-from .shard import Shard
 from .shard_catalog import ServerCatalog
 from .shard_hash import DEFAULT_SHARDS, MAX_SHARDS, schema_of
-from .shard_map import Server
+from .shard_map_file import Server
+from .shard_statements import Shard
 
 _BEGIN: Final = Statement(f"{POSTGRESQL.begin}; SELECT pg_advisory_xact_lock(7230116, 1)")
 """Starts a transaction, of one command at a time."""
@@ -123,7 +123,7 @@ class PostgreSQLAdministration:
         return sorted(found)
 
     def move(self, shard: int, target: str, reporter: MoveReporter) -> None:
-        """Moves a shard to another server while it is used, or continues an interrupted move; see ``mover.move``."""
+        """Moves a shard to another server while it is used, or continues an interrupted move; see ``shard_move``."""
         from .shard_move import move  # Needs psycopg.
 
         servers = {server.name: server for server in self._engine.config.servers}

@@ -14,7 +14,7 @@ from .connection import OPTIONS, AsyncConnection, DeadlineExceededError, configu
 from .io_requests import OnServer
 from .pool_core import Calls, PoolCore, Result
 from .retry import Failure
-from .shard_map import Server
+from .shard_map_file import Server
 
 
 class AsyncPool(PoolCore[AsyncConnection]):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ...core.operations import Table
 from ..port import DEFAULT_DEADLINE, AsyncEngine, DatabaseURLError, Engine, Environment, read_deadline
-from .shard_map import DEFAULT_POOL_BLOCK_TIMEOUT, DEFAULT_POOL_MAX, Server
+from .shard_map_file import DEFAULT_POOL_BLOCK_TIMEOUT, DEFAULT_POOL_MAX, Server
 
 URLS: Final = ("postgresql://USER@HOST:PORT/DATABASE",)
 

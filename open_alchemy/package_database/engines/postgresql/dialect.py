@@ -11,7 +11,7 @@ from typing import Final
 from ..sql.dialect import Dialect
 
 CATALOG: Final = "package_database"
-"""The schema, on every server, of the function ``digest`` and of what ``catalog`` stores."""
+"""The schema, on every server, of the function ``digest`` and of what ``shard_catalog`` stores."""
 
 POSTGRESQL: Final = Dialect(
     types={"S": 'TEXT COLLATE "C"', "N": "BIGINT", "B": "BYTEA"},

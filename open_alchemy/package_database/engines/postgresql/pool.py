@@ -14,7 +14,7 @@ from .io_requests import OnServer
 from .name_lookup import with_addresses
 from .pool_core import Calls, PoolCore, Result
 from .retry import Failure
-from .shard_map import Server
+from .shard_map_file import Server
 
 
 class Pool(PoolCore[SyncConnection]):

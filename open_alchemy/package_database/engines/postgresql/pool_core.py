@@ -34,7 +34,7 @@ from .connection import (
 from .errors import connection_failure_of, failure_of
 from .io_requests import BatchSteps, OnServer
 from .retry import CLOSED, COMMIT_UNANSWERED, NO_ANSWER, Failure, Kind, exhausted
-from .shard_map import Server
+from .shard_map_file import Server
 
 _PING: Final = Statement("SELECT 1")
 _ROLLBACK: Final = Statement("ROLLBACK")

@@ -11,7 +11,7 @@ from .io_requests import Moving, OnServer, Requests
 from .retry import Failure
 from .shard_catalog import ServerCatalog
 from .shard_hash import shard_of
-from .shard_map import Server
+from .shard_map_file import Server
 
 COMMAND: Final = "package-database tables create --url ..."
 _READS: Final = 3

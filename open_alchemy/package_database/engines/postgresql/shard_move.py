@@ -1,4 +1,4 @@
-"""Moves a shard from one server to another: executes the steps that ``moves`` decides.
+"""Moves a shard from one server to another: executes the steps that ``shard_move_steps`` decides.
 
 A command that is killed between any two statements leaves a state from which the same command continues.
 """
@@ -25,7 +25,7 @@ from .errors import connection_failure_of, failure_of
 from .schema_copy import CopiedTable
 from .shard_catalog import ServerCatalog
 from .shard_hash import schema_of
-from .shard_map import Server
+from .shard_map_file import Server
 from .shard_move_steps import Step
 
 _BATCH: Final = 10_000

@@ -1,4 +1,4 @@
-"""Which step of a move of a shard is next. Pure: ``mover`` executes the steps.
+"""Which step of a move of a shard is next. Pure: ``shard_move`` executes the steps.
 
 A shard is usable under one name only: the schema ``shard0012`` on the server whose catalog lists it. A move copies it
 into a schema with another name on the target, and follows the source by logical replication. The switch is two

@@ -25,8 +25,8 @@ from ..sql.execution import key_of
 from .global_index import Entry
 from .io_requests import BatchSteps, CheckOut, OnServer, Requests
 from .retry import Failure
-from .shard import Outcome, Shard, entry_token
 from .shard_locations import COMMAND, Locations
+from .shard_statements import Outcome, Shard, entry_token
 
 if TYPE_CHECKING:
     from logging import Logger

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from ..port import DatabaseURLError, Environment, read_deadline
 from .config import PostgreSQLConfig
-from .shard_map import read_shard_map
+from .shard_map_file import read_shard_map
 
 URLS: Final = ("shards:///RELATIVE/FILE.toml", "shards:////ABSOLUTE/FILE.toml")
 

@@ -25,7 +25,7 @@ from ...core.deadline import Deadline
 from ...core.operations import Table
 from ...exceptions import RefusedError, UnavailableError
 from .. import fork
-from ..recovering_lock import Claim, RecoveringLock
+from ..signal_safe_lock import Claim, RecoveringLock
 from .database_file import connect_to_file, connect_to_memory, prepare_file
 from .fork_guard import Call, Calls
 

@@ -10,7 +10,7 @@ import threading
 import time
 
 from .. import fork
-from ..recovering_lock import Claim
+from ..signal_safe_lock import Claim
 
 _POLL = 0.001
 

@@ -1,4 +1,4 @@
 """The package's HTTP client for DynamoDB. boto3 sends the requests if a configuration needs what this client lacks.
 
-Attempts are generators without I/O (``exchange``); ``sync_transport`` and ``async_transport`` perform their steps.
+Attempts are generators without I/O (``attempt``); ``sync_transport`` and ``async_transport`` perform their steps.
 """
