@@ -48,7 +48,7 @@ def check_no_read_is_stale(databases: Sequence[TDatabase]) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick.shorten(monkeypatch.setattr)
+    quick.divide_durations(monkeypatch.setattr)
 
 
 @pytest.fixture
