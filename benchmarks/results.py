@@ -142,8 +142,6 @@ def seconds_text(seconds: float) -> str:
 CPU: Final = Column("CPU time", lambda sample: sample.cpu, seconds_text)
 WALL: Final = Column("wall time", lambda sample: sample.wall, seconds_text)
 RATE: Final = Column("calls per second", lambda sample: 1 / sample.wall, lambda rate: f"{rate:,.0f}")
-CPU_RATE: Final = Column("calls per second of CPU time", lambda sample: 1 / sample.cpu, RATE.text)
-"""The rate of a client that uses one CPU completely, if no other process and no server limits it."""
 MEMORY: Final = Column("peak memory", lambda sample: sample.memory, lambda size: f"{size / 1e6:.1f} MB")
 MEDIAN: Final = Column("latency, median", lambda sample: sample.median, seconds_text)
 P99: Final = Column("latency, p99", lambda sample: sample.p99, seconds_text)

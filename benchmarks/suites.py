@@ -14,7 +14,7 @@ from open_alchemy.package_database.testing import postgresql_server
 from . import broker_suite, cache_suite
 from .environments import PACKAGE_POSTGRESQL, PACKAGE_TEST, PeerError, last_line
 from .loopback import running
-from .results import CPU, CPU_RATE, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
+from .results import CPU, MEMORY, RATE, WALL, Goal, Results, Sample, Suite
 from .rounds import Measure, calls_jobs, interleave
 from .settings import Settings, started
 from .workers import (
@@ -185,7 +185,7 @@ SUITES: Final = (
         (
             Goal(
                 "rate of 256 concurrent calls on asyncio / aiodynamo",
-                CPU_RATE,
+                RATE,
                 ("get_spec, 256 concurrent", PACKAGE_ASYNC.name),
                 ("get_spec, 256 concurrent", AIODYNAMO.name),
                 3.5,

@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect without the collection of garbage, and in one worker with coverage: all import the same modules."""
+    """Disable the garbage collector, and measure coverage in the first worker only: all import the same modules."""
     gc.disable()
     with unmeasured() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0" else nullcontext():
         result = yield

@@ -32,6 +32,6 @@ def is_long() -> bool:
     return settings.get_current_profile_name() == "long"
 
 
-def others_long(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+def selected(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Returns the pairwise selection of rows; every row with ``--long``."""
     return list(rows) if is_long() else pairwise(rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from open_alchemy.package_database.cli import main
 from open_alchemy.package_database.coherence.messages import SessionMessage, Tags
 from open_alchemy.package_database.coherence.sessions import Sessions
-from tests.broker.quick import shorten
+from tests.broker.quick import divide_durations
 
 
 def _revoke_nothing(_: Sessions, __: Tags, ___: float) -> tuple[list[SessionMessage], dict[str, float]]:
@@ -17,5 +17,5 @@ def _revoke_nothing(_: Sessions, __: Tags, ___: float) -> tuple[list[SessionMess
 
 if __name__ == "__main__":
     Sessions.invalidate = _revoke_nothing  # type: ignore[assignment, method-assign]
-    shorten()
+    divide_durations()
     main()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from open_alchemy import package_database
 from open_alchemy.package_database import BaseError
 from open_alchemy.package_database.engines.broker.cache_clock import boot_time
-from tests.broker.quick import shorten
+from tests.broker.quick import divide_durations
 
 if TYPE_CHECKING:
     from open_alchemy.package_database.engines.broker.read_cache import ReadCache
@@ -59,7 +59,7 @@ async def _main(url: str, path: str, own: int, number: int, keys: int, random: R
 
 
 if __name__ == "__main__":
-    shorten()
+    divide_durations()
     _url, _log, *_numbers = sys.argv[1:]
     _own, _first, _keys, _seed = map(int, _numbers)
     asyncio.run(_main(_url, _log, _own, _first, _keys, Random(_seed)))  # noqa: S311

@@ -21,11 +21,13 @@ class Proxy:
         port: Where it listens.
         delay: The maximum delay in seconds of what it forwards.
         rate: The most bytes in a second that it forwards to clients.
+        cuts: How many times it has closed all connections.
     """
 
     def __init__(self, target: int, random: Random | None = None) -> None:
         self.delay = 0.0
         self.rate = inf
+        self.cuts = 0
         self._target = target
         self._random = random or Random(0)  # noqa: S311 (no secret)
         self._bytes_until_cut = inf
@@ -122,6 +124,7 @@ class Proxy:
             task.cancel()
 
     def _abort(self) -> None:
+        self.cuts += 1
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()

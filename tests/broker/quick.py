@@ -16,7 +16,7 @@ TIMING = leases.Timing(
 )
 
 
-def shorten(replace: Callable[[object, str, object], None] = setattr) -> None:
+def divide_durations(replace: Callable[[object, str, object], None] = setattr) -> None:
     """Divides the durations by 4 in this process, by ``setattr`` or ``MonkeyPatch.setattr``."""
     replace(leases, "DEFAULT", TIMING)
     for module, name in ((client_protocol, "SILENCE"), (read_cache, "_LEASE_SECONDS"), (read_cache, "_SEARCH_SECONDS")):
@@ -24,5 +24,5 @@ def shorten(replace: Callable[[object, str, object], None] = setattr) -> None:
 
 
 if __name__ == "__main__":
-    shorten()
+    divide_durations()
     main()

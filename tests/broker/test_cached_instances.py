@@ -75,9 +75,10 @@ def test_a_cached_coroutine_function_is_stored_in_an_instance() -> None:
 
     async def main() -> None:
         with package_database.instance("first"):
-            while not function.cache_info().hits:
-                assert await function() == "1"
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while not function.cache_info().hits:
+                    assert await function() == "1"
+                    await asyncio.sleep(0.01)
             await package_database.get_async().aclose()
 
     asyncio.run(main())

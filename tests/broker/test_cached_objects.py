@@ -126,8 +126,9 @@ def test_an_awaited_step_takes_no_request_if_it_is_cached(config: BrokerConfig, 
             await database.create_update_spec(**SPEC)
             await database.create_update_credentials(**CREDENTIALS)
             steps = steps_of_async(database)
-            while await count(steps):
-                pass
+            async with asyncio.timeout(60):
+                while await count(steps):  # noqa: ASYNC110 (what it waits for is awaited)
+                    await asyncio.sleep(0.01)
             await database.create_update_spec(**SPEC)
             return await count(steps)
 

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from open_alchemy.package_database import TDatabase, connect
+from open_alchemy.package_database.broker import main
 from open_alchemy.package_database.broker.key_files import NewClient, create_keys
 from open_alchemy.package_database.cli.commands import commands
 from open_alchemy.package_database.coherence.membership import Registry
@@ -48,7 +49,7 @@ def check_no_read_is_stale(databases: Sequence[TDatabase]) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick.shorten(monkeypatch.setattr)
+    quick.divide_durations(monkeypatch.setattr)
 
 
 @pytest.fixture
@@ -131,7 +132,9 @@ def test_clients_of_an_instance_under_both_of_its_names_cache(stack: ExitStack, 
     assert databases[2].count_customer_models(sub="u") == 0
 
 
-def test_workers_refuse_a_common_address(tmp_path: Path) -> None:
+def test_workers_refuse_a_common_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the refusal, the workers would start.
+    monkeypatch.delattr(main, "supervise")
     options = ("--workers", "2", "--advertise", "tcp://127.0.0.1:1", "--url", f"sqlite:///{tmp_path / 'a.db'}")
     finished = CliRunner().invoke(commands, ["broker", *options])
     assert finished.exit_code == 2

@@ -37,6 +37,7 @@ from tests.broker.brokers import (
     lose_first_answer,
     run_application,
 )
+from tests.broker.hostile import wait_until
 
 MODULE = application.__name__
 UNUSED = "tcp://127.0.0.1:9"
@@ -216,10 +217,20 @@ def lossy(broker: RunningBroker, short_silence: None, monkeypatch: pytest.Monkey
     return broker
 
 
-def test_a_call_whose_answer_is_lost_runs_once_and_fails(lossy: RunningBroker) -> None:
-    with database_of_process(lossy.config._replace(deadline=0.5)):
+def test_a_call_whose_answer_is_lost_runs_once_and_fails(lossy: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def call_until_its_deadline() -> None:
+        """Advances the clock of the loop beyond the deadline when the call has run, and silence has passed."""
+        call = asyncio.ensure_future(application.once())
+        await asyncio.to_thread(wait_until, lambda: application.runs != [])
+        await asyncio.sleep(2 * client_protocol.SILENCE)
+        assert not call.done()
+        time = asyncio.get_running_loop().time
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: time() + 7200)
+        await call
+
+    with database_of_process(lossy.config._replace(deadline=3600.0)):
         with pytest.raises(UnavailableError, match="no broker answered before the deadline; it may have taken effect"):
-            asyncio.run(application.once())
+            asyncio.run(call_until_its_deadline())
         close_process_database()
     assert application.runs == ["once"]
 

@@ -161,6 +161,7 @@ def test_messages_of_millions_of_bytes_arrive_after_cut_connections(opened: Open
     assert execute(database, Transact(tuple(Put(SPECS, item) for item in items), "token")) == {}
     proxy.cut_after(1_500_000)
     assert execute(database, Query(SPECS, "u")) == items
+    assert proxy.cuts == 1
 
 
 @both

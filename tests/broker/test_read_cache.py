@@ -16,15 +16,20 @@ from open_alchemy.package_database import AsyncTDatabase, RefusedError, TDatabas
 from open_alchemy.package_database.broker import coherence_driver
 from open_alchemy.package_database.coherence import leases
 from open_alchemy.package_database.coherence.cache import CachedRead
+from open_alchemy.package_database.coherence.leases import Instant
+from open_alchemy.package_database.core.operations import Query
 from open_alchemy.package_database.database import Database, open_async_database, open_database
-from open_alchemy.package_database.engines.broker import client_protocol
+from open_alchemy.package_database.engines.broker import cache_messages, client_protocol
 from open_alchemy.package_database.engines.broker.async_engine import AsyncBrokerEngine
 from open_alchemy.package_database.engines.broker.background_loop_engine import CachingEngine
+from open_alchemy.package_database.engines.broker.client_protocol import Requests
 from open_alchemy.package_database.engines.broker.config import BrokerConfig, CacheOptions
+from open_alchemy.package_database.engines.broker.granting_brokers import FoundGranter
 from open_alchemy.package_database.engines.broker.read_cache import ReadCache
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.model import broker_registry
+from open_alchemy.package_database.model.schema import SPECS
 from tests.apis import blocking
 from tests.broker.brokers import (
     QUICK,
@@ -120,10 +125,11 @@ def test_each_event_loop_has_a_cache_until_the_database_is_closed(broker: Runnin
 
     async def read_until_cached() -> None:
         cache = None
-        while cache is None or not cache.info().hits:
-            await database.get_spec(sub="u", name="a")
-            cache = engine._clients[asyncio.get_running_loop()].cache
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while cache is None or not cache.info().hits:
+                await database.get_spec(sub="u", name="a")
+                cache = engine._clients[asyncio.get_running_loop()].cache
+                await asyncio.sleep(0.01)
 
     async def read() -> int:
         cache = engine._clients[asyncio.get_running_loop()].cache
@@ -142,7 +148,12 @@ def test_each_event_loop_has_a_cache_until_the_database_is_closed(broker: Runnin
 
 def read_until(condition: Callable[[], Any], read: Callable[[], Any]) -> None:
     before = condition()
-    wait_until(lambda: (read(), condition() != before)[1])
+
+    def has_changed() -> bool:
+        read()
+        return bool(condition() != before)
+
+    wait_until(has_changed)
 
 
 @both
@@ -209,8 +220,7 @@ def test_a_client_uses_no_other_broker_at_the_address_of_the_one_that_grants(
         requests = other.server.requests
         database = opened_sync(stack, second.config)
         publish(database, "1")
-        while other.server.requests < requests + 10:
-            assert versions(database) == ["1"]
+        wait_until(lambda: versions(database) == ["1"] and other.server.requests >= requests + 10)
         assert figures(database)[1] == 0
 
 
@@ -226,8 +236,7 @@ def test_a_client_that_reaches_no_broker_that_grants_reads_without_a_cache(
         monkeypatch.setattr(BrokerConfig, "reachable", lambda _, address: asked.append(address))
         database = opened_sync(stack, second.config)
         publish(database, "1")
-        while len(asked) < 3:
-            assert versions(database) == ["1"]
+        wait_until(lambda: versions(database) == ["1"] and len(asked) >= 3)
         assert figures(database)[1] == 0
 
 
@@ -242,6 +251,38 @@ def test_a_client_caches_again_after_its_broker_stopped(opened: Opened, store: C
         publish(database, "2")
         assert versions(database) == ["1", "2"]
         read_until(lambda: figures(database)[0], lambda: versions(database))
+
+
+def test_a_client_without_a_lease_uses_the_next_broker() -> None:
+    """With a clock of the test, and without a connection."""
+    now = 0.0
+    sessions: list[int] = []
+    requests = Requests(2, 0, "")
+
+    async def find() -> FoundGranter:
+        sessions.append(requests.current)
+        return FoundGranter(requests.current, None)
+
+    async def main() -> None:
+        def broker_at(time: float) -> int:
+            nonlocal now
+            now = time
+            cast("asyncio.TimerHandle", cache._timer).cancel()
+            cache._tick()
+            return requests.current
+
+        cache = ReadCache(CacheOptions(), requests, lambda *_: None, find, now=lambda: Instant(now, now))
+        cache.begin(Query(SPECS, "u"), 0, is_tracked=False)
+        await cast("asyncio.Future[None]", cache._search)
+        assert broker_at(1.0) == 0
+        cache.receive(cache_messages.Lease("", 0, 0, 0.0))
+        assert broker_at(2.5) == 0
+        assert broker_at(2.6) == 1
+        await cast("asyncio.Future[None]", cache._search)
+        cache.close()
+
+    asyncio.run(main())
+    assert sessions == [0, 1]
 
 
 def test_a_client_that_was_closed_delays_no_write(broker: RunningBroker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,9 +423,10 @@ def test_a_cached_coroutine_function_is_computed_again_after_a_write(broker: Run
                 return await database.get_latest_spec_version(sub="u", name=name)
 
             await database.create_update_spec(sub="u", name="a", version="1", model_count=1)
-            while not latest.cache_info().hits:
-                assert await latest("a") == "1"
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while not latest.cache_info().hits:
+                    assert await latest("a") == "1"
+                    await asyncio.sleep(0.01)
             await database.create_update_spec(sub="u", name="a", version="2", model_count=1)
             assert await latest("a") == "2"
 

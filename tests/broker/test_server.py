@@ -22,6 +22,7 @@ from open_alchemy.package_database.broker.server import Server
 from open_alchemy.package_database.coherence.messages import ReadHeader
 from open_alchemy.package_database.core.deadline import Deadline
 from open_alchemy.package_database.core.operations import Delete, StoreOperation, Transact
+from open_alchemy.package_database.engines import async_adapter
 from open_alchemy.package_database.engines.async_adapter import ThreadedEngine
 from open_alchemy.package_database.engines.broker import messages
 from open_alchemy.package_database.engines.broker.cache_messages import Open
@@ -310,7 +311,8 @@ def test_a_page_has_about_a_million_bytes(bytes_per_item: int, items: int) -> No
 
 
 @in_loop
-async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop() -> None:
+async def test_an_item_that_can_be_read_at_once_is_read_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(async_adapter, "_READ_NOW_SECONDS", 60)
     file = open_memory(SQLiteConfig(), TABLES)
     engine = ThreadedEngine(file)
     publishing = PublishingAsyncEngine(engine, lambda changes, is_certain=True: None, lambda: False)

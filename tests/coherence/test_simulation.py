@@ -16,14 +16,12 @@ from tests.coherence.network import CALM
 from tests.coherence.scenario import PARTS, Scenario, pairs, run_all, singles
 from tests.coherence.scripts import SCRIPTS, Scripted
 from tests.coherence.world import ANY, World, explain, fails, run_history
-from tests.unmeasured import unmeasured
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
 
 
 def test_no_history_has_a_stale_read() -> None:
-    with unmeasured():
-        features = run_histories(range(250))
+    features = run_histories(range(250))
 
     assert [feature for feature in FEATURES if not features[feature]] == []
 
@@ -31,8 +29,7 @@ def test_no_history_has_a_stale_read() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("block", range(100))
 def test_no_history_of_many_has_a_stale_read(block: int) -> None:
-    with unmeasured():
-        run_histories(range(1_000_000 + block * 1000, 1_000_000 + block * 1000 + 1000))
+    run_histories(range(1_000_000 + block * 1000, 1_000_000 + block * 1000 + 1000))
 
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=lambda script: script.__name__)
@@ -44,11 +41,10 @@ def test_no_script_has_a_stale_read(script: Callable[[], World]) -> None:
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
-def test_a_history_has_a_stale_read_only_without_the_rule(mutation: Mutation) -> None:
-    with unmeasured():
-        with applied(mutation):
-            catcher = find_catcher(mutation.name)
-        catcher()
+def test_reads_are_stale_only_without_the_rule(mutation: Mutation) -> None:
+    with applied(mutation):
+        catcher = find_catcher(mutation.name)
+    catcher()
 
 
 def test_the_document_lists_every_rule_and_what_catches_its_removal() -> None:
@@ -80,15 +76,14 @@ def test_a_client_whose_reads_go_back_is_found() -> None:
 
 def test_a_violation_is_printed_as_a_short_history_that_repeats_it() -> None:
     mutation = next(mutation for mutation in MUTATIONS if mutation.name == "revocation_drops_nothing")
-    with unmeasured():
-        with applied(mutation), pytest.raises(StaleReadError, match=r"(?s)World\(Script\(\{.*Revoke\(") as failure:
-            for seed in range(100):
-                run_history(seed)
-        text = str(failure.value)
-        decisions = eval(text.split("World(Script(")[1].split("), Plan(", 1)[0])  # noqa: S307 (as printed)
-        with applied(mutation):
-            assert fails(decisions, ANY)
-        assert explain(decisions, ANY) == "not repeated"
+    with applied(mutation), pytest.raises(StaleReadError, match=r"(?s)World\(Script\(\{.*Revoke\(") as failure:
+        for seed in range(100):
+            run_history(seed)
+    text = str(failure.value)
+    decisions = eval(text.split("World(Script(")[1].split("), Plan(", 1)[0])  # noqa: S307 (as printed)
+    with applied(mutation):
+        assert fails(decisions, ANY)
+    assert explain(decisions, ANY) == "not repeated"
 
 
 def test_a_script_without_decisions_is_an_undisturbed_history() -> None:
@@ -109,17 +104,14 @@ def test_a_small_history_writes_and_caches() -> None:
 
 
 def test_no_single_deviation_from_a_small_history_leads_to_a_stale_read() -> None:
-    with unmeasured():
-        assert run_all(singles()) > 500
+    assert run_all(singles()) > 500
 
 
 def test_some_pairs_of_deviations_lead_to_no_stale_read() -> None:
-    with unmeasured():
-        assert run_all(pairs(parts=40, stride=40)) > 75
+    assert run_all(pairs(parts=40, stride=40)) > 75
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_pair_of_deviations_leads_to_a_stale_read(part: int) -> None:
-    with unmeasured():
-        assert run_all(pairs(part, PARTS)) > 5000
+    assert run_all(pairs(part, PARTS)) > 5000

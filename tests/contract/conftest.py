@@ -120,7 +120,8 @@ _STORES: dict[str, Open] = {
 
 _SELECTION = {
     *("dynamodb, lean", "dynamodb, lean, async", "sqlite, file", "sqlite, memory, async"),
-    *("postgresql", "postgresql, two servers, async", "broker, sqlite, memory", "cache, sqlite, memory, async"),
+    *("postgresql", "postgresql, two servers, async"),
+    *(f"{way}, sqlite, memory{api}" for way in ("broker", "cache") for api in ("", ", async")),
     *("memory", "memory, async"),
 }
 """Each API and each layout of a store; ``tests/faults/test_sockets.py`` uses boto3. The others run with ``--long``."""

@@ -89,7 +89,7 @@ FAULTS: Final = tuple(
         ),
         (
             "a connection transfers an answer for longer than a second",
-            "the answer is sent once, in parts: no error",
+            "the complete result; the request is sent once (`test_slow_connections.py`, in virtual time)",
             _TRANSPORTS,
             "test_faults.py::test_a_long_answer_arrives_over_a_slow_connection",
         ),

@@ -27,11 +27,11 @@ from tests.faults.calls import CALLS, ONE_OF_EACH_KIND, UNTOUCHED, WRITES, store
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
 from tests.faults.sockets import black_hole, serve_network
 from tests.instant_delays import instant_delays
-from tests.pairwise import others_long, pairwise
+from tests.pairwise import pairwise, selected
 
 
 def rows(faults: Any, calls: Any = ONE_OF_EACH_KIND) -> list[Any]:
-    return others_long(product(APIS, faults, calls))
+    return selected(product(APIS, faults, calls))
 
 
 @pytest.mark.parametrize(("api", "fault", "call"), rows(TRANSIENT))
@@ -96,12 +96,12 @@ def test_a_late_delivery_changes_nothing(backend: Backend, api: str, fault: str,
 def test_the_pairwise_selection_contains_every_pair() -> None:
     possible = list(product(APIS, TRANSIENT, ONE_OF_EACH_KIND))
 
-    selected = pairwise(possible)
+    chosen = pairwise(possible)
 
-    assert {pair for row in selected for pair in combinations(row, 2)} == {
+    assert {pair for row in chosen for pair in combinations(row, 2)} == {
         pair for row in possible for pair in combinations(row, 2)
     }
-    assert len(selected) < len(possible) / 3
+    assert len(chosen) < len(possible) / 3
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.faults.backend import Backend
 from tests.faults.calls import CALLS, READ_BEFORE_WRITING, UNTOUCHED, WRITES, stored
 from tests.faults.faults import LATE, PERMANENT, TRANSIENT, Network
 from tests.faults.virtual_time import Clock, open_virtual
-from tests.pairwise import others_long
+from tests.pairwise import selected
 
 DEADLINE = 5.0
 REQUESTS = [(call, False) for call in CALLS] + [(call, True) for call in READ_BEFORE_WRITING]
@@ -28,7 +28,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.mark.parametrize(("api", "fault", "request_"), others_long(product(APIS, TRANSIENT, REQUESTS)))
+@pytest.mark.parametrize(("api", "fault", "request_"), selected(product(APIS, TRANSIENT, REQUESTS)))
 def test_a_transient_fault_changes_neither_result_nor_effect(
     backend: Backend, clock: Clock, api: str, fault: str, request_: tuple[str, bool]
 ) -> None:
@@ -42,7 +42,7 @@ def test_a_transient_fault_changes_neither_result_nor_effect(
     assert clock.now <= DEADLINE
 
 
-@pytest.mark.parametrize(("api", "fault", "request_"), others_long(product(APIS, PERMANENT, REQUESTS)))
+@pytest.mark.parametrize(("api", "fault", "request_"), selected(product(APIS, PERMANENT, REQUESTS)))
 def test_a_permanent_fault_is_a_typed_error_within_the_deadline(
     backend: Backend, clock: Clock, api: str, fault: str, request_: tuple[str, bool]
 ) -> None:
@@ -59,7 +59,7 @@ def test_a_permanent_fault_is_a_typed_error_within_the_deadline(
     assert stored(backend) in (UNTOUCHED, CALLS[call].effect, *CALLS[call].partial)
 
 
-@pytest.mark.parametrize(("api", "fault", "call"), others_long(product(APIS, LATE, WRITES)))
+@pytest.mark.parametrize(("api", "fault", "call"), selected(product(APIS, LATE, WRITES)))
 def test_a_late_delivery_changes_nothing(backend: Backend, clock: Clock, api: str, fault: str, call: str) -> None:
     network = Network(backend, LATE[fault], writes_only=True)
     with open_virtual(api, network, clock) as database:

@@ -24,8 +24,8 @@ from tests.simulation.invariants import check_specs
 from tests.simulation.scheduler import DELIVERIES, FAULTS, Begin, Plan, Running, by_the_pattern, explore
 from tests.simulation.test_interleavings import CALLS, bystanders, names, old, stored
 
-SOME = {(CALLS[0], CALLS[1]), *zip(CALLS[:3], CALLS[3:], strict=True)}
-"""Two creates, and each call with a write."""
+SOME = {(CALLS[0], CALLS[1]), *zip(CALLS[:3], CALLS[3:], strict=True), *((call, call) for call in CALLS[:4])}
+"""Two creates, each call with a write, and writes with themselves."""
 on_pairs = pytest.mark.parametrize(
     "plans",
     [

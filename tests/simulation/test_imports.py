@@ -8,7 +8,7 @@ import pytest
 
 from open_alchemy.package_database.admin.import_items import Outcome
 from open_alchemy.package_database.testing.memory import MemoryStore
-from tests.pairwise import others_long
+from tests.pairwise import selected
 from tests.simulation.invariants import check_specs, versions_of
 from tests.simulation.scheduler import SECOND, Plan, Run, execute, explore
 from tests.simulation.test_interleavings import bystanders, stored
@@ -84,7 +84,7 @@ def test_an_import_that_fails_anywhere_is_completed_by_the_next(versions: int, p
 
 @pytest.mark.parametrize(
     ("versions", "other", "plan", "with_revision"),
-    others_long(product(range(3), OTHERS, IMPORTS, [True, False])),
+    selected(product(range(3), OTHERS, IMPORTS, [True, False])),
     ids=lambda value: f"{value.kind} {value.version}".strip() if isinstance(value, Plan) else str(value),
 )
 def test_an_import_beside_another_call_keeps_the_invariants(

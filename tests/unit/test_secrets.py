@@ -22,7 +22,7 @@ from tests.apis import APIS, config_of, open_api
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
 from tests.instant_delays import instant_delays
-from tests.pairwise import others_long
+from tests.pairwise import selected
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = str(ROOT / "open_alchemy" / "package_database")
@@ -109,7 +109,7 @@ ANSWERS: dict[str, Behaviour] = {
 REFUSED_CALLS = [create_with_a_wrong_hash, create_with_a_wrong_id, create_too_large, create_with_positional_arguments]
 """Send no request, so they get no answer."""
 CALLS = [create, get_user, get_credentials, list_credentials]
-ROWS = [*product(APIS, ["item"], REFUSED_CALLS), *others_long(product(APIS, ANSWERS, CALLS))]
+ROWS = [*product(APIS, ["item"], REFUSED_CALLS), *selected(product(APIS, ANSWERS, CALLS))]
 
 
 @pytest.fixture(scope="module")

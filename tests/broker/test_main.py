@@ -218,12 +218,14 @@ def test_sigterm_loses_no_write(workers_count: str, tmp_path: Path, monkeypatch:
         threads = [threading.Thread(target=write, args=(broker.url, name)) for name in "ab"]
         for thread in threads:
             thread.start()
-        wait_until(lambda: len(written) > 20)
-        broker.terminate()
-        errors = broker.wait()
-        has_ended.set()
-        for thread in threads:
-            thread.join()
+        try:
+            wait_until(lambda: len(written) > 20)
+            broker.terminate()
+            errors = broker.wait()
+        finally:
+            has_ended.set()
+            for thread in threads:
+                thread.join()
     assert (broker.process.returncode, errors) == (0, "")
     with connect(url) as database:
         stored = {
