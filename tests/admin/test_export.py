@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from open_alchemy.package_database import RefusedError, ValidationError
 from open_alchemy.package_database.admin.export_reader import open_export
@@ -27,9 +26,10 @@ from open_alchemy.package_database.model.schema import SPECS
 from open_alchemy.package_database.testing.memory import MemoryStore
 from tests.admin.stores import Interruption, credentials, export, filled, import_, put, reader
 from tests.canary import HASH, SALT, find
+from tests.pairwise import is_long
 from tests.unmeasured import unmeasured
 
-STEP = 1 if settings().max_examples > 100 else 7
+STEP = 1 if is_long() else 7
 """Every byte of a file in a long run, every seventh one in an ordinary run."""
 
 

@@ -24,13 +24,12 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # On other stores: test_the_restore_copies_the_items_of_a_user and tests/postgresql/test_datastore.py run them.
 ON_OTHER_STORES = {"operating.md", "datastore.md"}
 
-# A block with a test is run as a test module. The other blocks of a page run as one program with top-level `await`.
-
 
 def blocks(page: Path) -> list[str]:
     return BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
+# A block with a test is run as a test module. The other blocks of a page run as one program with top-level `await`.
 PROGRAMS = {
     page.name: "\n".join(block for block in blocks(page) if "def test_" not in block)
     for page in PAGES
@@ -58,7 +57,7 @@ def empty_database(tmp_path: Path, fresh_process: None, monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("empty_database")
 @pytest.mark.parametrize("page", [name for name, program in PROGRAMS.items() if program])
 def test_the_examples_of_a_page_run(page: str) -> None:
-    code = compile(PROGRAMS[page], page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code = compile(PROGRAMS[page], page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
     result = eval(code, {"__name__": "example"})  # noqa: S307 (returns the coroutine of an `await`)
     if inspect.iscoroutine(result):

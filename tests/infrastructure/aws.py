@@ -1,4 +1,4 @@
-"""The module that ``local_server.run`` runs: a server with all services of moto, which enforces IAM policies."""
+"""The module that ``dynamodb_server.run`` runs: a server with all services of moto, which enforces IAM policies."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -14,12 +13,14 @@ from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.registry import from_url
 from tests.apis import connect_to
 from tests.postgresql.databases import (
+    END_OTHER_SESSIONS,
     clear_tables,
     create_database,
     create_tables,
     empty_database,
     empty_map,
     execute,
+    temporary_role,
     write_shard_map,
 )
 
@@ -48,8 +49,9 @@ def _shared_url(postgresql_servers: tuple[str, str]) -> str:
 @pytest.fixture
 def url(_shared_url: str) -> str:
     """The URL of a database with one shard, without items and tokens. A test must not change its schema."""
+    # A session of a failed test may hold locks.
+    execute(_shared_url, END_OTHER_SESSIONS, "DELETE FROM shard0001.tokens")
     clear_tables(from_url(_shared_url, os.environ))
-    execute(_shared_url, "DELETE FROM shard0001.tokens")
     return _shared_url
 
 
@@ -61,11 +63,10 @@ def own_url(empty_url: str) -> str:
 
 
 @pytest.fixture
-def role(postgresql_servers: tuple[str, str]) -> str:
-    """The name of a new role on the first server, which may log in."""
-    name = f"role_{uuid4().hex}"
-    execute(postgresql_servers[0], f"CREATE ROLE {name} LOGIN")
-    return name
+def role(postgresql_servers: tuple[str, str]) -> Iterator[str]:
+    """The name of a new role on the servers, which may log in."""
+    with temporary_role(set(postgresql_servers)) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

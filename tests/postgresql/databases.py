@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def create_database(server: str) -> str:
 _unused: defaultdict[str, list[str]] = defaultdict(list)
 """The URLs of empty databases by server. To empty a database takes a tenth of the time to create one."""
 
-_CLOSE = """
+END_OTHER_SESSIONS = """
 SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
@@ -62,6 +62,11 @@ DO $$ DECLARE name text; BEGIN
 END $$
 """
 
+_DATABASES_OF_ROLE = """
+SELECT DISTINCT datname FROM pg_shdepend JOIN pg_database ON pg_database.oid = dbid
+WHERE refclassid = 'pg_authid'::regclass AND refobjid = '{name}'::regrole
+"""
+
 
 @contextmanager
 def empty_database(server: str) -> Iterator[str]:
@@ -69,7 +74,7 @@ def empty_database(server: str) -> Iterator[str]:
     unused = _unused[server]
     url = unused.pop() if unused else create_database(server)
     yield url
-    execute(url, _CLOSE, _DROP_SLOTS, _DROP_SCHEMAS, f'ALTER DATABASE "{name_of(url)}" RESET ALL')
+    execute(url, END_OTHER_SESSIONS, _DROP_SLOTS, _DROP_SCHEMAS, f'ALTER DATABASE "{name_of(url)}" RESET ALL')
     unused.append(url)
 
 
@@ -79,6 +84,20 @@ def empty_map(servers: Sequence[str], folder: Path, shards: int) -> Iterator[str
     with ExitStack() as stack:
         urls = [stack.enter_context(empty_database(server)) for server in servers]
         yield write_shard_map(folder, urls, shards)
+
+
+@contextmanager
+def temporary_role(servers: Collection[str]) -> Iterator[str]:
+    """Yields the name of a new role on some servers, which may log in. It is dropped with its objects and rights."""
+    name = f"role_{uuid4().hex}"
+    for server in servers:
+        execute(server, f"CREATE ROLE {name} LOGIN")
+    yield name
+    for server in servers:
+        for (database,) in execute(server, _DATABASES_OF_ROLE.format(name=name)):
+            execute(f"{server.rpartition('/')[0]}/{database}", END_OTHER_SESSIONS, f"DROP OWNED BY {name}")
+        # This also revokes rights on databases.
+        execute(server, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
 def name_of(url: str) -> str:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from open_alchemy.package_database import ConfigurationError, ConflictError, RefusedError, TDatabase, UnavailableError
+from open_alchemy.package_database.database import SYSTEM
 from open_alchemy.package_database.engines.port import Config
 from open_alchemy.package_database.engines.postgresql import retry
 from open_alchemy.package_database.engines.postgresql.connection import AsyncConnection, SyncConnection, _commits
@@ -101,7 +102,7 @@ def test_a_call_waits_for_a_connection_until_the_timeout_of_the_pool(url: str) -
 
 
 @pytest.mark.usefixtures("three_attempts")
-def test_a_server_that_cannot_be_reached_is_unavailable_at_the_deadline(open_api: Open) -> None:
+def test_a_server_that_cannot_be_reached_is_unavailable_after_the_last_attempt(open_api: Open) -> None:
     config = configure("postgresql://u:canary@127.0.0.1:1/a")
     with open_api(config) as database, pytest.raises(UnavailableError) as caught:
         publish(database)
@@ -110,6 +111,23 @@ def test_a_server_that_cannot_be_reached_is_unavailable_at_the_deadline(open_api
     assert caught.value.attempts == 3
     assert "canary" not in repr(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_server_that_cannot_be_reached_is_tried_until_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+
+    def pass_two_seconds(*_: object) -> float:
+        nonlocal now
+        now += 2.0
+        return 0.0
+
+    monkeypatch.setattr(retry, "full_jitter", pass_two_seconds)
+    config = configure("postgresql://127.0.0.1:1/a", deadline=5.0)
+    sources = SYSTEM._replace(monotonic=lambda: now)
+    with connect_to(config, sources) as database, pytest.raises(UnavailableError) as caught:
+        publish(database)
+
+    assert caught.value.attempts == 3
 
 
 def test_terminated_connections_are_replaced_without_an_error(url: str, open_api: Open) -> None:
@@ -194,8 +212,10 @@ TRANSIENT = ["40001", "40P01", "55P03", "57014", "25006", "57P03"]
 def failing(url: str, code: str, *, times: int) -> Iterator[None]:
     """Makes the first inserts fail."""
     execute(url, TRIGGER.format(code=code, times=times))
-    yield
-    execute(url, "DROP FUNCTION shard0001.fail CASCADE; DROP SEQUENCE shard0001.failures")
+    try:
+        yield
+    finally:
+        execute(url, "DROP FUNCTION shard0001.fail CASCADE; DROP SEQUENCE shard0001.failures")
 
 
 @pytest.mark.parametrize("code", TRANSIENT)

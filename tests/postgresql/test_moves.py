@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 from click.testing import CliRunner
-from hypothesis import settings
 
 from open_alchemy.package_database import ConfigurationError, RefusedError, TDatabase, UnavailableError
 from open_alchemy.package_database.cli.commands import commands
@@ -27,11 +26,12 @@ from open_alchemy.package_database.engines.postgresql.shard_move_steps import St
 from open_alchemy.package_database.model.schema import SPECS, TABLES
 from tests.apis import aconnect_to, blocking, connect_to
 from tests.canary import HASH, SALT
+from tests.pairwise import is_long
 from tests.postgresql.databases import create_tables, empty_map, execute
 from tests.postgresql.moving import leftovers, locations, move, move_killed_before
 
 SUB = next(f"u{number}" for number in range(100) if shard_of(f"u{number}", 2) == 1)
-KILL_STEP = 1 if settings().max_examples > 100 else 13
+KILL_STEP = 1 if is_long() else 13
 """Every statement in a long run, every thirteenth one in an ordinary run."""
 
 
@@ -118,12 +118,8 @@ def test_a_transaction_is_recognised_after_a_move(config: PostgreSQLConfig, data
     assert again == {}
 
 
-def test_other_tables_sequences_functions_and_grants_move(
-    config: PostgreSQLConfig, postgresql_servers: tuple[str, str], role: str
-) -> None:
+def test_other_tables_sequences_functions_and_grants_move(config: PostgreSQLConfig, role: str) -> None:
     source, target = (server.conninfo for server in config.servers)
-    for other in set(postgresql_servers) - {postgresql_servers[0]}:
-        execute(other, f"CREATE ROLE {role}")
     execute(
         source,
         f"""
@@ -333,7 +329,7 @@ def test_the_commands_list_and_move(config: PostgreSQLConfig, database: TDatabas
     assert "has no shards" in other.output
 
 
-MOVES, PROCESSES, WRITERS = (20, 4, 4) if settings().max_examples > 100 else (2, 2, 2)
+MOVES, PROCESSES, WRITERS = (20, 4, 4) if is_long() else (2, 2, 2)
 """Writers are those in each process. A long run has more of all."""
 
 

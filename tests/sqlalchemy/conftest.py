@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 import transaction
 from sqlalchemy import text
@@ -15,7 +17,7 @@ from open_alchemy.package_database.engines.registry import from_url
 from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.sqlalchemy import get_session
-from tests.postgresql.databases import create_database, create_tables, write_shard_map
+from tests.postgresql.databases import create_database, create_tables, empty_map, write_shard_map
 
 NOTES = "CREATE TABLE notes (id {} PRIMARY KEY, text VARCHAR UNIQUE, deleted TIMESTAMP)"
 
@@ -34,6 +36,16 @@ def notes() -> list[str]:
         return [row[0] for row in get_session(manager=manager).execute(text("SELECT text FROM notes ORDER BY id"))]
     finally:
         manager.abort()
+
+
+@contextmanager
+def two_servers(servers: tuple[str, str], folder: Path) -> Iterator[list[psycopg.Connection[Any]]]:
+    """Yields connections to the servers of the current instance, which has one of its 2 shards on each."""
+    with empty_map(servers, folder, 2) as url:
+        config: Any = create_tables(url, shards=2)
+        first, second = (psycopg.connect(server.conninfo, autocommit=True) for server in config.servers)
+        with first, second, use(Instance(config)):
+            yield [first, second]
 
 
 @pytest.fixture(autouse=True)

@@ -22,8 +22,7 @@ from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.sqlalchemy import get_async_session, get_session, sqlite
 from open_alchemy.package_database.sqlalchemy.retryable_errors import RetryError, ShardMovedError
-from tests.postgresql.databases import create_tables, empty_map
-from tests.sqlalchemy.conftest import notes
+from tests.sqlalchemy.conftest import notes, two_servers
 
 USER = next(name for name in map(str, range(99)) if shard_of(name, 2) == 1)
 
@@ -115,13 +114,10 @@ def test_an_instance_that_a_thread_closes_has_loops_close_their_connections(one_
 @pytest.fixture
 def servers(postgresql_servers: tuple[str, str], tmp_path: Path) -> Iterator[list[psycopg.Connection[Any]]]:
     """Connections to the servers of the current instance, whose shard 1 was located on the first server."""
-    with empty_map(postgresql_servers, tmp_path, 2) as url:
-        config: Any = create_tables(url, shards=2)
-        first, second = (psycopg.connect(server.conninfo, autocommit=True) for server in config.servers)
-        with first, second, use(Instance(config)):
-            get_session(sub=USER)
-            transaction.abort()
-            yield [first, second]
+    with two_servers(postgresql_servers, tmp_path) as connections:
+        get_session(sub=USER)
+        transaction.abort()
+        yield connections
 
 
 def test_an_async_session_follows_a_shard_that_moved(servers: list[psycopg.Connection[Any]]) -> None:

@@ -10,9 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
 import transaction
 from sqlalchemy import text
@@ -26,8 +24,7 @@ from open_alchemy.package_database.instances.api import use
 from open_alchemy.package_database.instances.instance import Instance
 from open_alchemy.package_database.sqlalchemy import get_session, get_table
 from open_alchemy.package_database.testing.local_instances import LocalInstances
-from tests.postgresql.databases import create_tables, empty_map
-from tests.sqlalchemy.conftest import create_notes, notes
+from tests.sqlalchemy.conftest import create_notes, notes, two_servers
 
 FORKED_STORES = pytest.mark.parametrize(
     "instance", ["sqlite", "one_phase", pytest.param("two_phase", marks=pytest.mark.long)], indirect=True
@@ -190,23 +187,20 @@ def test_loops_close_their_engines(sqlite_instance: Instance, tmp_path: Path) ->
 
 def test_a_session_follows_a_shard_that_moved(postgresql_servers: tuple[str, str], tmp_path: Path) -> None:
     user = next(name for name in map(str, range(99)) if shard_of(name, 2) == 1)
-    with empty_map(postgresql_servers, tmp_path, 2) as url:
-        config: Any = create_tables(url, shards=2)
-        first, second = (psycopg.connect(server.conninfo, autocommit=True) for server in config.servers)
-        with first, second, use(Instance(config)):
-            get_session(sub=user, allow_writes=True).execute(text("CREATE TABLE notes (text VARCHAR)"))
-            transaction.commit()
-            second.execute("CREATE SCHEMA shard0001")
-            second.execute("CREATE TABLE shard0001.notes (text VARCHAR)")
-            second.execute("INSERT INTO package_database.shards VALUES (1)")
-            first.execute("DELETE FROM package_database.shards WHERE shard = 1")
-            first.execute("ALTER SCHEMA shard0001 RENAME TO retired")
+    with two_servers(postgresql_servers, tmp_path) as (first, second):
+        get_session(sub=user, allow_writes=True).execute(text("CREATE TABLE notes (text VARCHAR)"))
+        transaction.commit()
+        second.execute("CREATE SCHEMA shard0001")
+        second.execute("CREATE TABLE shard0001.notes (text VARCHAR)")
+        second.execute("INSERT INTO package_database.shards VALUES (1)")
+        first.execute("DELETE FROM package_database.shards WHERE shard = 1")
+        first.execute("ALTER SCHEMA shard0001 RENAME TO retired")
 
-            get_session(sub=user).execute(get_table("notes", sub=user).insert(), {"text": "moved"})
-            transaction.commit()
+        get_session(sub=user).execute(get_table("notes", sub=user).insert(), {"text": "moved"})
+        transaction.commit()
 
-            assert first.execute("SELECT count(*) FROM retired.notes").fetchone() == (0,)
-            assert second.execute("SELECT text FROM shard0001.notes").fetchall() == [("moved",)]
+        assert first.execute("SELECT count(*) FROM retired.notes").fetchone() == (0,)
+        assert second.execute("SELECT text FROM shard0001.notes").fetchall() == [("moved",)]
     assert schema_of(1) == "shard0001"
 
 

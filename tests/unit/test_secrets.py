@@ -17,6 +17,7 @@ import pytest
 
 from open_alchemy.package_database import BaseError, TDatabase
 from open_alchemy.package_database.engines.dynamodb.config import Credentials
+from open_alchemy.package_database.engines.dynamodb.retry import QUOTA
 from tests.apis import APIS, config_of, open_api
 from tests.canary import HASH, SALT, find
 from tests.canned_server import Behaviour, cut_short, fail, reset, serve, stay_silent, succeed
@@ -122,7 +123,11 @@ def open_on() -> Iterator[Callable[[str, str], TDatabase]]:
 
     def answering(api: str, answer: str) -> TDatabase:
         server.behave(ANSWERS[answer])
-        return opened(api, 0.05 if answer == "silent" else 30)
+        database = opened(api, 0.05 if answer == "silent" else 30)
+        # Retries of other tests took from the quota.
+        owner: Any = getattr(database, "_database", database)
+        owner.engine._executor._quota.release(QUOTA)
+        return database
 
     with ExitStack() as stack:
         server = stack.enter_context(serve(stay_silent))
