@@ -49,7 +49,7 @@ FAULTS: Final = tuple(
         (
             "the server is down",
             _UNREACHABLE,
-            "test_faults.py::test_a_server_that_cannot_be_reached_is_unavailable_at_the_deadline",
+            "test_faults.py::test_a_server_that_cannot_be_reached_is_tried_until_the_deadline",
         ),
         (
             "the server starts up",
