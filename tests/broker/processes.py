@@ -13,6 +13,14 @@ from typing import Self
 
 ROOT = Path(__file__).parents[2]
 MODULE = "open_alchemy.package_database.cli"
+INSTANCES = """
+default = "a"
+[instances.a]
+url = "sqlite:///{folder}/a.db"
+[instances.b]
+url = "sqlite:///{folder}/b.db"
+"""
+"""A file of two instances in a folder."""
 _LISTENS = re.compile(r"listens at (\w+)(://127\.0\.0\.1:(\d+)\S*)")
 
 

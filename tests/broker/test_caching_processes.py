@@ -23,17 +23,9 @@ from open_alchemy.package_database.model.schema import TABLES
 from tests.broker import quick
 from tests.broker.brokers import wait_until_cached
 from tests.broker.hostile import wait_until
-from tests.broker.processes import BrokerProcess
+from tests.broker.processes import INSTANCES, BrokerProcess
 
 start_broker = partial(BrokerProcess, module=quick.__name__)
-
-INSTANCES = """
-default = "a"
-[instances.a]
-url = "sqlite:///{folder}/a.db"
-[instances.b]
-url = "sqlite:///{folder}/b.db"
-"""
 
 
 def publish(database: TDatabase, count: int) -> None:

@@ -34,15 +34,7 @@ from open_alchemy.package_database.engines.broker.config import BrokerConfig
 from open_alchemy.package_database.model.schema import TABLES
 from tests.broker.brokers import close_process_database, database_of_process
 from tests.broker.hostile import wait_until
-from tests.broker.processes import BrokerProcess, free_port
-
-INSTANCES = """
-default = "a"
-[instances.a]
-url = "sqlite:///{folder}/a.db"
-[instances.b]
-url = "sqlite:///{folder}/b.db"
-"""
+from tests.broker.processes import INSTANCES, BrokerProcess, free_port
 
 pytestmark = pytest.mark.usefixtures("measured_programs_of_module")
 

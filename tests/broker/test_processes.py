@@ -123,7 +123,7 @@ class Processes:
         return self._start(self._setting.command, "broker", "--url", self.store, "--granters", granters, *arguments)
 
     def _kinds_since(self, start: float, number: int) -> set[str]:
-        """Returns the kinds of calls that a client has begun since a time."""
+        """Returns the kinds of calls that a client has started since a time."""
         log = next(log for log in reversed(self._logs) if log.name.startswith(f"{number}-"))
         return {call.kind for call in _calls_of(log) if call.start >= start}
 

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec
 import pytest
 
 from open_alchemy.package_database import RefusedError, UnavailableError
-from open_alchemy.package_database.broker import served_store as broker_store
+from open_alchemy.package_database.broker import served_store
 from open_alchemy.package_database.broker.change_publishing import PublishingAsyncEngine
 from open_alchemy.package_database.broker.coherence_handlers import connect_caches
 from open_alchemy.package_database.broker.coherent_engine import coherent
@@ -287,7 +287,7 @@ async def test_a_broker_refuses_to_create_tables_unless_it_is_allowed() -> None:
 async def test_a_query_is_answered_in_pages(
     attributes: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker_store, "_MAX_PAGE", 2)
+    monkeypatch.setattr(served_store, "_MAX_PAGE", 2)
     async with broker() as (_, transport):
         names = "abc"
         for id_, name in enumerate(names, 1):
@@ -307,7 +307,7 @@ async def test_a_query_is_answered_in_pages(
 
 @pytest.mark.parametrize(("bytes_per_item", "items"), [(0, 2_000), (500, 2_000), (1_000, 1_000), (400_000, 2)])
 def test_a_page_has_about_a_million_bytes(bytes_per_item: int, items: int) -> None:
-    assert broker_store.page_items(bytes_per_item) == items
+    assert served_store.page_items(bytes_per_item) == items
 
 
 @in_loop

@@ -95,7 +95,7 @@ class AsyncBrokerEngine:
             reading.finish()
 
     async def ask(self, body: Any, what: str, *, is_write: bool = False, is_repeatable: bool = True) -> Any:
-        """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
+        """Sends a request that is not an operation; returns the body of the answer, or raises what ``execute`` does."""
         await self.prepare()
         client = self._clients.get(asyncio.get_running_loop()) or await self._open_client()
         deadline = Deadline(self.config.deadline)

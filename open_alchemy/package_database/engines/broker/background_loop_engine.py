@@ -24,7 +24,7 @@ class LoopEngine(BlockingEngine):
         super().__init__(self._client, lambda: BrokerAdministration(self.ask))
 
     def ask(self, body: Any, what: str, **options: bool) -> Any:
-        """Sends a request that is no operation; see ``BrokerEngine.ask``."""
+        """Sends a request that is not an operation; see ``BrokerEngine.ask``."""
         return self.run(self._client.ask(body, what, **options))
 
 

@@ -85,7 +85,7 @@ class BrokerEngine:
         return BrokerAdministration(self.ask)
 
     def ask(self, body: Any, what: str, *, is_write: bool = False, is_repeatable: bool = True) -> Any:
-        """Sends a request that is no operation, and returns the body of the answer; raises what ``execute`` does."""
+        """Sends a request that is not an operation; returns the body of the answer, or raises what ``execute`` does."""
         self.prepare()
         assert self._requests is not None
         deadline = Deadline(self.config.deadline)

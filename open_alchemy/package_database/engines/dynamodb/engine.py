@@ -142,7 +142,7 @@ class DynamoDBEngine(_Engine["HttpClient | Boto3Client"]):
         return drive(self._executor.execute(operation, deadline), perform)
 
     def ask(self, action: str, request: Request, table: str, deadline: Deadline) -> Response:
-        """Sends one request that is no operation, and returns the response; raises what ``execute`` raises."""
+        """Sends one request that is not an operation, and returns the response; raises what ``execute`` raises."""
         perform = self._client.perform
         return drive(self._executor.request(action, request, table, deadline), perform)
 
